@@ -1,0 +1,109 @@
+"""Names to objects: `{'name': 'lstm.LSTM', **fields}` becomes an LSTM.
+
+A name is a dotted path inside the section's package (`lstm.LSTM` among the
+models) or a full path to a class of the user's own. The remaining keys are the
+fields of that dataclass; a nested mapping that has a name of its own is built
+first. There is no registry: a new file is found by its name.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import importlib
+import pkgutil
+from typing import Any
+
+from memjax.errors import ConfigError, nearest, require
+from memjax.models.base import Memory
+from memjax.tasks.base import Task
+
+_HIDDEN = ('parent', 'name')  # what linen adds to every module's fields
+
+
+def build_task(spec: Mapping[str, Any]) -> Task:
+  """The task that a config's `task` section names."""
+  return _build(spec, 'memjax.tasks', 'task', {})
+
+
+def build_model(spec: Mapping[str, Any], task: Task) -> Memory:
+  """The model that a config's `model` section names, reading this task."""
+  given = {'input_spec': task.input_spec, 'output_spec': task.output_spec}
+  return _build(spec, 'memjax.models', 'model', given)
+
+
+def _build(
+  spec: Mapping[str, Any], package: str, field: str, given: dict[str, Any]
+) -> Any:
+  require('name' in spec, field, dict(spec), 'needs a name, a dotted path')
+  cls = _find(spec['name'], package, f'{field}.name')
+  known = {f.name: f for f in dataclasses.fields(cls) if f.init}
+  settable = [name for name in known if name not in (*_HIDDEN, *given)]
+  missing_given = [name for name in given if name not in known]
+  require(
+    not missing_given,
+    f'{field}.name',
+    spec['name'],
+    'is a layer, not a whole model: put it inside stack.Stack as its memory',
+  )
+  kwargs = dict(given)
+  for key, value in spec.items():
+    if key == 'name':
+      continue
+    if key not in settable:
+      raise ConfigError(
+        f'{field}.{key}', value, f'no such field; {nearest(key, settable)}'
+      )
+    if isinstance(value, Mapping):
+      value = _build(value, package, f'{field}.{key}', {})
+    kwargs[key] = value
+  for name in settable:
+    required = (
+      known[name].default is dataclasses.MISSING
+      and known[name].default_factory is dataclasses.MISSING
+    )
+    require(
+      name in kwargs or not required, f'{field}.{name}', '', 'must be given'
+    )
+  try:
+    return cls(**kwargs)
+  except ConfigError as error:
+    raise error.within(field) from None
+
+
+def _find(name: str, package: str, field: str) -> type:
+  """The class at a dotted path inside the package, or at a full path."""
+  module_name, _, class_name = name.rpartition('.')
+  inside = [m.name for m in pkgutil.iter_modules([_folder(package)])]
+  require(
+    bool(module_name),
+    field,
+    name,
+    f'must be a dotted path, module.Class; {nearest(name, inside)}',
+  )
+  if module_name in inside:
+    module_name = f'{package}.{module_name}'
+  try:
+    module = importlib.import_module(module_name)
+  except ModuleNotFoundError as error:
+    if error.name is None or not module_name.startswith(error.name):
+      raise
+    raise ConfigError(
+      field, name, f'no such module; {nearest(module_name, inside)}'
+    ) from None
+  classes = [
+    n
+    for n, value in vars(module).items()
+    if isinstance(value, type)
+    and dataclasses.is_dataclass(value)
+    and value.__module__ == module.__name__
+  ]
+  if class_name not in classes:
+    raise ConfigError(
+      field, name, f'no such class there; {nearest(class_name, classes)}'
+    )
+  return getattr(module, class_name)
+
+
+def _folder(package: str) -> str:
+  module = importlib.import_module(package)
+  assert module.__file__ is not None
+  return module.__file__.removesuffix('__init__.py')

@@ -1,0 +1,34 @@
+"""The one error a user can cause, and the rule that raises it."""
+
+from collections.abc import Iterable
+import difflib
+
+
+class ConfigError(ValueError):
+  """A setting, a file or a folder breaks a rule.
+
+  The message is one line, `field: value: rule`; `launch.py` prints it without
+  a traceback and exits with code 2.
+  """
+
+  def __init__(self, field: str, value: object, rule: str):
+    super().__init__(f'{field}: {value!r}: {rule}')
+    self.field, self.value, self.rule = field, value, rule
+
+  def within(self, section: str) -> 'ConfigError':
+    """The same error, its field named from one level further out."""
+    return ConfigError(f'{section}.{self.field}', self.value, self.rule)
+
+
+def require(condition: bool, field: str, value: object, rule: str) -> None:
+  """Raises ConfigError(field, value, rule) unless the condition holds."""
+  if not condition:
+    raise ConfigError(field, value, rule)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+  """A hint for a misspelt word: the nearest known one, then all of them."""
+  names = sorted(known)
+  close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+  hint = f'did you mean {close[0]}? ' if close else ''
+  return f'{hint}known: {", ".join(names) or "none"}'

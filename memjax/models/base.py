@@ -1,0 +1,53 @@
+"""The contract of every memory: a pure function from carry to carry."""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.types import Carry, Reset_BT, Sequence_BTD
+
+
+class Memory(nn.Module):
+  """A sequence model whose whole past is its carry.
+
+  One call serves a whole segment or a single step. The laws, tested for every
+  model a config names (`tests/contract/`):
+    batch first: every carry leaf is `(B, ...)`; structure, shapes and dtypes
+      come out as they went in;
+    segments: a call on T steps equals calls on its pieces, carry threaded;
+    reset: `reset_BT[b, t]` forgets all of row b before position t is read;
+    causal: outputs up to t do not depend on inputs after t;
+    pure: no mutable collection, no hidden state; no two leaves share memory.
+
+  A memory used as a layer of a `Stack` has a field `width`: it returns
+  `(B, T, width)`. Floating carry leaves are float32 whatever the compute type,
+  which follows the parameters.
+  """
+
+  def initial_carry(self, batch_size: int) -> Carry:
+    """The carry of `batch_size` rows that remember nothing.
+
+    Needs no parameters: it depends on the module's fields only.
+    """
+    raise NotImplementedError(f'{type(self).__name__}.initial_carry')
+
+  def __call__(
+    self,
+    carry: Carry,
+    x: Sequence_BTD,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD]:
+    """Reads `x`, `(B, T, ...)`; returns the carry after it and the outputs."""
+    raise NotImplementedError(f'{type(self).__name__}.__call__')
+
+
+def forget(reset_B: jax.Array, fresh: Carry, carry: Carry) -> Carry:
+  """The fresh carry in the rows where `reset_B`, the given one elsewhere."""
+
+  def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+    rows = reset_B.reshape(reset_B.shape + (1,) * (old.ndim - 1))
+    return jnp.where(rows, new, old)
+
+  return jax.tree.map(choose, fresh, carry)

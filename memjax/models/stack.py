@@ -1,0 +1,171 @@
+"""The house that most memories live in: encoder, L layers, readout.
+
+    h^0 = encode(inputs)                      embedding, or a linear map
+    h^l = h^(l-1) + memory(norm(h^(l-1)))     wiring 'pre_norm'
+    h^l = norm(h^(l-1) + memory(h^(l-1)))     wiring 'post_norm'
+    h^l = memory(h^(l-1))                     wiring 'plain'
+    y   = readout(norm(h^L))                  the norm only with 'pre_norm'
+
+Carry: one entry per layer (and the position, where positions are learned).
+Cost per step: the layers', plus B T D V of the readout.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.models.positions import LearnedPositions
+from memjax.types import (
+  Carry,
+  Inputs,
+  Reset_BT,
+  Sequence_BTD,
+  Spec,
+  Tokens,
+)
+
+WIRINGS = ('pre_norm', 'post_norm', 'plain')
+
+
+class Encoder(nn.Module):
+  """Reads raw inputs: a table for tokens, a linear map for features."""
+
+  spec: Spec
+  width: int
+
+  @nn.compact
+  def __call__(self, inputs: Inputs) -> Sequence_BTD:
+    if isinstance(self.spec, Tokens):
+      return nn.Embed(self.spec.vocab, self.width, name='embedding')(inputs)
+    return nn.Dense(self.width, name='linear')(inputs)
+
+
+class Block(Memory):
+  """One layer: a memory and, where `mlp_width` is not 0, an MLP after it."""
+
+  memory: Memory
+  wiring: str
+  mlp_width: int
+  dropout: float
+
+  def initial_carry(self, batch_size: int) -> Carry:
+    return self.memory.initial_carry(batch_size)
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Carry,
+    x: Sequence_BTD,
+    reset_BT: Reset_BT,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD]:
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+
+    def wired(name: str, layer: Any, x: jax.Array) -> jax.Array:
+      if self.wiring == 'plain':
+        return drop(layer(x))
+      norm = nn.LayerNorm(name=f'{name}_norm')
+      if self.wiring == 'pre_norm':
+        return x + drop(layer(norm(x)))
+      return norm(x + drop(layer(x)))
+
+    def remember(x: jax.Array) -> jax.Array:
+      nonlocal carry
+      carry, y = self.memory(carry, x, reset_BT, train=train)
+      return y
+
+    def think(x: jax.Array) -> jax.Array:
+      hidden = nn.gelu(nn.Dense(self.mlp_width, name='mlp_in')(x))
+      return nn.Dense(x.shape[-1], name='mlp_out')(drop(hidden))
+
+    x = wired('memory', remember, x)
+    if self.mlp_width:
+      x = wired('mlp', think, x)
+    return carry, x
+
+
+class Stack(Memory):
+  """L layers of one memory between an encoder and a readout.
+
+  Attributes:
+    input_spec: what the inputs are; chooses the encoder.
+    output_spec: what the outputs are; the readout's width.
+    memory: the layer, any Memory with a `width`.
+    layers: L, at least 1.
+    wiring: 'pre_norm', 'post_norm' or 'plain', the equations above.
+    mlp_width: hidden units of each layer's MLP; 0 for no MLP.
+    positions: learned absolute positions that start anew every so many tokens
+      and at each reset, added to the encoded inputs; 0 for none.
+    dropout: rate on the embeddings, on what each memory and MLP adds, and
+      inside the MLP.
+    remat: compute each layer again in the backward pass instead of keeping its
+      activations.
+  """
+
+  input_spec: Spec
+  output_spec: Spec
+  memory: Memory
+  layers: int = 1
+  wiring: str = 'pre_norm'
+  mlp_width: int = 0
+  positions: int = 0
+  dropout: float = 0.0
+  remat: bool = False
+
+  def __post_init__(self) -> None:
+    require(self.layers >= 1, 'layers', self.layers, 'must be at least 1')
+    require(
+      self.wiring in WIRINGS,
+      'wiring',
+      self.wiring,
+      f'must be one of {", ".join(WIRINGS)}',
+    )
+    require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
+    super().__post_init__()
+
+  def initial_carry(self, batch_size: int) -> Carry:
+    carries = [
+      self.memory.initial_carry(batch_size) for _ in range(self.layers)
+    ]
+    if self.positions:
+      carries.insert(0, jnp.zeros((batch_size,), jnp.int32))
+    return tuple(carries)
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Carry,
+    inputs: Inputs,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, jax.Array]:
+    x = Encoder(self.input_spec, self.memory.width, name='encoder')(inputs)
+    carries = list(carry)
+    after = []
+    if self.positions:
+      learned = LearnedPositions(
+        self.memory.width, self.positions, name='positions'
+      )
+      position, x = learned(carries.pop(0), x, reset_BT)
+      after.append(position)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
+    for i, layer_carry in enumerate(carries):
+      layer = block(
+        self.memory.clone(parent=None),
+        self.wiring,
+        self.mlp_width,
+        self.dropout,
+        name=f'layer_{i}',
+      )
+      layer_carry, x = layer(layer_carry, x, reset_BT, train)
+      after.append(layer_carry)
+    if self.wiring == 'pre_norm':
+      x = nn.LayerNorm(name='norm')(x)
+    y = nn.Dense(self.output_spec[0], name='readout')(x)
+    return tuple(after), y.astype(jnp.float32)

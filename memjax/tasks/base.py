@@ -1,0 +1,134 @@
+"""The contract of every task: batches as pure functions of (stream, step, row).
+
+A task has a host half, `rows`, and a device half, `batch`. The host half of a
+generated task is four integers a row; that of a corpus is the tokens
+themselves. Both are functions of the step alone, so nothing about data is ever
+saved, and a resumed run, another device count or another process sees the same
+batches.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from memjax.errors import require
+from memjax.types import Batch, Example, Feed, Metrics, RowKey, Spec
+
+
+class Stream(NamedTuple):
+  """Which endless sequence of batches: training has index 0, every evaluation
+  set another; `batch_size` rows a step."""
+
+  seed: int
+  index: int
+  batch_size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+  """What a model reads, what it should say, and how that is measured."""
+
+  @property
+  def input_spec(self) -> Spec:
+    """What the model reads."""
+    raise NotImplementedError(f'{type(self).__name__}.input_spec')
+
+  @property
+  def output_spec(self) -> Spec:
+    """What the model returns: `Tokens(V)` logits or `Features(F)` values."""
+    raise NotImplementedError(f'{type(self).__name__}.output_spec')
+
+  @property
+  def length(self) -> int:
+    """T, the steps of every row of a batch."""
+    raise NotImplementedError(f'{type(self).__name__}.length')
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    """{metric: {name of a reference: its value}}, with sources in the docs."""
+    return {}
+
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+    """Host half: what `batch` needs for these rows of this step.
+
+    Args:
+      stream: the sequence of batches.
+      step: its step, from 0 without end.
+      row_ids: `(R,)` integers in [0, stream.batch_size).
+
+    Returns:
+      A pytree of numpy arrays, each `(R, ...)`.
+    """
+    raise NotImplementedError(f'{type(self).__name__}.rows')
+
+  def batch(self, feed: Feed) -> Batch:
+    """Device half: pure and jittable."""
+    raise NotImplementedError(f'{type(self).__name__}.batch')
+
+  def epoch_steps(self, batch_size: int) -> int:
+    """Steps in which every label is seen exactly once; 0 if data is endless."""
+    del batch_size
+    return 0
+
+  def fingerprint(self) -> str:
+    """Identifies the data the task reads; empty where it makes its own."""
+    return ''
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    """Sums and counts; training descends 'loss', sum over count.
+
+    The default is for classes: cross-entropy in nats and accuracy over the
+    weighted positions.
+    """
+    return classification(y, batch)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratedTask(Task):
+  """A task that draws each row, an episode of its own, from a key."""
+
+  def example(self, key: RowKey) -> Example:
+    """ONE row: pure, jittable, of static shape."""
+    raise NotImplementedError(f'{type(self).__name__}.example')
+
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+    rows = np.empty((len(row_ids), 4), np.uint32)
+    rows[:, 0], rows[:, 1], rows[:, 2] = stream.seed, stream.index, step
+    rows[:, 3] = row_ids
+    return rows
+
+  def batch(self, feed: Feed) -> Batch:
+    def row(ids: jax.Array) -> Example:
+      key = jax.random.key(ids[0])
+      for i in range(1, 4):
+        key = jax.random.fold_in(key, ids[i])
+      return self.example(key)
+
+    inputs, targets, weights_BT = jax.vmap(row)(feed)
+    reset_BT = jnp.zeros(weights_BT.shape, bool).at[:, 0].set(True)
+    return Batch(inputs, targets, weights_BT, reset_BT)
+
+
+def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
+  """Cross-entropy in nats and accuracy over the weighted positions."""
+  weights_BT = batch.weights_BT
+  nats_BT = optax.softmax_cross_entropy_with_integer_labels(
+    logits_BTV.astype(jnp.float32), batch.targets
+  )
+  right_BT = jnp.argmax(logits_BTV, axis=-1) == batch.targets
+  count = weights_BT.sum()
+  return {
+    'loss': ((nats_BT * weights_BT).sum(), count),
+    'accuracy': ((right_BT * weights_BT).sum(), count),
+  }
+
+
+def positive(task: object, *fields: str) -> None:
+  """Requires each named field to be at least 1."""
+  for field in fields:
+    value = getattr(task, field)
+    require(value >= 1, field, value, 'must be at least 1')

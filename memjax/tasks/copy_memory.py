@@ -1,0 +1,64 @@
+"""Copy memory: ten symbols, a long silence, then say them again.
+
+Specification (Hochreiter & Schmidhuber 1997; as in Arjovsky et al. 2016,
+https://arxiv.org/abs/1511.06464, and Bai et al. 2018, TCN): vocabulary 10,
+0 blank, 1-8 data, 9 marker. Inputs: 10 symbols, T - 1 blanks, the marker 11
+times. Targets: T + 10 blanks, then the 10 symbols. Loss over all T + 20
+positions. A player without memory scores 10 ln 8 / (T + 20) nats.
+
+`recall` is the accuracy on the last 10 positions; chance is 1/8.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from memjax.tasks.base import GeneratedTask, classification, positive
+from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+
+SYMBOLS = 10
+BLANK, MARKER = 0, 9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CopyMemory(GeneratedTask):
+  """Ten symbols to keep over `delay` steps.
+
+  Attributes:
+    delay: the paper's T.
+  """
+
+  delay: int = 100
+
+  def __post_init__(self) -> None:
+    positive(self, 'delay')
+
+  @property
+  def input_spec(self) -> Tokens:
+    return Tokens(10)
+
+  output_spec = input_spec
+
+  @property
+  def length(self) -> int:
+    return self.delay + 2 * SYMBOLS
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    memoryless = SYMBOLS * math.log(8) / self.length
+    return {'loss': {'memoryless': memoryless}, 'recall': {'chance': 1 / 8}}
+
+  def example(self, key: RowKey) -> Example:
+    data = jax.random.randint(key, (SYMBOLS,), 1, 9, jnp.int32)
+    blanks = jnp.full((self.delay - 1,), BLANK, jnp.int32)
+    markers = jnp.full((SYMBOLS + 1,), MARKER, jnp.int32)
+    inputs = jnp.concatenate([data, blanks, markers])
+    targets = jnp.zeros(self.length, jnp.int32).at[-SYMBOLS:].set(data)
+    return Example(inputs, targets, jnp.ones(self.length))
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    right = jnp.argmax(y[:, -SYMBOLS:], -1) == batch.targets[:, -SYMBOLS:]
+    recall = right.sum().astype(jnp.float32), jnp.float32(right.size)
+    return classification(y, batch) | {'recall': recall}

@@ -1,0 +1,73 @@
+"""The legend of dimension letters, and the records every part shares.
+
+Arrays carry their shape as a suffix, `x_BTD`. One letter, one meaning:
+
+  B batch row     T time step       S source time   D width
+  H heads         K head width      M memory slots  W words
+  L layers        V vocabulary      N replicas      F input features
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+
+Carry: TypeAlias = Any  # a pytree whose every leaf is (B, ...)
+Params: TypeAlias = Any
+Metrics: TypeAlias = dict[str, tuple[Array, Array]]  # name: (sum, count)
+Feed: TypeAlias = Any  # what the host hands the device to make a Batch of
+
+Sequence_BTD: TypeAlias = Float[Array, 'B T D']
+Reset_BT: TypeAlias = Bool[Array, 'B T']
+Weights_BT: TypeAlias = Float[Array, 'B T']
+Inputs: TypeAlias = (
+  Int[Array, 'B T'] | Float[Array, 'B T F'] | Int[Array, 'B T W']
+)
+Targets: TypeAlias = Shaped[Array, 'B T *']
+RowKey: TypeAlias = Key[Array, '']
+
+
+class Batch(NamedTuple):
+  """B rows of T steps, ready for a model and a loss.
+
+  Attributes:
+    inputs: `(B, T)` int32 tokens, `(B, T, F)` float32 features or
+      `(B, T, W)` int32 sentences, as the task's `input_spec` says.
+    targets: `(B, T)` int32 classes or `(B, T, F)` float32 values.
+    weights_BT: float32, 1 where a position counts in the loss, else 0.
+    reset_BT: bool, True where memory is forgotten before that position.
+  """
+
+  inputs: Any
+  targets: Any
+  weights_BT: Any
+  reset_BT: Any
+
+
+class Example(NamedTuple):
+  """One row of a Batch, without the batch axis; the framework adds resets."""
+
+  inputs: Any
+  targets: Any
+  weights_T: Any
+
+
+class Tokens(NamedTuple):
+  """Integers in [0, vocab)."""
+
+  vocab: int
+
+
+class Features(NamedTuple):
+  """Vectors of `width` floats."""
+
+  width: int
+
+
+class Sentences(NamedTuple):
+  """Sentences of at most `words` word ids in [0, vocab); 0 is padding."""
+
+  vocab: int
+  words: int
+
+
+Spec: TypeAlias = Tokens | Features | Sentences

@@ -1,0 +1,48 @@
+"""Names become objects; a wrong name or field is refused with the nearest."""
+
+import jax
+import numpy as np
+import pytest
+
+from memjax.build import build_model, build_task
+from memjax.errors import ConfigError
+from memjax.tasks.base import Stream
+
+TASK = {'name': 'copy_memory.CopyMemory', 'delay': 5}
+LSTM = {'name': 'lstm.LSTM', 'width': 16}
+STACK = {'name': 'stack.Stack', 'layers': 2, 'memory': LSTM}
+
+
+def test_a_spec_becomes_a_model_that_runs() -> None:
+  task = build_task(TASK)
+  batch = task.batch(task.rows(Stream(0, 0, 3), 0, np.arange(3)))
+  model = build_model(
+    STACK | {'mlp_width': 8, 'positions': 7, 'remat': True}, task
+  )
+  carry = model.initial_carry(3)
+  variables = model.init(jax.random.key(0), carry, batch.inputs, batch.reset_BT)
+  _, y = model.apply(variables, carry, batch.inputs, batch.reset_BT)
+  assert y.shape == (3, 25, 10)
+
+
+@pytest.mark.parametrize(
+  ('spec', 'words'),
+  [
+    ({'name': 'stak.Stack'}, ['model.name', 'did you mean stack?']),
+    ({'name': 'stack.Stak'}, ['model.name', 'did you mean Stack?']),
+    ({'name': 'Stack'}, ['model.name', 'dotted path', 'stack']),
+    ({'name': 'nowhere.at.All'}, ['model.name', 'no such module']),
+    (STACK | {'layrs': 2}, ['model.layrs', 'did you mean layers?']),
+    (LSTM, ['model.name', 'is a layer']),
+    ({'name': 'stack.Stack'}, ['model.memory', 'must be given']),
+    (STACK | {'layers': 0}, ['model.layers', 'at least 1']),
+    (STACK | {'memory': {'width': 3}}, ['model.memory', 'needs a name']),
+    (STACK | {'memory': LSTM | {'x': 1}}, ['model.memory.x', 'no such field']),
+  ],
+)
+def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:
+  with pytest.raises(ConfigError) as error:
+    build_model(spec, build_task(TASK))
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)
