@@ -16,8 +16,6 @@ from memjax.errors import ConfigError, nearest, require
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 
-_HIDDEN = ('parent', 'name')  # what linen adds to every module's fields
-
 
 def build_task(spec: Mapping[str, Any]) -> Task:
   """The task that a config's `task` section names."""
@@ -30,43 +28,74 @@ def build_model(spec: Mapping[str, Any], task: Task) -> Memory:
   return _build(spec, 'memjax.models', 'model', given)
 
 
-def _build(
-  spec: Mapping[str, Any], package: str, field: str, given: dict[str, Any]
+def construct(
+  cls: type,
+  spec: Mapping[str, Any],
+  field: str,
+  given: Mapping[str, Any] | None = None,
 ) -> Any:
-  require('name' in spec, field, dict(spec), 'needs a name, a dotted path')
-  cls = _find(spec['name'], package, f'{field}.name')
+  """cls(**spec, **given), every complaint a ConfigError under `field`.
+
+  Args:
+    cls: a dataclass or linen module.
+    spec: the fields the user set.
+    field: where in the config the spec stands.
+    given: fields that are not the user's to set.
+
+  Raises:
+    ConfigError: a field is unknown, missing, of the wrong type, or refused by
+      the class itself.
+  """
+  given = given or {}
   known = {f.name: f for f in dataclasses.fields(cls) if f.init}
-  settable = [name for name in known if name not in (*_HIDDEN, *given)]
-  missing_given = [name for name in given if name not in known]
-  require(
-    not missing_given,
-    f'{field}.name',
-    spec['name'],
-    'is a layer, not a whole model: put it inside stack.Stack as its memory',
-  )
-  kwargs = dict(given)
+  linens_own = ('parent', 'name') if issubclass(cls, Memory) else ()
+  settable = [name for name in known if name not in (*linens_own, *given)]
   for key, value in spec.items():
-    if key == 'name':
-      continue
     if key not in settable:
       raise ConfigError(
         f'{field}.{key}', value, f'no such field; {nearest(key, settable)}'
       )
-    if isinstance(value, Mapping):
-      value = _build(value, package, f'{field}.{key}', {})
-    kwargs[key] = value
+    _check_type(f'{field}.{key}', value, known[key].type)
   for name in settable:
     required = (
       known[name].default is dataclasses.MISSING
       and known[name].default_factory is dataclasses.MISSING
     )
-    require(
-      name in kwargs or not required, f'{field}.{name}', '', 'must be given'
-    )
+    if required and name not in spec:
+      raise ConfigError(f'{field}.{name}', '', 'must be given')
   try:
-    return cls(**kwargs)
+    return cls(**spec, **given)
   except ConfigError as error:
     raise error.within(field) from None
+
+
+def _check_type(field: str, value: Any, wanted: Any) -> None:
+  if wanted not in (bool, int, float, str):
+    return
+  fits = type(value) is wanted or (wanted is float and type(value) is int)
+  require(fits, field, value, f'must be of type {wanted.__name__}')
+
+
+def _build(
+  spec: Mapping[str, Any], package: str, field: str, given: Mapping[str, Any]
+) -> Any:
+  if 'name' not in spec:
+    raise ConfigError(field, dict(spec), 'needs a name, a dotted path')
+  cls = _find(spec['name'], package, f'{field}.name')
+  if not given.keys() <= {f.name for f in dataclasses.fields(cls)}:
+    raise ConfigError(
+      f'{field}.name',
+      spec['name'],
+      'is a layer, not a whole model: put it inside stack.Stack as its memory',
+    )
+  parts = {
+    key: _build(value, package, f'{field}.{key}', {})
+    if isinstance(value, Mapping)
+    else value
+    for key, value in spec.items()
+    if key != 'name'
+  }
+  return construct(cls, parts, field, given)
 
 
 def _find(name: str, package: str, field: str) -> type:

@@ -32,3 +32,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
   close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
   hint = f'did you mean {close[0]}? ' if close else ''
   return f'{hint}known: {", ".join(names) or "none"}'
+
+
+class Diverged(RuntimeError):
+  """The loss is no longer a number; the message is one line."""

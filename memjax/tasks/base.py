@@ -16,7 +16,15 @@ import numpy as np
 import optax
 
 from memjax.errors import require
-from memjax.types import Batch, Example, Feed, Metrics, RowKey, Spec
+from memjax.types import (
+  Batch,
+  Example,
+  Features,
+  Feed,
+  Metrics,
+  RowKey,
+  Spec,
+)
 
 
 class Stream(NamedTuple):
@@ -125,6 +133,22 @@ def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
     'loss': ((nats_BT * weights_BT).sum(), count),
     'accuracy': ((right_BT * weights_BT).sum(), count),
   }
+
+
+def invalid_ids(task: Task, batch: Batch) -> jax.Array:
+  """How many tokens of the batch lie outside the task's vocabularies.
+
+  An id outside the table reads a wrong row or none, and no library says so.
+  """
+  count = jnp.zeros((), jnp.float32)
+  for spec, ids in (
+    (task.input_spec, batch.inputs),
+    (task.output_spec, batch.targets),
+  ):
+    if not isinstance(spec, Features):
+      outside = (ids < 0) | (ids >= spec.vocab)
+      count += outside.sum().astype(jnp.float32)
+  return count
 
 
 def positive(task: object, *fields: str) -> None:

@@ -1,0 +1,42 @@
+"""The adding problem over T = 200 steps.
+
+Paper: Hochreiter & Schmidhuber 1997; lengths and figures as in Bai et al. 2018
+(T = 600: LSTM 0.164, GRU 5.3e-5; predicting 1 always gives 1/6).
+Command: python launch.py --config=configs/adding.py:gru
+Result: not measured.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import base, quick
+from configs.models import MODELS, model
+
+VARIANTS = MODELS
+
+
+def get_config(variant: str = 'gru') -> ConfigDict:
+  """The family's config; `variant` is a model, then perhaps `,quick`."""
+  name, _, size = variant.partition(',')
+  config = base()
+  config.task = ConfigDict({'name': 'adding.Adding', 'length': 200})
+  config.model = model(name, width=128, layers=1, context=256)
+  config.train.update(steps=5000, batch_size=64, steps_per_call=50)
+  config.optim.update(learning_rate=1e-3, schedule='constant')
+  config.log.every = 100
+  config.checkpoint.update(every=500, best='held_out/loss')
+  for name_of_set, length in (('held_out', 200), ('twice', 400)):
+    config.evals[name_of_set] = ConfigDict(
+      {
+        'every': 500,
+        'batch_size': 200,
+        'steps': 5,
+        'task': {'length': length},
+      }
+    )
+  if size == 'quick':
+    config.task.length = 12
+    config.evals.held_out.task.length = 12
+    config.evals.twice.task.length = 24
+    config.model = model(name, width=16, layers=1, context=8)
+    quick(config)
+  return config.lock()

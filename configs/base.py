@@ -1,0 +1,68 @@
+"""The sections every config has, with their defaults."""
+
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+  """A config that still needs a model, a task and its steps."""
+  return ConfigDict(
+    {
+      'seed': 0,
+      'model': {},
+      'task': {},
+      'train': {
+        'steps': 1000,
+        'batch_size': 32,
+        'steps_per_call': 1,
+        'segment_length': 0,  # the task's length
+        'bptt_segments': 1,
+        'accumulate': 1,
+        'dtype': 'float32',  # or bfloat16
+        'patience': 0,  # evaluations without a new best; 0: never stop
+      },
+      'optim': {
+        'name': 'adamw',  # any optimiser of optax
+        'options': {},
+        'learning_rate': 1e-3,
+        'schedule': 'cosine',  # constant, linear, cosine, inverse_sqrt
+        'warmup': 0,
+        'final': 0.1,  # of the learning rate, where the schedule ends
+        'weight_decay': 0.0,
+        'clip': 1.0,
+        'ema': 0.0,
+      },
+      'evals': {},
+      'checkpoint': {
+        'every': 500,
+        'keep': 2,
+        'best': '',
+        'best_is': 'min',
+      },
+      'parallel': {
+        'data': 0,  # all devices
+        'fsdp': 1,
+        'coordinator': '',
+        'processes': 0,
+        'process': 0,
+      },
+      'log': {
+        'every': 50,
+        'wandb': {'mode': 'auto', 'project': 'memjax', 'name': ''},
+        'tensorboard': False,
+        'prompt': '',
+        'sample': 0,
+      },
+    }
+  )
+
+
+def quick(config: ConfigDict) -> ConfigDict:
+  """Two steps with an evaluation and a checkpoint, for tests."""
+  config.train.update(steps=2, batch_size=8, steps_per_call=1)
+  config.log.update(every=1, sample=0)
+  config.log.wandb.mode = 'disabled'
+  config.checkpoint.every = 1
+  config.optim.warmup = min(config.optim.warmup, 1)
+  for evaluation in config.evals.values():
+    evaluation.update(every=2, batch_size=8, steps=2)
+  return config

@@ -1,0 +1,34 @@
+"""Copy memory: ten symbols over T = 1000 steps of silence.
+
+Paper: Arjovsky et al. 2016, https://arxiv.org/abs/1511.06464; the figures to
+compare with are Bai et al. 2018's (T = 1000: LSTM 0.0204, GRU 0.0197).
+Command: python launch.py --config=configs/copy_memory.py:gru
+Result: not measured.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import base, quick
+from configs.models import MODELS, model
+
+VARIANTS = MODELS
+
+
+def get_config(variant: str = 'gru') -> ConfigDict:
+  """The family's config; `variant` is a model, then perhaps `,quick`."""
+  name, _, size = variant.partition(',')
+  config = base()
+  config.task = ConfigDict({'name': 'copy_memory.CopyMemory', 'delay': 1000})
+  config.model = model(name, width=128, layers=1, context=256)
+  config.train.update(steps=20_000, batch_size=32, steps_per_call=50)
+  config.optim.update(name='rmsprop', learning_rate=5e-4, schedule='constant')
+  config.log.every = 200
+  config.checkpoint.update(every=1000, best='held_out/loss')
+  config.evals.held_out = ConfigDict(
+    {'every': 1000, 'batch_size': 100, 'steps': 10}
+  )
+  if size == 'quick':
+    config.task.delay = 12
+    config.model = model(name, width=16, layers=1, context=8)
+    quick(config)
+  return config.lock()

@@ -1,0 +1,39 @@
+"""A small Transformer-XL on bytes of Python's own library source.
+
+Paper: Dai et al. 2019, https://arxiv.org/abs/1901.02860.
+Command: python launch.py --config=configs/quickstart.py
+Result: not measured.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import base, quick
+from configs.models import model
+
+VARIANTS = ('transformer_xl',)
+
+
+def get_config(variant: str = '') -> ConfigDict:
+  """The quickstart; `quick` makes it two steps long."""
+  config = base()
+  config.task = ConfigDict(
+    {'name': 'text.Text', 'corpus': 'standard_library', 'length': 64}
+  )
+  config.model = model('transformer_xl', width=128, layers=2, context=64)
+  config.train.update(steps=1000, batch_size=32, steps_per_call=1)
+  config.optim.update(learning_rate=2e-3, warmup=50)
+  config.log.update(every=20, prompt='def ', sample=200)
+  config.checkpoint.update(every=200, best='validation/bits_per_byte')
+  config.evals.validation = ConfigDict(
+    {
+      'every': 200,
+      'batch_size': 32,
+      'steps': 0,
+      'task': {'split': 'validation'},
+    }
+  )
+  if variant.endswith('quick'):
+    config.task.length = 16
+    config.model = model('transformer_xl', width=16, layers=1, context=16)
+    quick(config)
+  return config.lock()

@@ -1,0 +1,106 @@
+"""A config in, a checked Experiment out, before anything is compiled."""
+
+from collections.abc import Mapping
+import math
+from typing import Any
+
+from memjax.build import build_model, build_task, construct
+from memjax.errors import ConfigError, nearest, require
+from memjax.tasks.base import Task
+from memjax.training import settings
+from memjax.training.settings import flatten
+
+SECTIONS = {
+  'train': settings.Train,
+  'optim': settings.Optim,
+  'checkpoint': settings.Checkpoint,
+  'parallel': settings.Parallel,
+  'log': settings.Log,
+}
+
+
+def read(config: Mapping[str, Any]) -> settings.Experiment:
+  """Builds every part a config names.
+
+  Args:
+    config: nested mappings with the sections seed, model, task, train, optim,
+      evals, checkpoint, parallel and log.
+
+  Raises:
+    ConfigError: a field is unknown, missing, of the wrong type or breaks a
+      rule; the message names it.
+  """
+  config = _plain(config)
+  known = {'seed', 'model', 'task', 'evals', *SECTIONS}
+  for name in config:
+    require(
+      name in known,
+      name,
+      config[name],
+      f'no such section; {nearest(name, known)}',
+    )
+  for name in sorted(known):
+    require(name in config, name, '', 'this section must be given')
+  _check_numbers(config)
+  task = build_task(config['task'])
+  sections = {
+    name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
+  }
+  return settings.Experiment(
+    config=config,
+    seed=config['seed'],
+    task=task,
+    model=build_model(config['model'], task),
+    evals={name: _evaluation(config, name, task) for name in config['evals']},
+    **sections,
+  )
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+  return {
+    key: _plain(value) if isinstance(value, Mapping) else value
+    for key, value in config.items()
+  }
+
+
+def _check_numbers(config: Mapping[str, Any]) -> None:
+  for field, value in flatten(config).items():
+    if isinstance(value, int | float):
+      require(math.isfinite(value), field, value, 'must be a finite number')
+      require(value >= 0, field, value, 'must not be negative')
+
+
+def _evaluation(
+  config: dict[str, Any], name: str, trained: Task
+) -> settings.Evaluation:
+  """An evaluation set: the training task and model with its changes."""
+  field = f'evals.{name}'
+  require(name != 'train', field, name, 'is the name of the training metrics')
+  spec = dict(config['evals'][name])
+  changes = {key: spec.pop(key, {}) for key in ('task', 'model')}
+  task_spec = _merge(config['task'], changes['task'])
+  model_spec = _merge(config['model'], changes['model'])
+  try:
+    task = build_task(task_spec)
+    require(
+      (task.input_spec, task.output_spec)
+      == (trained.input_spec, trained.output_spec),
+      'task',
+      dict(changes['task']),
+      f'reads {task.input_spec} and answers {task.output_spec}, the training '
+      f'task {trained.input_spec} and {trained.output_spec}',
+    )
+    model = build_model(model_spec, task)
+  except ConfigError as error:
+    raise error.within(field) from None
+  built = {'task': task, 'model': model, 'changes': flatten(changes)}
+  return construct(settings.Evaluation, spec, field, built)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+  merged = dict(base)
+  for key, value in over.items():
+    if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+      value = _merge(merged[key], value)
+    merged[key] = value
+  return merged

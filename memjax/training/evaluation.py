@@ -1,0 +1,98 @@
+"""Named evaluation sets: every label once, the carry flowing through."""
+
+from typing import Any
+import zlib
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+
+from memjax.tasks.base import Stream
+from memjax.training import parallel
+from memjax.training.feeding import feeds
+from memjax.training.metrics import means
+from memjax.training.settings import Evaluation, Experiment
+from memjax.training.step import evaluate_batch
+from memjax.types import Carry, Feed, Metrics, Params
+
+CALL = 8  # steps in a dispatch, where a set has as many
+
+
+class Evaluator:
+  """Runs one evaluation set on any parameters of the model.
+
+  Memory does not grow with the length of the text: a segment is read, its sums
+  are added in float64 on the host, and only the carry goes on.
+  """
+
+  def __init__(self, name: str, experiment: Experiment, mesh: Mesh):
+    evaluation = experiment.evals[name]
+    self._set, self._mesh = evaluation, mesh
+    index = zlib.crc32(name.encode()) | 1 << 31
+    self._stream = Stream(experiment.seed, index, evaluation.batch_size)
+    self._steps = evaluation.steps or evaluation.task.epoch_steps(
+      evaluation.batch_size
+    )
+    self._dtype = experiment.train.dtype
+    rows = parallel.rows_sharding(mesh)
+    self._call = jax.jit(
+      self._read,
+      donate_argnums=1,
+      out_shardings=(rows, parallel.everywhere(mesh)),
+    )
+    self._fresh = jax.jit(
+      lambda: evaluation.model.initial_carry(evaluation.batch_size),
+      out_shardings=rows,
+    )
+    self.protocol = protocol(experiment, evaluation, self._steps)
+
+  def _read(
+    self, params: Params, carry: Carry, feed: Feed
+  ) -> tuple[Carry, Metrics]:
+    def one(carry: Carry, feed: Feed) -> tuple[Carry, Metrics]:
+      task = self._set.task
+      return evaluate_batch(
+        self._set.model, task, self._dtype, params, carry, task.batch(feed)
+      )
+
+    steps = jax.tree.leaves(feed)[0].shape[0]
+    carry, metrics = jax.lax.scan(one, carry, feed, unroll=steps == 1)
+    return carry, jax.tree.map(lambda x: x.sum(0), metrics)
+
+  def __call__(self, params: Params) -> dict[str, float]:
+    """{metric: sum / count} over the whole set."""
+    full = self._steps - self._steps % CALL
+    carry = self._fresh()
+    totals: Any = None
+    waiting: list[Metrics] = []
+    for calls, steps in (
+      (range(0, full, CALL), CALL),
+      (range(full, self._steps), 1),
+    ):
+      for feed in feeds(self._set.task, self._stream, self._mesh, calls, steps):
+        carry, metrics = self._call(params, carry, feed)
+        waiting.append(metrics)
+        if len(waiting) > 1:
+          totals = _add(totals, waiting.pop(0))
+    for metrics in waiting:
+      totals = _add(totals, metrics)
+    return means(totals)
+
+
+def protocol(
+  experiment: Experiment, evaluation: Evaluation, steps: int
+) -> dict[str, Any]:
+  """What must be said beside a figure for another to compare with it."""
+  return {
+    'segment': evaluation.task.length,
+    'lanes': evaluation.batch_size,
+    'steps': steps,
+    'carry': 'flows over segments, fresh at each lane',
+    'parameters': 'ema' if experiment.optim.ema else 'last',
+    'dtype': experiment.train.dtype,
+  } | evaluation.changes
+
+
+def _add(totals: Any, metrics: Metrics) -> Any:
+  here = jax.tree.map(np.float64, parallel.to_host(metrics))
+  return here if totals is None else jax.tree.map(np.add, totals, here)

@@ -1,0 +1,72 @@
+"""Batches on their way to the device, made ahead of time by a thread."""
+
+from collections.abc import Iterator
+import queue
+import threading
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+
+from memjax.tasks.base import Stream, Task
+from memjax.training.parallel import place_rows
+from memjax.types import Feed
+
+AHEAD = 2  # calls
+
+
+def feeds(
+  task: Task, stream: Stream, mesh: Mesh, calls: range, steps_per_call: int
+) -> Iterator[Feed]:
+  """The feeds of these calls, each `(steps_per_call, B, ...)` on the device.
+
+  Args:
+    task: what makes the rows.
+    stream: which sequence of batches.
+    mesh: where they go.
+    calls: the first step of every call.
+    steps_per_call: steps in one call.
+
+  Raises:
+    Whatever the task raises while it makes rows.
+  """
+
+  def make(first_step: int) -> Feed:
+    def rows(row_ids: np.ndarray) -> Feed:
+      steps = range(first_step, first_step + steps_per_call)
+      made = [task.rows(stream, step, row_ids) for step in steps]
+      return jax.tree.map(lambda *xs: np.stack(xs), *made)
+
+    return place_rows(mesh, steps_per_call, stream.batch_size, rows)
+
+  ready: queue.Queue[Any] = queue.Queue(AHEAD)
+  left = threading.Event()
+
+  def put(item: Any) -> None:
+    while not left.is_set():
+      try:
+        return ready.put(item, timeout=0.1)
+      except queue.Full:
+        continue
+
+  def work() -> None:
+    try:
+      for first_step in calls:
+        if left.is_set():
+          return
+        put(make(first_step))
+      put(None)
+    except Exception as error:
+      put(error)
+
+  thread = threading.Thread(target=work, name='feeds', daemon=True)
+  thread.start()
+  try:
+    while (item := ready.get()) is not None:
+      if isinstance(item, Exception):
+        raise item
+      yield item
+  finally:
+    left.set()
+    thread.join()

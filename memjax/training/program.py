@@ -1,0 +1,62 @@
+"""The compiled functions of a run, and where their arrays lie."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from memjax.training import parallel
+from memjax.training.optim import optimiser
+from memjax.training.settings import Experiment
+from memjax.training.state import TrainState
+from memjax.training.step import make_call, start
+from memjax.types import Feed, Metrics
+
+
+class Program(NamedTuple):
+  """Compiled when first called, once.
+
+  Attributes:
+    abstract: the state's shapes, types and shardings.
+    begin: the state at step 0.
+    advance: the state after `steps_per_call` more steps; the given state is
+      used up.
+    take: the state with its sums at zero, and the sums it had.
+  """
+
+  abstract: TrainState
+  begin: Callable[[], TrainState]
+  advance: Callable[[TrainState, Feed], TrainState]
+  take: Callable[[TrainState], tuple[TrainState, Metrics]]
+
+
+def program(experiment: Experiment, mesh: Mesh) -> Program:
+  """The functions that train this experiment on this mesh.
+
+  Raises:
+    ConfigError: the optim section does not describe an optimiser.
+  """
+  descent = optimiser(experiment.optim, experiment.train.steps)
+
+  def begin() -> TrainState:
+    return start(experiment, descent)
+
+  def take(state: TrainState) -> tuple[TrainState, Metrics]:
+    zero = jax.tree.map(jnp.zeros_like, state.sums)
+    return state._replace(sums=zero), state.sums
+
+  shapes = jax.eval_shape(begin)
+  places = parallel.state_shardings(mesh, shapes)
+  advance = make_call(experiment, descent)
+  return Program(
+    abstract=jax.tree.map(
+      lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
+      shapes,
+      places,
+    ),
+    begin=jax.jit(begin, out_shardings=places),
+    advance=jax.jit(advance, donate_argnums=0, out_shardings=places),
+    take=jax.jit(take, donate_argnums=0, out_shardings=(places, places.sums)),
+  )

@@ -1,0 +1,206 @@
+"""The training step: pure, the same for every memory and every task."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from memjax.models.base import Memory
+from memjax.tasks.base import Stream, Task, invalid_ids
+from memjax.training.optim import average
+from memjax.training.settings import Experiment
+from memjax.training.state import TRAINING, TrainState, initial_state
+from memjax.types import Batch, Carry, Feed, Metrics, Params
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_step(
+  experiment: Experiment, optimiser: optax.GradientTransformation
+) -> Step:
+  """One optimiser step on one batch.
+
+  The carry enters as a constant, so the gradient ends at the batch's border.
+  The gradient is that of the summed loss over all rows, divided once by the
+  count of all rows: how many parts the rows are read in changes nothing.
+  """
+  parts, ema = experiment.train.accumulate, experiment.optim.ema
+
+  def gradient(
+    params: Params, carry: Carry, batch: Batch, key: jax.Array
+  ) -> tuple[Params, Carry, Metrics]:
+    def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
+      after, metrics = read_batch(experiment, params, carry, batch, key)
+      return metrics['loss'][0], (after, metrics)
+
+    grads, (after, metrics) = jax.grad(loss, has_aux=True)(params)
+    return grads, after, metrics
+
+  def gradient_in_parts(
+    params: Params, carry: Carry, batch: Batch, key: jax.Array
+  ) -> tuple[Params, Carry, Metrics]:
+    def part(total: Any, xs: Any) -> tuple[Any, Carry]:
+      carry, batch, index = xs
+      grads, after, metrics = gradient(
+        params, carry, batch, jax.random.fold_in(key, index)
+      )
+      return jax.tree.map(jnp.add, total, (grads, metrics)), after
+
+    xs = split_rows(carry, parts), split_rows(batch, parts), jnp.arange(parts)
+    first = jax.tree.map(lambda x: x[0], xs)
+    shapes = jax.eval_shape(gradient, params, first[0], first[1], key)
+    zeros = jax.tree.map(
+      lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2])
+    )
+    (grads, metrics), after = jax.lax.scan(part, zeros, xs)
+    return grads, join_rows(after), metrics
+
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    key = jax.random.fold_in(state.key, state.step)
+    compute = gradient if parts == 1 else gradient_in_parts
+    grads, carry, metrics = compute(state.params, state.carry, batch, key)
+    count = jnp.maximum(metrics['loss'][1], 1)
+    grads = jax.tree.map(lambda g: g / count, grads)
+    updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    one = jnp.ones(())
+    metrics |= {
+      'gradient_norm': (optax.global_norm(grads), one),
+      'invalid_ids': (invalid_ids(experiment.task, batch), one),
+    }
+    after = state._replace(
+      step=state.step + 1,
+      params=params,
+      opt_state=opt_state,
+      ema=average(state.ema, params, ema) if ema else (),
+      carry=carry,
+    )
+    return after, metrics
+
+  return step
+
+
+def make_call(
+  experiment: Experiment, optimiser: optax.GradientTransformation
+) -> Callable[[TrainState, Feed], TrainState]:
+  """`steps_per_call` steps in one dispatch; metrics add up in the state.
+
+  The feed's arrays are `(steps_per_call, B, ...)`.
+  """
+  step = make_step(experiment, optimiser)
+  steps = experiment.train.steps_per_call
+
+  def one(state: TrainState, feed: Feed) -> tuple[TrainState, None]:
+    sums = state.sums
+    state, metrics = step(state, experiment.task.batch(feed))
+    return state._replace(sums=jax.tree.map(jnp.add, sums, metrics)), None
+
+  def call(state: TrainState, feed: Feed) -> TrainState:
+    # A loop of one turn would cost a CPU the parallelism inside its steps.
+    return jax.lax.scan(one, state, feed, unroll=steps == 1)[0]
+
+  return call
+
+
+def start(
+  experiment: Experiment, optimiser: optax.GradientTransformation
+) -> TrainState:
+  """The state at step 0, with every metric's sums at zero."""
+  state = initial_state(experiment, optimiser)
+  stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
+  feed = experiment.task.rows(stream, 0, np.arange(stream.batch_size))
+  step = make_step(experiment, optimiser)
+  metrics = jax.eval_shape(
+    lambda s, f: step(s, experiment.task.batch(f))[1], state, feed
+  )
+  return state._replace(sums=jax.tree.map(jnp.zeros_like, metrics))
+
+
+def read_batch(
+  experiment: Experiment,
+  params: Params,
+  carry: Carry,
+  batch: Batch,
+  key: jax.Array,
+) -> tuple[Carry, Metrics]:
+  """Reads a batch segment by segment, with training noise; measures it whole.
+
+  Gradients cross the borders within groups of `bptt_segments` segments.
+  """
+  length = batch.reset_BT.shape[1]
+  segments = length // (experiment.train.segment_length or length)
+  group = experiment.train.bptt_segments
+  params, batch = cast(params, batch, experiment.train.dtype)
+
+  def segment(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
+    inputs, reset_BT, index = xs
+    rngs = {'dropout': jax.random.fold_in(key, index)}
+    return experiment.model.apply(
+      {'params': params}, carry, inputs, reset_BT, train=True, rngs=rngs
+    )
+
+  def chain(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
+    return jax.lax.scan(segment, jax.lax.stop_gradient(carry), xs)
+
+  if segments == 1:
+    carry, y = segment(carry, (batch.inputs, batch.reset_BT, 0))
+  else:
+    xs = (
+      cut_time(batch.inputs, segments),
+      cut_time(batch.reset_BT, segments),
+      jnp.arange(segments),
+    )
+    grouped = jax.tree.map(lambda x: x.reshape(-1, group, *x.shape[1:]), xs)
+    carry, y = jax.lax.scan(chain, carry, grouped)
+    y = jnp.moveaxis(y.reshape(segments, *y.shape[2:]), 0, 1)
+    y = y.reshape(y.shape[0], length, *y.shape[3:])
+  return carry, experiment.task.measure(y, batch)
+
+
+def evaluate_batch(
+  model: Memory,
+  task: Task,
+  dtype: str,
+  params: Params,
+  carry: Carry,
+  batch: Batch,
+) -> tuple[Carry, Metrics]:
+  """Reads a batch without noise and measures it."""
+  params, batch = cast(params, batch, dtype)
+  carry, y = model.apply(
+    {'params': params}, carry, batch.inputs, batch.reset_BT
+  )
+  invalid = {'invalid_ids': (invalid_ids(task, batch), jnp.ones(()))}
+  return carry, task.measure(y, batch) | invalid
+
+
+def cast(params: Params, batch: Batch, dtype: str) -> tuple[Params, Batch]:
+  """Parameters and float inputs in the compute type."""
+
+  def to(x: jax.Array) -> jax.Array:
+    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+  return jax.tree.map(to, params), batch._replace(inputs=to(batch.inputs))
+
+
+def cut_time(x: jax.Array, segments: int) -> jax.Array:
+  """`(B, T, ...)` to `(segments, B, T / segments, ...)`."""
+  x = x.reshape(x.shape[0], segments, -1, *x.shape[2:])
+  return jnp.moveaxis(x, 1, 0)
+
+
+def split_rows(tree: Any, parts: int) -> Any:
+  """`(B, ...)` to `(parts, B / parts, ...)`, every part on every device."""
+  return jax.tree.map(
+    lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
+  )
+
+
+def join_rows(tree: Any) -> Any:
+  """The inverse of `split_rows`."""
+  return jax.tree.map(
+    lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), tree
+  )
