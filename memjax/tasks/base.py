@@ -131,7 +131,7 @@ def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
   count = weights_BT.sum()
   return {
     'loss': ((nats_BT * weights_BT).sum(), count),
-    'accuracy': ((right_BT * weights_BT).sum(), count),
+    'accuracy': (jnp.where(right_BT, weights_BT, 0.0).sum(), count),
   }
 
 
