@@ -1,0 +1,269 @@
+"""Checkpoints that are whole or not there.
+
+Orbax writes the arrays, in the background, into `unfinished/`; there the step
+gets its manifest (`manifest.py`) and is then moved to `<step>/` in one move.
+Only after that are older steps retired. So at any moment, through kill -9 and a
+full disk, every step in the folder was once whole, and the newest that still
+equals its manifest is the one to go on from:
+
+    checkpoints/1200/{params,ema,carry,rest}/  manifest.json
+    checkpoints/unfinished/                    a save in flight; wiped at start
+    checkpoints/damaged/STEP-1000/             set aside, never deleted
+
+`params`, `ema` and `carry` are items of their own, so that each can be read
+without the optimiser; `rest` holds the other fields of the state.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+import logging
+from pathlib import Path
+import shutil
+from typing import Any, TypeAlias
+
+import jax
+import orbax.checkpoint as ocp
+
+from memjax.errors import ConfigError, require
+from memjax.training import manifest, processes
+from memjax.training.manifest import Damaged
+
+State: TypeAlias = Any  # a NamedTuple with the fields step and params
+ITEMS = ('params', 'ema', 'carry')
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+  """Saves and restores states in one folder, the last few and the best.
+
+  Every process of a run makes one and calls every method at the same point;
+  the first process does the work that is done once. As a context manager it
+  is closed at the end, which waits for the save in flight.
+  """
+
+  def __init__(
+    self, folder: Path, *, keep: int, best: str = '', best_is: str = 'min'
+  ):
+    """Makes the folder, and wipes what an interrupted save left in it.
+
+    Args:
+      folder: where the steps lie; nobody else may write there.
+      keep: how many of the last steps stay.
+      best: the best step by this metric stays as well; '' for none.
+      best_is: 'min' or 'max'.
+
+    Raises:
+      ConfigError: a setting is wrong, or the folder cannot be written.
+    """
+    require(keep >= 1, 'keep', keep, 'must be at least 1')
+    manifest.require_order(best_is)
+    self._folder, self._keep = folder.absolute(), keep
+    self._best, self._best_is = best, best_is
+    self._unfinished = self._folder / 'unfinished'
+    try:
+      if processes.is_first():
+        self._wipe()
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise ConfigError(
+        'checkpoints', str(folder), f'cannot be written: {error.strerror}'
+      ) from None
+    processes.meet('memjax.checkpoints.opened')
+    silence_orbax()
+    self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+    self._background = ThreadPoolExecutor(1, 'checkpoint')
+    self._in_flight: Future[None] | None = None
+
+  def save(self, state: State, metrics: dict[str, float]) -> None:
+    """Copies the state to the host and returns; the rest is background work.
+
+    Waits for the save before, if that is still in flight. A step that is
+    already there is not written again.
+
+    Args:
+      state: its buffers may be donated as soon as this returns.
+      metrics: values measured at this step; {} between evaluations.
+
+    Raises:
+      ConfigError: this save or the one before failed, a full disk for one;
+        older steps are as they were.
+    """
+    self._settle()
+    step = int(state.step)
+    if self._newest([step]) is not None:
+      return
+    leaves = manifest.leaf_types(state._asdict())
+    try:
+      self._orbax.save(
+        self._unfinished / str(step),
+        args=ocp.args.Composite(
+          **{
+            name: ocp.args.PyTreeSave(item)
+            for name, item in _items(state).items()
+          }
+        ),
+      )
+    except Exception as error:
+      self._wipe()
+      raise self._failed(error) from error
+    self._in_flight = self._background.submit(
+      self._finish, step, metrics, leaves
+    )
+
+  def restore(self, abstract_state: State) -> State | None:
+    """The newest state that equals its manifest, or None if there is none.
+
+    Damaged steps are set aside in `damaged/`, with a line in the log.
+
+    Args:
+      abstract_state: a ShapeDtypeStruct with a sharding for each array.
+
+    Raises:
+      ConfigError: the stored state has other arrays, or other types.
+    """
+    self._settle()
+    step = self._newest(manifest.steps_in(self._folder))
+    if step is None:
+      return None
+    folder = self._folder / str(step)
+    manifest.require_leaves(
+      manifest.read(folder).leaves,
+      manifest.leaf_types(abstract_state._asdict()),
+      folder,
+    )
+    targets = {
+      name: ocp.args.PyTreeRestore(
+        item, restore_args=ocp.checkpoint_utils.construct_restore_args(item)
+      )
+      for name, item in _items(abstract_state).items()
+    }
+    items = dict(
+      self._orbax.restore(folder, args=ocp.args.Composite(**targets)).items()
+    )
+    return abstract_state._replace(**items.pop('rest', {}), **items)
+
+  def close(self) -> None:
+    """Waits until the last save is whole and in its place.
+
+    Raises:
+      ConfigError: it failed.
+    """
+    try:
+      self._settle()
+    finally:
+      self._release()
+
+  def __enter__(self) -> 'Checkpoints':
+    return self
+
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    if kind is None:
+      self.close()
+      return
+    failure = self._in_flight and self._in_flight.exception()
+    if failure:
+      log.error('%s', self._failed(failure))
+    self._release()
+
+  def _finish(
+    self, step: int, metrics: dict[str, float], leaves: dict[str, str]
+  ) -> None:
+    """In the background: waits for Orbax, seals, publishes, retires."""
+    try:
+      self._orbax.wait_until_finished()
+      if processes.is_first():
+        sealed = self._unfinished / str(step)
+        manifest.seal(sealed, metrics, leaves)
+        manifest.publish(sealed, self._folder / str(step))
+        self._retire()
+    except BaseException:
+      self._wipe()
+      raise
+
+  def _retire(self) -> None:
+    """Deletes all steps but the last few and the best."""
+    whole = manifest.manifests_in(self._folder)
+    kept: set[int | None] = {*sorted(whole)[-self._keep :]}
+    if self._best:
+      kept.add(manifest.best_of(whole, self._best, self._best_is))
+    for step in whole.keys() - kept:
+      retired = self._unfinished / f'retired-{step}'
+      (self._folder / str(step)).rename(retired)
+      shutil.rmtree(retired)
+
+  def _wipe(self) -> None:
+    if processes.is_first() and self._unfinished.is_dir():
+      for path in self._unfinished.iterdir():
+        shutil.rmtree(path, ignore_errors=True)
+
+  def _settle(self) -> None:
+    """Waits for the save in flight; raises what went wrong with it."""
+    if self._in_flight is None:
+      return
+    failure = self._in_flight.exception()
+    self._in_flight = None
+    if processes.anywhere(failure is not None):
+      raise self._failed(failure) from failure
+
+  def _failed(self, failure: BaseException | None) -> ConfigError:
+    reason = str(failure or 'failed in another process').strip()
+    return ConfigError(
+      'checkpoints',
+      str(self._folder),
+      f'a step was not saved: {reason.splitlines()[0]}',
+    )
+
+  def _release(self) -> None:
+    self._background.shutdown()
+    self._orbax.close()
+
+  def _newest(self, steps: list[int]) -> int | None:
+    """The last of the steps that is whole; sets aside the damaged ones."""
+    newest = -1
+    if processes.is_first():
+      newest = next((s for s in reversed(steps) if self._is_whole(s)), -1)
+    newest = processes.from_first(newest)
+    return None if newest < 0 else newest
+
+  def _is_whole(self, step: int) -> bool:
+    folder = self._folder / str(step)
+    if not folder.exists():
+      return False
+    try:
+      manifest.verify(folder)
+    except Damaged as damage:
+      self._set_aside(folder, damage)
+      return False
+    return True
+
+  def _set_aside(self, folder: Path, damage: Damaged) -> None:
+    aside = self._folder / 'damaged' / f'STEP-{folder.name}'
+    aside.parent.mkdir(exist_ok=True)
+    again = 1
+    while aside.exists():
+      again += 1
+      aside = aside.with_name(f'STEP-{folder.name}-{again}')
+    folder.rename(aside)
+    log.warning(
+      'step %s is damaged: %s; set aside as %s', folder.name, damage, aside
+    )
+
+
+def silence_orbax() -> None:
+  """Keeps what Orbax logs off the terminal; errors are raised all the same."""
+  logging.getLogger('absl').addFilter(_not_from_orbax)
+
+
+def _not_from_orbax(record: logging.LogRecord) -> bool:
+  return '/orbax/' not in record.pathname
+
+
+def _items(state: State) -> dict[str, Any]:
+  """What Orbax saves under which name; fields without arrays are left out."""
+  fields = {
+    name: field
+    for name, field in state._asdict().items()
+    if jax.tree.leaves(field)
+  }
+  items = {name: fields.pop(name) for name in ITEMS if name in fields}
+  return {**items, 'rest': fields} if fields else items

@@ -1,0 +1,53 @@
+"""One training process per workdir, by a lock that dies with its holder."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+import socket
+from typing import TextIO
+
+from memjax.errors import ConfigError
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+  """Holds `folder/.lock` while the body runs; makes the folder if need be.
+
+  The kernel releases the lock when the process ends, however it ends. Of
+  processes that train together only the first takes it.
+
+  Raises:
+    ConfigError: another process holds it, or the folder cannot be written.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / '.lock').open('a+', encoding='utf-8')
+  except OSError as error:
+    raise _unwritable(folder, error) from None
+  with file:
+    _take(file, folder)
+    yield
+
+
+def _take(file: TextIO, folder: Path) -> None:
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+  except BlockingIOError:
+    file.seek(0)
+    holder = file.read() or 'another process'
+    raise ConfigError(
+      'workdir', str(folder), f'is in use by {holder}'
+    ) from None
+  except OSError as error:
+    raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+  return ConfigError(
+    'workdir', str(folder), f'cannot be written: {error.strerror}'
+  )

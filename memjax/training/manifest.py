@@ -1,0 +1,221 @@
+"""The manifest of a saved step: every file of its folder, byte for byte.
+
+A flipped bit in an array file restores silently as a wrong weight, and a half
+written folder looks like a whole one. So the last file of a step is its
+manifest, `manifest.json`: size and SHA-256 of all the other files, the type of
+every array, the metrics, and a SHA-256 of itself. A folder that differs in one
+byte from its manifest is damaged, and nothing is read from it.
+"""
+
+from collections.abc import Collection
+import contextlib
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+import re
+from typing import Any, NamedTuple
+
+import jax
+
+from memjax.errors import require
+
+NAME = 'manifest.json'
+
+
+class Damaged(Exception):
+  """A step's folder is not what its manifest says; names file and reason."""
+
+
+class Manifest(NamedTuple):
+  """What a step's folder holds.
+
+  Attributes:
+    step: the number that is also the folder's name.
+    metrics: values measured at this step; may be empty.
+    leaves: the type of every array by its path in the state, such as
+      `{'params/readout/bias': 'float32[10]'}`.
+    files: `[bytes, SHA-256]` of every other file by its path in the folder.
+  """
+
+  step: int
+  metrics: dict[str, float]
+  leaves: dict[str, str]
+  files: dict[str, list]
+
+
+def steps_in(folder: Path) -> list[int]:
+  """The steps that have a folder here, verified or not, in rising order."""
+  if not folder.is_dir():
+    return []
+  return sorted(
+    int(path.name)
+    for path in folder.iterdir()
+    if re.fullmatch('0|[1-9][0-9]*', path.name) and path.is_dir()
+  )
+
+
+def manifests_in(folder: Path) -> dict[int, Manifest]:
+  """The intact manifests by step, in rising order."""
+  manifests = {}
+  for step in steps_in(folder):
+    with contextlib.suppress(Damaged):
+      manifests[step] = read(folder / str(step))
+  return manifests
+
+
+def require_order(best_is: str) -> None:
+  require(best_is in ('min', 'max'), 'best_is', best_is, 'must be min or max')
+
+
+def best_of(
+  manifests: dict[int, Manifest], metric: str, best_is: str
+) -> int | None:
+  """The first step with the best finite value of a metric, if any has one."""
+  values = {
+    step: manifest.metrics[metric]
+    for step, manifest in manifests.items()
+    if math.isfinite(manifest.metrics.get(metric, math.nan))
+  }
+  choose = min if best_is == 'min' else max
+  return choose(values, key=values.__getitem__, default=None)
+
+
+def leaf_types(tree: Any) -> dict[str, str]:
+  """The type of every array by its path: `{'a/kernel': 'float32[4,8]'}`."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): (
+      f'{leaf.dtype}[{",".join(map(str, leaf.shape))}]'
+    )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def require_leaves(
+  stored: dict[str, str], wanted: dict[str, str], folder: Path
+) -> None:
+  """Raises ConfigError naming the first array whose type differs."""
+
+  def parameters_first(path: str) -> tuple[bool, str]:
+    return not path.startswith('params/'), path
+
+  for path in sorted(stored.keys() | wanted.keys(), key=parameters_first):
+    have, want = (types.get(path, 'nothing') for types in (stored, wanted))
+    require(
+      have == want,
+      path,
+      want,
+      f'the checkpoint {folder} holds {have} there; it was made by another '
+      'model or another config',
+    )
+
+
+def seal(
+  folder: Path, metrics: dict[str, float], leaves: dict[str, str]
+) -> None:
+  """Hashes all files of a step's folder and writes its manifest, all synced.
+
+  Raises:
+    OSError: the disk is full, or the folder cannot be written.
+  """
+  files: dict[str, list] = {}
+  for path in sorted(folder.rglob('*')):
+    if path.is_dir():
+      _sync(path)
+    else:
+      name = path.relative_to(folder).as_posix()
+      files[name] = [path.stat().st_size, _sha256(path, sync=True)]
+  measured = {name: float(value) for name, value in metrics.items()}
+  manifest = Manifest(int(folder.name), measured, leaves, files)
+  unfinished = folder / f'{NAME}.unfinished'
+  with unfinished.open('w', encoding='utf-8') as file:
+    file.write(_render(manifest))
+    file.flush()
+    os.fsync(file.fileno())
+  unfinished.replace(folder / NAME)
+  _sync(folder)
+
+
+def publish(sealed: Path, folder: Path) -> None:
+  """Moves a sealed step in one move to where steps are looked for."""
+  sealed.rename(folder)
+  _sync(folder.parent)
+
+
+def read(folder: Path) -> Manifest:
+  """The manifest of a step's folder, itself intact.
+
+  Raises:
+    Damaged: it is missing, or not the manifest that was written here.
+  """
+  try:
+    text = (folder / NAME).read_text('utf-8')
+    manifest = Manifest(**json.loads(text)['manifest'])
+  except FileNotFoundError:
+    raise Damaged(f'{NAME} is missing') from None
+  except OSError as error:
+    raise Damaged(f'{NAME} cannot be read: {error.strerror}') from None
+  except (ValueError, KeyError, TypeError):
+    raise Damaged(f'{NAME} is garbled') from None
+  if text != _render(manifest):
+    raise Damaged(f'{NAME} differs from its own hash')
+  if str(manifest.step) != folder.name:
+    raise Damaged(f'{NAME} is that of step {manifest.step}')
+  return manifest
+
+
+def verify(folder: Path, items: Collection[str] = ()) -> Manifest:
+  """Compares a step's folder with its manifest, file by file.
+
+  Args:
+    folder: the step's folder.
+    items: compares only the files of these subfolders; all if empty.
+
+  Returns:
+    The manifest.
+
+  Raises:
+    Damaged: a file is missing, unreadable or differs.
+  """
+  manifest = read(folder)
+  for name, (size, sha256) in manifest.files.items():
+    if items and name.partition('/')[0] not in items:
+      continue
+    try:
+      found = (folder / name).stat().st_size
+      same = found == size and _sha256(folder / name) == sha256
+    except FileNotFoundError:
+      raise Damaged(f'{name} is missing') from None
+    except OSError as error:
+      raise Damaged(f'{name} cannot be read: {error.strerror}') from None
+    if found != size:
+      raise Damaged(f'{name} has {found} bytes instead of {size}')
+    if not same:
+      raise Damaged(f'{name} differs from its hash')
+  return manifest
+
+
+def _render(manifest: Manifest) -> str:
+  body = json.dumps(manifest._asdict(), sort_keys=True)
+  whole = {
+    'manifest': manifest._asdict(),
+    'sha256': hashlib.sha256(body.encode()).hexdigest(),
+  }
+  return json.dumps(whole, sort_keys=True, indent=1) + '\n'
+
+
+def _sha256(path: Path, sync: bool = False) -> str:
+  with path.open('rb') as file:
+    if sync:
+      os.fsync(file.fileno())
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _sync(folder: Path) -> None:
+  """Makes the names in a folder survive a power cut."""
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)
