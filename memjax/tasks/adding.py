@@ -68,8 +68,9 @@ class Adding(GeneratedTask):
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     error_BT = (y.astype(jnp.float32) - batch.targets)[..., 0]
     solved_BT = jnp.abs(error_BT) < TOLERANCE
-    count = batch.weights_BT.sum()
+    weights_BT = batch.weights_BT
+    count = weights_BT.sum()
     return {
-      'loss': ((error_BT**2 * batch.weights_BT).sum(), count),
-      'solved': ((solved_BT * batch.weights_BT).sum(), count),
+      'loss': ((error_BT**2 * weights_BT).sum(), count),
+      'solved': (jnp.where(solved_BT, weights_BT, 0.0).sum(), count),
     }

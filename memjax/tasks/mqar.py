@@ -127,8 +127,8 @@ def distinct(key: RowKey, count: int, size: int) -> jax.Array:
 
   def last_swap(place: jax.Array) -> jax.Array:
     """The last swap j < i with p_j = place_i; -1 if nothing came there."""
-    came = (i < i[:, None]) & (p == place[:, None])
-    return jnp.where(came, i, -1).max(axis=1)
+    came = (i[None] < i[:, None]) & (p[None] == place[:, None])
+    return jnp.where(came, i[None], -1).max(axis=1)
 
   # What place i holds before swap i, and swap i carries to p_i: i itself, or
   # what the last swap to place i carried there. Each turn halves the chains.

@@ -1,0 +1,160 @@
+"""What every task that draws its own rows must keep, whatever it asks."""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import memjax.tasks
+from memjax.tasks.base import GeneratedTask, Stream
+from memjax.types import Batch, Features, Feed, Tokens
+
+
+def generated_tasks() -> list[GeneratedTask]:
+  """Every task of the package that draws its rows, with its defaults."""
+  modules = [
+    importlib.import_module(f'memjax.tasks.{module.name}')
+    for module in pkgutil.iter_modules(memjax.tasks.__path__)
+  ]
+  return [
+    value()
+    for module in modules
+    for value in vars(module).values()
+    if isinstance(value, type)
+    and issubclass(value, GeneratedTask)
+    and value is not GeneratedTask
+    and value.__module__ == module.__name__
+  ]
+
+
+TASKS = generated_tasks()
+every_task = pytest.mark.parametrize(
+  'task', TASKS, ids=[type(task).__name__ for task in TASKS]
+)
+
+
+@functools.cache
+def compiled(task: GeneratedTask) -> Callable[[Feed], Batch]:
+  return jax.jit(task.batch)
+
+
+def draw(
+  task: GeneratedTask, stream: Stream, step: int = 0, rows: tuple = ()
+) -> Batch:
+  ids = np.array(rows or range(stream.batch_size))
+  return compiled(task)(task.rows(stream, step, ids))
+
+
+def same(one: Batch, other: Batch) -> bool:
+  return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def row(batch: Batch, i: int) -> Batch:
+  return Batch(*(x[i] for x in batch))
+
+
+def test_the_known_tasks_are_found() -> None:
+  names = {type(task).__name__ for task in TASKS}
+  assert {'CopyMemory', 'Adding', 'MQAR'} <= names
+
+
+@every_task
+def test_a_batch_has_the_shapes_and_types_it_promises(
+  task: GeneratedTask,
+) -> None:
+  batch = draw(task, Stream(0, 0, 4))
+  for spec, x in (
+    (task.input_spec, batch.inputs),
+    (task.output_spec, batch.targets),
+  ):
+    if isinstance(spec, Tokens):
+      assert (x.shape, x.dtype) == ((4, task.length), jnp.int32)
+      assert x.min() >= 0
+      assert x.max() < spec.vocab
+    elif isinstance(spec, Features):
+      assert (x.shape, x.dtype) == ((4, task.length, spec.width), jnp.float32)
+  assert batch.weights_BT.dtype == jnp.float32
+  assert set(np.unique(batch.weights_BT)) <= {0.0, 1.0}
+  assert batch.weights_BT.any(axis=1).all()
+  np.testing.assert_array_equal(
+    batch.reset_BT, np.tile(np.arange(task.length) == 0, (4, 1))
+  )
+
+
+@every_task
+def test_a_row_depends_on_seed_stream_step_and_row_only(
+  task: GeneratedTask,
+) -> None:
+  stream = Stream(3, 0, 4)
+  batch = draw(task, stream)
+  wider = draw(task, Stream(3, 0, 9), rows=(1, 8, 3, 0))
+  for here, there in ((1, 0), (3, 2), (0, 3)):
+    assert same(row(batch, here), row(wider, there))
+  assert same(batch, draw(task, stream))
+  for other in (
+    draw(task, Stream(4, 0, 4)),
+    draw(task, Stream(3, 1, 4)),
+    draw(task, stream, step=1),
+  ):
+    for a, b in zip(batch.inputs, other.inputs, strict=True):
+      assert not np.array_equal(a, b)
+  for a, b in zip(batch.inputs[1:], batch.inputs[:-1], strict=True):
+    assert not np.array_equal(a, b)
+
+
+@every_task
+def test_jit_changes_nothing(task: GeneratedTask) -> None:
+  stream = Stream(0, 0, 4)
+  eager = task.batch(task.rows(stream, 5, np.arange(4)))
+  assert same(eager, draw(task, stream, step=5))
+
+
+@every_task
+def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
+  batch = draw(task, Stream(0, 0, 4))
+  width = task.output_spec[0]
+  y = jax.random.normal(jax.random.key(1), (4, task.length, width))
+  free_BT = batch.weights_BT == 0
+  changed = jnp.where(free_BT[..., None], 7.0 - y, y)
+  free = free_BT.reshape(free_BT.shape + (1,) * (batch.targets.ndim - 2))
+  target = jnp.zeros((), batch.targets.dtype)
+  relabelled = batch._replace(targets=jnp.where(free, target, batch.targets))
+  measured = task.measure(y, batch)
+  assert 'loss' in measured
+  for name, (total, count) in task.measure(changed, relabelled).items():
+    np.testing.assert_array_equal(total, measured[name][0], err_msg=name)
+    np.testing.assert_array_equal(count, measured[name][1], err_msg=name)
+    assert total.dtype == count.dtype == jnp.float32
+
+
+@every_task
+def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
+  batch = draw(task, Stream(0, 0, 4))
+  y = jax.random.normal(
+    jax.random.key(1), (4, task.length, task.output_spec[0])
+  )
+  padded = batch._replace(weights_BT=batch.weights_BT.at[2:].set(0))
+  measured = task.measure(y[:2], Batch(*(x[:2] for x in batch)))
+  for name, (total, count) in task.measure(y, padded).items():
+    np.testing.assert_allclose(total, measured[name][0], 1e-6, err_msg=name)
+    np.testing.assert_array_equal(count, measured[name][1], err_msg=name)
+
+
+@every_task
+def test_baselines_are_metrics_the_task_measures(task: GeneratedTask) -> None:
+  batch = draw(task, Stream(0, 0, 4))
+  y = jnp.zeros((4, task.length, task.output_spec[0]))
+  assert task.baselines.keys() <= task.measure(y, batch).keys()
+
+
+@every_task
+def test_a_task_is_a_value(task: GeneratedTask) -> None:
+  assert task == dataclasses.replace(task)
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    task.length = 7  # type: ignore[misc]
