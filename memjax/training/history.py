@@ -1,0 +1,113 @@
+"""`metrics.jsonl`: what happened in a run, one row a line, in order.
+
+A row is a JSON object, `step` (int), `split` ('train' or the name of an
+evaluation set), `metrics` ({name: float}) and whatever else was worth saying.
+JSON has no NaN and no infinity: such a value is written null, and `nonfinite`
+beside `metrics` says which it was. A row is whole when its line has ended, so
+what a killed process leaves of its last line is no row.
+"""
+
+from collections.abc import Iterable, Mapping
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from memjax.errors import ConfigError
+
+Row: TypeAlias = dict[str, Any]
+
+
+def encode(row: Mapping[str, Any]) -> str:
+  """The row as a line of strict JSON, with its line end."""
+  metrics = row['metrics']
+  strange = {k: str(v) for k, v in metrics.items() if not math.isfinite(v)}
+  if strange:
+    metrics = {k: None if k in strange else v for k, v in metrics.items()}
+    row = {**row, 'metrics': metrics, 'nonfinite': strange}
+  return json.dumps(row, allow_nan=False) + '\n'
+
+
+def decode(line: str) -> Row:
+  """The row that `encode` made the line from."""
+  row = json.loads(line)
+  strange = row.pop('nonfinite', {})
+  row['metrics'] |= {name: float(value) for name, value in strange.items()}
+  return row
+
+
+def read(path: Path) -> list[Row]:
+  """All whole rows, in the order they were written.
+
+  A file that is not there yet holds none.
+
+  Raises:
+    ConfigError: a line is not a row.
+  """
+  if not path.exists():
+    return []
+  *lines, _ = path.read_text(encoding='utf-8', errors='replace').split('\n')
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      rows.append(decode(line))
+    except (ValueError, KeyError, TypeError, AttributeError):
+      raise ConfigError(
+        str(path), f'line {number}', 'is no row of metrics: mend or remove it'
+      ) from None
+  return rows
+
+
+def trim(path: Path, step: int) -> list[Row]:
+  """Drops the rows after a step, and what is left of a torn line.
+
+  The file is replaced in one piece, so it is never seen half trimmed.
+
+  Returns:
+    The rows that are kept.
+  """
+  kept = [row for row in read(path) if row['step'] <= step]
+  if path.exists():
+    aside = path.with_suffix('.partial')
+    with aside.open('w', encoding='utf-8') as file:
+      file.writelines(encode(row) for row in kept)
+      file.flush()
+      os.fsync(file.fileno())
+    aside.replace(path)
+  return kept
+
+
+def evaluations(rows: Iterable[Row], metric: str) -> list[tuple[int, float]]:
+  """(step, value) wherever a metric, 'valid/loss', was measured."""
+  split, _, name = metric.partition('/')
+  return [
+    (row['step'], row['metrics'][name])
+    for row in rows
+    if row['split'] == split and name in row['metrics']
+  ]
+
+
+def best(
+  rows: Iterable[Row], metric: str, sense: Literal['min', 'max'] = 'min'
+) -> tuple[int, float] | None:
+  """(step, value) of a metric's best evaluation, the first of equal ones.
+
+  None if there is none, or none that is a number.
+  """
+  numbers = [e for e in evaluations(rows, metric) if not math.isnan(e[1])]
+  sign = {'min': 1, 'max': -1}[sense]
+  return min(numbers, key=lambda e: sign * e[1], default=None)
+
+
+def evaluations_since_best(
+  rows: Iterable[Row], metric: str, sense: Literal['min', 'max'] = 'min'
+) -> int:
+  """How many evaluations came after the best, or in all if none is a number.
+
+  Early stopping compares it with its patience.
+  """
+  rows = list(rows)
+  found = best(rows, metric, sense)
+  seen = evaluations(rows, metric)
+  return len(seen) - (seen.index(found) + 1 if found else 0)

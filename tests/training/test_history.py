@@ -1,0 +1,126 @@
+"""metrics.jsonl comes back as it was, also after a kill."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.training import history
+
+
+def row(step: int, split: str = 'train', **metrics: float) -> history.Row:
+  return {'step': step, 'split': split, 'metrics': metrics}
+
+
+ROWS = [
+  row(10, loss=2.0),
+  row(10, 'valid', loss=2.5, accuracy=0.1),
+  row(20, loss=1.5),
+  row(20, 'valid', loss=1.25, accuracy=0.5),
+  row(30, 'valid', loss=1.25, accuracy=0.4),
+  row(30, 'test', loss=0.5),
+  row(40, 'valid', loss=math.nan, accuracy=0.5),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(''.join(map(history.encode, ROWS)))
+  return path
+
+
+def test_rows_come_back_as_they_were(path: Path) -> None:
+  assert str(history.read(path)) == str(ROWS)  # nan is not equal to itself
+
+
+def test_a_run_that_has_not_begun_has_no_rows(tmp_path: Path) -> None:
+  path = tmp_path / 'metrics.jsonl'
+  assert history.read(path) == history.trim(path, 5) == []
+  assert not path.exists()
+
+
+def test_lines_are_strict_json() -> None:
+  strange = row(1, a=math.nan, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
+  line = history.encode(strange)
+
+  def refuse(constant: str) -> None:
+    raise AssertionError(constant)
+
+  seen = json.loads(line, parse_constant=refuse)
+  assert seen['metrics'] == {'a': None, 'b': None, 'c': None, 'd': 1.0}
+  back = history.decode(line)
+  assert math.isnan(back['metrics'].pop('a'))
+  assert back == row(1, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
+
+
+def test_a_torn_last_line_is_dropped_wherever_it_was_torn(path: Path) -> None:
+  whole = path.read_bytes()
+  last = len(history.encode(ROWS[-1]))
+  for cut in range(1, last + 1):
+    path.write_bytes(whole[:-cut])
+    assert history.read(path) == ROWS[:-1], cut
+
+
+def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
+  lines = path.read_text().splitlines(keepends=True)
+  for broken in ('{"step": 1\n', '[]\n', '3\n', '{}\n', '\n'):
+    path.write_text(''.join([lines[0], broken, *lines[1:]]))
+    with pytest.raises(ConfigError, match=r'metrics\.jsonl.*line 2'):
+      history.read(path)
+
+
+def test_trimming_keeps_each_row_once_up_to_the_step(path: Path) -> None:
+  with path.open('a') as file:
+    file.write('{"step": 50, "spl')
+  assert history.trim(path, 20) == ROWS[:4]
+  assert history.read(path) == ROWS[:4]
+  assert path.read_text().endswith('\n')
+  assert [p.name for p in path.parent.iterdir()] == ['metrics.jsonl']
+
+
+def test_trimming_replaces_the_file_in_one_piece(
+  path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  before = path.read_bytes()
+
+  def die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr('os.fsync', die)
+  with pytest.raises(KeyboardInterrupt):
+    history.trim(path, 10)
+  assert path.read_bytes() == before
+
+
+def test_evaluations_are_those_of_one_set_and_metric() -> None:
+  assert history.evaluations(ROWS, 'valid/loss')[:3] == [
+    (10, 2.5),
+    (20, 1.25),
+    (30, 1.25),
+  ]
+  assert history.evaluations(ROWS, 'test/loss') == [(30, 0.5)]
+  assert history.evaluations(ROWS, 'test/accuracy') == []
+  assert history.evaluations(ROWS, 'train/loss') == [(10, 2.0), (20, 1.5)]
+
+
+def test_the_best_is_the_first_of_equals_and_never_nan() -> None:
+  assert history.best(ROWS, 'valid/loss') == (20, 1.25)
+  assert history.best(ROWS, 'valid/accuracy', 'max') == (20, 0.5)
+  assert history.best(ROWS, 'valid/accuracy', 'min') == (10, 0.1)
+  assert history.best(ROWS, 'test/accuracy') is None
+  nan_first = [row(1, 'valid', loss=math.nan), row(2, 'valid', loss=3.0)]
+  assert history.best(nan_first, 'valid/loss') == (2, 3.0)
+  assert history.best(nan_first[:1], 'valid/loss') is None
+
+
+def test_patience_counts_evaluations_since_the_best() -> None:
+  since = history.evaluations_since_best
+  assert since(ROWS, 'valid/loss') == 2
+  assert since(ROWS[:4], 'valid/loss') == 0
+  assert since(ROWS, 'valid/accuracy', 'max') == 2
+  assert since(ROWS, 'valid/accuracy', 'min') == 3
+  assert since([], 'valid/loss') == 0
+  assert since([row(1, 'valid', loss=math.nan)], 'valid/loss') == 1
