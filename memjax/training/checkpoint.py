@@ -105,7 +105,7 @@ class Checkpoints:
       )
     except Exception as error:
       self._wipe()
-      raise self._failed(error) from error
+      raise self._unsaved(f'step {step}', error) from error
     self._in_flight = self._background.submit(
       self._finish, step, metrics, leaves
     )
@@ -162,7 +162,7 @@ class Checkpoints:
       return
     failure = self._in_flight and self._in_flight.exception()
     if failure:
-      log.error('%s', self._failed(failure))
+      log.error('%s', failure)
     self._release()
 
   def _finish(
@@ -176,9 +176,9 @@ class Checkpoints:
         manifest.seal(sealed, metrics, leaves)
         manifest.publish(sealed, self._folder / str(step))
         self._retire()
-    except BaseException:
+    except Exception as error:
       self._wipe()
-      raise
+      raise self._unsaved(f'step {step}', error) from error
 
   def _retire(self) -> None:
     """Deletes all steps but the last few and the best."""
@@ -203,14 +203,14 @@ class Checkpoints:
     failure = self._in_flight.exception()
     self._in_flight = None
     if processes.anywhere(failure is not None):
-      raise self._failed(failure) from failure
+      raise failure or self._unsaved('a step', 'failed in another process')
 
-  def _failed(self, failure: BaseException | None) -> ConfigError:
-    reason = str(failure or 'failed in another process').strip()
+  def _unsaved(self, step: object, reason: object) -> ConfigError:
+    """One line from Orbax's many; the whole chain stays as its cause."""
+    first_line = str(reason).strip().partition('\n')[0]
+    short = ': '.join(first_line.split(': ')[-2:])
     return ConfigError(
-      'checkpoints',
-      str(self._folder),
-      f'a step was not saved: {reason.splitlines()[0]}',
+      'checkpoints', str(self._folder), f'{step} was not saved: {short}'
     )
 
   def _release(self) -> None:

@@ -1,6 +1,6 @@
 """What the processes of one run agree on; of a lone process, nothing to do.
 
-Every function is called by all processes, at the same point of the program.
+All but `is_first` are called by every process at the same point.
 """
 
 import jax

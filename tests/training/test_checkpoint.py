@@ -92,7 +92,9 @@ def write(folder: Path, *steps: int, **settings: Any) -> None:
 
 
 def test_a_state_comes_back_bit_for_bit_on_other_devices(
-  tmp_path: Path, capfd: pytest.CaptureFixture
+  tmp_path: Path,
+  capfd: pytest.CaptureFixture,
+  caplog: pytest.LogCaptureFixture,
 ) -> None:
   for writers, readers in ((1, 8), (8, 2), (2, 1)):
     state = put(make_state(ema=writers == 8), writers)
@@ -107,6 +109,7 @@ def test_a_state_comes_back_bit_for_bit_on_other_devices(
     assert bits(restored) == bits(state)
     assert abstract(restored) == target
   assert capfd.readouterr() == ('', '')
+  assert not caplog.records
 
 
 def test_buffers_may_be_donated_while_a_save_is_in_flight(
@@ -142,15 +145,15 @@ def saved_steps(folder: Path, metrics: list[dict], **settings: Any) -> list:
 
 
 def test_the_last_few_stay_and_the_best_however_old(tmp_path: Path) -> None:
-  losses = [{'valid/loss': x} for x in (3.0, 1.0, float('nan'))]
+  losses = [{'valid/loss': x} for x in (float('nan'), 1.0, 3.0)]
   losses += [{}, {}, {'other': 0.0}, {'valid/loss': 2.0}, {}]
   best = {'best': 'valid/loss'}
-  assert saved_steps(tmp_path / 'last', losses, keep=2) == [6, 7]
+  assert saved_steps(tmp_path / 'last', losses[:4], keep=2) == [2, 3]
   assert saved_steps(tmp_path / 'min', losses, keep=2, **best) == [1, 6, 7]
   most = saved_steps(tmp_path / 'max', losses, keep=2, best_is='max', **best)
-  assert most == [0, 6, 7]
+  assert most == [2, 6, 7]
   assert load.best_step(tmp_path / 'min', 'valid/loss') == 1
-  assert load.best_step(tmp_path / 'max', 'valid/loss', 'max') == 0
+  assert load.best_step(tmp_path / 'max', 'valid/loss', 'max') == 2
   assert load.best_step(tmp_path / 'min', 'valid/accuracy') is None
   assert load.load_arrays(tmp_path / 'min', 1).metrics == {'valid/loss': 1.0}
   assert not list((tmp_path / 'min' / 'unfinished').iterdir())
