@@ -73,6 +73,8 @@ def load_item(
     ConfigError: there is no such step or item, it is damaged, or it holds
       other arrays than `target`.
   """
+  if not jax.tree.leaves(target):
+    return target  # items without arrays are not saved
   found = _newest_whole(folder, step, (item,))
   path = folder.absolute() / str(found.step) / item
   stored = {

@@ -240,6 +240,7 @@ def test_items_are_read_anywhere_as_numpy(
   carry = load.load_item(tmp_path, 'carry', abstract(state).carry)
   assert jax.tree.structure(carry) == jax.tree.structure(state.carry)
   assert bits(carry) == bits(state.carry)
+  assert load.load_item(tmp_path, 'ema', ({}, ())) == ({}, ())
   with pytest.raises(ConfigError, match='carry/0/h'):
     load.load_item(tmp_path, 'carry', state.carry[0])
   with pytest.raises(ConfigError, match='did you mean params'):
