@@ -1,3 +1,16 @@
 """Training and measuring sequence models that remember."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from memjax.loading import Run
+
 __version__ = '0.1.0'
+
+
+def load(workdir: str | Path, step: int | str = 'latest') -> 'Run':
+  """A trained model from its workdir: see `memjax.loading.load`."""
+  from memjax import loading
+
+  return loading.load(workdir, step)

@@ -119,11 +119,19 @@ class Checkpoints:
       abstract_state: a ShapeDtypeStruct with a sharding for each array.
 
     Raises:
-      ConfigError: the stored state has other arrays, or other types.
+      ConfigError: the stored state has other arrays, or other types; or there
+        were steps and none is whole.
     """
     self._settle()
     step = self._newest(manifest.steps_in(self._folder))
     if step is None:
+      require(
+        not (self._folder / 'damaged').exists(),
+        'checkpoints',
+        str(self._folder),
+        'holds damaged steps and no whole one: move the folder away to begin '
+        'anew',
+      )
       return None
     folder = self._folder / str(step)
     manifest.require_leaves(

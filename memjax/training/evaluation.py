@@ -1,5 +1,6 @@
 """Named evaluation sets: every label once, the carry flowing through."""
 
+import time
 from typing import Any
 import zlib
 
@@ -10,7 +11,7 @@ import numpy as np
 from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.feeding import feeds
-from memjax.training.metrics import means
+from memjax.training.metrics import Row, means
 from memjax.training.settings import Evaluation, Experiment
 from memjax.training.step import evaluate_batch
 from memjax.types import Carry, Feed, Metrics, Params
@@ -27,7 +28,7 @@ class Evaluator:
 
   def __init__(self, name: str, experiment: Experiment, mesh: Mesh):
     evaluation = experiment.evals[name]
-    self._set, self._mesh = evaluation, mesh
+    self._name, self._set, self._mesh = name, evaluation, mesh
     index = zlib.crc32(name.encode()) | 1 << 31
     self._stream = Stream(experiment.seed, index, evaluation.batch_size)
     self._steps = evaluation.steps or evaluation.task.epoch_steps(
@@ -44,7 +45,7 @@ class Evaluator:
       lambda: evaluation.model.initial_carry(evaluation.batch_size),
       out_shardings=rows,
     )
-    self.protocol = protocol(experiment, evaluation, self._steps)
+    self._protocol = protocol(experiment, evaluation, self._steps)
 
   def _read(
     self, params: Params, carry: Carry, feed: Feed
@@ -59,7 +60,19 @@ class Evaluator:
     carry, metrics = jax.lax.scan(one, carry, feed, unroll=steps == 1)
     return carry, jax.tree.map(lambda x: x.sum(0), metrics)
 
-  def __call__(self, params: Params) -> dict[str, float]:
+  def row(self, step: int, params: Params) -> Row:
+    """The row for `metrics.jsonl`, with the protocol beside the figures."""
+    start = time.perf_counter()
+    figures = self.measure(params)
+    return {
+      'step': step,
+      'split': self._name,
+      'metrics': figures,
+      'protocol': self._protocol,
+      'seconds': round(time.perf_counter() - start, 3),
+    }
+
+  def measure(self, params: Params) -> dict[str, float]:
     """{metric: sum / count} over the whole set."""
     full = self._steps - self._steps % CALL
     carry = self._fresh()

@@ -1,6 +1,7 @@
 """From sums and counts on the device to rows on the disk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import math
 import time
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from memjax.errors import Diverged, require
 from memjax.training.parallel import to_host
+from memjax.training.settings import Experiment
 from memjax.types import Metrics
 
 Row = dict[str, Any]
@@ -38,17 +40,28 @@ class Meter:
   """
 
   def __init__(
-    self, write: Callable[[Row], None], step: int, tokens_per_step: int
+    self, write: Callable[[Row], None], step: int, experiment: Experiment
   ):
-    self._write, self._tokens = write, tokens_per_step
-    self._start = self._last_time = time.perf_counter()
+    self._write = write
+    self._tokens = experiment.train.batch_size * experiment.task.length
+    self._start = time.perf_counter()
     self._last_step = step
+    self._last_time: float | None = None  # the first interval compiles
     self._pending: tuple[int, Metrics] | None = None
 
   def take(self, step: int, sums: Metrics) -> None:
     """Accepts the sums of the steps up to this one, still on the device."""
     self.flush()
     self._pending = step, sums
+
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """Writes the row that waits; then the clock stands still in the body."""
+    self.flush()
+    before = time.perf_counter()
+    yield
+    if self._last_time is not None:
+      self._last_time += time.perf_counter() - before
 
   def flush(self) -> None:
     """Writes the row that waits, if one does.
@@ -61,23 +74,19 @@ class Meter:
     (step, sums), self._pending = self._pending, None
     values = means(jax.tree.map(np.float64, to_host(sums)))
     now = time.perf_counter()
-    rate = (step - self._last_step) * self._tokens / (now - self._last_time)
+    row = {
+      'step': step,
+      'split': 'train',
+      'metrics': values,
+      'seconds': round(now - self._start, 3),
+    }
+    if self._last_time is not None:
+      tokens = (step - self._last_step) * self._tokens
+      row['tokens_per_second'] = round(tokens / (now - self._last_time), 1)
     self._last_step, self._last_time = step, now
-    self._write(
-      {
-        'step': step,
-        'split': 'train',
-        'metrics': values,
-        'tokens_per_second': round(rate, 1),
-        'seconds': round(now - self._start, 3),
-      }
-    )
+    self._write(row)
     if not math.isfinite(values['loss']):
       raise Diverged(
         f'step {step}: the training loss is {values["loss"]}: stopped; '
         'the checkpoints before it are kept'
       )
-
-  def pause(self) -> None:
-    """Starts the clock anew after work that was not training."""
-    self._last_time = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Devices: hosts, the mesh, and which array lies where. Nothing else knows.
+"""Devices: the mesh, and which array lies where. Nothing else knows.
 
 The mesh has two axes. `data` cuts the batch; `fsdp` cuts the batch too, and
 the parameters with their optimiser state (ZeRO). The carry is cut with the
@@ -7,7 +7,6 @@ rest.
 """
 
 from collections.abc import Callable
-import os
 from typing import Any
 
 import jax
@@ -20,34 +19,6 @@ from memjax.training.state import TrainState
 from memjax.types import Feed
 
 ROWS = ('data', 'fsdp')  # the mesh axes that cut a batch
-
-
-def connect(parallel: Parallel) -> None:
-  """Joins the other hosts of the run, where there are any.
-
-  They are named by the config's coordinator, or detected on SLURM, TPU pods
-  and GKE. Must be called before the first array is made.
-  """
-  jax.config.update('jax_threefry_partitionable', True)
-  if parallel.coordinator:
-    jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-    jax.distributed.initialize(
-      parallel.coordinator, parallel.processes, parallel.process
-    )
-  elif _on_a_cluster():
-    jax.distributed.initialize()
-
-
-def _on_a_cluster() -> bool:
-  env = os.environ
-  slurm = int(env.get('SLURM_NTASKS', '1')) > 1 and 'SLURM_PROCID' in env
-  tpu_pod = ',' in env.get('TPU_WORKER_HOSTNAMES', '')
-  return slurm or tpu_pod or 'MEGASCALE_COORDINATOR_ADDRESS' in env
-
-
-def is_first() -> bool:
-  """Whether this process is the one that writes what is written once."""
-  return jax.process_index() == 0
 
 
 def make_mesh(parallel: Parallel) -> Mesh:

@@ -68,7 +68,7 @@ def make_step(
     params = optax.apply_updates(state.params, updates)
     one = jnp.ones(())
     metrics |= {
-      'gradient_norm': (optax.global_norm(grads), one),
+      'gradient_norm': (optax.tree.norm(grads), one),
       'invalid_ids': (invalid_ids(experiment.task, batch), one),
     }
     after = state._replace(

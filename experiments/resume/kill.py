@@ -1,0 +1,125 @@
+"""Kills real training processes and compares what they go on to with a run
+that nobody killed, row by row, bit by bit.
+
+    python experiments/resume/kill.py --kills=10
+
+Prints a line a kill and, at the end, how many rows were equal.
+"""
+
+import argparse
+from collections.abc import Sequence
+import json
+from pathlib import Path
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 300  # seconds a process may take before it counts as stuck
+RUNS = {
+  'LSTM on MQAR': [
+    '--config=configs/mqar.py:lstm,quick',
+    '--config.train.steps=60',
+    '--config.checkpoint.every=4',
+    '--config.evals.held_out.every=10',
+  ],
+  'Transformer-XL on text': [
+    '--config=configs/quickstart.py:quick',
+    '--config.train.steps=60',
+    '--config.checkpoint.every=4',
+    '--config.evals.validation.every=10',
+  ],
+}
+
+
+def start(args: Sequence[str], workdir: Path) -> subprocess.Popen:
+  """A training process of its own."""
+  command = [sys.executable, 'launch.py', f'--workdir={workdir}', *args]
+  return subprocess.Popen(
+    command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+  )
+
+
+def finish(args: Sequence[str], workdir: Path) -> None:
+  """Runs to the end; the exit code must be 0."""
+  process = start(args, workdir)
+  _, errors = process.communicate(timeout=LIMIT)
+  if process.returncode:
+    raise RuntimeError(f'exit code {process.returncode}: {errors.decode()}')
+
+
+def kill_after(args: Sequence[str], workdir: Path, rows: int) -> int:
+  """kill -9 once so many rows are written; how many were, then."""
+  process = start(args, workdir)
+  began = time.monotonic()
+  while process.poll() is None and written(workdir) < rows:
+    if time.monotonic() - began > LIMIT:
+      process.kill()
+      raise RuntimeError(f'no {rows} rows in {LIMIT} s')
+    time.sleep(0.002)
+  process.kill()
+  process.communicate()
+  return written(workdir)
+
+
+def written(workdir: Path) -> int:
+  """Rows in the workdir's metrics.jsonl."""
+  path = workdir / 'metrics.jsonl'
+  return path.read_bytes().count(b'\n') if path.exists() else 0
+
+
+def measured(workdir: Path) -> list[tuple[int, str, dict[str, float]]]:
+  """What was measured, in order, without the times."""
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  return [(r['step'], r['split'], r['metrics']) for r in rows]
+
+
+def trial(
+  args: Sequence[str], folder: Path, kills: int, draw: random.Random
+) -> tuple[int, int]:
+  """One run unbroken, one killed again and again.
+
+  Four of five kills come after progress: once rows beyond those of the last
+  kill are written. The others come at any row.
+
+  Returns:
+    How many rows both have in common, and how many the unbroken run has.
+  """
+  unbroken, broken = folder / 'unbroken', folder / 'broken'
+  finish(args, unbroken)
+  rows = written(unbroken)
+  reached = 0
+  for kill in range(kills):
+    share = (rows - reached) // (kills - kill + 1)
+    progress = reached + draw.randint(1, max(share, 1))
+    wanted = progress if draw.random() < 0.8 else draw.randint(0, reached)
+    there = kill_after(args, broken, wanted)
+    print(f'  kill {kill + 1}: {there} of {rows} rows written', flush=True)
+    reached = max(reached, min(there, rows - 1))
+  finish(args, broken)
+  expected, found = measured(unbroken), measured(broken)
+  if len(expected) != len(found):
+    return 0, len(expected)
+  equal = sum(a == b for a, b in zip(expected, found, strict=True))
+  return equal, len(expected)
+
+
+def main() -> None:
+  """Runs the trials of the command line."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('--kills', type=int, default=5, help='kills a run')
+  parser.add_argument('--seed', type=int, default=0, help='of the moments')
+  options = parser.parse_args()
+  draw = random.Random(options.seed)
+  for name, args in RUNS.items():
+    print(f'{name}: {options.kills} kills')
+    with tempfile.TemporaryDirectory() as folder:
+      equal, rows = trial(args, Path(folder), options.kills, draw)
+    print(f'  {equal} of {rows} rows equal, bit for bit')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,54 @@
+"""Trains, evaluates or samples: python launch.py --config=configs/NAME.py
+
+--config=FILE[:VARIANT]     what to run; --config.train.steps=100 changes it
+--workdir=DIR               where it is kept; runs/NAME if not given. The
+                            same command again goes on where it stopped.
+--mode=train|eval|sample    eval and sample read the workdir's checkpoint
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from memjax import command_line
+from memjax.errors import ConfigError, Diverged
+
+CONFIG = config_flags.DEFINE_config_file('config', help_string='what to run')
+WORKDIR = flags.DEFINE_string('workdir', '', 'where the run is kept')
+MODE = flags.DEFINE_enum(
+  'mode', 'train', ['train', 'eval', 'sample'], 'what to do'
+)
+PROMPT = flags.DEFINE_string('prompt', '\n', 'sample: the text to go on from')
+LENGTH = flags.DEFINE_integer('length', 200, 'sample: tokens to generate')
+TEMPERATURE = flags.DEFINE_float('temperature', 1.0, 'sample: 0 is greedy')
+SEED = flags.DEFINE_integer('seed', 0, 'sample: which of the possible texts')
+
+
+def main() -> int:
+  """Runs the mode; returns the exit code."""
+  try:
+    config, name = command_line.parse(sys.argv, CONFIG)
+    workdir = pathlib.Path(WORKDIR.value or f'runs/{name}')
+    return run(config, workdir)
+  except (ConfigError, Diverged) as error:
+    print(f'launch.py: {error}', file=sys.stderr)
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def run(config: dict, workdir: pathlib.Path) -> int:
+  """Imports what the mode needs, and does it."""
+  from memjax import modes
+
+  if MODE.value == 'eval':
+    return modes.evaluate(config, workdir)
+  if MODE.value == 'sample':
+    return modes.sample(
+      workdir, PROMPT.value, LENGTH.value, TEMPERATURE.value, SEED.value
+    )
+  return modes.train(config, workdir)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

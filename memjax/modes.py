@@ -1,0 +1,56 @@
+"""What `launch.py --mode` offers: train, evaluate, sample."""
+
+from collections.abc import Mapping
+from pathlib import Path
+import sys
+from typing import Any
+
+from memjax import report
+from memjax.errors import require
+from memjax.experiment import read
+from memjax.loading import load
+from memjax.training import parallel, processes
+from memjax.training.evaluation import Evaluator
+from memjax.training.loop import train as train_loop
+
+
+def train(config: Mapping[str, Any], workdir: Path) -> int:
+  """Trains to the end, or to SIGTERM; returns the exit code."""
+  experiment = read(config)
+  processes.connect(experiment.parallel)
+  finished = train_loop(experiment, workdir)
+  if not processes.is_first():
+    return 0
+  if finished:
+    report.finish(experiment, workdir)
+  else:
+    print(f'stopped and saved in {workdir}: the same command goes on from here')
+  return 0
+
+
+def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
+  """Prints every evaluation set's figures for the newest checkpoint."""
+  experiment = read(config)
+  processes.connect(experiment.parallel)
+  run = load(workdir)
+  mesh = parallel.make_mesh(experiment.parallel)
+  parallel.check_divides(mesh, experiment)
+  for name in experiment.evals:
+    row = Evaluator(name, experiment, mesh).row(run.step, run.params)
+    if processes.is_first():
+      report.print_evaluation(experiment, row)
+  return 0
+
+
+def sample(
+  workdir: Path, prompt: str, length: int, temperature: float, seed: int
+) -> int:
+  """Streams text that goes on from the prompt to the terminal."""
+  require(length >= 1, 'length', length, 'must be at least 1')
+  require(temperature >= 0, 'temperature', temperature, 'must not be negative')
+  run = load(workdir)
+  for piece in report.sample(run, prompt, length, temperature, seed):
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+  sys.stdout.write('\n')
+  return 0

@@ -1,0 +1,120 @@
+"""Training, as a story."""
+
+from collections.abc import Iterator
+import contextlib
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from memjax.tasks.base import Stream
+from memjax.training import history, parallel
+from memjax.training import workdir as workdirs
+from memjax.training.checkpoint import Checkpoints
+from memjax.training.evaluation import Evaluator
+from memjax.training.feeding import feeds
+from memjax.training.interrupts import Interrupts
+from memjax.training.lock import lock
+from memjax.training.metrics import Meter
+from memjax.training.program import program
+from memjax.training.settings import Experiment
+from memjax.training.state import TRAINING
+from memjax.training.watch import Watch
+from memjax.training.writers import LogSettings, Writers
+from memjax.types import Feed
+
+
+def train(experiment: Experiment, workdir: Path) -> bool:
+  """Trains from where the workdir stands to the end.
+
+  Args:
+    experiment: what to train, on what.
+    workdir: new, or an earlier start of the same experiment.
+
+  Returns:
+    Whether the end was reached; False after SIGTERM or Ctrl-C, the current
+    step saved.
+
+  Raises:
+    ConfigError: workdir, mesh or data do not fit the experiment.
+    Diverged: the loss is no longer a number.
+  """
+  settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
+  parallel.check_divides(mesh, experiment)
+  run = program(experiment, mesh)
+  evaluators = {
+    name: Evaluator(name, experiment, mesh) for name in experiment.evals
+  }
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(lock(workdir))
+    workdirs.claim(workdir, experiment)
+    checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
+    state = checkpoints.restore(run.abstract) or run.begin()
+    step = int(state.step)
+    rows = history.trim(workdir / 'metrics.jsonl', step)
+    log = experiment.log
+    writers = stack.enter_context(
+      Writers(
+        workdir,
+        experiment.config,
+        LogSettings(
+          log.wandb['mode'],
+          log.wandb['project'],
+          log.wandb['name'],
+          log.tensorboard,
+          settings.steps,
+        ),
+      )
+    )
+    interrupts = stack.enter_context(Interrupts())
+    watch = Watch(experiment, rows)
+    meter = Meter(writers.write, step, experiment)
+
+    for feed in remaining_feeds(experiment, mesh, step, watch.exhausted):
+      state = run.advance(state, feed)
+      step += settings.steps_per_call
+      stopping = interrupts.stop(step)
+      if due(step, experiment.log.every, experiment):
+        state, sums = run.take(state)
+        meter.take(step, sums)
+      figures: dict[str, float] = {}
+      for name, evaluator in evaluators.items():
+        if due(step, experiment.evals[name].every, experiment):
+          with meter.paused():
+            row = evaluator.row(step, state.evaluated)
+            writers.write(row)
+          figures |= {f'{name}/{k}': v for k, v in row['metrics'].items()}
+      improved = watch.see(figures)
+      last = stopping or watch.exhausted
+      if last or improved or due(step, experiment.checkpoint.every, experiment):
+        with meter.paused():
+          checkpoints.save(state, figures)
+      if last:
+        break
+    meter.flush()
+  return step == settings.steps or watch.exhausted
+
+
+def due(step: int, every: int, experiment: Experiment) -> bool:
+  """Whether something done every so many steps, and at the end, is done now."""
+  return step % every == 0 or step == experiment.train.steps
+
+
+def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
+  """The run's checkpoints as its config wants them kept."""
+  kept = experiment.checkpoint
+  return Checkpoints(
+    workdir / 'checkpoints',
+    keep=kept.keep,
+    best=kept.best,
+    best_is=kept.best_is,
+  )
+
+
+def remaining_feeds(
+  experiment: Experiment, mesh: Mesh, step: int, finished: bool
+) -> Iterator[Feed]:
+  """What is still to be trained on, one feed a call."""
+  train = experiment.train
+  stream = Stream(experiment.seed, TRAINING, train.batch_size)
+  calls = range(step, step if finished else train.steps, train.steps_per_call)
+  return feeds(experiment.task, stream, mesh, calls, train.steps_per_call)

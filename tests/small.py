@@ -1,0 +1,54 @@
+"""Experiments small enough to train in a test."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import adding, copy_memory, mqar
+from memjax.experiment import read
+from memjax.tasks.base import Stream
+from memjax.training import feeding, parallel, program
+from memjax.training.settings import Experiment
+from memjax.training.state import TrainState
+
+FAMILIES = {'adding': adding, 'copy_memory': copy_memory, 'mqar': mqar}
+
+
+def small(
+  family: str, variant: str, overrides: Mapping[str, Any] | None = None
+) -> Experiment:
+  """A family's quick variant with some fields changed, {'train.steps': 4}."""
+  config = FAMILIES[family].get_config(f'{variant},quick')
+  with config.unlocked():
+    for path, value in (overrides or {}).items():
+      section = config
+      *parents, field = path.split('.')
+      for parent in parents:
+        section = section[parent]
+      section[field] = value
+  return read(config.to_dict())
+
+
+def run(experiment: Experiment, calls: int) -> TrainState:
+  """The state after so many calls from the start."""
+  mesh = parallel.make_mesh(experiment.parallel)
+  functions = program.program(experiment, mesh)
+  state = functions.begin()
+  stream = Stream(experiment.seed, 0, experiment.train.batch_size)
+  per_call = experiment.train.steps_per_call
+  starts = range(0, calls * per_call, per_call)
+  for feed in feeding.feeds(experiment.task, stream, mesh, starts, per_call):
+    state = functions.advance(state, feed)
+  assert functions.advance._cache_size() == 1, 'compiled more than once'
+  return state
+
+
+def assert_close(one: Any, other: Any, tolerance: float) -> None:
+  """Every array of one tree equals the other's to within the tolerance."""
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=tolerance),
+    one,
+    other,
+  )

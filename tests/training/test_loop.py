@@ -1,0 +1,109 @@
+"""A run is one run, however often it stops and wherever it goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memjax.errors import ConfigError, Diverged
+from memjax.training import history
+from memjax.training.interrupts import Interrupts
+from memjax.training.loop import train
+from tests.small import small
+
+SHORT = {
+  'parallel.data': 1,
+  'train.steps': 6,
+  'checkpoint.every': 4,
+  'evals.held_out.every': 3,
+}
+
+
+def measured(workdir: Path) -> list[tuple[Any, ...]]:
+  rows = history.read(workdir / 'metrics.jsonl')
+  return [(r['step'], r['split'], r['metrics']) for r in rows]
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, when: int) -> None:
+  monkeypatch.setattr(Interrupts, 'stop', lambda self, step: step == when)
+
+
+@pytest.mark.parametrize('every', [1, 4])
+def test_a_stopped_run_goes_on_bit_for_bit(
+  tmp_path, monkeypatch, every
+) -> None:
+  experiment = small('copy_memory', 'lstm', SHORT | {'log.every': every})
+  assert train(experiment, tmp_path / 'whole')
+  stop_at(monkeypatch, 2)
+  assert not train(experiment, tmp_path / 'parts')
+  stop_at(monkeypatch, 3)
+  assert not train(experiment, tmp_path / 'parts')
+  stop_at(monkeypatch, 0)
+  assert train(experiment, tmp_path / 'parts')
+  assert measured(tmp_path / 'parts') == measured(tmp_path / 'whole')
+  steps = [r[0] for r in measured(tmp_path / 'whole') if r[1] == 'train']
+  assert steps == ([1, 2, 3, 4, 5, 6] if every == 1 else [4, 6])
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+  experiment = small('copy_memory', 'lstm', SHORT)
+  assert train(experiment, tmp_path)
+  before = measured(tmp_path)
+  assert train(experiment, tmp_path)
+  assert measured(tmp_path) == before
+
+
+def test_patience_ends_a_run_and_its_end_is_kept(tmp_path: Path) -> None:
+  experiment = small(
+    'copy_memory',
+    'lstm',
+    SHORT
+    | {
+      'optim.learning_rate': 1e-30,
+      'train.patience': 2,
+      'train.steps': 20,
+      'evals.held_out.every': 2,
+    },
+  )
+  for _ in range(2):
+    assert train(experiment, tmp_path)
+    steps = [r[0] for r in measured(tmp_path) if r[1] == 'held_out']
+    assert steps == [2, 4, 6]
+
+
+def test_a_diverged_run_says_so_and_keeps_its_checkpoints(tmp_path) -> None:
+  options = SHORT | {'checkpoint.every': 1, 'optim.learning_rate': 1e38}
+  options |= {'optim.clip': 0.0, 'optim.name': 'sgd'}
+  experiment = small('adding', 'lstm', options)
+  with pytest.raises(Diverged, match=r'step \d: the training loss is'):
+    train(experiment, tmp_path)
+  rows = (tmp_path / 'metrics.jsonl').read_text()
+  assert 'nonfinite' in rows
+
+
+def test_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
+  train(small('copy_memory', 'lstm', SHORT), tmp_path)
+  other = SHORT | {'task.delay': 13, 'train.steps': 8}
+  with pytest.raises(ConfigError) as error:
+    train(small('copy_memory', 'lstm', other), tmp_path)
+  assert 'task.delay is 12 there, 13 here' in str(error.value)
+  assert 'train.steps is 6 there, 8 here' in str(error.value)
+  train(
+    small('copy_memory', 'lstm', SHORT | {'log.tensorboard': True}), tmp_path
+  )
+
+
+def test_every_figure_has_its_protocol_and_every_start_its_machine(
+  tmp_path: Path,
+) -> None:
+  overrides = SHORT | {'optim.ema': 0.5}
+  train(small('adding', 'gru', overrides), tmp_path)
+  rows = history.read(tmp_path / 'metrics.jsonl')
+  twice = [r for r in rows if r['split'] == 'twice'][-1]
+  assert twice['protocol']['segment'] == 24
+  assert twice['protocol']['task.length'] == 24
+  assert twice['protocol']['parameters'] == 'ema'
+  starts = json.loads((tmp_path / 'run.json').read_text())
+  assert starts[0]['versions']['jax']
+  assert starts[0]['devices']
