@@ -1,0 +1,116 @@
+"""What a person sees of a run: a live bar on a terminal, lines elsewhere.
+
+step  400/2000  train  loss  2.113  accuracy 0.4100  41k tokens/s  1:12 left
+step  400/2000  valid  loss  2.240  accuracy 0.3900
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+import time
+from typing import TextIO
+
+import rich.console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from memjax.training.history import Row
+
+DIAGNOSTICS = ('gradient_norm', 'learning_rate')  # in the file, not shown here
+
+
+class Console:
+  """The view of a run on standard output, or on another text file.
+
+  Attributes:
+    total_steps: steps of the whole run.
+    file: where to write; None: standard output.
+    clock: seconds, for the time that is left.
+  """
+
+  def __init__(
+    self,
+    total_steps: int,
+    file: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+  ):
+    self._total, self._clock = total_steps, clock
+    self._origin: tuple[int, float] | None = None
+    self._split_width = len('train')
+    self._console = rich.console.Console(file=file)
+    self._bar = Progress(
+      TextColumn('{task.description}', markup=False),
+      BarColumn(bar_width=12),
+      TextColumn('{task.fields[figures]}', markup=False),
+      console=self._console,
+      refresh_per_second=2,
+      disable=not self._console.is_terminal,
+    )
+    self._task = self._bar.add_task('starting', total=total_steps, figures='')
+    self._bar.start()
+
+  def write(self, row: Row) -> None:
+    """Shows a training row in the bar, any other row above it."""
+    step = f'step {row["step"]:>{len(str(self._total))}}/{self._total}'
+    live = row['split'] == 'train'
+    figures = '  '.join(
+      f'{name} {number(value):>6}'
+      for name, value in row['metrics'].items()
+      if name not in DIAGNOSTICS
+    )
+    if live:
+      figures = '  '.join([figures, *self._pace(row)])
+    if live and self._console.is_terminal:
+      self._bar.update(
+        self._task, completed=row['step'], description=step, figures=figures
+      )
+      return
+    self._split_width = max(self._split_width, len(row['split']))
+    self._print(f'{step}  {row["split"]:<{self._split_width}}  {figures}')
+
+  def _pace(self, row: Row) -> list[str]:
+    """Tokens a second, and the time left at the pace since the first row."""
+    pace = []
+    if 'tokens_per_second' in row:
+      pace.append(f'{magnitude(row["tokens_per_second"]):>4} tokens/s')
+    now = self._clock()
+    if self._origin is None:
+      self._origin = row['step'], now
+    step, then = self._origin
+    if row['step'] > step:
+      each = (now - then) / (row['step'] - step)
+      left = max(self._total - row['step'], 0)
+      pace.append(f'{duration(each * left)} left')
+    return pace
+
+  def figure(self, name: str, path: Path) -> None:
+    """Says where a figure is."""
+    self._print(f'{name}: {path}')
+
+  def _print(self, line: str) -> None:
+    self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+  def close(self) -> None:
+    """Leaves the terminal as it was."""
+    self._bar.stop()
+
+
+def number(value: float) -> str:
+  """Four digits: 2.113, 0.02113, 211.3, 2113, 2.113e-05."""
+  return f'{value:#.4g}'.rstrip('.')
+
+
+def magnitude(value: float) -> str:
+  """Two or three digits and a unit: 870, 4.1k, 41k, 1.2M."""
+  units = iter(('', 'k', 'M', 'G', 'T'))
+  unit = next(units)
+  while value >= 999.5:
+    value, unit = value / 1000, next(units)
+  return f'{value:.1f}{unit}' if unit and value < 9.95 else f'{value:.0f}{unit}'
+
+
+def duration(seconds: float) -> str:
+  """1:12, 1:02:03."""
+  minutes, second = divmod(round(seconds), 60)
+  hours, minute = divmod(minutes, 60)
+  if hours:
+    return f'{hours}:{minute:02}:{second:02}'
+  return f'{minute}:{second:02}'

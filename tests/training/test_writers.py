@@ -1,0 +1,321 @@
+"""Every row reaches metrics.jsonl; views show it or are dropped in a line."""
+
+from collections.abc import Callable
+import contextlib
+import io
+import json
+import math
+import os
+from pathlib import Path
+import struct
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from memjax.training import history, writers
+from memjax.training.console import Console, duration, magnitude, number
+from memjax.training.writers import LogSettings, Writers
+
+CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'layers': 2}}
+QUIET = LogSettings('disabled', 'memjax', '', False, 2000)
+
+
+def row(step: int, split: str = 'train', **metrics: float) -> history.Row:
+  return {'step': step, 'split': split, 'metrics': metrics}
+
+
+TRAIN = row(400, loss=2.113, accuracy=0.41) | {'tokens_per_second': 41234.5}
+VALID = row(400, 'valid', loss=2.24, accuracy=0.39)
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+  """No test sees this machine's Weights & Biases settings."""
+  for name in ('WANDB_MODE', 'WANDB_API_KEY', 'WANDB_BASE_URL', 'WANDB_RUN_ID'):
+    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setenv('NETRC', str(tmp_path / 'netrc'))
+
+
+def test_each_row_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
+  with Writers(tmp_path / 'new', CONFIG, QUIET) as open_writers:
+    for number_of_rows in range(1, 4):
+      open_writers.write(TRAIN)
+      rows = history.read(tmp_path / 'new' / 'metrics.jsonl')
+      assert rows == [TRAIN] * number_of_rows
+
+
+def test_rows_survive_a_kill(tmp_path: Path) -> None:
+  script = f"""
+import os, pathlib, signal
+from memjax.training.writers import LogSettings, Writers
+writers = Writers(pathlib.Path({str(tmp_path)!r}), {{}}, LogSettings{(*QUIET,)})
+for step in range(100):
+  writers.write({{'step': step, 'split': 'train', 'metrics': {{'loss': 1.0}}}})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+  died = subprocess.run([sys.executable, '-c', script], capture_output=True)
+  assert died.returncode == -9, died.stderr
+  steps = [r['step'] for r in history.read(tmp_path / 'metrics.jsonl')]
+  assert steps == list(range(100))
+
+
+def test_a_later_start_goes_on_after_a_torn_line(tmp_path: Path) -> None:
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(history.encode(TRAIN) + '{"step": 500, "sp')
+  with Writers(tmp_path, CONFIG, QUIET) as open_writers:
+    open_writers.write(VALID)
+  assert history.read(path) == [TRAIN, VALID]
+
+
+def test_a_disk_that_fails_stops_the_run(tmp_path: Path) -> None:
+  with contextlib.suppress(OSError), Writers(tmp_path, {}, QUIET) as broken:
+    with open('/dev/full', 'wb') as full:
+      os.dup2(full.fileno(), broken._truth._file.fileno())
+    with pytest.raises(OSError, match='No space left'):
+      broken.write(TRAIN)
+
+
+class Broken:
+  """A view that works until a row comes."""
+
+  closed = False
+
+  def write(self, row: history.Row) -> None:
+    raise RuntimeError('the dog ate it\nand more')
+
+  def figure(self, name: str, path: Path) -> None:
+    raise AssertionError('was dropped')
+
+  def close(self) -> None:
+    self.closed = True
+    raise RuntimeError('again')
+
+
+def test_a_view_that_fails_is_dropped_in_one_line(
+  tmp_path: Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  broken = Broken()
+  monkeypatch.setattr(writers, 'TensorBoard', lambda folder: broken)
+  log = QUIET._replace(tensorboard=True)
+  with Writers(tmp_path, CONFIG, log) as open_writers:
+    open_writers.write(TRAIN)
+    open_writers.write(VALID)
+    open_writers.figure('curve', tmp_path / 'curve.png')
+  assert broken.closed
+  assert history.read(tmp_path / 'metrics.jsonl') == [TRAIN, VALID]
+  assert capsys.readouterr().err == (
+    'tensorboard: dropped: the dog ate it; metrics.jsonl goes on\n'
+  )
+
+
+def test_a_view_that_does_not_open_is_dropped_in_one_line(
+  tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+  (tmp_path / 'tensorboard').write_text('a file where the folder should be')
+  with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
+    open_writers.write(TRAIN)
+  assert history.read(tmp_path / 'metrics.jsonl') == [TRAIN]
+  lines = capsys.readouterr().err.splitlines()
+  assert len(lines) == 1
+  assert lines[0].startswith('tensorboard: dropped: ')
+
+
+def shown(rows: list[tuple[float, history.Row]], **kwargs: Any) -> str:
+  """What the console shows of (time, row)s."""
+  file, now = io.StringIO(), [0.0]
+  console = Console(2000, file, lambda: now[0], **kwargs)
+  for now[0], r in rows:
+    console.write(r)
+  console.close()
+  return file.getvalue()
+
+
+def test_lines_are_aligned_and_say_what_is_left() -> None:
+  lines = shown([(0.0, TRAIN | {'step': 200}), (9.0, TRAIN), (9.5, VALID)])
+  assert lines.splitlines() == [
+    'step  200/2000  train  loss  2.113  accuracy 0.4100   41k tokens/s',
+    'step  400/2000  train  loss  2.113  accuracy 0.4100   41k tokens/s'
+    '  1:12 left',
+    'step  400/2000  valid  loss  2.240  accuracy 0.3900',
+  ]
+
+
+def test_a_long_line_is_one_line_and_diagnostics_stay_in_the_file() -> None:
+  metrics = {f'a_long_metric_{i}': i + 0.5 for i in range(9)}
+  text = shown([(0.0, row(1, **metrics, gradient_norm=3.0))])
+  assert text.count('\n') == 1
+  assert all(name in text for name in metrics)
+  assert 'gradient_norm' not in text
+
+
+def test_on_a_terminal_training_is_a_bar_and_evaluations_stay(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.setenv('FORCE_COLOR', '1')
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', '120')
+  text = shown([(0.0, TRAIN | {'step': 200}), (0.1, VALID), (9.0, TRAIN)])
+  kept = [line for line in text.split('\n') if 'valid' in line]
+  assert len(kept) == 1
+  assert 'step  400/2000  train' not in text
+  last = text.split('\n')[-2]
+  assert 'step  400/2000' in last
+  assert '41k tokens/s  1:12 left' in last
+  assert text.endswith('\x1b[?25h')  # the cursor is back
+
+
+@pytest.mark.parametrize(
+  ('value', 'text'),
+  [
+    (2.1128, '2.113'),
+    (0.021128, '0.02113'),
+    (2112.8, '2113'),
+    (1e-5, '1.000e-05'),
+    (3.0, '3.000'),
+    (math.nan, 'nan'),
+    (-math.inf, '-inf'),
+  ],
+)
+def test_numbers_have_four_digits(value: float, text: str) -> None:
+  assert number(value) == text
+
+
+def test_rates_and_durations_are_short() -> None:
+  rates = (0.4, 870, 999.7, 4123, 41234, 999999, 1.23e6, 5e10)
+  assert [magnitude(rate) for rate in rates] == (
+    ['0', '870', '1.0k', '4.1k', '41k', '1.0M', '1.2M', '50G']
+  )
+  spans = (0.2, 59.6, 72, 3723, 90000)
+  assert [duration(span) for span in spans] == (
+    ['0:00', '1:00', '1:12', '1:02:03', '25:00:00']
+  )
+
+
+def png(path: Path) -> Path:
+  from PIL import Image
+
+  Image.new('RGBA', (4, 3), (255, 0, 0, 255)).save(path)
+  return path
+
+
+def wandb_records(workdir: Path) -> Callable[[str], list[dict[str, Any]]]:
+  """kind -> the records of it that wandb's own tool finds in offline runs."""
+  records = []
+  command = [str(Path(sys.executable).parent / 'wandb'), 'leet', 'inspect']
+  for folder in sorted((workdir / 'wandb').glob('offline-run-*')):
+    ran = subprocess.run(
+      [*command, '--json', str(folder)], check=True, capture_output=True
+    )
+    records += [json.loads(line) for line in ran.stdout.splitlines()]
+  return lambda kind: [r[kind] for r in records if r['type'] == kind]
+
+
+def test_wandb_offline_has_config_rows_and_figures_under_one_id(
+  tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+  log = QUIET._replace(wandb_mode='auto', wandb_name='first')
+  again = TRAIN | {'step': 100}
+  for rows in ([TRAIN, VALID, again], [again]):
+    with Writers(tmp_path, CONFIG, log) as open_writers:
+      for r in rows:
+        open_writers.write(r)
+      open_writers.figure('curve', png(tmp_path / 'curve.png'))
+  records = wandb_records(tmp_path)
+  run_id = (tmp_path / 'wandb_id').read_text()
+  assert [run['run_id'] for run in records('run')] == [run_id, run_id]
+  assert records('run')[0]['display_name'] == 'first'
+  assert records('run')[0]['config']['update']['model'] == CONFIG['model']
+  items = [record['item'] for record in records('history')]
+  assert [item['step'] for item in items if 'train/loss' in item] == (
+    [400, 100, 100]
+  )
+  assert [i['valid/accuracy'] for i in items if 'valid/loss' in i] == [0.39]
+  assert sum('curve' in json.dumps(item) for item in items) == 2
+  out, err = capfd.readouterr()
+  assert err == ''
+  assert all(line.startswith(('step', 'curve')) for line in out.splitlines())
+
+
+def test_wandb_without_a_network_falls_back_in_one_line(
+  tmp_path: Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capfd: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.setenv('WANDB_API_KEY', 'a' * 40)
+  monkeypatch.setenv('WANDB_BASE_URL', 'http://127.0.0.1:9')
+  monkeypatch.setattr(writers, 'CONNECT_SECONDS', 1)
+  log = QUIET._replace(wandb_mode='auto')
+  with Writers(tmp_path, CONFIG, log) as open_writers:
+    open_writers.write(TRAIN)
+  (record,) = wandb_records(tmp_path)('history')
+  assert record['item']['train/loss'] == 2.113
+  (line,) = capfd.readouterr().err.splitlines()
+  assert line.startswith('wandb: offline: ')
+
+
+def test_wandb_is_online_only_where_a_key_is_found(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  assert writers.wandb_mode() == 'offline'
+  (tmp_path / 'netrc').write_text('machine elsewhere login a password b\n')
+  assert writers.wandb_mode() == 'offline'
+  with (tmp_path / 'netrc').open('a') as file:
+    file.write('machine api.wandb.ai login user password key\n')
+  assert writers.wandb_mode() == 'online'
+  monkeypatch.setenv('WANDB_BASE_URL', 'https://wandb.example.org')
+  assert writers.wandb_mode() == 'offline'
+  monkeypatch.setenv('WANDB_API_KEY', 'a' * 40)
+  assert writers.wandb_mode() == 'online'
+  monkeypatch.setenv('WANDB_MODE', 'disabled')
+  assert writers.wandb_mode() == 'disabled'
+
+
+def test_a_sweep_agent_names_the_run(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv('WANDB_RUN_ID', 'sweep7')
+  assert writers.run_id(tmp_path / 'wandb_id') == 'sweep7'
+  monkeypatch.delenv('WANDB_RUN_ID')
+  assert writers.run_id(tmp_path / 'wandb_id') == 'sweep7'
+
+
+def test_tensorboard_gets_scalars_and_figures(tmp_path: Path) -> None:
+  from tensorboardX.proto.event_pb2 import Event
+
+  with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
+    open_writers.write(TRAIN)
+    open_writers.write(VALID)
+    open_writers.figure('curve', png(tmp_path / 'curve.png'))
+  (file,) = (tmp_path / 'tensorboard').iterdir()
+  data, events = file.read_bytes(), []
+  while data:
+    size = struct.unpack('<Q', data[:8])[0]
+    events.append(Event.FromString(data[12 : 12 + size]))
+    data = data[16 + size :]
+  values = [(e.step, v) for e in events for v in e.summary.value]
+  scalars = {v.tag: (s, v.simple_value) for s, v in values if v.simple_value}
+  assert scalars['train/loss'] == (400, pytest.approx(2.113))
+  assert scalars['valid/accuracy'] == (400, pytest.approx(0.39))
+  (picture,) = [v.image for _, v in values if v.HasField('image')]
+  assert (picture.height, picture.width) == (3, 4)
+
+
+def test_what_is_off_is_not_imported(tmp_path: Path) -> None:
+  script = f"""
+import pathlib, sys
+from memjax.training.writers import LogSettings, Writers
+path = pathlib.Path({str(tmp_path)!r})
+with Writers(path, {{}}, LogSettings{(*QUIET,)}) as writers:
+  writers.write({{'step': 1, 'split': 'train', 'metrics': {{'loss': 1.0}}}})
+heavy = {{'wandb', 'tensorboardX', 'jax', 'matplotlib'}}
+print(sorted(heavy & set(sys.modules)))
+"""
+  ran = subprocess.run(
+    [sys.executable, '-c', script], capture_output=True, text=True, check=True
+  )
+  assert ran.stdout.splitlines()[-1] == '[]'
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['metrics.jsonl']
