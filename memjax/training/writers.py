@@ -119,6 +119,13 @@ class Writers:
     say(f'{name}: dropped: {reason(error)}; metrics.jsonl goes on')
 
 
+class Nowhere:
+  """The writers of all processes but the first."""
+
+  def write(self, row: Row) -> None: ...
+  def figure(self, name: str, path: Path) -> None: ...
+
+
 class JsonLines:
   """One row a line, each flushed to the operating system at once."""
 
@@ -157,7 +164,6 @@ class Wandb:
       'dir': str(workdir),
       'config': dict(config),
       'settings': wandb.Settings(
-        silent=True,
         console='off',
         init_timeout=CONNECT_SECONDS,
         finish_timeout=UPLOAD_SECONDS,

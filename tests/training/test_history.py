@@ -54,6 +54,8 @@ def test_lines_are_strict_json() -> None:
   back = history.decode(line)
   assert math.isnan(back['metrics'].pop('a'))
   assert back == row(1, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
+  with pytest.raises(ValueError, match='JSON'):
+    history.encode(row(1) | {'seconds': math.nan})
 
 
 def test_a_torn_last_line_is_dropped_wherever_it_was_torn(path: Path) -> None:

@@ -33,8 +33,8 @@ VALID = row(400, 'valid', loss=2.24, accuracy=0.39)
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
   """No test sees this machine's Weights & Biases settings."""
-  for name in ('WANDB_MODE', 'WANDB_API_KEY', 'WANDB_BASE_URL', 'WANDB_RUN_ID'):
-    monkeypatch.delenv(name, raising=False)
+  for name in ('MODE', 'SILENT', 'API_KEY', 'BASE_URL', 'RUN_ID'):
+    monkeypatch.delenv(f'WANDB_{name}', raising=False)
   monkeypatch.setenv('NETRC', str(tmp_path / 'netrc'))
 
 
