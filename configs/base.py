@@ -66,3 +66,16 @@ def quick(config: ConfigDict) -> ConfigDict:
   for evaluation in config.evals.values():
     evaluation.update(every=2, batch_size=8, steps=2)
   return config
+
+
+def words(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
+  """A variant's model and its size, 'lstm,quick' or 'lstm'.
+
+  Raises:
+    ValueError: the model is not a known one, or the size not `quick`.
+  """
+  name, _, size = variant.partition(',')
+  if name not in known or size not in ('', 'quick'):
+    options = ', '.join(known)
+    raise ValueError(f'variants are {options}, each with or without ,quick')
+  return name, size

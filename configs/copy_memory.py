@@ -8,7 +8,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick
+from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -16,7 +16,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'gru') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, _, size = variant.partition(',')
+  name, size = words(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'copy_memory.CopyMemory', 'delay': 1000})
   config.model = model(name, width=128, layers=1, context=256)

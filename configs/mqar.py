@@ -7,7 +7,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick
+from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -15,7 +15,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'transformer') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, _, size = variant.partition(',')
+  name, size = words(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'mqar.MQAR', 'length': 64, 'pairs': 4, 'vocab': 8192}

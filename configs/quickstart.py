@@ -7,14 +7,15 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick
+from configs.base import base, quick, words
 from configs.models import model
 
 VARIANTS = ('transformer_xl',)
 
 
-def get_config(variant: str = '') -> ConfigDict:
-  """The quickstart; `quick` makes it two steps long."""
+def get_config(variant: str = 'transformer_xl') -> ConfigDict:
+  """The quickstart; `transformer_xl,quick` makes it two steps long."""
+  _, size = words(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'text.Text', 'corpus': 'standard_library', 'length': 64}
@@ -32,7 +33,7 @@ def get_config(variant: str = '') -> ConfigDict:
       'task': {'split': 'validation'},
     }
   )
-  if variant.endswith('quick'):
+  if size == 'quick':
     config.task.length = 16
     config.model = model('transformer_xl', width=16, layers=1, context=16)
     quick(config)

@@ -15,6 +15,7 @@ from typing import Any
 from memjax.errors import ConfigError, nearest, require
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
+from memjax.types import Spec
 
 
 def build_task(spec: Mapping[str, Any]) -> Task:
@@ -22,9 +23,11 @@ def build_task(spec: Mapping[str, Any]) -> Task:
   return _build(spec, 'memjax.tasks', 'task', {})
 
 
-def build_model(spec: Mapping[str, Any], task: Task) -> Memory:
-  """The model that a config's `model` section names, reading this task."""
-  given = {'input_spec': task.input_spec, 'output_spec': task.output_spec}
+def build_model(
+  spec: Mapping[str, Any], input_spec: Spec, output_spec: Spec
+) -> Memory:
+  """The model that a config's `model` section names, between these specs."""
+  given = {'input_spec': input_spec, 'output_spec': output_spec}
   return _build(spec, 'memjax.models', 'model', given)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import pathlib
+import runpy
 from typing import Any
 
 from absl import flags
@@ -33,8 +34,8 @@ def parse(
     ' '.join(given),
     f'one --config=FILE must be given; there are {there or "none here"}',
   )
-  path = given[0].removeprefix('--config=')
-  _check_overrides(_read([argv[0], given[0]], config, path), argv[1:])
+  file, _, variant = given[0].removeprefix('--config=').partition(':')
+  _check_overrides(_read(file, variant), argv[1:])
   try:
     rest = flags.FLAGS(list(argv))
   except flags.Error as error:
@@ -42,21 +43,22 @@ def parse(
       'flags', str(error).splitlines()[0], 'see --help'
     ) from None
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
-  file, _, variant = path.partition(':')
   name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
   return config.value.to_dict(), name
 
 
-def _read(argv: list[str], config: flags.FlagHolder, path: str) -> Any:
+def _read(file: str, variant: str) -> dict[str, Any]:
   """The config before any override."""
+  field = f'{file}:{variant}' if variant else file
   try:
-    flags.FLAGS(argv)
-    return config.value
+    get_config = runpy.run_path(file)['get_config']
+    made = get_config(variant) if variant else get_config()
+  except OSError as error:
+    raise ConfigError('config', field, f'{error.strerror}') from None
   except Exception as error:
-    said = str(error).splitlines()[-1].strip()
-    raise ConfigError('config', path, f'cannot be read: {said}') from None
-  finally:
-    flags.FLAGS.unparse_flags()
+    said = f'{type(error).__name__}: {error}'.splitlines()[0]
+    raise ConfigError('config', field, f'cannot be read: {said}') from None
+  return made.to_dict()
 
 
 def _check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:

@@ -50,7 +50,7 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
     config=config,
     seed=config['seed'],
     task=task,
-    model=build_model(config['model'], task),
+    model=build_model(config['model'], task.input_spec, task.output_spec),
     evals={name: _evaluation(config, name, task) for name in config['evals']},
     **sections,
   )
@@ -90,7 +90,7 @@ def _evaluation(
       f'reads {task.input_spec} and answers {task.output_spec}, the training '
       f'task {trained.input_spec} and {trained.output_spec}',
     )
-    model = build_model(model_spec, task)
+    model = build_model(model_spec, task.input_spec, task.output_spec)
   except ConfigError as error:
     raise error.within(field) from None
   built = {'task': task, 'model': model, 'changes': flatten(changes)}

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.models.base import Memory
+from memjax.models.base import Memory, apply
 from memjax.types import Carry, Params
 
 
@@ -54,7 +54,7 @@ def _read_and_draw(
   reset_BT: jax.Array,
   key: jax.Array,
 ) -> tuple[Carry, jax.Array]:
-  carry, logits_BTV = model.apply({'params': params}, carry, ids, reset_BT)
+  carry, logits_BTV = apply(model, params, carry, ids, reset_BT)
   logits_BV = logits_BTV[:, -1]
   if temperature == 0:
     return carry, jnp.argmax(logits_BV, -1)[:, None]

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from memjax import experiment as experiments
+from memjax.build import build_model
+from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
+from memjax.experiment import read
 from memjax.models.base import Memory
 from memjax.training import workdir as workdirs
 from memjax.training.load import best_step, load_arrays, load_item
@@ -20,21 +22,26 @@ class Run(NamedTuple):
 
   Attributes:
     config: nested dicts.
-    experiment: what the config describes, built.
     model: the model; `model.apply({'params': params}, carry, inputs, reset)`.
     params: its parameters, the moving average where the run keeps one.
     carry: the training batch's memory after the last step.
+    tokenizer: between text and its tokens; None where the task is not text.
     step: optimiser steps taken.
     metrics: what was measured at that step, {'validation/loss': 1.2}.
   """
 
   config: dict[str, Any]
-  experiment: Experiment
   model: Memory
   params: Params
   carry: Carry
+  tokenizer: Tokenizer | None
   step: int
   metrics: dict[str, float]
+
+  @property
+  def experiment(self) -> Experiment:
+    """What the config describes, built; needs the task's data."""
+    return read(self.config)
 
 
 def load(workdir: str | Path, step: int | str = 'latest') -> Run:
@@ -49,14 +56,16 @@ def load(workdir: str | Path, step: int | str = 'latest') -> Run:
   """
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
-  experiment = experiments.read(config)
+  reads, answers, tokenizer = workdirs.read_interface(workdir)
+  model = build_model(config['model'], reads, answers)
+  batch_size = config['train']['batch_size']
   folder = workdir / 'checkpoints'
   number = step if isinstance(step, int) else None
   if step == 'best':
-    kept = experiment.checkpoint
-    require(bool(kept.best), 'checkpoint.best', '', 'names no metric')
-    number = best_step(folder, kept.best, kept.best_is)
-    require(number is not None, 'step', step, f'no step has a {kept.best}')
+    metric = config['checkpoint']['best']
+    require(bool(metric), 'checkpoint.best', metric, 'names no metric')
+    number = best_step(folder, metric, config['checkpoint']['best_is'])
+    require(number is not None, 'step', step, f'no step has a {metric}')
   else:
     require(
       step == 'latest' or number is not None,
@@ -64,19 +73,17 @@ def load(workdir: str | Path, step: int | str = 'latest') -> Run:
       step,
       'must be latest, best or a number',
     )
-  item = 'ema' if experiment.optim.ema else 'params'
+  item = 'ema' if config['optim']['ema'] else 'params'
   loaded = load_arrays(folder, number, (item,))
-  carry = jax.eval_shape(
-    lambda: experiment.model.initial_carry(experiment.train.batch_size)
-  )
+  carry = jax.eval_shape(lambda: model.initial_carry(batch_size))
   return Run(
     config=config,
-    experiment=experiment,
-    model=experiment.model,
+    model=model,
     params=jax.tree.map(jnp.asarray, loaded.items[item]),
     carry=jax.tree.map(
       jnp.asarray, load_item(folder, 'carry', carry, loaded.step)
     ),
+    tokenizer=tokenizer,
     step=loaded.step,
     metrics=loaded.metrics,
   )

@@ -18,11 +18,11 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or to SIGTERM; returns the exit code."""
   experiment = read(config)
   processes.connect(experiment.parallel)
-  finished = train_loop(experiment, workdir)
+  finished = train_loop(experiment, workdir, report.draw)
   if not processes.is_first():
     return 0
   if finished:
-    report.finish(experiment, workdir)
+    report.summarise(experiment, workdir)
   else:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
   return 0

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from memjax.analysis.figures import learning_curve
-from memjax.errors import require
+from memjax.errors import ConfigError, require
 from memjax.generate import generate
 from memjax.loading import Run, load
 from memjax.tasks.base import Task
-from memjax.tasks.text import Text
 from memjax.training import history
 from memjax.training.settings import Experiment
-from memjax.training.writers import Writers
+from memjax.training.writers import Nowhere, Writers
 
 
-def draw(experiment: Experiment, workdir: Path, writers: Writers) -> None:
+def draw(
+  experiment: Experiment, workdir: Path, writers: Writers | Nowhere
+) -> None:
   """Draws the learning curve of the rows so far, and shows it in the views."""
   path = workdir / 'figures' / 'learning_curve.png'
   path.parent.mkdir(exist_ok=True)
@@ -72,15 +73,14 @@ def sample(
   Raises:
     ConfigError: the run's task is not text, or the prompt is empty.
   """
-  task = run.experiment.task
-  if not isinstance(task, Text):
+  if run.tokenizer is None:
     name = run.config['task']['name']
-    require(False, 'task.name', name, 'is not text: it cannot be sampled')
+    raise ConfigError('task.name', name, 'is not text: it cannot be sampled')
   require(bool(prompt), 'prompt', prompt, 'must hold at least one character')
-  ids = task.tokenizer.encode(prompt.encode())
+  ids = run.tokenizer.encode(prompt.encode())
   tokens = generate(
     run.model, run.params, ids, temperature=temperature, seed=seed
   )
-  decode = task.tokenizer.decoder()
+  decode = run.tokenizer.decoder()
   for _ in range(length):
     yield decode(next(tokens))

@@ -7,6 +7,7 @@ import pytest
 from memjax.build import build_model, build_task
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
+from memjax.types import Tokens
 
 TASK = {'name': 'copy_memory.CopyMemory', 'delay': 5}
 LSTM = {'name': 'lstm.LSTM', 'width': 16}
@@ -16,9 +17,8 @@ STACK = {'name': 'stack.Stack', 'layers': 2, 'memory': LSTM}
 def test_a_spec_becomes_a_model_that_runs() -> None:
   task = build_task(TASK)
   batch = task.batch(task.rows(Stream(0, 0, 3), 0, np.arange(3)))
-  model = build_model(
-    STACK | {'mlp_width': 8, 'positions': 7, 'remat': True}, task
-  )
+  spec = STACK | {'mlp_width': 8, 'positions': 7, 'remat': True}
+  model = build_model(spec, task.input_spec, task.output_spec)
   carry = model.initial_carry(3)
   variables = model.init(jax.random.key(0), carry, batch.inputs, batch.reset_BT)
   _, y = model.apply(variables, carry, batch.inputs, batch.reset_BT)
@@ -42,7 +42,7 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
 )
 def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:
   with pytest.raises(ConfigError) as error:
-    build_model(spec, build_task(TASK))
+    build_model(spec, Tokens(10), Tokens(10))
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)

@@ -26,7 +26,7 @@ RUNS = {
     '--config.evals.held_out.every=10',
   ],
   'Transformer-XL on text': [
-    '--config=configs/quickstart.py:quick',
+    '--config=configs/quickstart.py:transformer_xl,quick',
     '--config.train.steps=60',
     '--config.checkpoint.every=4',
     '--config.evals.validation.every=10',

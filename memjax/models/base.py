@@ -1,10 +1,12 @@
 """The contract of every memory: a pure function from carry to carry."""
 
+from typing import Any
+
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.types import Carry, Reset_BT, Sequence_BTD
+from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD
 
 
 class Memory(nn.Module):
@@ -41,6 +43,37 @@ class Memory(nn.Module):
   ) -> tuple[Carry, Sequence_BTD]:
     """Reads `x`, `(B, T, ...)`; returns the carry after it and the outputs."""
     raise NotImplementedError(f'{type(self).__name__}.__call__')
+
+
+def apply(
+  model: Memory,
+  params: Params,
+  carry: Carry,
+  inputs: Inputs,
+  reset_BT: Reset_BT,
+  *,
+  noise: jax.Array | None = None,
+) -> tuple[Carry, jax.Array]:
+  """Reads a segment with these parameters; returns the carry and the outputs.
+
+  Args:
+    model: any memory.
+    params: its parameters; their type is the compute type.
+    carry: the memory before.
+    inputs: what the model reads, `(B, T, ...)`.
+    reset_BT: where rows forget.
+    noise: the key of the training noise; None for no noise.
+  """
+  rngs = {} if noise is None else {'dropout': noise}
+  made: Any = model.apply(
+    {'params': params},
+    carry,
+    inputs,
+    reset_BT,
+    train=noise is not None,
+    rngs=rngs,
+  )
+  return made
 
 
 def forget(reset_B: jax.Array, fresh: Carry, carry: Carry) -> Carry:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
 from memjax.types import (
   Batch,
@@ -28,11 +29,11 @@ from memjax.types import (
 
 
 class Stream(NamedTuple):
-  """Which endless sequence of batches: training has index 0, every evaluation
+  """Which endless sequence of batches: training is number 0, every evaluation
   set another; `batch_size` rows a step."""
 
   seed: int
-  index: int
+  number: int
   batch_size: int
 
 
@@ -59,6 +60,11 @@ class Task:
   def baselines(self) -> dict[str, dict[str, float]]:
     """{metric: {name of a reference: its value}}, with sources in the docs."""
     return {}
+
+  @property
+  def tokenizer(self) -> Tokenizer | None:
+    """Between text and the task's tokens; None where there is no text."""
+    return None
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
     """Host half: what `batch` needs for these rows of this step.
@@ -105,7 +111,7 @@ class GeneratedTask(Task):
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
     rows = np.empty((len(row_ids), 4), np.uint32)
-    rows[:, 0], rows[:, 1], rows[:, 2] = stream.seed, stream.index, step
+    rows[:, 0], rows[:, 1], rows[:, 2] = stream.seed, stream.number, step
     rows[:, 3] = row_ids
     return rows
 

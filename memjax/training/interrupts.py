@@ -35,7 +35,7 @@ class Interrupts:
   def _receive(self, number: int, frame: FrameType | None) -> None:
     del frame
     self._stop = True
-    signal.signal(number, self._before[number])
+    signal.signal(number, self._before[signal.Signals(number)])
 
   def stop(self, step: int) -> bool:
     """Whether to save and leave after this step."""

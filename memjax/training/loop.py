@@ -1,13 +1,13 @@
 """Training, as a story."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
 
 from jax.sharding import Mesh
 
 from memjax.tasks.base import Stream
-from memjax.training import history, parallel
+from memjax.training import history, parallel, processes
 from memjax.training import workdir as workdirs
 from memjax.training.checkpoint import Checkpoints
 from memjax.training.evaluation import Evaluator
@@ -19,16 +19,20 @@ from memjax.training.program import program
 from memjax.training.settings import Experiment
 from memjax.training.state import TRAINING
 from memjax.training.watch import Watch
-from memjax.training.writers import LogSettings, Writers
+from memjax.training.writers import LogSettings, Nowhere, Writers
 from memjax.types import Feed
 
+Draw = Callable[[Experiment, Path, Writers | Nowhere], None]
 
-def train(experiment: Experiment, workdir: Path) -> bool:
+
+def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
   """Trains from where the workdir stands to the end.
 
   Args:
     experiment: what to train, on what.
     workdir: new, or an earlier start of the same experiment.
+    draw: called on the first process when the end is reached, to show
+      pictures of the run in the writers' views.
 
   Returns:
     Whether the end was reached; False after SIGTERM or Ctrl-C, the current
@@ -45,26 +49,14 @@ def train(experiment: Experiment, workdir: Path) -> bool:
     name: Evaluator(name, experiment, mesh) for name in experiment.evals
   }
   with contextlib.ExitStack() as stack:
-    stack.enter_context(lock(workdir))
-    workdirs.claim(workdir, experiment)
+    if processes.is_first():
+      stack.enter_context(lock(workdir))
+      workdirs.claim(workdir, experiment)
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
     state = checkpoints.restore(run.abstract) or run.begin()
     step = int(state.step)
-    rows = history.trim(workdir / 'metrics.jsonl', step)
-    log = experiment.log
-    writers = stack.enter_context(
-      Writers(
-        workdir,
-        experiment.config,
-        LogSettings(
-          log.wandb['mode'],
-          log.wandb['project'],
-          log.wandb['name'],
-          log.tensorboard,
-          settings.steps,
-        ),
-      )
-    )
+    rows = past_rows(workdir, step)
+    writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     watch = Watch(experiment, rows)
     meter = Meter(writers.write, step, experiment)
@@ -91,7 +83,10 @@ def train(experiment: Experiment, workdir: Path) -> bool:
       if last:
         break
     meter.flush()
-  return step == settings.steps or watch.exhausted
+    finished = step == settings.steps or watch.exhausted
+    if finished and processes.is_first():
+      draw(experiment, workdir, writers)
+  return finished
 
 
 def due(step: int, every: int, experiment: Experiment) -> bool:
@@ -108,6 +103,32 @@ def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
     best=kept.best,
     best_is=kept.best_is,
   )
+
+
+def past_rows(workdir: Path, step: int) -> list[history.Row]:
+  """The rows up to the step; later ones, which come again, are dropped."""
+  path = workdir / 'metrics.jsonl'
+  if processes.is_first():
+    history.trim(path, step)
+  processes.meet('rows are trimmed')
+  return history.read(path)
+
+
+def open_writers(
+  experiment: Experiment, workdir: Path
+) -> contextlib.AbstractContextManager[Writers | Nowhere]:
+  """The first process writes, for all."""
+  if not processes.is_first():
+    return contextlib.nullcontext(Nowhere())
+  log = experiment.log
+  settings = LogSettings(
+    wandb_mode=log.wandb['mode'],
+    wandb_project=log.wandb['project'],
+    wandb_name=log.wandb['name'],
+    tensorboard=log.tensorboard,
+    total_steps=experiment.train.steps,
+  )
+  return Writers(workdir, experiment.config, settings)
 
 
 def remaining_feeds(

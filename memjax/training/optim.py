@@ -1,5 +1,6 @@
 """The optimiser: clip, any optax optimiser under a schedule, decay."""
 
+from collections.abc import Callable
 import inspect
 
 import jax
@@ -67,7 +68,7 @@ def average(ema: Params, params: Params, decay: float) -> Params:
   return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, ema, params)
 
 
-def _find(name: str):
+def _find(name: str) -> Callable[..., optax.GradientTransformation]:
   known = {
     n: f
     for n, f in vars(optax).items()

@@ -118,11 +118,11 @@ def place_rows(
       distinct block of rows that this host's devices hold.
   """
   sharding = rows_sharding(mesh, leading=1)
+  places = sharding.addressable_devices_indices_map((steps, batch_size))
   blocks = {
     device: index[1].indices(batch_size)[:2]
-    for device, index in sharding.addressable_devices_indices_map(
-      (steps, batch_size)
-    ).items()
+    for device, index in places.items()
+    if index is not None
   }
   feeds = {block: make(np.arange(*block)) for block in set(blocks.values())}
 

@@ -13,8 +13,6 @@ from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 
-record = dataclasses.dataclass(frozen=True, kw_only=True)
-
 
 def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
   """Requires the value to be among the known ones."""
@@ -39,7 +37,7 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   return leaves
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Train:
   """How long, on how much, through how many segments.
 
@@ -89,7 +87,7 @@ class Train:
     )
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Optim:
   """Any optax optimiser, its schedule, clipping, decay and averaging.
 
@@ -138,7 +136,7 @@ class Optim:
     )
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
   """When the state is saved and which ones are kept.
 
@@ -159,7 +157,7 @@ class Checkpoint:
     one_of('best_is', self.best_is, ('min', 'max'))
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Parallel:
   """The mesh and, where they are not detected, the hosts.
 
@@ -181,7 +179,7 @@ class Parallel:
     at_least_one(self, 'fsdp')
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Log:
   """What is written beside `metrics.jsonl`, and how often.
 
@@ -208,7 +206,7 @@ class Log:
     )
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
   """A named evaluation set: the task and the model, changed for it.
 
@@ -238,7 +236,7 @@ class Evaluation:
     )
 
 
-@record
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
   """Everything a run is made from, checked."""
 

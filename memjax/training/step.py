@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from memjax.models.base import Memory
+from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
 from memjax.training.settings import Experiment
@@ -137,10 +137,8 @@ def read_batch(
 
   def segment(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
     inputs, reset_BT, index = xs
-    rngs = {'dropout': jax.random.fold_in(key, index)}
-    return experiment.model.apply(
-      {'params': params}, carry, inputs, reset_BT, train=True, rngs=rngs
-    )
+    noise = jax.random.fold_in(key, index)
+    return apply(experiment.model, params, carry, inputs, reset_BT, noise=noise)
 
   def chain(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
     return jax.lax.scan(segment, jax.lax.stop_gradient(carry), xs)
@@ -170,9 +168,7 @@ def evaluate_batch(
 ) -> tuple[Carry, Metrics]:
   """Reads a batch without noise and measures it."""
   params, batch = cast(params, batch, dtype)
-  carry, y = model.apply(
-    {'params': params}, carry, batch.inputs, batch.reset_BT
-  )
+  carry, y = apply(model, params, carry, batch.inputs, batch.reset_BT)
   invalid = {'invalid_ids': (invalid_ids(task, batch), jnp.ones(()))}
   return carry, task.measure(y, batch) | invalid
 

@@ -1,4 +1,9 @@
-"""What a workdir is made by: its config, and the machines that ran it."""
+"""What a workdir is made by: its config, its task's face, its machines.
+
+`interface.json` holds what a model has to know of its task (what it reads,
+what it answers, the tokenizer), so that a trained model can be loaded where
+the task's data are not.
+"""
 
 from collections.abc import Mapping
 import datetime
@@ -8,15 +13,27 @@ import os
 from pathlib import Path
 import platform
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
+from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, require
+from memjax.tasks.base import Task
 from memjax.training.settings import Experiment, flatten
+from memjax.types import Features, Sentences, Spec, Tokens
 
 MAY_DIFFER = ('log.', 'parallel.')  # how it is shown and where it runs
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+SPECS = {spec.__name__: spec for spec in (Tokens, Features, Sentences)}
+
+
+class Interface(NamedTuple):
+  """What a model has to know of its task."""
+
+  input_spec: Spec
+  output_spec: Spec
+  tokenizer: Tokenizer | None
 
 
 def claim(workdir: Path, experiment: Experiment) -> None:
@@ -38,6 +55,7 @@ def claim(workdir: Path, experiment: Experiment) -> None:
       f'was made by another config: {"; ".join(differing)}',
     )
   _write(path, experiment.config)
+  _write(workdir / 'interface.json', _interface(experiment.task))
   starts = _starts(workdir)
   fingerprint = experiment.task.fingerprint()
   if starts and starts[-1]['data_fingerprint'] != fingerprint:
@@ -58,6 +76,36 @@ def read_config(workdir: Path) -> dict[str, Any]:
   path = workdir / 'config.json'
   require(path.exists(), 'workdir', str(workdir), 'has no config.json')
   return json.loads(path.read_text())
+
+
+def read_interface(workdir: Path) -> Interface:
+  """What the workdir's model reads and answers.
+
+  Raises:
+    ConfigError: the folder is no workdir.
+  """
+  path = workdir / 'interface.json'
+  require(path.exists(), 'workdir', str(workdir), 'has no interface.json')
+  record = json.loads(path.read_text())
+  reads, answers = (
+    SPECS[spec.pop('kind')](**spec)
+    for spec in (record['input_spec'], record['output_spec'])
+  )
+  tokenizer = record['tokenizer']
+  return Interface(reads, answers, tokenizer and from_json(tokenizer))
+
+
+def _interface(task: Task) -> dict[str, Any]:
+  reads, answers = (
+    {'kind': type(spec).__name__} | spec._asdict()
+    for spec in (task.input_spec, task.output_spec)
+  )
+  tokenizer = task.tokenizer
+  return {
+    'input_spec': reads,
+    'output_spec': answers,
+    'tokenizer': tokenizer and tokenizer.to_json(),
+  }
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -91,16 +139,16 @@ def _start(fingerprint: str) -> dict[str, Any]:
 
 def _processor() -> dict[str, Any]:
   """Model and vector instruction sets: what the bits of a CPU run depend on."""
-  info = {'machine': platform.machine(), 'cores': os.cpu_count()}
+  info: dict[str, Any] = {
+    'machine': platform.machine(),
+    'cores': os.cpu_count(),
+  }
   path = Path('/proc/cpuinfo')
   if path.exists():
-    lines = dict(
-      (part.strip() for part in line.split(':', 1))
-      for line in path.read_text().splitlines()
-      if ':' in line
-    )
-    flags = lines.get('flags', '').split()
-    info['model'] = lines.get('model name', '')
+    lines = [line.partition(':') for line in path.read_text().splitlines()]
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    flags = fields.get('flags', '').split()
+    info['model'] = fields.get('model name', '')
     info['vector'] = [f for f in flags if f.startswith(('avx', 'amx', 'fma'))]
   return info
 

@@ -9,7 +9,8 @@ import pytest
 from memjax.errors import ConfigError, Diverged
 from memjax.training import history
 from memjax.training.interrupts import Interrupts
-from memjax.training.loop import train
+from memjax.training.loop import train as train_and_draw
+from memjax.training.settings import Experiment
 from tests.small import small
 
 SHORT = {
@@ -18,6 +19,10 @@ SHORT = {
   'checkpoint.every': 4,
   'evals.held_out.every': 3,
 }
+
+
+def train(experiment: Experiment, workdir: Path) -> bool:
+  return train_and_draw(experiment, workdir, lambda *run: None)
 
 
 def measured(workdir: Path) -> list[tuple[Any, ...]]:

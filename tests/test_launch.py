@@ -1,0 +1,76 @@
+"""The command line: bad input is one line and exit code 2, nothing compiled."""
+
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COPY = '--config=configs/copy_memory.py:lstm,quick'
+TEXT = '--config=configs/quickstart.py:transformer_xl,quick'
+
+
+def launch(*args: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, 'launch.py', *args],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+
+
+@pytest.mark.parametrize(
+  ('args', 'words'),
+  [
+    ([], ['config: ', 'must be given', 'configs/quickstart.py']),
+    (['--config=configs/nothing.py'], ['configs/nothing.py', 'No such file']),
+    (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
+    ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
+    ([COPY, '--wrkdir=x'], ['wrkdir']),
+    ([COPY, '--mode=trian'], ['mode', 'train|eval|sample']),
+    ([COPY, '--config.train.stpes=5'], ['train.stpes', 'mean steps?']),
+    ([COPY, '--config.trian.steps=5'], ['trian', 'mean train?']),
+    ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),
+    ([COPY, '--config.train.steps=-5'], ['train.steps', '-5', 'negative']),
+    ([COPY, '--config.train.steps=0'], ['train.steps', '0', 'at least 1']),
+    ([COPY, '--config.optim.clip=nan'], ['optim.clip', 'nan', 'finite']),
+    ([COPY, '--config.optim.clip=inf'], ['optim.clip', 'inf', 'finite']),
+    ([COPY, '--config.optim.name=adm'], ['optim.name', 'adm', 'mean adam']),
+    ([COPY, "--config.model={'name': 'x'}"], ['model', 'whole section']),
+    ([COPY, "--config.train={'steps': 3}"], ['train', 'whole section']),
+    ([COPY, '--config.train=3'], ['train', 'whole section']),
+    ([COPY, '--config.model.name=stack.Stak'], ['model.name', 'Stack?']),
+    ([COPY, '--config.model.memory.width=0'], ['memory.width', 'at least 1']),
+    ([COPY, '--config.task.delay=0'], ['task.delay', '0', 'at least 1']),
+    ([COPY, '--config.train.accumulate=3'], ['train.accumulate', 'divide']),
+    ([COPY, '--config.train.segment_length=5'], ['train.segment_length']),
+    ([COPY, '--config.train.dtype=float16'], ['train.dtype', 'bfloat16']),
+    ([COPY, '--config.checkpoint.best=nope/loss'], ['checkpoint.best']),
+    ([COPY, '--config.parallel.data=64'], ['parallel.data', 'does not fit']),
+    (
+      [
+        '--config=configs/copy_memory.py:transformer,quick',
+        '--config.model.memory.heads=3',
+      ],
+      ['model.memory.heads', '3', 'divide', '16'],
+    ),
+    ([TEXT, '--config.task.corpus=wiki'], ['task.corpus', 'wiki']),
+    (
+      [TEXT, '--config.task.corpus=files', '--config.task.path=/not/there'],
+      ['/not/there'],
+    ),
+    ([COPY, '--workdir=/proc/x'], ['workdir', '/proc/x']),
+    ([COPY, '--mode=eval', '--workdir=/not/there'], ['/not/there']),
+    ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
+  ],
+  ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line(args: list[str], words: list[str]) -> None:
+  ran = launch(*args)
+  assert ran.returncode == 2, ran.stderr
+  assert ran.stderr.count('\n') == 1, ran.stderr
+  assert ran.stderr.startswith('launch.py: ')
+  for word in words:
+    assert word in ran.stderr
