@@ -164,6 +164,7 @@ class Wandb:
       'dir': str(workdir),
       'config': dict(config),
       'settings': wandb.Settings(
+        silent=True,
         console='off',
         init_timeout=CONNECT_SECONDS,
         finish_timeout=UPLOAD_SECONDS,
