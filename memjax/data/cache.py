@@ -1,0 +1,61 @@
+"""The cache folder: one lock, and records that show whether they are whole."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from memjax.errors import ConfigError
+
+
+def cache_folder() -> Path:
+  """Where prepared corpora lie: $MEMJAX_CACHE, or ~/.cache/memjax."""
+  return Path(os.environ.get('MEMJAX_CACHE') or '~/.cache/memjax').expanduser()
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+  """Waits for the folder's lock and holds it; makes the folder if need be.
+
+  The kernel releases the lock when the process ends, however it ends.
+
+  Raises:
+    ConfigError: the folder cannot be used, or is full, before or while it is
+      held.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'lock').open('a') as file:
+      fcntl.flock(file, fcntl.LOCK_EX)
+      yield
+  except OSError as error:
+    raise ConfigError(
+      'cache',
+      str(folder),
+      f'cannot be used: {error.strerror or error}; MEMJAX_CACHE names another',
+    ) from None
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+  """Writes a JSON record beside its SHA-256, whole or not at all."""
+  partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+  partial.write_text(json.dumps([_digest(record), record]), encoding='utf-8')
+  os.replace(partial, path)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+  """What `write_record` wrote; None if it is missing or damaged."""
+  try:
+    digest, record = json.loads(path.read_text(encoding='utf-8'))
+  except (FileNotFoundError, ValueError, TypeError):
+    return None
+  return record if digest == _digest(record) else None
+
+
+def _digest(record: Any) -> str:
+  text = json.dumps(record, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()

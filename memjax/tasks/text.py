@@ -1,0 +1,158 @@
+"""Language modelling: say the next token of a text, lane by lane.
+
+Specification: a split of n tokens has n - 1 labels, every token but the first,
+which nothing precedes. Row b of B reads lane b, labels b k to (b + 1) k - 1
+with k = ceil((n - 1) / B), T in each step, so that row b of one step continues
+row b of the step before; after ceil(k / T) steps the epoch is over and each
+lane starts again. Positions behind a lane's end, in its last segment, read
+token 0 and weigh nothing. The order is the same in every epoch and for every
+seed.
+Labels: every label of the split exactly once an epoch, for any B and T.
+Reset: where a lane starts, and where a document does if asked. Documents stand
+one after the other with nothing between them.
+Metrics: `loss`, nats per token, and `accuracy`. `bits_per_byte`: the bits of
+all labels over their bytes. With tokens='characters' also `bits_per_character`
+over the number of all characters; one that the training text never shows costs
+the bits of the unknown symbol and log2(1,112,064 - known symbols) more, to
+say which it is, so that bits are those of a code that could be decoded. Its
+bytes are counted as the mean over the split, exact over an epoch.
+Baseline: `xz -9` on the split, for splits of at most 16 MB.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.data.corpus import Corpus, Split, open_corpus
+from memjax.data.sources import SPLITS
+from memjax.data.tokenizers import Characters, Tokenizer
+from memjax.errors import nearest, require
+from memjax.tasks.base import Stream, Task, classification, positive
+from memjax.types import Batch, Feed, Metrics, Tokens
+
+CORPORA = ('standard_library', 'files')
+TOKENS = ('bytes', 'characters')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Text(Task):
+  """The next token of a corpus; making the task prepares the corpus.
+
+  Attributes:
+    corpus: 'standard_library', Python's own on this machine, or 'files'.
+    path: the file or folder of 'files', else empty.
+    tokens: 'bytes' or 'characters'.
+    length: T, tokens a row reads in a step.
+    split: 'train', 'validation' or 'test': 90, 5 and 5 % of the bytes.
+    reset_at_documents: forget where a document starts, too.
+  """
+
+  corpus: str = 'standard_library'
+  path: str = ''
+  tokens: str = 'bytes'
+  length: int = 128
+  split: str = 'train'
+  reset_at_documents: bool = False
+
+  def __post_init__(self) -> None:
+    positive(self, 'length')
+    for field, known in (
+      ('corpus', CORPORA),
+      ('tokens', TOKENS),
+      ('split', SPLITS),
+    ):
+      value = getattr(self, field)
+      require(value in known, field, value, f'unknown; {nearest(value, known)}')
+    files = self.corpus == 'files'
+    rule = 'must be given' if files else "belongs to corpus='files' only"
+    require(bool(self.path) == files, 'path', self.path, rule)
+    have, need = len(self._split.tokens), self.length + 1
+    rule = f'{have} tokens in {self._corpus.source.place}, a segment of length '
+    rule += f'{self.length} needs {need}'
+    require(have >= need, 'split', self.split, rule)
+
+  @property
+  def _corpus(self) -> Corpus:
+    return open_corpus(self.corpus, self.path, self.tokens)
+
+  @property
+  def _split(self) -> Split:
+    return self._corpus.splits[self.split]
+
+  @property
+  def tokenizer(self) -> Tokenizer:
+    """Between text and tokens."""
+    return self._corpus.tokenizer
+
+  @property
+  def input_spec(self) -> Tokens:
+    return Tokens(self.tokenizer.vocab)
+
+  output_spec = input_spec
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    xz = self._corpus.xz_bytes(self.split)
+    if xz is None:
+      return {}
+    figures = {'bits_per_byte': {'xz -9': 8 * xz / self._split.bytes}}
+    if self.tokens == 'characters':
+      per_character = 8 * xz / self._split.characters
+      figures['bits_per_character'] = {'xz -9': per_character}
+    return figures
+
+  def fingerprint(self) -> str:
+    return self._corpus.source.fingerprint
+
+  def epoch_steps(self, batch_size: int) -> int:
+    return -(-self._lane(batch_size) // self.length)
+
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+    tokens, starts = self._split.tokens, self._split.starts
+    lane = self._lane(stream.batch_size)
+    segment = step % self.epoch_steps(stream.batch_size)
+    place_T = segment * self.length + np.arange(self.length)
+    label_BT = row_ids.astype(np.int64)[:, None] * lane + place_T
+    counts_BT = (place_T < lane) & (label_BT < len(tokens) - 1)
+    label_BT[~counts_BT] = 0
+    reset_BT = np.zeros(label_BT.shape, bool)
+    if self.reset_at_documents:
+      before_BT = np.searchsorted(starts, label_BT, side='right') - 1
+      reset_BT = (starts[before_BT] == label_BT) & counts_BT
+    reset_BT[:, 0] |= segment == 0
+    return Batch(
+      np.where(counts_BT, tokens[label_BT], 0).astype(np.int32),
+      np.where(counts_BT, tokens[label_BT + 1], 0).astype(np.int32),
+      counts_BT.astype(np.float32),
+      reset_BT,
+    )
+
+  def batch(self, feed: Feed) -> Batch:
+    return feed
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    metrics = classification(y, batch)
+    nats, count = metrics['loss']
+    bits = nats / math.log(2)
+    if not isinstance(self.tokenizer, Characters):
+      return metrics | {'bits_per_byte': (bits, count)}
+    unknown_BT = batch.targets == self.tokenizer.unknown
+    unknown = (unknown_BT * batch.weights_BT).sum()
+    bits += unknown * self.tokenizer.unknown_bits
+    size_V = self.tokenizer.bytes_V.copy()
+    size_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)
+    size_BT = jnp.asarray(size_V)[batch.targets]
+    return metrics | {
+      'bits_per_character': (bits, count),
+      'bits_per_byte': (bits, (size_BT * batch.weights_BT).sum()),
+    }
+
+  def text_of(self, ids: np.ndarray) -> str:
+    """The text that `(T,)` tokens stand for."""
+    return self.tokenizer.decode(ids)
+
+  def _lane(self, batch_size: int) -> int:
+    return -(-(len(self._split.tokens) - 1) // batch_size)
