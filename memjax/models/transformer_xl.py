@@ -1,0 +1,172 @@
+"""Transformer-XL: attention to what the layer read in earlier segments.
+
+Paper: Dai et al. 2019, https://arxiv.org/abs/1901.02860, section 3.3. With h
+the layer's inputs, those of the memory first, and for each head:
+
+    q_t = W_q h_t,   k_s = W_kE h_s,   v_s = W_v h_s,   p_d = W_kR R_d
+    A_ts = (q_t · k_s + q_t · p_(t-s) + u · k_s + v · p_(t-s)) / sqrt(K)
+    y_t  = W_o [sum_s softmax_s(A_ts) v_s]_heads
+
+R_d holds the sines, then the cosines of d / 10000^(2i / D). A query sees itself
+and the `memory` positions before it ('fixed'), or with the paper's growing
+window ('segment') all of the memory and all before it in its segment.
+
+Carry: the last M inputs of the layer, `(B, M, D)` float32, and how many of
+them are filled, `(B,)` int32; the training loop passes them as constants, which
+is the paper's stop-gradient. The gradient of W_kE and W_v runs through them.
+Cost per step: B D D + B M D, and B (M / T) D D for the memory's keys; a step on
+its own (T < K) takes its queries to the inputs instead, at B H M D. A segment's
+memory grows with T M, with 'segment' with T (M + T).
+Parameters: kernels normal of variance 1 / D, u and v normal of variance 0.02^2;
+no other biases.
+Deviations: u and v are each layer's own; no dropout on R and the attention
+weights; the authors draw kernels at 0.02, and their code's `same_length`, where
+the query counts as one of the M, sees one position less than 'fixed'. Norms,
+residuals and the MLP are the Stack's, with a GELU for the paper's ReLU.
+"""
+
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.models.transformer import check_heads
+from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.types import Reset_BT, Sequence_BTD
+
+WINDOWS = ('fixed', 'segment')
+
+
+class Recent(NamedTuple):
+  """What the layer last read, the newest in the last slot.
+
+  Attributes:
+    h_BMD: float32 inputs of the layer.
+    count_B: int32, how many slots are filled.
+  """
+
+  h_BMD: jax.Array
+  count_B: jax.Array
+
+
+class RelativeAttention(Memory):
+  """Relative multi-head attention over a memory of the layer's own inputs.
+
+  With window 'segment' it breaks the law of segments on purpose: what a query
+  sees depends on where its segment begins.
+
+  Attributes:
+    width: D, even.
+    heads: H, a divisor of D.
+    memory: M, at least 0; may be shorter or longer than the segments.
+    window: 'fixed' or 'segment'.
+    clamp: distances beyond this one count as this one; 0 for no limit. The
+      authors evaluate with memories longer than the trained ones this way.
+  """
+
+  width: int
+  heads: int
+  memory: int
+  window: str = 'fixed'
+  clamp: int = 0
+
+  def __post_init__(self) -> None:
+    check_heads(self.width, self.heads)
+    require(self.width % 2 == 0, 'width', self.width, 'must be even')
+    require(self.memory >= 0, 'memory', self.memory, 'must be at least 0')
+    require(self.clamp >= 0, 'clamp', self.clamp, 'must be at least 0')
+    known = f'must be one of {", ".join(WINDOWS)}'
+    require(self.window in WINDOWS, 'window', self.window, known)
+    super().__post_init__()
+
+  def initial_carry(self, batch_size: int) -> Recent:
+    slots = max(self.memory, 1)  # a checkpoint cannot hold an empty array
+    return Recent(
+      jnp.zeros((batch_size, slots, self.width)),
+      jnp.zeros((batch_size,), jnp.int32),
+    )
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Recent,
+    x: Sequence_BTD,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Recent, Sequence_BTD]:
+    del train
+    batch, length, width = x.shape
+    slots, heads = carry.h_BMD.shape[1], self.heads
+    head_width = width // heads
+    window = self.memory if self.window == 'fixed' else slots + length - 1
+
+    def kernel(name: str) -> jax.Array:
+      kernel_DD = self.param(name, nn.initializers.lecun_normal(), (width,) * 2)
+      return kernel_DD.reshape(width, heads, head_width)
+
+    def query(bias: str) -> jax.Array:
+      bias_D = self.param(bias, nn.initializers.normal(0.02), (width,))
+      q_BTHK = (q_BTD + bias_D[None, None]).reshape(batch, length, heads, -1)
+      return q_BTHK * head_width**-0.5
+
+    h_BSD = jnp.concatenate([carry.h_BMD.astype(x.dtype), x], axis=1)
+    r_RD = sinusoids(window + 1, width, self.clamp).astype(x.dtype)
+    run_BS = run_ids(carry.count_B, slots, reset_BT)
+    q_BTD = nn.Dense(width, use_bias=False, name='query')(x)
+    value_DHK = kernel('value')
+    short = length < head_width
+    y = windowed_attention(
+      *meet(query('u'), h_BSD, kernel('key'), length),
+      h_BSD[:, :, None] if short else project(h_BSD, value_DHK),
+      run_BS,
+      window,
+      meet(query('v'), r_RD, kernel('position'), batch * length),
+    )
+    if short:
+      y = jnp.einsum('BTHD,DHK->BTHK', y, value_DHK)
+    y = nn.Dense(width, use_bias=False, name='output')(y.reshape(x.shape))
+    after = Recent(
+      h_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.memory)
+    )
+    return after, y
+
+
+def sinusoids(
+  distances: int, width: int, clamp: int = 0
+) -> Float[Array, 'R D']:
+  """R_0 ... R_(distances - 1), the sines before the cosines."""
+  distance_R = jnp.arange(distances, dtype=jnp.float32)
+  if clamp:
+    distance_R = jnp.minimum(distance_R, clamp)
+  rate = 10_000.0 ** (-jnp.arange(0, width, 2, dtype=jnp.float32) / width)
+  angle = distance_R[:, None] * rate[None]
+  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=1)
+
+
+def project(x: jax.Array, kernel_DHK: jax.Array) -> jax.Array:
+  """`(..., D)` to `(..., H, K)`."""
+  return jnp.einsum('...D,DHK->...HK', x, kernel_DHK)
+
+
+def meet(
+  q_BTHK: jax.Array, x: jax.Array, kernel_DHK: jax.Array, queries: int
+) -> tuple[jax.Array, jax.Array]:
+  """The two factors of q · W x, W multiplied to the side that has less to do.
+
+  Args:
+    q_BTHK: queries.
+    x: `(..., D)` rows.
+    kernel_DHK: W.
+    queries: how many queries each row meets.
+
+  Returns:
+    Queries and the keys `(..., G, ·)` that all H heads or each head has.
+  """
+  if queries < kernel_DHK.shape[2]:
+    return jnp.einsum('BTHK,DHK->BTHD', q_BTHK, kernel_DHK), x[..., None, :]
+  return q_BTHK, project(x, kernel_DHK)
