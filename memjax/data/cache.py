@@ -36,7 +36,7 @@ def lock(folder: Path) -> Iterator[None]:
     raise ConfigError(
       'cache',
       str(folder),
-      f'cannot be used: {error.strerror or error}; MEMJAX_CACHE names another',
+      f'cannot be used: {error.strerror or error}; MEMJAX_CACHE sets another',
     ) from None
 
 

@@ -205,10 +205,11 @@ def _write_split(
 def _check(ids: np.ndarray, vocab: int, path: Path, offset: int) -> None:
   wrong = np.flatnonzero(ids >= vocab)
   if wrong.size:
+    at = wrong[0]
     raise ConfigError(
       'path',
       str(path),
-      f'token {wrong[0]} from byte {offset} on is {ids[wrong[0]]}, outside the '
+      f'token {at} counted from byte {offset} is {ids[at]}, outside the '
       f'vocabulary of {vocab}',
     )
 

@@ -140,7 +140,7 @@ class Text(Task):
     if not isinstance(self.tokenizer, Characters):
       return metrics | {'bits_per_byte': (bits, count)}
     unknown_BT = batch.targets == self.tokenizer.unknown
-    unknown = (unknown_BT * batch.weights_BT).sum()
+    unknown = jnp.where(unknown_BT, batch.weights_BT, 0).sum()
     bits += unknown * self.tokenizer.unknown_bits
     size_V = self.tokenizer.bytes_V.copy()
     size_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)

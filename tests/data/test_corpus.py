@@ -1,0 +1,378 @@
+"""What is prepared is the text, whatever happened to the cache folder."""
+
+from collections.abc import Iterator
+import logging
+import lzma
+import os
+from pathlib import Path
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from memjax.data import corpus as corpora
+from memjax.data.corpus import Corpus, open_corpus
+from memjax.data.records import recorded
+from memjax.data.sources import SPLITS, text_files
+from memjax.data.tokenizers import Bytes
+from memjax.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+  monkeypatch.setenv('MEMJAX_CACHE', str(tmp_path / 'cache'))
+  open_corpus.cache_clear()
+  yield tmp_path / 'cache'
+  open_corpus.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+  rng = random.Random(0)
+  (tmp_path / 'texts').mkdir()
+  for i in range(120):
+    text = ''.join(rng.choices('abc é€\n', k=rng.randint(0, 90)))
+    (tmp_path / f'texts/{i:03}.txt').write_text(text, encoding='utf-8')
+  return tmp_path / 'texts'
+
+
+def opened(folder: Path, tokens: str = 'bytes') -> Corpus:
+  """The corpus as a new process would find it."""
+  open_corpus.cache_clear()
+  return open_corpus('files', str(folder), tokens)
+
+
+def text_of(folder: Path) -> bytes:
+  return b''.join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+def tokens_of(corpus: Corpus) -> bytes:
+  return b''.join(corpus.splits[split].tokens.tobytes() for split in SPLITS)
+
+
+def test_bytes_are_the_text(folder: Path) -> None:
+  corpus = opened(folder)
+  assert tokens_of(corpus) == text_of(folder)
+  seen = []
+  for split, (first, last) in corpus.source.bounds.items():
+    text = text_of(folder)[first:last]
+    here = corpus.splits[split]
+    assert here.tokens.dtype == np.uint8
+    assert not here.tokens.flags.writeable
+    assert here.bytes == len(here.tokens) == len(text)
+    assert here.characters == len(text.decode())
+    seen += [int(start) + first for start in here.starts]
+  sizes = [document.size for document in corpus.source.documents]
+  assert seen == [0, *np.cumsum(sizes)[:-1].tolist()]
+
+
+def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
+  path = tmp_path / 'text'
+  text = 'abcé' * 225 + 'abcd' * 12 + 'ab€😀' * 8
+  path.write_text(text, encoding='utf-8')
+  corpus = opened(path, 'characters')
+  symbols = 'abcé'
+  assert corpus.tokenizer.to_json()['symbols'] == symbols
+  ids = np.concatenate([corpus.splits[split].tokens for split in SPLITS])
+  assert ids.tolist() == [
+    symbols.index(c) if c in symbols else len(symbols) for c in text
+  ]
+  for split, (first, last) in corpus.source.bounds.items():
+    part = text.encode()[first:last].decode()
+    odd = [c for c in part if c not in symbols]
+    here = corpus.splits[split]
+    assert here.bytes == last - first
+    assert here.characters == len(part) == len(here.tokens)
+    assert here.unknown == len(odd)
+    assert here.unknown_bytes == len(''.join(odd).encode())
+  assert corpus.splits['train'].unknown == 0
+  assert corpus.splits['test'].unknown > 0
+
+
+def test_tfds_itself_reads_the_records(folder: Path, cache: Path) -> None:
+  import tensorflow_datasets as tfds
+
+  source = opened(folder).source
+  data_dir = cache / 'records' / source.fingerprint / 'text_files' / '1.0.0'
+  records = tfds.builder_from_directory(data_dir).as_data_source('validation')
+  assert [
+    (record['document'], record['offset'], record['text']) for record in records
+  ] == [tuple(piece) for piece in source.pieces('validation')]
+
+
+def test_the_same_corpus_is_prepared_once(folder: Path, cache: Path) -> None:
+  def written() -> dict[Path, int]:
+    files = [path for path in cache.rglob('*') if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+  first = opened(folder)
+  assert open_corpus('files', str(folder), 'bytes') is first
+  before = written()
+  assert tokens_of(opened(folder)) == text_of(folder)
+  assert written() == before
+  opened(folder, 'characters')
+  assert before.items() < written().items()
+
+
+def test_a_changed_file_is_another_corpus(folder: Path) -> None:
+  before = opened(folder)
+  path = folder / '060.txt'
+  stat = path.stat()
+  path.write_bytes(path.read_bytes().replace(b'a', b'b'))
+  os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+  after = opened(folder)
+  assert after.source.fingerprint != before.source.fingerprint
+  assert tokens_of(after) == text_of(folder)
+  assert tokens_of(before) != text_of(folder)
+
+
+def flip(path: Path) -> None:
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+  path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path: Path) -> None:
+  path.write_bytes(path.read_bytes() + b'a')
+
+
+@pytest.mark.parametrize('damage', [flip, cut, lengthen, Path.unlink])
+@pytest.mark.parametrize('name', ['train.tokens', 'test.starts', 'meta.json'])
+def test_damaged_tokens_are_made_again(
+  folder: Path,
+  cache: Path,
+  caplog: pytest.LogCaptureFixture,
+  damage: object,
+  name: str,
+) -> None:
+  starts = opened(folder).splits['test'].starts.tolist()
+  (place,) = (cache / 'tokens').iterdir()
+  damage(place / name)
+  caplog.clear()
+  corpus = opened(folder)
+  assert 'is damaged and made again' in caplog.text
+  assert tokens_of(corpus) == text_of(folder)
+  assert corpus.splits['test'].starts.tolist() == starts
+  caplog.clear()
+  opened(folder)
+  assert not caplog.text
+
+
+def write_zeros(path: Path) -> None:
+  content = path.read_bytes()
+  path.write_bytes(content[:70] + bytes(len(content) - 70))
+
+
+@pytest.mark.parametrize('damage', [write_zeros, cut, Path.unlink])
+@pytest.mark.parametrize('name', ['*-train.array_record*', 'dataset_info.json'])
+def test_damaged_records_are_made_again(
+  folder: Path,
+  cache: Path,
+  caplog: pytest.LogCaptureFixture,
+  damage: object,
+  name: str,
+) -> None:
+  opened(folder)
+  shutil.rmtree(cache / 'tokens')
+  (path,) = (cache / 'records').rglob(name)
+  damage(path)
+  assert tokens_of(opened(folder)) == text_of(folder)
+  assert 'is not whole and is made again' in caplog.text
+
+
+def test_a_preparation_that_was_killed_leaves_nothing_behind(
+  folder: Path, cache: Path
+) -> None:
+  fingerprint = text_files(str(folder)).fingerprint
+  left = [
+    cache / 'records' / fingerprint / 'text_files' / 'incomplete.X_1.0.0',
+    cache / 'tokens' / f'{fingerprint}-bytes.partial',
+  ]
+  for path in left:
+    path.mkdir(parents=True)
+    (path / 'train.tokens').write_bytes(b'half')
+  assert tokens_of(opened(folder)) == text_of(folder)
+  assert not any(path.exists() for path in left)
+
+
+RACER = """
+import sys, time
+from memjax.data.corpus import open_corpus
+import memjax.data.builders
+print('ready', flush=True)
+sys.stdin.readline()
+corpus = open_corpus('files', sys.argv[1], 'characters')
+print(*(corpus.splits[split].tokens.sum() for split in corpus.splits))
+"""
+
+
+def test_processes_prepare_the_same_corpus_at_once(folder: Path) -> None:
+  racers = [
+    subprocess.Popen(
+      [sys.executable, '-c', RACER, str(folder)],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      cwd=ROOT,
+    )
+    for _ in range(3)
+  ]
+  for racer in racers:
+    assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
+  for racer in racers:
+    racer.stdin.write('go\n')
+    racer.stdin.flush()
+  answers = [racer.communicate(timeout=60) for racer in racers]
+  splits = opened(folder, 'characters').splits
+  sums = ' '.join(str(splits[split].tokens.sum()) for split in SPLITS)
+  assert answers == [(f'{sums}\n', '')] * 3
+
+
+WATCHED = """
+import os, sys
+written = []
+def watch(event, args):
+  if event == 'open' and args[2] & (os.O_WRONLY | os.O_RDWR):
+    written.append(str(args[0]))
+  if event in ('os.mkdir', 'os.rename'):
+    written.append(str(args[0]))
+  assert not event.startswith('socket.'), event
+from memjax.data.corpus import open_corpus
+import memjax.data.builders
+sys.addaudithook(watch)
+open_corpus('standard_library', '', 'bytes').xz_bytes('test')
+cache = os.environ['MEMJAX_CACHE']
+outside = [path for path in written if not path.startswith(cache)]
+assert written and not outside, outside
+assert 'tensorflow' not in sys.modules
+"""
+
+
+def test_preparing_is_quiet_and_stays_in_its_folder(
+  tmp_path: Path, cache: Path
+) -> None:
+  cache.mkdir()
+  done = subprocess.run(
+    [sys.executable, '-B', '-W', 'error', '-c', WATCHED],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    env=os.environ | {'HOME': str(tmp_path / 'nowhere')},
+    timeout=120,
+  )
+  assert (done.stdout, done.stderr, done.returncode) == ('', '', 0)
+
+
+def test_it_says_once_what_is_prepared(
+  folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+  caplog.set_level(logging.INFO)
+  source = opened(folder).source
+  count, size = len(source.documents), f'{source.size / 1e6:.1f}'
+  said = f'preparing {folder}: {count} documents, {size} MB'
+  assert [record.getMessage() for record in caplog.records] == [said]
+
+
+FULL = """
+import resource, sys
+from memjax.data.corpus import open_corpus
+from memjax.errors import ConfigError
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+  open_corpus('files', sys.argv[1], 'bytes')
+except ConfigError as error:
+  print(error)
+"""
+
+
+@pytest.mark.parametrize('limit', [100_000, 500_000])  # records, then tokens
+def test_a_full_disk_is_one_line_and_the_next_try_is_whole(
+  tmp_path: Path, cache: Path, limit: int
+) -> None:
+  path = tmp_path / 'text'
+  path.write_bytes(b'the same again ' * 50_000)
+  done = subprocess.run(
+    [sys.executable, '-c', FULL, str(path), str(limit)],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    timeout=60,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith(f'cache: {str(cache)!r}: cannot be used: ')
+  assert 'File too large' in done.stdout
+  assert done.stdout.count('\n') == 1
+  assert not list(cache.rglob('*.tokens'))
+  assert tokens_of(opened(path)) == path.read_bytes()
+
+
+def test_a_cache_that_is_no_folder_is_refused(
+  folder: Path, cache: Path
+) -> None:
+  cache.write_bytes(b'')
+  with pytest.raises(ConfigError, match=r'cannot be used.*MEMJAX_CACHE'):
+    opened(folder)
+
+
+def test_files_that_change_while_they_are_read_are_refused(
+  folder: Path, tmp_path: Path
+) -> None:
+  source = text_files(str(folder))
+  assert source.fingerprint
+  path = source.documents[3].path
+  text = path.read_bytes()
+  path.write_bytes(text[:-1] + b'X')
+  with pytest.raises(ConfigError, match='changes while it is read'):
+    recorded(source, tmp_path)
+  path.write_bytes(text[:-1])
+  with pytest.raises(ConfigError, match='became shorter') as error:
+    recorded(source, tmp_path)
+  assert error.value.value == str(path)
+
+
+def test_text_that_is_not_utf8_is_named_with_its_place(tmp_path: Path) -> None:
+  path = tmp_path / 'text'
+  path.write_bytes(b'a' * 950 + b'\xff' + b'a' * 49)
+  assert len(tokens_of(opened(path))) == 1000
+  with pytest.raises(ConfigError) as error:
+    opened(path, 'characters')
+  assert error.value.field == 'path'
+  assert error.value.value == str(path)
+  assert 'not UTF-8 at byte 950' in error.value.rule
+
+
+def test_ids_outside_the_vocabulary_are_never_written(
+  tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  path = tmp_path / 'text'
+  path.write_bytes(b'a' * 950 + b'z' + b'a' * 49)
+  monkeypatch.setattr(Bytes, 'vocab', ord('z'))
+  with pytest.raises(ConfigError) as error:
+    opened(path)
+  assert error.value.value == str(path)
+  assert error.value.rule.startswith('token 0 counted from byte 950 is 122')
+  assert not list(cache.rglob('*.tokens'))
+
+
+def test_xz_is_that_of_the_split_and_kept(
+  folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  corpus = opened(folder, 'characters')
+  first, last = corpus.source.bounds['test']
+  expected = len(lzma.compress(text_of(folder)[first:last], preset=9))
+  assert corpus.xz_bytes('test') == expected
+  monkeypatch.setattr(lzma, 'compress', None)
+  assert opened(folder).xz_bytes('test') == expected
+  monkeypatch.setattr(corpora, 'XZ_LIMIT', last - first - 1)
+  assert opened(folder).xz_bytes('test') is None

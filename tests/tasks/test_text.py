@@ -1,0 +1,286 @@
+"""Text: every label once an epoch, lanes that flow on, figures in bits."""
+
+from collections.abc import Iterator
+import hashlib
+import lzma
+import math
+import os
+from pathlib import Path
+import pickle
+import random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.build import build_task
+from memjax.data.corpus import open_corpus
+from memjax.errors import ConfigError
+from memjax.tasks.base import Stream, invalid_ids
+from memjax.tasks.text import Text
+from memjax.types import Batch, Tokens
+
+SHAKESPEARE = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'
+
+
+@pytest.fixture(scope='module')
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+  """Documents of 0 to 20 letters, some of which only the end shows."""
+  folder = tmp_path_factory.mktemp('texts')
+  rng = random.Random(1)
+  for i in range(100):
+    letters = 'abcdé€' if i < 96 else 'abcdé€ö😀'
+    text = ''.join(rng.choices(letters, k=rng.randint(0, 20)))
+    (folder / f'{i:02}').write_text(text, encoding='utf-8')
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('MEMJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
+    open_corpus.cache_clear()
+    yield folder
+    open_corpus.cache_clear()
+
+
+def files(path: Path, **fields: object) -> Text:
+  return Text(corpus='files', path=str(path), **fields)
+
+
+def step_of(task: Text, batch_size: int, step: int) -> Batch:
+  stream = Stream(0, 0, batch_size)
+  return task.rows(stream, step, np.arange(batch_size))
+
+
+def text_of(folder: Path) -> bytes:
+  return b''.join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+def split_text(task: Text) -> bytes:
+  """The bytes of the task's split, from the files themselves."""
+  first, last = open_corpus(task.corpus, task.path, task.tokens).source.bounds[
+    task.split
+  ]
+  return text_of(Path(task.path))[first:last]
+
+
+@pytest.mark.parametrize('length', [1, 2, 5, 16, 40])
+@pytest.mark.parametrize('split', ['train', 'validation', 'test'])
+def test_lanes_are_the_text_in_order_each_label_once(
+  texts: Path, split: str, length: int
+) -> None:
+  task = files(texts, split=split, length=length)
+  text = np.frombuffer(split_text(task), np.uint8).astype(int)
+  labels = len(text) - 1
+  for rows in (1, 2, 3, 7, 8, 64, labels - 1, labels, labels + 3):
+    lane = math.ceil(labels / rows)
+    steps = task.epoch_steps(rows)
+    assert steps == math.ceil(lane / length)
+    epoch = [step_of(task, rows, step) for step in range(steps)]
+    inputs, targets, weights, reset = (
+      np.concatenate(parts, 1) for parts in zip(*epoch, strict=True)
+    )
+    assert inputs.shape == (rows, steps * length)
+    for b in range(rows):
+      expected = text[b * lane : (b + 1) * lane + 1]
+      inside = max(len(expected) - 1, 0)
+      assert inputs[b, :inside].tolist() == expected[:-1].tolist()
+      assert targets[b, :inside].tolist() == expected[1:].tolist()
+      assert (weights[b, :inside] == 1).all()
+      for padding in (inputs, targets, weights):
+        assert (padding[b, inside:] == 0).all()
+    assert weights.sum() == labels
+    assert reset[:, 0].all()
+    assert not reset[:, 1:].any()
+
+
+def test_each_epoch_is_as_the_first(texts: Path) -> None:
+  task = files(texts, length=10)
+  steps = task.epoch_steps(4)
+  assert steps > 3
+  for step in (0, 1, steps - 1):
+    first, third = step_of(task, 4, step), step_of(task, 4, 2 * steps + step)
+    jax.tree.map(np.testing.assert_array_equal, first, third)
+
+
+def test_a_row_does_not_depend_on_the_rows_beside_it(texts: Path) -> None:
+  task = files(texts, length=10)
+  for step in range(3):
+    whole = step_of(task, 8, step)
+    some = task.rows(Stream(9, 1, 8), step, np.array([6, 1], np.int32))
+    jax.tree.map(np.testing.assert_array_equal, whole[0][[6, 1]], some[0])
+    jax.tree.map(np.testing.assert_array_equal, whole[3][[6, 1]], some[3])
+
+
+@pytest.mark.parametrize('tokens', ['bytes', 'characters'])
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_memory_is_forgotten_where_documents_start(
+  texts: Path, split: str, tokens: str
+) -> None:
+  task = files(
+    texts, split=split, length=7, tokens=tokens, reset_at_documents=True
+  )
+  corpus = open_corpus('files', str(texts), tokens)
+  first, last = corpus.source.bounds[split]
+  expected = []
+  end = 0
+  for document in corpus.source.documents:
+    text = document.path.read_bytes()
+    inside = text[max(first - end, 0) : max(last - end, 0)]
+    end += len(text)
+    size = len(inside) if tokens == 'bytes' else len(inside.decode())
+    expected += [True] + [False] * (size - 1) if size else []
+  rows, labels = 3, len(expected) - 1
+  lane = math.ceil(labels / rows)
+  steps = [step_of(task, rows, step) for step in range(task.epoch_steps(rows))]
+  reset = np.concatenate([step.reset_BT for step in steps], 1)
+  for b in range(rows):
+    wanted = expected[b * lane : min((b + 1) * lane, labels)]
+    wanted[0] = True
+    assert reset[b, : len(wanted)].tolist() == wanted
+    assert not reset[b, len(wanted) :].any()
+  assert reset.sum() > rows
+
+
+def test_a_batch_is_ready_for_a_model(texts: Path) -> None:
+  task = files(texts, length=9, tokens='characters')
+  batch = jax.jit(task.batch)(step_of(task, 5, 0))
+  kinds = [(x.shape, x.dtype.name) for x in batch]
+  shape = (5, 9)
+  assert kinds[:2] == [(shape, 'int32')] * 2
+  assert kinds[2:] == [(shape, 'float32'), (shape, 'bool')]
+  assert task.input_spec == task.output_spec == Tokens(7)
+  assert invalid_ids(task, batch) == 0
+  assert task.text_of(batch.inputs[0]) == text_of(texts).decode()[:9]
+
+
+def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
+  """(sums over counts, of an epoch of random logits), (nats of each label)."""
+  rng = np.random.default_rng(seed)
+  totals: dict = {}
+  nats = []
+  for step in range(task.epoch_steps(rows)):
+    batch = step_of(task, rows, step)
+    logits = rng.normal(size=(*batch.inputs.shape, task.output_spec.vocab))
+    logits = logits.astype(np.float32)
+    metrics = task.measure(jnp.asarray(logits), jax.tree.map(jnp.array, batch))
+    for name, pair in metrics.items():
+      totals[name] = totals.get(name, 0) + np.array(pair, np.float64)
+    log_sum = np.log(np.exp(logits.astype(np.float64)).sum(-1))
+    here = log_sum - np.take_along_axis(
+      logits, batch.targets[..., None], -1
+    ).squeeze(-1)
+    counted = batch.weights_BT > 0
+    nats += zip(here[counted], batch.targets[counted], strict=True)
+  return totals, nats
+
+
+def test_bits_per_byte_of_bytes(texts: Path) -> None:
+  task = files(texts, length=11, split='test')
+  totals, nats = epoch_figures(task, 3)
+  size = len(split_text(task))
+  assert totals['loss'][1] == totals['bits_per_byte'][1] == size - 1
+  bits = sum(n for n, _ in nats) / math.log(2)
+  assert totals['bits_per_byte'][0] == pytest.approx(bits, rel=1e-6)
+  assert set(totals) == {'loss', 'accuracy', 'bits_per_byte'}
+
+
+def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
+  task = files(texts, length=11, split='test', tokens='characters')
+  totals, nats = epoch_figures(task, 3)
+  text = split_text(task).decode()
+  unknown = [c for c in text if c in 'ö😀']
+  assert unknown
+  assert text[0] not in 'ö😀'
+  bits = sum(n for n, _ in nats) / math.log(2)
+  assert totals['loss'][0] / math.log(2) == pytest.approx(bits, rel=1e-6)
+  symbols = len('abcdé€')
+  bits += len(unknown) * math.log2(0x110000 - 0x800 - symbols)
+  for name in ('bits_per_character', 'bits_per_byte'):
+    assert totals[name][0] == pytest.approx(bits, rel=1e-6)
+  assert totals['bits_per_character'][1] == len(text) - 1
+  assert totals['bits_per_byte'][1] == pytest.approx(len(text[1:].encode()))
+
+
+@pytest.mark.parametrize('tokens', ['bytes', 'characters'])
+def test_the_baseline_is_xz(texts: Path, tokens: str) -> None:
+  task = files(texts, length=4, split='test', tokens=tokens)
+  text = split_text(task)
+  bits = 8 * len(lzma.compress(text, preset=9))
+  expected = {'bits_per_byte': {'xz -9': bits / len(text)}}
+  if tokens == 'characters':
+    per_character = bits / len(text.decode())
+    expected['bits_per_character'] = {'xz -9': per_character}
+  assert task.baselines == expected
+
+
+def test_a_task_is_its_fields(texts: Path) -> None:
+  task = files(texts, length=4)
+  assert task == files(texts, length=4)
+  again = pickle.dumps(task)
+  assert len(again) < 1000
+  assert pickle.loads(again) == task
+  validation = files(texts, length=4, split='validation')
+  assert validation.fingerprint() == task.fingerprint() != ''
+  assert validation.tokenizer is task.tokenizer
+
+
+@pytest.mark.parametrize(
+  ('fields', 'words'),
+  [
+    ({'length': 0}, ['task.length', 'at least 1']),
+    ({'split': 'valid'}, ['task.split', 'did you mean validation?']),
+    ({'tokens': 'words'}, ['task.tokens', 'bytes, characters']),
+    ({'corpus': 'file'}, ['task.corpus', 'did you mean files?']),
+    ({'path': ''}, ['task.path', 'must be given']),
+    ({'corpus': 'standard_library'}, ['task.path', "corpus='files' only"]),
+    ({'path': '/no/such'}, ['task.path', '/no/such', 'does not exist']),
+    (
+      {'split': 'test', 'length': 5000},
+      ['task.split', "'test'", 'tokens in', 'of length 5000 needs 5001'],
+    ),
+  ],
+)
+def test_a_bad_field_is_one_line(
+  texts: Path, fields: dict, words: list
+) -> None:
+  spec = {'name': 'text.Text', 'corpus': 'files', 'path': str(texts)}
+  with pytest.raises(ConfigError) as error:
+    build_task(spec | {'length': 4} | fields)
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_the_shortest_split_that_fits(texts: Path) -> None:
+  have = len(split_text(files(texts, length=1, split='test')))
+  task = files(texts, length=have - 1, split='test')
+  assert task.epoch_steps(1) == 1
+  with pytest.raises(ConfigError, match=f'{have} tokens.*needs {have + 1}'):
+    files(texts, length=have, split='test')
+
+
+@pytest.mark.skipif(
+  'MEMJAX_DATA' not in os.environ, reason='MEMJAX_DATA names no data folder'
+)
+def test_tiny_shakespeare(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  path = Path(os.environ['MEMJAX_DATA']) / 'tinyshakespeare' / 'input.txt'
+  text = path.read_bytes()
+  assert hashlib.sha256(text).hexdigest() == SHAKESPEARE
+  monkeypatch.setenv('MEMJAX_CACHE', str(tmp_path))
+  tasks = [
+    files(path, tokens='characters', split=split)
+    for split in ('train', 'validation', 'test')
+  ]
+  assert tasks[0].input_spec == Tokens(66)  # 65 characters and the unknown
+  read = b''
+  for task in tasks:
+    steps = [step_of(task, 1, step) for step in range(task.epoch_steps(1))]
+    targets, weights = (
+      np.concatenate([step[i] for step in steps], 1)[0] for i in (1, 2)
+    )
+    first = task.text_of(steps[0].inputs[0, :1])
+    read += (first + task.text_of(targets[weights > 0])).encode()
+  assert hashlib.sha256(read).hexdigest() == SHAKESPEARE
+  assert tasks[2].baselines['bits_per_byte']['xz -9'] == pytest.approx(
+    8 * len(lzma.compress(text[len(text) * 95 // 100 :], preset=9)) / 55770
+  )
