@@ -1,0 +1,377 @@
+"""The rules of the house, read off the source: who imports whom, what size.
+
+Each rule is a function from a file to its breaches. The last tests hand every
+rule a file that breaks it, so that no rule can go blind unnoticed.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+import graphlib
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = sorted((ROOT / 'memjax').rglob('*.py'))
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+LAUNCH = ROOT / 'launch.py'
+MODELS = sorted((ROOT / 'memjax' / 'models').glob('*.py'))
+TASKS = sorted((ROOT / 'memjax' / 'tasks').glob('*.py'))
+
+# What each part of memjax may import from memjax, besides itself, `types` and
+# `errors`. Only `build` turns names into concrete models and tasks.
+MAY_IMPORT = {
+  'types': (),
+  'errors': (),
+  'ops': (),
+  'models': ('ops',),
+  'data': (),
+  'tasks': ('data',),
+  # A run keeps its tokenizer, so that its model can be read without the data.
+  'training': ('models.base', 'tasks.base', 'data.tokenizers'),
+  'build': ('models.base', 'tasks.base'),
+  'experiment': ('build', 'models.base', 'tasks.base', 'training.settings'),
+  'generate': ('models.base',),
+  'loading': (
+    'build',
+    'experiment',
+    'models.base',
+    'tasks.base',
+    'data.tokenizers',
+    'training',
+  ),
+  'analysis': ('models.base', 'tasks.base', 'loading', 'generate'),
+  'command_line': (),
+  'report': ('analysis', 'generate', 'loading', 'tasks.base', 'training'),
+  'modes': ('report', 'experiment', 'loading', 'training'),
+  '__init__': ('loading',),
+}
+LAUNCH_MAY_IMPORT = ('command_line', 'errors', 'modes', 'training.loop')
+
+SOFT, HARD, FUNCTION, CONFIG, LAUNCHER, STORY = 250, 400, 60, 80, 79, 150
+LARGER_THAN_SOFT = {
+  'memjax/training/checkpoint.py': 'saving and restoring are one protocol',
+  'memjax/training/settings.py': 'one record for each section of a config',
+}
+
+# Files of models/ and tasks/ that are no model and no task.
+NO_MODEL = {
+  '__init__.py': 'the package',
+  'base.py': 'the contract',
+  'stack.py': 'the house of the models, no paper of its own',
+}
+NO_TASK = {'__init__.py': 'the package', 'base.py': 'the contract'}
+MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
+TASK_HEADINGS = ('Specification:', 'Labels:', 'Metrics:')
+
+
+def tree(path: Path) -> ast.Module:
+  return ast.parse(path.read_text(encoding='utf-8'), str(path))
+
+
+def part_of(path: Path) -> tuple[str, str]:
+  """('training', 'training.step') of memjax/training/step.py."""
+  inside = path.parts[path.parts.index('memjax') + 1 :]
+  return inside[0].removesuffix('.py'), '.'.join(inside).removesuffix('.py')
+
+
+def is_module(dotted: str) -> bool:
+  path = ROOT.joinpath(*dotted.split('.'))
+  return path.is_dir() or path.with_suffix('.py').is_file()
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+  """Every module imported anywhere in a file, functions included."""
+  for child in ast.walk(node):
+    if isinstance(child, ast.Import):
+      yield from (alias.name for alias in child.names)
+    elif isinstance(child, ast.ImportFrom):
+      assert not child.level, f'relative import at line {child.lineno}'
+      for alias in child.names:
+        inner = f'{child.module}.{alias.name}'
+        yield inner if is_module(inner) else str(child.module)
+
+
+def within(module: str, allowed: tuple[str, ...]) -> bool:
+  return any(module == a or module.startswith(f'{a}.') for a in allowed)
+
+
+def layering(path: Path) -> list[str]:
+  """Imports from parts of memjax that this part may not know."""
+  part, _ = part_of(path)
+  if part not in MAY_IMPORT:
+    return [f'{part} is a new part: say in MAY_IMPORT what it may import']
+  allowed = ('types', 'errors', part, *MAY_IMPORT[part])
+  found = {
+    name.removeprefix('memjax.')
+    for name in imports(tree(path))
+    if name.startswith('memjax.')
+  }
+  return sorted(name for name in found if not within(name, allowed))
+
+
+def launch_imports(path: Path) -> list[str]:
+  found = {
+    name.removeprefix('memjax.')
+    for name in imports(tree(path))
+    if name.startswith('memjax')
+  }
+  return sorted(name for name in found if not within(name, LAUNCH_MAY_IMPORT))
+
+
+def config_imports(path: Path) -> list[str]:
+  """Anything but ml_collections and the other configs."""
+  allowed = ('ml_collections', 'configs')
+  return [name for name in imports(tree(path)) if not within(name, allowed)]
+
+
+def dynamic_imports(path: Path) -> list[str]:
+  """Names resolved to modules anywhere but in build.py."""
+  if part_of(path)[1] == 'build':
+    return []
+  return [name for name in imports(tree(path)) if name == 'importlib']
+
+
+def foreign_imports(path: Path) -> list[str]:
+  """Flax's linen outside models/, and TensorFlow anywhere."""
+  names = list(imports(tree(path)))
+  found = [name for name in names if within(name, ('tensorflow',))]
+  if part_of(path)[0] != 'models':
+    source = path.read_text(encoding='utf-8')
+    found += re.findall(r'flax\.linen|from flax import .*\blinen\b', source)
+    found += [name for name in names if within(name, ('flax.linen',))]
+  return found
+
+
+def config_defaults(path: Path) -> list[str]:
+  """`config.get(...)`: a default that no config shows."""
+  return [
+    f'line {node.lineno}: {ast.unparse(node)}'
+    for node in ast.walk(tree(path))
+    if isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr == 'get'
+    and re.search(r'\b(config|cfg|spec)$', ast.unparse(node.func.value))
+  ]
+
+
+def lines(path: Path) -> int:
+  return len(path.read_text(encoding='utf-8').splitlines())
+
+
+def too_long(path: Path) -> list[str]:
+  """Files beyond their budget."""
+  name = path.as_posix()
+  where = name[name.rindex('memjax/') :]
+  listed = where in LARGER_THAN_SOFT
+  budget = STORY if where.endswith('training/loop.py') else SOFT
+  budget = HARD if listed else budget
+  length = lines(path)
+  if length <= budget:
+    stale = listed and length <= SOFT
+    return [f'is listed as larger than {SOFT} and is not'] if stale else []
+  return [f'{length} lines, {budget} allowed: two ideas? split it by idea']
+
+
+def long_functions(path: Path) -> list[str]:
+  return [
+    f'{node.name}: {node.end_lineno - node.lineno + 1} lines'
+    for node in ast.walk(tree(path))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    and node.end_lineno is not None
+    and node.end_lineno - node.lineno + 1 > FUNCTION
+  ]
+
+
+def bad_names(path: Path) -> list[str]:
+  bad = path.stem in ('utils', 'util', 'helpers', 'misc', 'common') or (
+    re.search(r'_(v\d+|old|new)$', path.stem)
+  )
+  return [path.name] if bad else []
+
+
+def headings(path: Path) -> list[str]:
+  """What a model's or a task's docstring does not say."""
+  models = part_of(path)[0] == 'models'
+  said = ast.get_docstring(tree(path)) or ''
+  wanted = MODEL_HEADINGS if models else TASK_HEADINGS
+  return [heading for heading in wanted if heading not in said]
+
+
+def unlisted(path: Path) -> list[str]:
+  """A model or a task without a row in the README."""
+  rows = [
+    line
+    for line in (ROOT / 'README.md').read_text(encoding='utf-8').splitlines()
+    if line.startswith('|')
+  ]
+  link = f'(memjax/{part_of(path)[0]}/{path.name})'
+  return [] if any(link in row for row in rows) else [f'no row links {link}']
+
+
+def circle(paths: list[Path]) -> list[str]:
+  """Modules that import one another in a circle, if any do."""
+  graph = {
+    f'memjax.{part_of(path)[1]}': {
+      name for name in imports(tree(path)) if name.startswith('memjax.')
+    }
+    for path in paths
+    if path.name != '__init__.py'
+  }
+  try:
+    graphlib.TopologicalSorter(graph).prepare()
+  except graphlib.CycleError as error:
+    return error.args[1]
+  return []
+
+
+Rule = Callable[[Path], list[str]]
+OF_THE_PACKAGE: list[Rule] = [
+  layering,
+  dynamic_imports,
+  foreign_imports,
+  config_defaults,
+  too_long,
+  long_functions,
+  bad_names,
+]
+CONCRETE = [p for p in MODELS if p.name not in NO_MODEL] + [
+  p for p in TASKS if p.name not in NO_TASK
+]
+
+
+def breaches(rule: Rule, paths: list[Path]) -> dict[str, list[str]]:
+  found = {p.relative_to(ROOT).as_posix(): rule(p) for p in paths}
+  return {name: broken for name, broken in found.items() if broken}
+
+
+@pytest.mark.parametrize('rule', OF_THE_PACKAGE)
+def test_the_package_keeps(rule: Rule) -> None:
+  assert len(PACKAGE) > 20
+  assert breaches(rule, PACKAGE) == {}
+
+
+@pytest.mark.parametrize('rule', [headings, unlisted])
+def test_every_model_and_task_keeps(rule: Rule) -> None:
+  assert len(CONCRETE) >= 5
+  assert breaches(rule, CONCRETE) == {}
+
+
+@pytest.mark.parametrize('rule', [config_imports, long_functions, bad_names])
+def test_configs_keep(rule: Rule) -> None:
+  assert CONFIGS
+  assert breaches(rule, CONFIGS) == {}
+
+
+def test_configs_and_the_launcher_are_short() -> None:
+  budgets = dict.fromkeys(CONFIGS, CONFIG) | {LAUNCH: LAUNCHER}
+  long = {p.name: lines(p) for p, b in budgets.items() if lines(p) > b}
+  assert long == {}
+
+
+def test_the_launcher_only_calls() -> None:
+  assert breaches(launch_imports, [LAUNCH]) == {}
+
+
+def test_exceptions_are_of_files_that_exist() -> None:
+  assert all((ROOT / name).is_file() for name in LARGER_THAN_SOFT)
+  assert all((ROOT / 'memjax/models' / name).is_file() for name in NO_MODEL)
+  assert all((ROOT / 'memjax/tasks' / name).is_file() for name in NO_TASK)
+
+
+def test_nothing_imports_itself_in_a_circle() -> None:
+  assert circle(PACKAGE) == []
+
+
+def test_readme_links_lead_somewhere() -> None:
+  text = (ROOT / 'README.md').read_text(encoding='utf-8')
+  links = re.findall(r'\]\(([^)#:]+)\)', text)
+  assert links
+  assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_importing_memjax_imports_nothing_heavy() -> None:
+  script = (
+    'import sys, memjax; heavy = {"jax", "flax", "numpy", "wandb", "rich", '
+    '"tensorflow_datasets", "tensorflow", "matplotlib", "orbax", "optax"};'
+    'print(sorted(heavy & set(sys.modules)))'
+  )
+  ran = subprocess.run(
+    [sys.executable, '-c', script],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=ROOT,
+  )
+  assert ran.stdout == '[]\n'
+
+
+@pytest.mark.parametrize(
+  ('rule', 'file', 'source'),
+  [
+    (layering, 'models/new.py', 'from memjax.tasks.base import Task'),
+    (layering, 'models/new.py', 'def f():\n  import memjax.training.step'),
+    (layering, 'ops/new.py', 'from memjax.models import base'),
+    (layering, 'data/new.py', 'from memjax.tasks import text'),
+    (layering, 'training/new.py', 'from memjax.models.lstm import LSTM'),
+    (layering, 'training/new.py', 'from memjax.build import build_model'),
+    (layering, 'build.py', 'from memjax.models import lstm'),
+    (layering, 'analysis/new.py', 'from memjax.training import step'),
+    (layering, 'types.py', 'import memjax.ops.attention'),
+    (layering, 'new.py', ''),
+    (launch_imports, 'launch.py', 'from memjax.models.lstm import LSTM'),
+    (config_imports, 'configs/new.py', 'import jax'),
+    (config_imports, 'configs/new.py', 'from memjax.models.lstm import LSTM'),
+    (dynamic_imports, 'training/new.py', 'import importlib'),
+    (foreign_imports, 'training/new.py', 'from flax import linen as nn'),
+    (foreign_imports, 'training/new.py', 'import flax.linen as nn'),
+    (foreign_imports, 'ops/new.py', 'import flax\nflax.linen.Dense(3)'),
+    (foreign_imports, 'models/new.py', 'import tensorflow as tf'),
+    (foreign_imports, 'data/new.py', 'def f():\n  from tensorflow import io'),
+    (config_defaults, 'build.py', 'x = self.config.get("a", 3)'),
+    (too_long, 'ops/new.py', '\n' * (SOFT + 1)),
+    (too_long, 'training/loop.py', '\n' * (STORY + 1)),
+    (too_long, 'training/settings.py', '\n' * (HARD + 1)),
+    (too_long, 'training/settings.py', '\n' * SOFT),
+    (long_functions, 'ops/new.py', 'def f():\n' + '  x = 1\n' * FUNCTION),
+    (bad_names, 'ops/utils.py', ''),
+    (bad_names, 'models/lstm_v2.py', ''),
+    (headings, 'models/new.py', '"""Paper: a. Carry: b. Deviations: c."""'),
+    (headings, 'tasks/new.py', '"""Specification: a. Labels: b."""'),
+    (unlisted, 'tasks/new.py', ''),
+  ],
+)
+def test_each_rule_sees_a_breach(
+  rule: Rule, file: str, source: str, tmp_path: Path
+) -> None:
+  path = tmp_path / 'memjax' / file
+  path.parent.mkdir(parents=True)
+  path.write_text(source)
+  assert rule(path)
+
+
+def test_a_circle_is_seen(tmp_path: Path) -> None:
+  folder = tmp_path / 'memjax'
+  folder.mkdir()
+  for name, other in (('a', 'b'), ('b', 'c'), ('c', 'a'), ('d', 'a')):
+    (folder / f'{name}.py').write_text(f'import memjax.{other}')
+  found = circle(sorted(folder.iterdir()))
+  assert {'memjax.a', 'memjax.b', 'memjax.c'} == set(found)
+
+
+@pytest.mark.parametrize('rule', OF_THE_PACKAGE)
+def test_a_decent_file_is_let_through(rule: Rule, tmp_path: Path) -> None:
+  path = tmp_path / 'memjax' / 'models' / 'decent.py'
+  path.parent.mkdir(parents=True)
+  path.write_text(
+    'from flax import linen as nn\n'
+    'from memjax.errors import require\n'
+    'from memjax.models.base import Memory\n'
+    'from memjax.ops import attention\n'
+    'def f(counts):\n'
+    '  return counts.get("a", 0)\n' + '\n' * 100
+  )
+  assert rule(path) == []
