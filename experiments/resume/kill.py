@@ -1,7 +1,7 @@
 """Kills real training processes and compares what they go on to with a run
 that nobody killed, row by row, bit by bit.
 
-    python experiments/resume/kill.py --kills=10
+    python -m experiments.resume.kill --kills=10
 
 Prints a line a kill and, at the end, how many rows were equal.
 """

@@ -1,0 +1,160 @@
+"""What the loop costs around the step: time, memory, the first step.
+
+    python -m experiments.bench.loop
+
+Prints a table of ratios, all taken in one run, side by side: the steps a second
+of `launch.py`'s loop over those of the bare jitted step on one batch; resident
+memory late in a run over early; and the time to the first step with a warm
+compilation cache over a cold one.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from pathlib import Path
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import jax
+import numpy as np
+
+from configs import mqar, quickstart
+from memjax.experiment import read
+from memjax.tasks.base import Stream
+from memjax.training import history, parallel
+from memjax.training.feeding import feeds
+from memjax.training.loop import train
+from memjax.training.program import program
+from memjax.training.settings import Experiment
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS, EVERY, STEPS = 3, 50, 250
+
+
+def experiments() -> dict[str, Experiment]:
+  """What is trained: steps of 5 ms and more, one dispatch each."""
+  made = {}
+  for name, config in (
+    ('LSTM on MQAR', mqar.get_config('lstm')),
+    ('Transformer-XL on text', quickstart.get_config()),
+  ):
+    with config.unlocked():
+      config.evals = {}
+      config.train.update(steps=STEPS, steps_per_call=1)
+      config.log.update(every=EVERY)
+      config.log.wandb.mode = 'disabled'
+      config.checkpoint.update(every=10 * STEPS, best='')
+      config.parallel.data = 1
+    made[name] = read(config.to_dict())
+  return made
+
+
+def bare_step_seconds(experiment: Experiment) -> float:
+  """Seconds a step of the jitted step alone, on one batch on the device."""
+  mesh = parallel.make_mesh(experiment.parallel)
+  run = program(experiment, mesh)
+  state = run.begin()
+  stream = Stream(0, 0, experiment.train.batch_size)
+  (feed,) = feeds(experiment.task, stream, mesh, range(1), 1)
+  times = []
+  for step in range(STEPS):
+    if step % EVERY == 0:
+      jax.block_until_ready(state)
+      times.append(time.perf_counter())
+    state = run.advance(state, feed)
+  jax.block_until_ready(state)
+  times.append(time.perf_counter())
+  return statistics.median(np.diff(times)[1:]) / EVERY
+
+
+def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
+  """Seconds a step in the loop; resident kilobytes as the steps go by."""
+  with tempfile.TemporaryDirectory() as folder:
+    with memory_watched() as memory:
+      train(experiment, Path(folder), lambda *run: None)
+    rows = history.read(Path(folder) / 'metrics.jsonl')
+  seconds = np.diff([row['seconds'] for row in rows])
+  return statistics.median(seconds[1:]) / EVERY, memory
+
+
+@contextlib.contextmanager
+def memory_watched() -> Iterator[list[int]]:
+  """Kilobytes of this process in memory, four times a second."""
+  kilobytes: list[int] = []
+  done = threading.Event()
+
+  def watch() -> None:
+    while not done.wait(0.25):
+      kilobytes.append(resident())
+
+  thread = threading.Thread(target=watch)
+  thread.start()
+  try:
+    yield kilobytes
+  finally:
+    done.set()
+    thread.join()
+
+
+def resident() -> int:
+  """Kilobytes of this process in memory now."""
+  pages = int(Path('/proc/self/statm').read_text().split()[1])
+  return pages * resource.getpagesize() // 1024
+
+
+def first_step_seconds(cache: str) -> float:
+  """Seconds from the command to the first row, in a process of its own."""
+  with tempfile.TemporaryDirectory() as folder:
+    began = time.perf_counter()
+    subprocess.run(
+      [
+        sys.executable,
+        'launch.py',
+        '--config=configs/mqar.py:lstm',
+        '--config.train.steps=1',
+        '--config.train.steps_per_call=1',
+        '--config.log.every=1',
+        '--config.log.wandb.mode=disabled',
+        f'--workdir={folder}',
+      ],
+      cwd=ROOT,
+      env=os.environ | {'JAX_COMPILATION_CACHE_DIR': cache},
+      check=True,
+      capture_output=True,
+    )
+    return time.perf_counter() - began
+
+
+def main() -> None:
+  """Prints the table."""
+  print(
+    f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores,'
+  )
+  print(f'Python {platform.python_version()}, jax {jax.__version__}\n')
+  print(f'{"what":44} {"ratio":>7}')
+  for name, experiment in experiments().items():
+    ratios, growth = [], []
+    for _ in range(ROUNDS):
+      bare = bare_step_seconds(experiment)
+      loop, memory = loop_step_seconds(experiment)
+      ratios.append(bare / loop)
+      growth.append(memory[-1] / memory[len(memory) // 2])
+    low, middle, high = sorted(ratios)
+    label = f'{name}, step {bare * 1e3:.0f} ms: loop / bare speed'
+    print(f'{label:52} {middle:.3f} ({low:.3f} to {high:.3f})')
+    label = f'{name}: memory at the end / half way'
+    print(f'{label:52} {statistics.median(growth):.3f}')
+  with tempfile.TemporaryDirectory() as cache:
+    cold = first_step_seconds(cache)
+    warm = statistics.median(first_step_seconds(cache) for _ in range(3))
+  print(f'{"first step, warm / cold compilation cache":52} {warm / cold:.3f}')
+
+
+if __name__ == '__main__':
+  main()

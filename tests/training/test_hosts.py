@@ -1,0 +1,60 @@
+"""Two processes with four devices each train as one process does."""
+
+import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+ARGS = [
+  '--config=configs/copy_memory.py:lstm,quick',
+  '--config.train.steps=4',
+  '--config.optim.name=sgd',
+]
+
+
+def start(workdir: Path, devices: int, *args: str) -> subprocess.Popen:
+  flags = f'--xla_force_host_platform_device_count={devices}'
+  return subprocess.Popen(
+    [sys.executable, 'launch.py', f'--workdir={workdir}', *ARGS, *args],
+    cwd=ROOT,
+    env=os.environ | {'XLA_FLAGS': flags},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def measured(workdir: Path) -> list[dict]:
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def test_two_hosts_train_as_one(tmp_path: Path) -> None:
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    port = free.getsockname()[1]
+  hosts = [
+    start(
+      tmp_path / 'two',
+      4,
+      f'--config.parallel.coordinator=127.0.0.1:{port}',
+      '--config.parallel.processes=2',
+      f'--config.parallel.process={i}',
+    )
+    for i in range(2)
+  ]
+  for host in [*hosts, start(tmp_path / 'one', 8)]:
+    _, errors = host.communicate(timeout=300)
+    assert host.returncode == 0, errors
+  one, two = measured(tmp_path / 'one'), measured(tmp_path / 'two')
+  assert len(one) == len(two) == 6
+  for a, b in zip(one, two, strict=True):
+    assert (a['step'], a['split']) == (b['step'], b['split'])
+    np.testing.assert_allclose(
+      list(a['metrics'].values()), list(b['metrics'].values()), rtol=1e-5
+    )
