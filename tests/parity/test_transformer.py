@@ -1,0 +1,142 @@
+"""The Transformer's attention against a float64 NumPy evaluation."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.models.stack import Stack
+from memjax.models.transformer import CausalAttention, SlidingAttention
+from memjax.types import Tokens
+
+WIDTH, HEADS, LENGTH = 6, 2, 15
+
+
+def gpt_attention(
+  params: dict[str, Any], x: np.ndarray, seen: list[range]
+) -> np.ndarray:
+  """One row; position t sees the positions `seen[t]`."""
+  k = WIDTH // HEADS
+  qkv = x @ params['qkv']['kernel'] + params['qkv']['bias']
+  query, key, value = np.split(qkv, 3, axis=1)
+  y = np.zeros((len(x), WIDTH))
+  for t, positions in enumerate(seen):
+    for part in (slice(i * k, (i + 1) * k) for i in range(HEADS)):
+      scores = key[positions, part] @ query[t, part] / np.sqrt(k)
+      weights = np.exp(scores - scores.max())
+      y[t, part] = (weights / weights.sum()) @ value[positions, part]
+  return y @ params['output']['kernel'] + params['output']['bias']
+
+
+def contexts(reset_T: np.ndarray, context: int) -> list[range]:
+  """What a Transformer sees whose contexts begin anew when they are full."""
+  seen, begin = [], 0
+  for t, reset in enumerate(reset_T):
+    if reset or t - begin == context:
+      begin = t
+    seen.append(range(begin, t + 1))
+  return seen
+
+
+def windows(reset_T: np.ndarray, window: int) -> list[range]:
+  """What a sliding window sees."""
+  seen, begin = [], 0
+  for t, reset in enumerate(reset_T):
+    begin = t if reset else begin
+    seen.append(range(max(begin, t - window), t + 1))
+  return seen
+
+
+RESETS_BT = np.zeros((2, LENGTH), bool)
+RESETS_BT[0, [0, 4, 5, 11]] = True
+
+
+def random_params(model: Any, x: jax.Array) -> Any:
+  rng = np.random.default_rng(1)
+  shapes = jax.eval_shape(
+    model.init,
+    jax.random.key(0),
+    model.initial_carry(2),
+    x,
+    jnp.asarray(RESETS_BT),
+  )
+  return jax.tree.map(
+    lambda p: jnp.asarray(0.6 * rng.normal(size=p.shape), jnp.float32),
+    shapes['params'],
+  )
+
+
+def in_pieces(
+  model: Any, params: Any, x: jax.Array, sizes: list[int]
+) -> np.ndarray:
+  carry, at, ys = model.initial_carry(2), 0, []
+  apply = jax.jit(lambda *args: model.apply({'params': params}, *args))
+  for size in sizes:
+    piece = slice(at, at + size)
+    carry, y = apply(carry, x[:, piece], jnp.asarray(RESETS_BT)[:, piece])
+    ys.append(np.asarray(y))
+    at += size
+  assert at == LENGTH
+  return np.concatenate(ys, axis=1)
+
+
+def float64(tree: Any) -> Any:
+  return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+@pytest.mark.parametrize('sizes', [[15], [4, 4, 4, 1, 1, 1]])
+@pytest.mark.parametrize('reach', [0, 1, 3, 20])
+@pytest.mark.parametrize('kind', [CausalAttention, SlidingAttention])
+def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
+  causal = kind is CausalAttention
+  model = kind(WIDTH, HEADS, reach + 1 if causal else reach)
+  x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, WIDTH))
+  params = random_params(model, x_BTD)
+  p = float64(params['window'] if causal else params)
+  expected = [
+    gpt_attention(
+      p, x, contexts(reset, reach + 1) if causal else windows(reset, reach)
+    )
+    for x, reset in zip(float64(x_BTD), RESETS_BT, strict=True)
+  ]
+  y = in_pieces(model, params, x_BTD, sizes)
+  np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize('sizes', [[15], [6, 1, 8]])
+def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
+  context = 4
+  layer = CausalAttention(WIDTH, HEADS, context)
+  model = Stack(Tokens(7), Tokens(3), layer, wiring='plain', positions=context)
+  tokens_BT = jax.random.randint(jax.random.key(0), (2, LENGTH), 0, 7)
+  params = random_params(model, tokens_BT)
+  p = float64(params)
+  expected = []
+  for tokens, reset in zip(np.asarray(tokens_BT), RESETS_BT, strict=True):
+    seen = contexts(reset, context)
+    place = [t - positions[0] for t, positions in enumerate(seen)]
+    x = p['encoder']['embedding']['embedding'][tokens]
+    x = x + p['positions']['table']['embedding'][place]
+    (name,) = p['layer_0']
+    y = gpt_attention(p['layer_0'][name]['window'], x, seen)
+    expected.append(y @ p['readout']['kernel'] + p['readout']['bias'])
+  y = in_pieces(model, params, tokens_BT, sizes)
+  np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'fields', 'line'),
+  [
+    (CausalAttention, (6, 4, 3), 'heads: 4: must divide width 6'),
+    (SlidingAttention, (6, 0, 3), 'heads: 0: must divide width 6'),
+    (CausalAttention, (6, 2, 0), 'context: 0: must be at least 1'),
+    (SlidingAttention, (6, 2, -1), 'window: -1: must be at least 0'),
+  ],
+)
+def test_wrong_fields_are_refused(kind: Any, fields: tuple, line: str) -> None:
+  with pytest.raises(ConfigError) as error:
+    kind(*fields)
+  assert str(error.value) == line
