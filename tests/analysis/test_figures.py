@@ -12,7 +12,7 @@ from matplotlib.text import Annotation
 from PIL import Image
 import pytest
 
-from memjax.analysis.figures import learning_curve, spread
+from memjax.analysis.figures import LABEL_GAP, learning_curve, spread
 
 
 def row(step: int, split: str = 'train', **metrics: float) -> dict[str, Any]:
@@ -112,11 +112,11 @@ def test_labels_do_not_touch_and_stay_on_the_page(
 ) -> None:
   splits = ['train', *(f'delay_{n}' for n in (100, 200, 500, 1000))]
   rows = [
-    row(step, split, loss=1.0 + i / 1000, accuracy=0.99)
-    for step in (10, 20)
+    row(step, split, loss=loss + i / 10, accuracy=0.99)
+    for step, loss in ((10, 9.0), (20, 1.5))
     for i, split in enumerate(splits)
   ]
-  figure = drawn(monkeypatch, rows, {'loss': {'memoryless': 1.0}})
+  figure = drawn(monkeypatch, rows, {'loss': {'memoryless': 1.55}})
   figure.draw_without_rendering()
   for axes in figure.axes:
     boxes = sorted(
@@ -128,6 +128,18 @@ def test_labels_do_not_touch_and_stay_on_the_page(
       assert low.y1 <= high.y0
     for box in boxes:
       assert 0 < box.x0 < box.x1 < figure.bbox.width
+
+
+def test_a_crowd_is_pushed_apart_by_the_gap_and_no_more(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  rows = [row(1, loss=1.0), row(2, loss=9.0), row(3, loss=5.0)]
+  rows.append(row(3, 'validation', loss=5.2))
+  figure = drawn(monkeypatch, rows, {})
+  figure.draw_without_rendering()
+  boxes = [label.get_window_extent() for label in labels(figure.axes[0])]
+  low, high = sorted((box.y0 + box.y1) / 2 for box in boxes)
+  assert (high - low) * 72 / figure.dpi == pytest.approx(LABEL_GAP, abs=0.1)
 
 
 def test_spreading_keeps_order_gap_and_centre() -> None:
