@@ -32,12 +32,7 @@ def base() -> ConfigDict:
         'ema': 0.0,
       },
       'evals': {},
-      'checkpoint': {
-        'every': 500,
-        'keep': 2,
-        'best': '',
-        'best_is': 'min',
-      },
+      'checkpoint': {'every': 500, 'keep': 2, 'best': '', 'best_is': 'min'},
       'parallel': {
         'data': 0,  # all devices
         'fsdp': 1,

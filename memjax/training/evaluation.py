@@ -1,5 +1,6 @@
 """Named evaluation sets: every label once, the carry flowing through."""
 
+from collections.abc import Callable, Sequence
 import time
 from typing import Any
 import zlib
@@ -28,6 +29,7 @@ class Evaluator:
 
   def __init__(self, name: str, experiment: Experiment, mesh: Mesh):
     evaluation = experiment.evals[name]
+    self.every = evaluation.every
     self._name, self._set, self._mesh = name, evaluation, mesh
     index = zlib.crc32(name.encode()) | 1 << 31
     self._stream = Stream(experiment.seed, index, evaluation.batch_size)
@@ -90,6 +92,21 @@ class Evaluator:
     for metrics in waiting:
       totals = _add(totals, metrics)
     return means(totals)
+
+
+def evaluate(
+  evaluators: Sequence[Evaluator],
+  step: int,
+  params: Params,
+  write: Callable[[Row], None],
+) -> dict[str, float]:
+  """Writes a row for each set; returns {'set/metric': figure}."""
+  figures = {}
+  for evaluator in evaluators:
+    row = evaluator.row(step, params)
+    write(row)
+    figures |= {f'{row["split"]}/{k}': v for k, v in row['metrics'].items()}
+  return figures
 
 
 def protocol(

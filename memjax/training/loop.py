@@ -10,7 +10,7 @@ from memjax.tasks.base import Stream
 from memjax.training import history, parallel, processes
 from memjax.training import workdir as workdirs
 from memjax.training.checkpoint import Checkpoints
-from memjax.training.evaluation import Evaluator
+from memjax.training.evaluation import Evaluator, evaluate
 from memjax.training.feeding import feeds
 from memjax.training.interrupts import Interrupts
 from memjax.training.lock import lock
@@ -45,9 +45,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
   run = program(experiment, mesh)
-  evaluators = {
-    name: Evaluator(name, experiment, mesh) for name in experiment.evals
-  }
+  evaluators = [Evaluator(name, experiment, mesh) for name in experiment.evals]
   with contextlib.ExitStack() as stack:
     if processes.is_first():
       stack.enter_context(lock(workdir))
@@ -69,12 +67,9 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
         state, sums = run.take(state)
         meter.take(step, sums)
       figures: dict[str, float] = {}
-      for name, evaluator in evaluators.items():
-        if due(step, experiment.evals[name].every, experiment):
-          with meter.paused():
-            row = evaluator.row(step, state.evaluated)
-            writers.write(row)
-          figures |= {f'{name}/{k}': v for k, v in row['metrics'].items()}
+      if now := [e for e in evaluators if due(step, e.every, experiment)]:
+        with meter.paused():
+          figures = evaluate(now, step, state.evaluated, writers.write)
       improved = watch.see(figures)
       last = stopping or watch.exhausted
       if last or improved or due(step, experiment.checkpoint.every, experiment):

@@ -27,41 +27,15 @@ def make_step(
   The gradient is that of the summed loss over all rows, divided once by the
   count of all rows: how many parts the rows are read in changes nothing.
   """
-  parts, ema = experiment.train.accumulate, experiment.optim.ema
-
-  def gradient(
-    params: Params, carry: Carry, batch: Batch, key: jax.Array
-  ) -> tuple[Params, Carry, Metrics]:
-    def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
-      after, metrics = read_batch(experiment, params, carry, batch, key)
-      return metrics['loss'][0], (after, metrics)
-
-    grads, (after, metrics) = jax.grad(loss, has_aux=True)(params)
-    return grads, after, metrics
-
-  def gradient_in_parts(
-    params: Params, carry: Carry, batch: Batch, key: jax.Array
-  ) -> tuple[Params, Carry, Metrics]:
-    def part(total: Any, xs: Any) -> tuple[Any, Carry]:
-      carry, batch, index = xs
-      grads, after, metrics = gradient(
-        params, carry, batch, jax.random.fold_in(key, index)
-      )
-      return jax.tree.map(jnp.add, total, (grads, metrics)), after
-
-    xs = split_rows(carry, parts), split_rows(batch, parts), jnp.arange(parts)
-    first = jax.tree.map(lambda x: x[0], xs)
-    shapes = jax.eval_shape(gradient, params, first[0], first[1], key)
-    zeros = jax.tree.map(
-      lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2])
-    )
-    (grads, metrics), after = jax.lax.scan(part, zeros, xs)
-    return grads, join_rows(after), metrics
+  ema = experiment.optim.ema
+  whole = experiment.train.accumulate == 1
+  differentiate = gradient if whole else gradient_in_parts
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(state.key, state.step)
-    compute = gradient if parts == 1 else gradient_in_parts
-    grads, carry, metrics = compute(state.params, state.carry, batch, key)
+    grads, carry, metrics = differentiate(
+      experiment, state.params, state.carry, batch, key
+    )
     count = jnp.maximum(metrics['loss'][1], 1)
     grads = jax.tree.map(lambda g: g / count, grads)
     updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
@@ -81,6 +55,48 @@ def make_step(
     return after, metrics
 
   return step
+
+
+def gradient(
+  experiment: Experiment,
+  params: Params,
+  carry: Carry,
+  batch: Batch,
+  key: jax.Array,
+) -> tuple[Params, Carry, Metrics]:
+  """The gradient of the batch's summed loss, the carry after it, its sums."""
+
+  def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
+    after, metrics = read_batch(experiment, params, carry, batch, key)
+    return metrics['loss'][0], (after, metrics)
+
+  grads, (after, metrics) = jax.grad(loss, has_aux=True)(params)
+  return grads, after, metrics
+
+
+def gradient_in_parts(
+  experiment: Experiment,
+  params: Params,
+  carry: Carry,
+  batch: Batch,
+  key: jax.Array,
+) -> tuple[Params, Carry, Metrics]:
+  """The same, the rows read in `accumulate` parts one after the other."""
+  parts = experiment.train.accumulate
+
+  def part(index: jax.Array, carry: Carry, batch: Batch) -> Any:
+    noise = jax.random.fold_in(key, index)
+    return gradient(experiment, params, carry, batch, noise)
+
+  def add(total: Any, xs: Any) -> tuple[Any, Carry]:
+    grads, after, metrics = part(*xs)
+    return jax.tree.map(jnp.add, total, (grads, metrics)), after
+
+  xs = jnp.arange(parts), split_rows(carry, parts), split_rows(batch, parts)
+  grads, _, metrics = jax.eval_shape(part, *jax.tree.map(lambda x: x[0], xs))
+  zeros = jax.tree.map(jnp.zeros_like, (grads, metrics))
+  (grads, metrics), after = jax.lax.scan(add, zeros, xs)
+  return grads, join_rows(after), metrics
 
 
 def make_call(
