@@ -1,0 +1,218 @@
+"""The laws of a memory, each a function that raises where one is broken."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.models.base import Memory
+from memjax.types import Carry, Features, Sentences, Spec, Tokens
+
+ROWS = 3
+LENGTH = 40  # longer than the memories under test, or windows never roll over
+PIECE = 11
+REPLICAS = 2
+
+
+class Subject(NamedTuple):
+  """A memory, random parameters, and `apply`, which uses the carry up."""
+
+  model: Memory
+  input_spec: Spec
+  params: Any
+  apply: Callable[..., tuple[Carry, jax.Array]]
+
+  def fresh(self) -> Carry:
+    return self.model.initial_carry(ROWS)
+
+  def read(
+    self, carry: Carry, inputs: np.ndarray, reset_BT: np.ndarray
+  ) -> tuple[Carry, np.ndarray]:
+    carry, y = self.apply(self.params, carry, inputs, reset_BT)
+    return carry, np.asarray(y)
+
+  def read_in(
+    self, sizes: list[int], inputs: np.ndarray, reset_BT: np.ndarray
+  ) -> np.ndarray:
+    """The outputs of a stream read in pieces of these sizes."""
+    assert sum(sizes) == inputs.shape[1]
+    carry, ys = self.fresh(), []
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+      piece = slice(end - size, end)
+      carry, y = self.read(carry, inputs[:, piece], reset_BT[:, piece])
+      ys.append(y)
+    return np.concatenate(ys, axis=1)
+
+
+def subject(model: Memory, input_spec: Spec) -> Subject:
+  """Parameters as initialised, and a little noise: no zero hides a term."""
+  inputs, reset_BT = draw(input_spec, 1)
+  carry = model.initial_carry(ROWS)
+  init = jax.jit(model.init)
+  params = init(jax.random.key(0), carry, inputs, reset_BT).get('params', {})
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda p: p + jnp.asarray(0.05 * rng.normal(size=p.shape), p.dtype), params
+  )
+  return Subject(model, input_spec, params, compiled(model))
+
+
+def compiled(model: Memory) -> Callable[..., tuple[Carry, jax.Array]]:
+  def apply(params: Any, *args: Any) -> tuple[Carry, jax.Array]:
+    return model.apply({'params': params}, *args)
+
+  return jax.jit(apply, donate_argnums=1)
+
+
+def draw(
+  spec: Spec, length: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+  """Random inputs of ROWS rows, and no resets."""
+  rng = np.random.default_rng(seed)
+  inputs: np.ndarray
+  if isinstance(spec, Tokens):
+    inputs = rng.integers(0, spec.vocab, (ROWS, length), np.int32)
+  elif isinstance(spec, Features):
+    inputs = rng.normal(size=(ROWS, length, spec.width)).astype(np.float32)
+  else:
+    assert isinstance(spec, Sentences)
+    shape = (ROWS, length, spec.words)
+    inputs = rng.integers(0, spec.vocab, shape, np.int32)
+  return inputs, np.zeros((ROWS, length), bool)
+
+
+def some_resets(length: int) -> np.ndarray:
+  """Resets in all rows but the last: at the start, two in a row, at random."""
+  reset_BT = np.random.default_rng(1).random((ROWS, length)) < 0.05
+  reset_BT[0, [0, 7, 8]] = True
+  reset_BT[-1] = False
+  return reset_BT
+
+
+def assert_close(one: Any, other: Any) -> None:
+  np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def assert_apart(carry: Carry) -> None:
+  """No two leaves share memory, so a step may overwrite each of them."""
+  leaves = jax.tree.leaves(carry)
+  places = {leaf.unsafe_buffer_pointer() for leaf in leaves}
+  assert len(places) == len(leaves), 'two leaves share memory'
+
+
+def batch_first(s: Subject) -> None:
+  """Carry leaves are `(B, ...)` and come out as they went in, floats float32.
+
+  In bfloat16 too.
+  """
+
+  def shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
+
+  carry, wider = s.fresh(), s.model.initial_carry(ROWS + 1)
+  for leaf, wide in zip(*map(jax.tree.leaves, (carry, wider)), strict=True):
+    assert leaf.shape == (ROWS, *wide.shape[1:])
+    assert wide.shape[0] == ROWS + 1
+    assert leaf.size > 0, 'a checkpoint cannot hold an empty array'
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    assert not floating or leaf.dtype == jnp.float32
+
+  def cast(x: Any, dtype: str) -> Any:
+    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+  for dtype in ('float32', 'bfloat16'):
+    params = jax.tree.map(lambda p, dtype=dtype: cast(p, dtype), s.params)
+    for length in (1, PIECE):
+      inputs, reset_BT = draw(s.input_spec, length)
+      inputs = cast(jnp.asarray(inputs), dtype)
+      with jax.numpy_dtype_promotion('standard'):  # as linen's LayerNorm needs
+        after, y = jax.eval_shape(s.apply, params, carry, inputs, reset_BT)
+      assert shapes(after) == shapes(carry)
+      assert y.shape[:2] == (ROWS, length)
+
+
+def rows(s: Subject) -> None:
+  """What other rows read, or forget, changes nothing in a row."""
+  inputs, reset_BT = draw(s.input_spec, LENGTH)
+  others = draw(s.input_spec, LENGTH, seed=1)[0]
+  others[-1] = inputs[-1]
+  _, y = s.read(s.fresh(), inputs, reset_BT)
+  _, other = s.read(s.fresh(), others, some_resets(LENGTH))
+  assert_close(other[-1], y[-1])
+  assert np.abs(other[0] - y[0]).max() > 1e-3, 'the inputs change nothing'
+
+
+def segments(s: Subject) -> None:
+  """A stream read in pieces of any sizes gives the same outputs."""
+  length = 2 * LENGTH
+  inputs, no_resets = draw(s.input_spec, length)
+  sizes = [PIECE] * 6 + [1] * (length - 6 * PIECE)
+  np.random.default_rng(2).shuffle(sizes)
+  for reset_BT in (no_resets, some_resets(length)):
+    whole = s.read_in([LENGTH, LENGTH], inputs, reset_BT)
+    assert_close(s.read_in(sizes, inputs, reset_BT), whole)
+
+
+def reset(s: Subject) -> None:
+  """From a reset on, a row equals one that has just begun."""
+  inputs, none = draw(s.input_spec, 3 * LENGTH)
+  for left in (LENGTH, PIECE, 1):  # of the segment, from the reset on
+    at = 2 * LENGTH - left
+    reset_BT = some_resets(3 * LENGTH)
+    reset_BT[:, at:] = False
+    reset_BT[:-1, at] = True
+    y = s.read_in([LENGTH] * 3, inputs, reset_BT)
+    fresh = s.read_in([left, LENGTH], inputs[:, at:], none[:, at:])
+    assert_close(y[:-1, at:], fresh[:-1])
+
+
+def causal(s: Subject) -> None:
+  """Inputs and resets after a step change no output up to it."""
+  inputs, reset_BT = draw(s.input_spec, LENGTH)
+  later, resets = draw(s.input_spec, LENGTH, seed=1)[0], some_resets(LENGTH)
+  for end in (1, LENGTH // 2, LENGTH - 1):
+    later[:, :end], resets[:, :end] = inputs[:, :end], False
+    _, y = s.read(s.fresh(), inputs, reset_BT)
+    _, changed = s.read(s.fresh(), later, resets)
+    assert_close(changed[:, :end], y[:, :end])
+
+
+def pure(s: Subject) -> None:
+  """The same twice, the same without jit; no two leaves share memory."""
+  assert_apart(s.fresh())
+  inputs, reset_BT = draw(s.input_spec, PIECE)
+  carry, y = s.read(s.fresh(), inputs, reset_BT)
+  again, y_again = s.read(s.fresh(), inputs, reset_BT)
+  jax.tree.map(np.testing.assert_array_equal, (again, y_again), (carry, y))
+  arguments = s.fresh(), jnp.asarray(inputs), jnp.asarray(reset_BT)
+  eager = s.model.apply({'params': s.params}, *arguments)
+  jax.tree.map(assert_close, eager, (carry, y))
+  assert_apart(carry)
+  assert_apart(eager[0])
+
+
+def replicas(s: Subject) -> None:
+  """Under vmap each replica of the parameters reads its own stream."""
+  streams = [draw(s.input_spec, PIECE, seed=n)[0] for n in range(REPLICAS)]
+  reset_BT = some_resets(PIECE)
+  params = [
+    jax.tree.map(lambda p, n=n: p * (1 + n / 4), s.params)
+    for n in range(REPLICAS)
+  ]
+
+  def stack(*leaves: Any) -> jax.Array:
+    return jnp.stack(leaves)
+
+  carry = jax.tree.map(stack, *[s.fresh() for _ in range(REPLICAS)])
+  apply = jax.vmap(s.apply, in_axes=(0, 0, 0, None))
+  _, y = jax.jit(apply)(
+    jax.tree.map(stack, *params), carry, np.stack(streams), reset_BT
+  )
+  for n in range(REPLICAS):
+    _, alone = s.apply(params[n], s.fresh(), streams[n], reset_BT)
+    assert_close(y[n], alone)
+
+
+LAWS = (batch_first, rows, segments, reset, causal, pure, replicas)

@@ -1,0 +1,187 @@
+"""The laws catch a memory that breaks them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.models.base import Memory, forget
+from memjax.models.transformer import SlidingAttention
+from memjax.types import Features
+from tests.contract import laws
+from tests.contract.laws import LAWS, subject
+
+WIDTH = 2
+
+
+class Decay(Memory):
+  """y_t = c_t = rate c_(t-1) + x_t: a memory that keeps the laws."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return {'c': jnp.zeros((batch_size, WIDTH)), 'd': jnp.zeros((batch_size,))}
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    rate_D = self.param('rate', nn.initializers.constant(0.9), (WIDTH,))
+    fresh = Decay.initial_carry(self, x.shape[0])
+
+    def step(carry: Any, xs: Any) -> Any:
+      x_BD, reset_B = xs
+      carry = forget(reset_B, fresh, carry)
+      c = carry['c'] * rate_D.astype(jnp.float32)[None]
+      carry = carry | {'c': c + x_BD.astype(jnp.float32)}
+      return carry, carry['c']
+
+    xs = jnp.moveaxis(x, 1, 0), jnp.moveaxis(reset_BT, 1, 0)
+    carry, y = jax.lax.scan(step, carry, xs)
+    return carry, jnp.moveaxis(y, 0, 1)
+
+
+class BeginsAnew(Decay):
+  """Forgets at the end of each segment."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    _, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return self.initial_carry(x.shape[0]), y
+
+
+class CountsInSegment(Decay):
+  """Knows how far into the segment it is."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return carry, y + jnp.arange(x.shape[1], dtype=y.dtype)[None, :, None]
+
+
+class LosesASlot(SlidingAttention):
+  """Its window is one key short at each border of segments."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return carry._replace(count_B=jnp.maximum(carry.count_B - 1, 0)), y
+
+
+class NeverForgets(Decay):
+  """Does not look at the resets."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    return super().__call__(carry, x, jnp.zeros_like(reset_BT), **kwargs)
+
+
+class ForgetsLate(Decay):
+  """Forgets after the position that it should forget before."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    late_BT = jnp.roll(reset_BT, 1, axis=1).at[:, 0].set(False)
+    return super().__call__(carry, x, late_BT, **kwargs)
+
+
+class ForgetsInAllRows(Decay):
+  """One row's reset empties the others too."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    any_BT = jnp.broadcast_to(reset_BT.any(0)[None], reset_BT.shape)
+    return super().__call__(carry, x, any_BT, **kwargs)
+
+
+class Peeks(Decay):
+  """Reads one input ahead."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    return super().__call__(carry, jnp.roll(x, -1, 1), reset_BT, **kwargs)
+
+
+class TimeFirst(Decay):
+  """Keeps its carry as `(D, B)`."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return jax.tree.map(jnp.transpose, super().initial_carry(batch_size))
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    carry = jax.tree.map(jnp.transpose, carry)
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return jax.tree.map(jnp.transpose, carry), y
+
+
+class HalfPrecision(Decay):
+  """Hands back a carry in the type it computes in."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return carry | {'c': carry['c'].astype(x.dtype)}, y
+
+
+class OneZero(Decay):
+  """Two leaves of its first carry are one array."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    zeros = jnp.zeros((batch_size, WIDTH))
+    return {'c': zeros, 'd': zeros}
+
+
+class OneState(Decay):
+  """Two leaves of each later carry are one array."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    zeros = jnp.zeros((batch_size, WIDTH))
+    return {'c': zeros, 'd': zeros + 0}
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return carry | {'d': carry['c']}, y
+
+
+class Counts(Decay):
+  """Remembers, outside its carry, how often it was called."""
+
+  calls = 0
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    type(self).calls += 1
+    carry, y = super().__call__(carry, x, reset_BT, **kwargs)
+    return carry, y + self.calls
+
+
+class AsksTheHost(Decay):
+  """Calls out of the program in a way that knows no replicas."""
+
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    x = jax.pure_callback(np.asarray, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+    return super().__call__(carry, x, reset_BT, **kwargs)
+
+
+@pytest.mark.parametrize('law', LAWS)
+def test_an_honest_memory_keeps_every_law(law: Callable) -> None:
+  law(subject(Decay(), Features(WIDTH)))
+
+
+@pytest.mark.parametrize(
+  ('memory', 'law', 'error'),
+  [
+    (BeginsAnew(), laws.segments, AssertionError),
+    (CountsInSegment(), laws.segments, AssertionError),
+    (LosesASlot(WIDTH, 1, 3), laws.segments, AssertionError),
+    (NeverForgets(), laws.reset, AssertionError),
+    (ForgetsLate(), laws.reset, AssertionError),
+    (ForgetsInAllRows(), laws.rows, AssertionError),
+    (Peeks(), laws.causal, AssertionError),
+    (TimeFirst(), laws.batch_first, AssertionError),
+    (HalfPrecision(), laws.batch_first, AssertionError),
+    (OneZero(), laws.pure, AssertionError),
+    (OneState(), laws.pure, AssertionError),
+    (Counts(), laws.pure, AssertionError),
+    (AsksTheHost(), laws.replicas, NotImplementedError),
+  ],
+  ids=lambda x: x.__name__ if callable(x) and hasattr(x, '__name__') else None,
+)
+def test_a_broken_memory_is_caught(
+  memory: Memory, law: Callable, error: type[Exception]
+) -> None:
+  with pytest.raises(error):
+    law(subject(memory, Features(WIDTH)))

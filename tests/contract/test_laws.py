@@ -1,0 +1,130 @@
+"""Every memory that a config names obeys the laws, and so do the odd ones."""
+
+from collections.abc import Callable, Mapping
+import functools
+import importlib
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import pytest
+
+from memjax.build import build_model, build_task
+from memjax.ops import attention
+from memjax.types import Spec, Tokens
+from tests.contract import laws
+from tests.contract.laws import LAWS, Subject, subject
+
+CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
+
+
+class Specs(NamedTuple):
+  """As much of a task as a model needs to be built."""
+
+  input_spec: Spec
+  output_spec: Spec
+
+
+# Making one of these prepares its corpus.
+CORPORA = {'text.Text': Specs(Tokens(256), Tokens(256))}
+
+
+def odd(memory: dict[str, Any], **stack: Any) -> dict[str, Any]:
+  memory = {'width': 4, 'heads': 2} | memory
+  return {'name': 'stack.Stack', 'memory': memory} | stack
+
+
+def sliding(window: int, **stack: Any) -> dict[str, Any]:
+  name = 'transformer.SlidingAttention'
+  return odd({'name': name, 'window': window}, **stack)
+
+
+def causal(context: int, **stack: Any) -> dict[str, Any]:
+  name = 'transformer.CausalAttention'
+  return odd({'name': name, 'context': context}, **stack)
+
+
+def relative(memory: int, window: str = 'fixed', **stack: Any) -> dict:
+  name = 'transformer_xl.RelativeAttention'
+  return odd({'name': name, 'memory': memory, 'window': window}, **stack)
+
+
+ODD = {
+  'sliding-0': sliding(0),
+  'sliding-long': sliding(laws.LENGTH + 5, layers=2),
+  'causal-1': causal(1, positions=1),
+  'causal-7': causal(7, positions=7, layers=2, dropout=0.5),
+  'causal-long': causal(laws.LENGTH + 5, mlp_width=3, remat=True),
+  'relative-0': relative(0),
+  'relative-5': relative(5, layers=2, wiring='post_norm', mlp_width=3),
+  'relative-long': relative(laws.LENGTH + 5, wiring='plain'),
+  'segment-0': relative(0, 'segment'),
+  'segment-5': relative(5, 'segment'),
+}
+
+# Models that break a law on purpose, as their docstrings say.
+BROKEN = {
+  ('segment-0', laws.segments): 'sees as far back as its segment begins',
+  ('segment-5', laws.segments): 'sees as far back as its segment begins',
+}
+
+
+def named() -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+  """{variant: (model, task)} of every config, each model once."""
+  found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+  models = set()
+  for path in sorted(CONFIGS.glob('*.py')):
+    module = importlib.import_module(f'configs.{path.stem}')
+    for variant in getattr(module, 'VARIANTS', ()):
+      config = module.get_config(f'{variant},quick').to_dict()
+      model = json.dumps(config['model'], sort_keys=True)
+      if model not in models:
+        models.add(model)
+        found[f'{path.stem}-{variant}'] = config['model'], config['task']
+  return found
+
+
+NAMED = named()
+
+
+@functools.cache
+def built(case: str) -> Subject:
+  if case in ODD:
+    task, model = Specs(Tokens(7), Tokens(5)), ODD[case]
+  else:
+    model, spec = NAMED[case]
+    task = CORPORA.get(spec['name']) or build_task(spec)
+  memory = build_model(model, task.input_spec, task.output_spec)
+  return subject(memory, task.input_spec)
+
+
+def on_purpose(reason: str) -> pytest.MarkDecorator:
+  return pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
+
+
+def cases() -> list[Any]:
+  return [
+    pytest.param(
+      law,
+      case,
+      id=f'{law.__name__}-{case}',
+      marks=[on_purpose(BROKEN[case, law])] if (case, law) in BROKEN else [],
+    )
+    for case in (*NAMED, *ODD)
+    for law in LAWS
+  ]
+
+
+@pytest.fixture(autouse=True)
+def _many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Segments of a test are too short to be cut otherwise."""
+  monkeypatch.setattr(attention, 'SHORTEST', 4)
+
+
+@pytest.mark.parametrize(('law', 'case'), cases())
+def test_law(law: Callable[[Subject], None], case: str) -> None:
+  law(built(case))
+
+
+def test_configs_are_found() -> None:
+  assert any('transformer_xl' in case for case in NAMED)
