@@ -9,7 +9,7 @@ from memjax import report
 from memjax.errors import require
 from memjax.experiment import read
 from memjax.loading import load
-from memjax.training import parallel, processes
+from memjax.training import compiled, parallel, processes
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
 
@@ -18,6 +18,7 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or to SIGTERM; returns the exit code."""
   experiment = read(config)
   processes.connect(experiment.parallel)
+  compiled.keep()
   finished = train_loop(experiment, workdir, report.draw)
   if not processes.is_first():
     return 0
@@ -32,6 +33,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   """Prints every evaluation set's figures for the newest checkpoint."""
   experiment = read(config)
   processes.connect(experiment.parallel)
+  compiled.keep()
   run = load(workdir)
   mesh = parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
@@ -48,6 +50,7 @@ def sample(
   """Streams text that goes on from the prompt to the terminal."""
   require(length >= 1, 'length', length, 'must be at least 1')
   require(temperature >= 0, 'temperature', temperature, 'must not be negative')
+  compiled.keep()
   run = load(workdir)
   for piece in report.sample(run, prompt, length, temperature, seed):
     sys.stdout.write(piece)

@@ -1,13 +1,19 @@
 """One set of rules for all tests: 8 CPU devices, checked shapes and types."""
 
+from collections.abc import Iterator
 import os
+import shutil
+import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'
+_COMPILED = os.environ.setdefault(
+  'MEMJAX_TESTS', os.path.join(tempfile.gettempdir(), f'memjax-{os.getpid()}')
+)
+os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 os.environ['WANDB_MODE'] = 'offline'
 os.environ['WANDB_SILENT'] = 'true'
-
-from collections.abc import Iterator
 
 import jax
 import jaxtyping
@@ -17,6 +23,18 @@ jaxtyping.install_import_hook(
   ['memjax.ops', 'memjax.models', 'memjax.tasks'], 'beartype.beartype'
 )
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+  """The compiled programs that the workers shared go with the last of them."""
+  if not hasattr(config, 'workerinput'):
+    shutil.rmtree(_COMPILED, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+  """Corpora are prepared in a folder of the tests' own."""
+  os.environ['MEMJAX_CACHE'] = str(tmp_path_factory.mktemp('cache'))
 
 
 @pytest.fixture(autouse=True)

@@ -101,7 +101,7 @@ def evaluate(
   write: Callable[[Row], None],
 ) -> dict[str, float]:
   """Writes a row for each set; returns {'set/metric': figure}."""
-  figures = {}
+  figures: dict[str, float] = {}
   for evaluator in evaluators:
     row = evaluator.row(step, params)
     write(row)

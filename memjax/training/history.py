@@ -7,12 +7,12 @@ beside `metrics` says which it was. A row is whole when its line has ended, so
 what a killed process leaves of its last line is no row.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import json
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from memjax.errors import ConfigError
 
@@ -76,38 +76,3 @@ def trim(path: Path, step: int) -> list[Row]:
       os.fsync(file.fileno())
     aside.replace(path)
   return kept
-
-
-def evaluations(rows: Iterable[Row], metric: str) -> list[tuple[int, float]]:
-  """(step, value) wherever a metric, 'valid/loss', was measured."""
-  split, _, name = metric.partition('/')
-  return [
-    (row['step'], row['metrics'][name])
-    for row in rows
-    if row['split'] == split and name in row['metrics']
-  ]
-
-
-def best(
-  rows: Iterable[Row], metric: str, sense: Literal['min', 'max'] = 'min'
-) -> tuple[int, float] | None:
-  """(step, value) of a metric's best evaluation, the first of equal ones.
-
-  None if there is none, or none that is a number.
-  """
-  numbers = [e for e in evaluations(rows, metric) if not math.isnan(e[1])]
-  sign = {'min': 1, 'max': -1}[sense]
-  return min(numbers, key=lambda e: sign * e[1], default=None)
-
-
-def evaluations_since_best(
-  rows: Iterable[Row], metric: str, sense: Literal['min', 'max'] = 'min'
-) -> int:
-  """How many evaluations came after the best, or in all if none is a number.
-
-  Early stopping compares it with its patience.
-  """
-  rows = list(rows)
-  found = best(rows, metric, sense)
-  seen = evaluations(rows, metric)
-  return len(seen) - (seen.index(found) + 1 if found else 0)

@@ -131,13 +131,13 @@ def _start(fingerprint: str) -> dict[str, Any]:
     'versions': {p: importlib.metadata.version(p) for p in PACKAGES},
     'devices': [d.device_kind for d in jax.devices()],
     'hosts': jax.process_count(),
-    'processor': _processor(),
+    'processor': processor(),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
     'data_fingerprint': fingerprint,
   }
 
 
-def _processor() -> dict[str, Any]:
+def processor() -> dict[str, Any]:
   """Model and vector instruction sets: what the bits of a CPU run depend on."""
   info: dict[str, Any] = {
     'machine': platform.machine(),

@@ -95,34 +95,3 @@ def test_trimming_replaces_the_file_in_one_piece(
   with pytest.raises(KeyboardInterrupt):
     history.trim(path, 10)
   assert path.read_bytes() == before
-
-
-def test_evaluations_are_those_of_one_set_and_metric() -> None:
-  assert history.evaluations(ROWS, 'valid/loss')[:3] == [
-    (10, 2.5),
-    (20, 1.25),
-    (30, 1.25),
-  ]
-  assert history.evaluations(ROWS, 'test/loss') == [(30, 0.5)]
-  assert history.evaluations(ROWS, 'test/accuracy') == []
-  assert history.evaluations(ROWS, 'train/loss') == [(10, 2.0), (20, 1.5)]
-
-
-def test_the_best_is_the_first_of_equals_and_never_nan() -> None:
-  assert history.best(ROWS, 'valid/loss') == (20, 1.25)
-  assert history.best(ROWS, 'valid/accuracy', 'max') == (20, 0.5)
-  assert history.best(ROWS, 'valid/accuracy', 'min') == (10, 0.1)
-  assert history.best(ROWS, 'test/accuracy') is None
-  nan_first = [row(1, 'valid', loss=math.nan), row(2, 'valid', loss=3.0)]
-  assert history.best(nan_first, 'valid/loss') == (2, 3.0)
-  assert history.best(nan_first[:1], 'valid/loss') is None
-
-
-def test_patience_counts_evaluations_since_the_best() -> None:
-  since = history.evaluations_since_best
-  assert since(ROWS, 'valid/loss') == 2
-  assert since(ROWS[:4], 'valid/loss') == 0
-  assert since(ROWS, 'valid/accuracy', 'max') == 2
-  assert since(ROWS, 'valid/accuracy', 'min') == 3
-  assert since([], 'valid/loss') == 0
-  assert since([row(1, 'valid', loss=math.nan)], 'valid/loss') == 1

@@ -1,0 +1,25 @@
+"""Compiled programs, kept on disk between starts.
+
+A resumed run, a sweep and a notebook compile the same programs again and
+again; jax finds them in `xla/` of the cache folder instead. The folder's name
+holds the processor's features, since a program compiled for one processor may
+not run on another that shares the home folder.
+"""
+
+import hashlib
+import json
+import os
+
+import jax
+
+from memjax.data.cache import cache_folder
+from memjax.training.workdir import processor
+
+
+def keep() -> None:
+  """Switches the cache on, unless JAX_COMPILATION_CACHE_DIR already has."""
+  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    features = json.dumps(processor()).encode()
+    name = hashlib.sha256(features).hexdigest()[:16]
+    folder = cache_folder() / 'xla' / name
+    jax.config.update('jax_compilation_cache_dir', str(folder))
