@@ -30,8 +30,9 @@ MAY_IMPORT = {
   'models': ('ops',),
   'data': (),
   'tasks': ('data',),
-  # A run keeps its tokenizer, so that its model can be read without the data.
-  'training': ('models.base', 'tasks.base', 'data.tokenizers'),
+  # A run keeps its tokenizer, so that its model can be read without the data;
+  # compiled programs lie in the cache folder, beside the corpora.
+  'training': ('models.base', 'tasks.base', 'data.tokenizers', 'data.cache'),
   'build': ('models.base', 'tasks.base'),
   'experiment': ('build', 'models.base', 'tasks.base', 'training.settings'),
   'generate': ('models.base',),
@@ -62,6 +63,7 @@ NO_MODEL = {
   '__init__.py': 'the package',
   'base.py': 'the contract',
   'stack.py': 'the house of the models, no paper of its own',
+  'recurrent.py': 'what the recurrent cells have in common',
 }
 NO_TASK = {'__init__.py': 'the package', 'base.py': 'the contract'}
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
