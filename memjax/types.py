@@ -5,6 +5,7 @@ Arrays carry their shape as a suffix, `x_BTD`. One letter, one meaning:
   B batch row     T time step       S source time   D width
   H heads         K head width      M memory slots  W words
   L layers        V vocabulary      N replicas      F input features
+  G gates, all side by side: a multiple of D
 """
 
 from typing import Any, NamedTuple, TypeAlias

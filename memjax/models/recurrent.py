@@ -1,0 +1,59 @@
+"""The parameters of a recurrent cell, shared by every cell there is.
+
+W is drawn with variance 1/F, U is orthogonal block by block, one block for each
+product with h that the cell asks for; the bias is the cell's own affair.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.ops.scans import Cell, State, Weights, recur
+from memjax.types import Reset_BT, Sequence_BTD
+
+
+class Recurrence(nn.Module):
+  """Runs a cell over time with parameters of its own.
+
+  Attributes:
+    cell: what a step does.
+    width: D, of the state.
+    blocks: products of width D that the cell makes with x, and with h.
+    bias_init: for each block of pre-activations, what its bias starts at.
+  """
+
+  cell: Cell
+  width: int
+  blocks: int
+  bias_init: tuple[float, ...]
+
+  @nn.compact
+  def __call__(
+    self, state: State, x: Sequence_BTD, reset_BT: Reset_BT
+  ) -> tuple[State, Sequence_BTD]:
+    shape = x.shape[-1], self.blocks * self.width
+    weights = Weights(
+      self.param('input_kernel', nn.initializers.lecun_normal(), shape),
+      self.param('recurrent_kernel', self._orthogonal),
+      self.param('bias', self._bias),
+    )
+    return recur(self.cell, weights, state, x, reset_BT)
+
+  def _orthogonal(self, key: jax.Array) -> jax.Array:
+    draw = nn.initializers.orthogonal()
+    keys = jax.random.split(key, self.blocks)
+    return jnp.concatenate([draw(k, (self.width,) * 2) for k in keys], axis=1)
+
+  def _bias(self, key: jax.Array) -> jax.Array:
+    del key
+    return jnp.repeat(jnp.asarray(self.bias_init, jnp.float32), self.width)
+
+
+def add(z_BG: jax.Array, p_BG: jax.Array) -> jax.Array:
+  """The merge of cells whose pre-activations are sums of both products."""
+  return z_BG + p_BG
+
+
+def nothing(batch_size: int, width: int) -> jax.Array:
+  """One array of a state that remembers nothing."""
+  return jnp.zeros((batch_size, width), jnp.float32)

@@ -1,0 +1,182 @@
+"""The recurrent scan against a plain loop that JAX differentiates itself."""
+
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.models import gru, lstm, rnn
+from memjax.ops.scans import PIECE, Cell, Weights, recur
+
+ROWS, FEATURES, WIDTH = 3, 2, 4
+# Name: cell, width of the state's arrays, products with x and h, biases.
+CELLS = {
+  'tanh': (rnn.CELLS['tanh'], 1, 1, 1),
+  'relu': (rnn.CELLS['relu'], 1, 1, 1),
+  'lstm': (lstm.CELL, 2, 4, 4),
+  'gru': (gru.CELL, 1, 3, 4),
+}
+LENGTHS = (1, PIECE - 1, PIECE, 2 * PIECE + 5)
+
+
+def problem(
+  name: str, length: int, rows: int = ROWS, dtype: Any = jnp.float64
+) -> tuple[Cell, tuple, jax.Array]:
+  """A cell, (weights, state, x) and resets that spare some borders."""
+  cell, arrays, blocks, biases = CELLS[name]
+  rng = np.random.default_rng(length)
+
+  def draw(*shape: int) -> jax.Array:
+    return jnp.asarray(rng.normal(size=shape), dtype)
+
+  weights = Weights(
+    draw(FEATURES, blocks * WIDTH) / 2,
+    draw(WIDTH, blocks * WIDTH) / 2,
+    draw(biases * WIDTH),
+  )
+  state = tuple(draw(rows, WIDTH) for _ in range(arrays))
+  reset_BT = rng.random((rows, length)) < 0.1
+  reset_BT[0] = False
+  reset_BT[-1, 0] = True
+  x_BTF = draw(rows, length, FEATURES)
+  return cell, (weights, state, x_BTF), jnp.asarray(reset_BT)
+
+
+def plain(
+  cell: Cell, weights: Weights, state: tuple, x_BTF: Any, reset_BT: Any
+) -> tuple[tuple, jax.Array]:
+  def read(state: tuple, now: tuple) -> tuple[tuple, jax.Array]:
+    x_BF, reset_B = now
+    state = tuple(jnp.where(reset_B[:, None], 0.0, v) for v in state)
+    z_BG, p_BG = x_BF @ weights.input_FG, state[0] @ weights.recurrent_DG
+    state = cell.step(state, cell.merge(z_BG, p_BG) + weights.bias_G[None])
+    return state, state[0]
+
+  state, h_TBD = jax.lax.scan(read, state, (x_BTF.swapaxes(0, 1), reset_BT.T))
+  return state, h_TBD.swapaxes(0, 1)
+
+
+def loss(scan: Any, cell: Cell, leaves: tuple, reset_BT: jax.Array) -> Any:
+  """Weighs every output and every array of the last state differently."""
+  state, h_BTD = scan(cell, *leaves, reset_BT)
+  outputs = jax.tree.leaves((state, h_BTD))
+  return sum(
+    (v * jnp.cos(jnp.arange(v.size, dtype=v.dtype)).reshape(v.shape)).sum()
+    for v in outputs
+  )
+
+
+def gradients(scan: Any, cell: Cell, leaves: tuple, reset_BT: Any) -> Any:
+  return jax.jit(
+    jax.grad(lambda leaves: loss(scan, cell, leaves, reset_BT))
+  )(leaves)
+
+
+def assert_close(got: Any, expected: Any, within: float) -> None:
+  assert jax.tree.structure(got) == jax.tree.structure(expected)
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=0, atol=within * (1 + abs(b).max()))
+
+
+@pytest.mark.parametrize('length', LENGTHS)
+@pytest.mark.parametrize('name', CELLS)
+def test_outputs_and_gradients_are_those_of_a_plain_loop(
+  name: str, length: int
+) -> None:
+  with jax.enable_x64(True):
+    cell, leaves, reset_BT = problem(name, length)
+    got, expected = (
+      (scan(cell, *leaves, reset_BT), gradients(scan, cell, leaves, reset_BT))
+      for scan in (recur, plain)
+    )
+    assert_close(got, expected, 1e-10)
+
+
+@pytest.mark.parametrize('name', CELLS)
+def test_gradients_through_several_segments(name: str) -> None:
+  with jax.enable_x64(True):
+    cell, leaves, reset_BT = problem(name, 40)
+
+    def segments(
+      cell: Cell, weights: Weights, state: tuple, x_BTF: Any, reset_BT: Any
+    ) -> tuple[tuple, jax.Array]:
+      h = []
+      for begin, end in ((0, 1), (1, 20), (20, 40)):
+        here = slice(begin, end)
+        state, h_BTD = recur(
+          cell, weights, state, x_BTF[:, here], reset_BT[:, here]
+        )
+        h.append(h_BTD)
+      return state, jnp.concatenate(h, axis=1)
+
+    got = gradients(segments, cell, leaves, reset_BT)
+    assert_close(got, gradients(plain, cell, leaves, reset_BT), 1e-10)
+
+
+def test_replicas_are_independent_runs() -> None:
+  with jax.enable_x64(True):
+    cell, leaves, reset_BT = problem('lstm', 20)
+    other = jax.tree.map(lambda v: v / 3 + 1, leaves)
+    runs = [(leaves, reset_BT), (other, ~reset_BT)]
+    got = jax.vmap(lambda leaves, reset: gradients(recur, cell, leaves, reset))(
+      *jax.tree.map(lambda *v: jnp.stack(v), *runs)
+    )
+    for i, run in enumerate(runs):
+      alone = gradients(recur, cell, *run)
+      assert_close(jax.tree.map(lambda v, i=i: v[i], got), alone, 1e-12)
+
+
+def test_gradients_survive_rematerialisation() -> None:
+  with jax.enable_x64(True):
+    cell, leaves, reset_BT = problem('gru', 20)
+    again = jax.checkpoint(recur, static_argnums=(0,))
+    got = gradients(again, cell, leaves, reset_BT)
+    assert_close(got, gradients(recur, cell, leaves, reset_BT), 1e-12)
+
+
+@pytest.mark.parametrize('name', CELLS)
+def test_rows_on_eight_devices_exchange_weight_gradients_only(
+  name: str,
+) -> None:
+  cell, leaves, reset_BT = problem(name, 37, rows=16, dtype=jnp.float32)
+  expected = gradients(recur, cell, leaves, reset_BT)
+  mesh = jax.make_mesh((8,), ('data',), axis_types=(AxisType.Auto,))
+  rows = NamedSharding(mesh, PartitionSpec('data'))
+  whole = NamedSharding(mesh, PartitionSpec())
+  where = (whole, rows, rows)
+  step = jax.jit(
+    jax.grad(lambda leaves, reset: loss(recur, cell, leaves, reset)),
+    in_shardings=(where, rows),
+    out_shardings=where,
+  )
+  compiled = step.lower(leaves, reset_BT).compile()
+  for exchange in ('all-gather', 'all-to-all', 'collective-permute'):
+    assert exchange not in compiled.as_text()
+  sharded = jax.device_put((leaves, reset_BT), (where, rows))
+  assert_close(compiled(*sharded), expected, 1e-5)
+
+
+@pytest.mark.parametrize('name', CELLS)
+def test_bfloat16_weights_leave_states_and_sums_in_float32(name: str) -> None:
+  cell, (weights, state, x_BTF), reset_BT = problem(
+    name, 128 * PIECE, dtype=jnp.float32
+  )
+  half = jax.tree.map(lambda v: (v / 4).astype(jnp.bfloat16), weights)
+  after, h_BTD = recur(cell, half, state, x_BTF, reset_BT)
+  assert all(v.dtype == jnp.float32 for v in after)
+  assert h_BTD.dtype == jnp.bfloat16
+
+  def total(weights: Weights) -> jax.Array:
+    h_BTD = recur(cell, weights, state, x_BTF, reset_BT)[1]
+    return h_BTD.astype(jnp.float32).sum()
+
+  got = jax.grad(total)(half)
+  full = jax.tree.map(lambda v: v.astype(jnp.float32), half)
+  for a, b in zip(got, jax.grad(total)(full), strict=True):
+    assert a.dtype == jnp.bfloat16
+    difference = abs(a.astype(jnp.float32) - b).max() / abs(b).max()
+    assert difference < 0.02
