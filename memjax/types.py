@@ -17,6 +17,7 @@ Params: TypeAlias = Any
 Metrics: TypeAlias = dict[str, tuple[Array, Array]]  # name: (sum, count)
 Feed: TypeAlias = Any  # what the host hands the device to make a Batch of
 
+Inputs_BTF: TypeAlias = Float[Array, 'B T F']
 Sequence_BTD: TypeAlias = Float[Array, 'B T D']
 Reset_BT: TypeAlias = Bool[Array, 'B T']
 Weights_BT: TypeAlias = Float[Array, 'B T']

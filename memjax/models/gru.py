@@ -21,7 +21,7 @@ from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.models.recurrent import Recurrence, nothing
 from memjax.ops.scans import Cell, State
-from memjax.types import Reset_BT, Sequence_BTD
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 def _merge(z_BG: jax.Array, p_BG: jax.Array) -> jax.Array:
@@ -62,7 +62,7 @@ class GRU(Memory):
   def __call__(
     self,
     carry: jax.Array,
-    x: Sequence_BTD,
+    x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,

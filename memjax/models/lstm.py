@@ -26,7 +26,7 @@ from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.models.recurrent import Recurrence, add, nothing
 from memjax.ops.scans import Cell, State
-from memjax.types import Reset_BT, Sequence_BTD
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 class LSTMState(NamedTuple):
@@ -87,7 +87,7 @@ class LSTM(Memory):
   def __call__(
     self,
     carry: LSTMState,
-    x: Sequence_BTD,
+    x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.ops.scans import Cell, State, Weights, recur
-from memjax.types import Reset_BT, Sequence_BTD
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 class Recurrence(nn.Module):
@@ -29,7 +29,7 @@ class Recurrence(nn.Module):
 
   @nn.compact
   def __call__(
-    self, state: State, x: Sequence_BTD, reset_BT: Reset_BT
+    self, state: State, x: Inputs_BTF, reset_BT: Reset_BT
   ) -> tuple[State, Sequence_BTD]:
     shape = x.shape[-1], self.blocks * self.width
     weights = Weights(

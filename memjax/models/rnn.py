@@ -18,7 +18,7 @@ from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.models.recurrent import Recurrence, add, nothing
 from memjax.ops.scans import Cell, State
-from memjax.types import Reset_BT, Sequence_BTD
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 def _tanh(state: State, a_BD: jax.Array) -> State:
@@ -62,7 +62,7 @@ class RNN(Memory):
   def __call__(
     self,
     carry: jax.Array,
-    x: Sequence_BTD,
+    x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,

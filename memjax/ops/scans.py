@@ -25,7 +25,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from memjax.types import Reset_BT
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 PIECE = 16
 
@@ -63,9 +63,9 @@ def recur(
   cell: Cell,
   weights: Weights,
   state: State,
-  x_BTF: Float[Array, 'B T F'],
+  x_BTF: Inputs_BTF,
   reset_BT: Reset_BT,
-) -> tuple[State, Float[Array, 'B T D']]:
+) -> tuple[State, Sequence_BTD]:
   """Reads T steps; differentiable in weights, state and inputs, backwards only.
 
   Args:

@@ -1,10 +1,11 @@
 """The recurrent scan against a plain loop that JAX differentiates itself."""
 
+import functools
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ CELLS = {
   'lstm': (lstm.CELL, 2, 4, 4),
   'gru': (gru.CELL, 1, 3, 4),
 }
-LENGTHS = (1, PIECE - 1, PIECE, 2 * PIECE + 5)
+LENGTHS = (1, PIECE, 2 * PIECE + 5)
 
 
 def problem(
@@ -61,18 +62,18 @@ def plain(
 
 def loss(scan: Any, cell: Cell, leaves: tuple, reset_BT: jax.Array) -> Any:
   """Weighs every output and every array of the last state differently."""
-  state, h_BTD = scan(cell, *leaves, reset_BT)
-  outputs = jax.tree.leaves((state, h_BTD))
-  return sum(
+  outputs = scan(cell, *leaves, reset_BT)
+  weighed = (
     (v * jnp.cos(jnp.arange(v.size, dtype=v.dtype)).reshape(v.shape)).sum()
-    for v in outputs
+    for v in jax.tree.leaves(outputs)
   )
+  return sum(weighed), outputs
 
 
 def gradients(scan: Any, cell: Cell, leaves: tuple, reset_BT: Any) -> Any:
-  return jax.jit(
-    jax.grad(lambda leaves: loss(scan, cell, leaves, reset_BT))
-  )(leaves)
+  """Those of `loss` in every leaf, and what the loss was made of."""
+  grad = jax.grad(functools.partial(loss, scan, cell), has_aux=True)
+  return jax.jit(grad)(leaves, reset_BT)
 
 
 def assert_close(got: Any, expected: Any, within: float) -> None:
@@ -84,22 +85,16 @@ def assert_close(got: Any, expected: Any, within: float) -> None:
 
 @pytest.mark.parametrize('length', LENGTHS)
 @pytest.mark.parametrize('name', CELLS)
-def test_outputs_and_gradients_are_those_of_a_plain_loop(
-  name: str, length: int
-) -> None:
+def test_a_piece_or_several_are_a_plain_loop(name: str, length: int) -> None:
   with jax.enable_x64(True):
     cell, leaves, reset_BT = problem(name, length)
-    got, expected = (
-      (scan(cell, *leaves, reset_BT), gradients(scan, cell, leaves, reset_BT))
-      for scan in (recur, plain)
-    )
-    assert_close(got, expected, 1e-10)
+    got = gradients(recur, cell, leaves, reset_BT)
+    assert_close(got, gradients(plain, cell, leaves, reset_BT), 1e-10)
 
 
-@pytest.mark.parametrize('name', CELLS)
-def test_gradients_through_several_segments(name: str) -> None:
+def test_gradients_cross_the_borders_of_segments() -> None:
   with jax.enable_x64(True):
-    cell, leaves, reset_BT = problem(name, 40)
+    cell, leaves, reset_BT = problem('lstm', 40)
 
     def segments(
       cell: Cell, weights: Weights, state: tuple, x_BTF: Any, reset_BT: Any
@@ -138,7 +133,7 @@ def test_gradients_survive_rematerialisation() -> None:
     assert_close(got, gradients(recur, cell, leaves, reset_BT), 1e-12)
 
 
-@pytest.mark.parametrize('name', CELLS)
+@pytest.mark.parametrize('name', ['lstm', 'gru'])
 def test_rows_on_eight_devices_exchange_weight_gradients_only(
   name: str,
 ) -> None:
@@ -149,9 +144,9 @@ def test_rows_on_eight_devices_exchange_weight_gradients_only(
   whole = NamedSharding(mesh, PartitionSpec())
   where = (whole, rows, rows)
   step = jax.jit(
-    jax.grad(lambda leaves, reset: loss(recur, cell, leaves, reset)),
+    jax.grad(functools.partial(loss, recur, cell), has_aux=True),
     in_shardings=(where, rows),
-    out_shardings=where,
+    out_shardings=(where, rows),
   )
   compiled = step.lower(leaves, reset_BT).compile()
   for exchange in ('all-gather', 'all-to-all', 'collective-permute'):
@@ -160,23 +155,25 @@ def test_rows_on_eight_devices_exchange_weight_gradients_only(
   assert_close(compiled(*sharded), expected, 1e-5)
 
 
-@pytest.mark.parametrize('name', CELLS)
-def test_bfloat16_weights_leave_states_and_sums_in_float32(name: str) -> None:
+def test_bfloat16_weights_leave_states_and_sums_in_float32() -> None:
   cell, (weights, state, x_BTF), reset_BT = problem(
-    name, 128 * PIECE, dtype=jnp.float32
+    'gru', 128 * PIECE, dtype=jnp.float32
   )
   half = jax.tree.map(lambda v: (v / 4).astype(jnp.bfloat16), weights)
   after, h_BTD = recur(cell, half, state, x_BTF, reset_BT)
   assert all(v.dtype == jnp.float32 for v in after)
   assert h_BTD.dtype == jnp.bfloat16
 
-  def total(weights: Weights) -> jax.Array:
-    h_BTD = recur(cell, weights, state, x_BTF, reset_BT)[1]
-    return h_BTD.astype(jnp.float32).sum()
+  @jax.jit
+  def gradient(weights: Weights) -> Weights:
+    def total(weights: Weights) -> jax.Array:
+      h_BTD = recur(cell, weights, state, x_BTF, reset_BT)[1]
+      return h_BTD.astype(jnp.float32).sum()
 
-  got = jax.grad(total)(half)
-  full = jax.tree.map(lambda v: v.astype(jnp.float32), half)
-  for a, b in zip(got, jax.grad(total)(full), strict=True):
+    return jax.grad(total)(weights)
+
+  got = gradient(half)
+  full = gradient(jax.tree.map(lambda v: v.astype(jnp.float32), half))
+  for a, b in zip(got, full, strict=True):
     assert a.dtype == jnp.bfloat16
-    difference = abs(a.astype(jnp.float32) - b).max() / abs(b).max()
-    assert difference < 0.02
+    assert abs(a.astype(jnp.float32) - b).max() < 0.02 * abs(b).max()
