@@ -6,11 +6,13 @@ thousandth no more than the tenth, in constant memory.
 
 from collections.abc import Iterator
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.types import Carry, Params
 
@@ -29,34 +31,64 @@ def generate(
     model: a model from tokens to logits.
     params: its parameters.
     prompt: `(T,)` token ids, at least one.
-    temperature: divides the logits; 0 takes the most likely token.
-    seed: of the draws.
+    temperature: of the softmax that tokens are drawn from; 0 takes the most
+      likely token.
+    seed: of the draws, at least 0.
+
+  Raises:
+    ConfigError: the prompt is empty or no row of ids, the temperature or the
+      seed negative or too large.
   """
-  key = jax.random.key(seed)
-  carry = model.initial_carry(1)
+  shape = np.shape(prompt)
+  require(len(shape) == 1, 'prompt', shape, 'must be (T,) token ids')
+  require(shape[0] > 0, 'prompt', '', 'must hold at least one token')
+  require(
+    0 <= temperature < math.inf,
+    'temperature',
+    temperature,
+    'must be a finite number, at least 0',
+  )
+  require(0 <= seed < 2**32, 'seed', seed, 'must be at least 0, below 2^32')
+  return _follow(model, params, prompt, temperature, seed)
+
+
+def _follow(
+  model: Memory,
+  params: Params,
+  prompt: np.ndarray,
+  temperature: float,
+  seed: int,
+) -> Iterator[int]:
+  carry, key = model.initial_carry(1), jax.random.key(seed)
   ids = jnp.asarray(prompt, jnp.int32)[None]
-  reset_BT = jnp.zeros(ids.shape, bool).at[:, 0].set(True)
-  draw = functools.partial(_read_and_draw, model, temperature)
+  reset_BT = jnp.arange(ids.shape[1])[None] == 0
+  no_reset_BT = jnp.zeros((1, 1), bool)
   while True:
-    key, now = jax.random.split(key)
-    carry, ids = draw(params, carry, ids, reset_BT, now)
-    reset_BT = jnp.zeros((1, 1), bool)
-    yield int(ids[0, 0])
+    carry, key, ids = _read_and_draw(
+      model, params, carry, key, ids, reset_BT, temperature
+    )
+    reset_BT = no_reset_BT
+    yield ids.item()
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
 def _read_and_draw(
   model: Memory,
-  temperature: float,
   params: Params,
   carry: Carry,
+  key: jax.Array,
   ids: jax.Array,
   reset_BT: jax.Array,
-  key: jax.Array,
-) -> tuple[Carry, jax.Array]:
+  temperature: jax.Array,
+) -> tuple[Carry, jax.Array, jax.Array]:
+  """Reads the ids and draws the next, `(1, 1)`, from softmax(logits / t).
+
+  That is the largest of logits + t gumbel, which at t = 0 is the most likely
+  token, without a case of its own.
+  """
+  key, now = jax.random.split(key)
   carry, logits_BTV = apply(model, params, carry, ids, reset_BT)
   logits_BV = logits_BTV[:, -1]
-  if temperature == 0:
-    return carry, jnp.argmax(logits_BV, -1)[:, None]
-  drawn_B = jax.random.categorical(key, logits_BV / temperature)
-  return carry, drawn_B[:, None]
+  gumbel_BV = jax.random.gumbel(now, logits_BV.shape, logits_BV.dtype)
+  drawn_B = jnp.argmax(logits_BV + temperature * gumbel_BV, axis=-1)
+  return carry, key, drawn_B[:, None]

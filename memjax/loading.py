@@ -12,7 +12,12 @@ from memjax.errors import require
 from memjax.experiment import read
 from memjax.models.base import Memory
 from memjax.training import workdir as workdirs
-from memjax.training.load import best_step, load_arrays, load_item
+from memjax.training.load import (
+  best_step,
+  load_arrays,
+  load_item,
+  newest_whole,
+)
 from memjax.training.settings import Experiment
 from memjax.types import Carry, Params
 
@@ -47,6 +52,8 @@ class Run(NamedTuple):
 def load(workdir: str | Path, step: int | str = 'latest') -> Run:
   """Reads a checkpoint; nothing in the workdir changes.
 
+  Of a damaged newest step a warning tells, and the one before is read.
+
   Args:
     workdir: where a run is kept.
     step: 'latest', 'best' by the config's `checkpoint.best`, or a number.
@@ -73,17 +80,19 @@ def load(workdir: str | Path, step: int | str = 'latest') -> Run:
       step,
       'must be latest, best or a number',
     )
-  item = 'ema' if config['optim']['ema'] else 'params'
-  loaded = load_arrays(folder, number, (item,))
+  weights = 'ema' if config['optim']['ema'] else 'params'
   carry = jax.eval_shape(lambda: model.initial_carry(batch_size))
+  items = [weights, 'carry'] if jax.tree.leaves(carry) else [weights]
+  found = newest_whole(folder, number, items)
+  params = load_arrays(folder, found.step, (weights,)).items[weights]
   return Run(
     config=config,
     model=model,
-    params=jax.tree.map(jnp.asarray, loaded.items[item]),
+    params=jax.tree.map(jnp.asarray, params),
     carry=jax.tree.map(
-      jnp.asarray, load_item(folder, 'carry', carry, loaded.step)
+      jnp.asarray, load_item(folder, 'carry', carry, found.step)
     ),
     tokenizer=tokenizer,
-    step=loaded.step,
-    metrics=loaded.metrics,
+    step=found.step,
+    metrics=found.metrics,
   )

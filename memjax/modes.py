@@ -8,10 +8,12 @@ from typing import Any
 from memjax import report
 from memjax.errors import require
 from memjax.experiment import read
-from memjax.loading import load
+from memjax.loading import Run, load
 from memjax.training import compiled, parallel, processes
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
+from memjax.training.settings import Experiment
+from memjax.training.workdir import Interface, differences, read_interface
 
 
 def train(config: Mapping[str, Any], workdir: Path) -> int:
@@ -32,9 +34,11 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
 def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   """Prints every evaluation set's figures for the newest checkpoint."""
   experiment = read(config)
+  require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
   compiled.keep()
   run = load(workdir)
+  check_same_model(run, experiment, workdir)
   mesh = parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
   for name in experiment.evals:
@@ -44,12 +48,29 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   return 0
 
 
+def check_same_model(run: Run, experiment: Experiment, workdir: Path) -> None:
+  """Requires a config that describes the trained model and how it is read.
+
+  The data may be others, an evaluation set longer or from elsewhere.
+  """
+
+  def described(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {'model': config['model'], 'optim.ema': config['optim']['ema']}
+
+  task = experiment.task
+  asked = Interface(task.input_spec, task.output_spec, task.tokenizer)
+  differing = differences(described(run.config), described(experiment.config))
+  if not differing and read_interface(workdir) != asked:
+    differing = ['the task reads or answers something else']
+  rule = f'was trained by another config: {"; ".join(differing)}'
+  require(not differing, 'workdir', str(workdir), rule)
+
+
 def sample(
   workdir: Path, prompt: str, length: int, temperature: float, seed: int
 ) -> int:
   """Streams text that goes on from the prompt to the terminal."""
   require(length >= 1, 'length', length, 'must be at least 1')
-  require(temperature >= 0, 'temperature', temperature, 'must not be negative')
   compiled.keep()
   run = load(workdir)
   for piece in report.sample(run, prompt, length, temperature, seed):

@@ -2,27 +2,47 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+import textwrap
 from typing import Any
 
 from memjax.analysis.figures import learning_curve
-from memjax.errors import ConfigError, require
+from memjax.errors import ConfigError
 from memjax.generate import generate
 from memjax.loading import Run, load
 from memjax.tasks.base import Task
 from memjax.training import history
+from memjax.training.console import number
 from memjax.training.settings import Experiment
-from memjax.training.writers import Nowhere, Writers
+from memjax.training.writers import Nowhere, Writers, reason, say
+
+LEARNING_CURVE = 'figures/learning_curve.png'
+KEPT = (
+  'metrics.jsonl',
+  'checkpoints',
+  LEARNING_CURVE,
+  'config.json',
+  'run.json',
+)
+IN = '  '
 
 
 def draw(
   experiment: Experiment, workdir: Path, writers: Writers | Nowhere
 ) -> None:
-  """Draws the learning curve of the rows so far, and shows it in the views."""
-  path = workdir / 'figures' / 'learning_curve.png'
-  path.parent.mkdir(exist_ok=True)
-  rows = history.read(workdir / 'metrics.jsonl')
-  learning_curve(rows, references(experiment), path)
-  writers.figure('learning_curve', path)
+  """Draws the learning curve of the rows so far, and shows it in the views.
+
+  A picture only shows what is in `metrics.jsonl`: where it cannot be drawn,
+  one line says so, and the run ends as it would have.
+  """
+  path = workdir / LEARNING_CURVE
+  try:
+    path.parent.mkdir(exist_ok=True)
+    rows = history.read(workdir / 'metrics.jsonl')
+    learning_curve(rows, references(experiment), path)
+  except Exception as error:
+    say(f'{path}: not drawn: {reason(error)}')
+  else:
+    writers.figure('learning_curve', path)
 
 
 def summarise(experiment: Experiment, workdir: Path) -> None:
@@ -37,26 +57,25 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
   log = experiment.log
   if log.sample:
     run = load(workdir)
-    print(f'\n{log.sample} characters that follow {log.prompt!r}:')
+    print(f'\n{log.sample} tokens that follow {log.prompt!r}:')
     print(log.prompt + ''.join(sample(run, log.prompt, log.sample, 1.0, 0)))
-  print(
-    f'\nEverything is in {workdir}: metrics.jsonl, checkpoints/, '
-    'figures/learning_curve.png, config.json, run.json'
-  )
+  there = [name for name in KEPT if (workdir / name).exists()]
+  print(f'\nEverything is in {workdir}: {", ".join(there)}')
 
 
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """One evaluation's figures, the baselines beside them, and the protocol."""
-  task = experiment.evals[row['split']].task
-  print(f'{row["split"]} at step {row["step"]}')
-  for name, value in row['metrics'].items():
-    beside = ''.join(
-      f'   {reference}: {figure:.4g}'
+  metrics, task = row['metrics'], experiment.evals[row['split']].task
+  width = max(map(len, metrics))
+  print(f'\n{row["split"]} at step {row["step"]}')
+  for name, value in metrics.items():
+    beside = ', '.join(
+      f'{reference} {number(figure)}'
       for reference, figure in task.baselines.get(name, {}).items()
     )
-    print(f'  {name:20} {value:.4g}{beside}')
-  said = ', '.join(f'{k} {v}' for k, v in row['protocol'].items())
-  print(f'  protocol: {said}')
+    print(f'  {name:{width}}  {number(value):>8}   {beside}'.rstrip())
+  said = '; '.join(f'{k} {v}' for k, v in row['protocol'].items())
+  print(textwrap.fill(f'({said})', 80, initial_indent=IN, subsequent_indent=IN))
 
 
 def references(experiment: Experiment) -> dict[str, dict[str, float]]:
@@ -71,13 +90,15 @@ def sample(
   """Pieces of text that follow the prompt, `length` tokens in all.
 
   Raises:
-    ConfigError: the run's task is not text, or the prompt is empty.
+    ConfigError: the run's task is not text, or the prompt cannot be read.
   """
   if run.tokenizer is None:
     name = run.config['task']['name']
     raise ConfigError('task.name', name, 'is not text: it cannot be sampled')
-  require(bool(prompt), 'prompt', prompt, 'must hold at least one character')
-  ids = run.tokenizer.encode(prompt.encode())
+  try:  # what no terminal could decode is the bytes it was
+    ids = run.tokenizer.encode(prompt.encode(errors='surrogateescape'))
+  except UnicodeError:
+    raise ConfigError('prompt', prompt, 'is not UTF-8') from None
   tokens = generate(
     run.model, run.params, ids, temperature=temperature, seed=seed
   )

@@ -4,6 +4,7 @@ Arrays come back as numpy arrays whatever devices saved them, only the wanted
 items are read, and each file is compared with the manifest first.
 """
 
+from collections.abc import Collection
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ def load_arrays(
   Raises:
     ConfigError: there is no such step or item, or it is damaged.
   """
-  found = _newest_whole(folder, step, items)
+  found = newest_whole(folder, step, items)
   reader = ocp.PyTreeCheckpointer()
   loaded = {}
   for item in items:
@@ -75,7 +76,7 @@ def load_item(
   """
   if not jax.tree.leaves(target):
     return target  # items without arrays are not saved
-  found = _newest_whole(folder, step, (item,))
+  found = newest_whole(folder, step, (item,))
   path = folder.absolute() / str(found.step) / item
   stored = {
     name: kind
@@ -103,10 +104,14 @@ def best_step(folder: Path, metric: str, best_is: str = 'min') -> int | None:
   return manifest.best_of(manifest.manifests_in(folder), metric, best_is)
 
 
-def _newest_whole(
-  folder: Path, step: int | None, items: tuple[str, ...]
+def newest_whole(
+  folder: Path, step: int | None, items: Collection[str]
 ) -> Manifest:
-  """The manifest of the newest step whose files of these items are whole."""
+  """The manifest of the newest step whose files of these items are whole.
+
+  Raises:
+    ConfigError: there is no such step or item, or it is damaged.
+  """
   silence_orbax()
   steps = manifest.steps_in(folder) if step is None else [step]
   for candidate in reversed(steps):

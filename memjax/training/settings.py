@@ -188,7 +188,7 @@ class Log:
     wandb: mode (auto, online, offline, disabled), project, name.
     tensorboard: whether to write TensorBoard's files.
     prompt: text that the sample after training goes on from.
-    sample: characters of that sample, where the task is text; 0: none.
+    sample: tokens of that sample, where the task is text; 0: none.
   """
 
   every: int
@@ -281,6 +281,11 @@ class Experiment:
         every,
         f'must be a multiple of steps_per_call {self.train.steps_per_call}',
       )
+    if self.log.sample:
+      is_text = self.task.tokenizer is not None
+      require(is_text, 'log.sample', self.log.sample, 'the task is not text')
+      rule = 'must be given, for a sample to go on from'
+      require(bool(self.log.prompt), 'log.prompt', '', rule)
     if self.checkpoint.best:
       one_of(
         'checkpoint.best',
