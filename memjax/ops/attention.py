@@ -62,12 +62,13 @@ def windowed_attention(
     k_BSGK: keys of the memory's M = S - T slots, then of the segment.
     v_BSGV: values of the same.
     run_BS: from `run_ids`.
-    window: how far back a query sees: M or less, or else everything.
-    relative: queries and keys of a second score that depends on the distance;
-      row d of the keys is distance d, R = min(window, S - 1) + 1.
+    window: how many keys before its own a query sees, S - 1 at most. Beyond M
+      there is no cutting into chunks.
+    relative: queries and keys of a second score, by distance: row d of the
+      keys is distance d, R = window + 1.
 
   Returns:
-    The values a query sees, in their average by the softmax of the scores.
+    The average of the values a query sees, weighted by the softmax.
   """
   length, slots = q_BTHK.shape[1], k_BSGK.shape[1] - q_BTHK.shape[1]
   chunks = 1 if window > slots else max(length // max(slots, SHORTEST), 1)
@@ -84,8 +85,8 @@ def windowed_attention(
     by_distance = _scores(_chunk(p_BTHJ, chunks), r_RGJ[::-1], 'SGK')
     scores += _skew(by_distance, back, keys)
   seen_BNCS = _seen(
-    _chunk(run_BS[:, slots:], chunks, fill=-1),
-    _spans(run_BS, slots, chunks, fill=-1),
+    _chunk(run_BS[:, slots:], chunks),
+    _spans(run_BS, slots, chunks),
     window,
   )
   scores = jnp.where(seen_BNCS[:, :, None], scores, UNSEEN)
@@ -141,26 +142,27 @@ def _skew(scores: jax.Array, back: int, keys: int) -> jax.Array:
   return line.reshape(*lead, queries, keys)
 
 
-def _chunk(x_BT: jax.Array, chunks: int, fill: int = 0) -> jax.Array:
-  """`(B, T, ...)` to `(B, N, C, ...)`, filled up at the end."""
+def _chunk(x_BT: jax.Array, chunks: int) -> jax.Array:
+  """`(B, T, ...)` to `(B, N, C, ...)`, padded at the end."""
   batch, length, *rest = x_BT.shape
-  x_BT = _pad_time(x_BT, 0, -length % chunks, fill)
+  x_BT = _pad_time(x_BT, 0, -length % chunks)
   return x_BT.reshape(batch, chunks, -1, *rest)
 
 
-def _spans(
-  x_BS: jax.Array, slots: int, chunks: int, fill: int = 0
-) -> jax.Array:
-  """`(B, M + T, ...)` to each chunk's keys, its own and those before it."""
+def _spans(x_BS: jax.Array, slots: int, chunks: int) -> jax.Array:
+  """`(B, M + T, ...)` to the keys of each chunk, its own and those before.
+
+  The padding needs no mask: it lies outside every window or in the future.
+  """
   if chunks == 1:
     return x_BS[:, None]
   length = x_BS.shape[1] - slots
   size = -(-length // chunks)
-  x = _pad_time(x_BS, size - slots, size * chunks - length, fill)
+  x = _pad_time(x_BS, size - slots, size * chunks - length)
   x = x.reshape(x.shape[0], chunks + 1, size, *x.shape[2:])
   return jnp.concatenate([x[:, :-1], x[:, 1:]], axis=2)
 
 
-def _pad_time(x: jax.Array, left: int, right: int, fill: int) -> jax.Array:
+def _pad_time(x: jax.Array, left: int, right: int) -> jax.Array:
   widths = [(0, 0), (left, right)] + [(0, 0)] * (x.ndim - 2)
-  return jnp.pad(x, widths, constant_values=fill)
+  return jnp.pad(x, widths)

@@ -122,15 +122,14 @@ def batch_first(s: Subject) -> None:
   def cast(x: Any, dtype: str) -> Any:
     return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
-  for dtype in ('float32', 'bfloat16'):
+  for dtype, length in (('float32', 1), ('bfloat16', PIECE)):
     params = jax.tree.map(lambda p, dtype=dtype: cast(p, dtype), s.params)
-    for length in (1, PIECE):
-      inputs, reset_BT = draw(s.input_spec, length)
-      inputs = cast(jnp.asarray(inputs), dtype)
-      with jax.numpy_dtype_promotion('standard'):  # as linen's LayerNorm needs
-        after, y = jax.eval_shape(s.apply, params, carry, inputs, reset_BT)
-      assert shapes(after) == shapes(carry)
-      assert y.shape[:2] == (ROWS, length)
+    inputs, reset_BT = draw(s.input_spec, length)
+    inputs = cast(jnp.asarray(inputs), dtype)
+    with jax.numpy_dtype_promotion('standard'):  # as linen's LayerNorm needs
+      after, y = jax.eval_shape(s.apply, params, carry, inputs, reset_BT)
+    assert shapes(after) == shapes(carry)
+    assert y.shape[:2] == (ROWS, length)
 
 
 def rows(s: Subject) -> None:

@@ -22,7 +22,8 @@ class Decay(Memory):
   """y_t = c_t = rate c_(t-1) + x_t: a memory that keeps the laws."""
 
   def initial_carry(self, batch_size: int) -> Any:
-    return {'c': jnp.zeros((batch_size, WIDTH)), 'd': jnp.zeros((batch_size,))}
+    shape = batch_size, WIDTH
+    return {'c': jnp.zeros(shape), 'd': jnp.zeros(shape)}
 
   @nn.compact
   def __call__(
@@ -127,10 +128,6 @@ class OneZero(Decay):
 
 class OneState(Decay):
   """Two leaves of each later carry are one array."""
-
-  def initial_carry(self, batch_size: int) -> Any:
-    zeros = jnp.zeros((batch_size, WIDTH))
-    return {'c': zeros, 'd': zeros + 0}
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     carry, y = super().__call__(carry, x, reset_BT, **kwargs)

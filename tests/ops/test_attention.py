@@ -125,13 +125,27 @@ def test_chunks_change_nothing(
   np.testing.assert_allclose(chunked, whole, atol=1e-5)
 
 
-def arrays(jaxpr: Any) -> Iterator[int]:
-  """The size of every array a program makes, those of its parts included."""
+def steps(jaxpr: Any) -> Iterator[Any]:
+  """Every equation of a program, those of its parts included."""
   for equation in jaxpr.eqns:
-    yield from (math.prod(v.aval.shape) for v in equation.outvars)
+    yield equation
     for value in equation.params.values():
       if hasattr(value, 'eqns') or hasattr(value, 'jaxpr'):
-        yield from arrays(getattr(value, 'jaxpr', value))
+        yield from steps(getattr(value, 'jaxpr', value))
+
+
+def test_the_softmax_is_taken_in_float32() -> None:
+  x = jnp.zeros((1, 2, 1, 4), jnp.bfloat16)
+  run_BS = jnp.zeros((1, 2), jnp.int32)
+  program = jax.make_jaxpr(
+    lambda x: windowed_attention(x, x, x, run_BS, 1, (x, x[0]))
+  )(x)
+  types = {
+    (step.primitive.name, str(step.outvars[0].aval.dtype))
+    for step in steps(program.jaxpr)
+  }
+  assert ('exp', 'float32') in types
+  assert ('exp', 'bfloat16') not in types
 
 
 def largest(layer: Any, length: int) -> int:
@@ -144,7 +158,9 @@ def largest(layer: Any, length: int) -> int:
   def loss(variables: Any) -> jax.Array:
     return layer.apply(variables, carry, x, reset_BT)[1].sum()
 
-  return max(arrays(jax.make_jaxpr(jax.grad(loss))(variables).jaxpr))
+  program = jax.make_jaxpr(jax.grad(loss))(variables).jaxpr
+  made = (v.aval.shape for step in steps(program) for v in step.outvars)
+  return max(map(math.prod, made))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from memjax.errors import ConfigError
 from memjax.models.stack import Stack
 from memjax.models.transformer import CausalAttention, SlidingAttention
+from memjax.models.transformer_xl import RelativeAttention
 from memjax.types import Tokens
 
 WIDTH, HEADS, LENGTH = 6, 2, 15
@@ -125,6 +126,42 @@ def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
     expected.append(y @ p['readout']['kernel'] + p['readout']['bias'])
   y = in_pieces(model, params, tokens_BT, sizes)
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize('length', [1, LENGTH])
+@pytest.mark.parametrize(
+  'model',
+  [
+    CausalAttention(WIDTH, HEADS, 4),
+    SlidingAttention(WIDTH, HEADS, 4),
+    RelativeAttention(WIDTH, HEADS, 4),
+  ],
+  ids=lambda model: type(model).__name__,
+)
+def test_bfloat16_in_and_out_and_a_float32_carry(
+  model: Any, length: int
+) -> None:
+  x_BTD = jax.random.normal(jax.random.key(0), (2, length, WIDTH))
+  params = random_params(model, jnp.zeros((2, LENGTH, WIDTH)))
+  reset_BT = jnp.asarray(RESETS_BT[:, :length])
+
+  @jax.jit
+  def run(params: Any, x: jax.Array) -> Any:
+    def loss(params: Any) -> Any:
+      carry = model.initial_carry(2)
+      carry, y = model.apply({'params': params}, carry, x, reset_BT)
+      return y.astype(jnp.float32).sum(), (carry, y)
+
+    return jax.grad(loss, has_aux=True)(params)
+
+  half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
+  grads, (carry, y) = run(half, x_BTD.astype(jnp.bfloat16))
+  _, (_, expected) = run(params, x_BTD)
+  assert y.dtype == jnp.bfloat16
+  np.testing.assert_allclose(y.astype(jnp.float32), expected, atol=0.1)
+  floats = [leaf for leaf in carry if leaf.ndim > 1]
+  assert all(leaf.dtype == jnp.float32 for leaf in floats)
+  assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
 @pytest.mark.parametrize(
