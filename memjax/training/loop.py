@@ -61,6 +61,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
 
     for feed in remaining_feeds(experiment, mesh, step, watch.exhausted):
       state = run.advance(state, feed)
+      meter.flush()
       step += settings.steps_per_call
       stopping = interrupts.stop(step)
       if due(step, experiment.log.every, experiment):

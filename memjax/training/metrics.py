@@ -35,8 +35,8 @@ def means(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, float]:
 class Meter:
   """Writes the row of a training interval once the device has finished it.
 
-  A row's sums are copied out when its last step is dispatched and read one
-  dispatch later, so that the device never waits for the host.
+  A row's sums are copied out when its last step is dispatched, and read once
+  the next one is: the device is never idle while the host writes.
   """
 
   def __init__(
@@ -51,7 +51,6 @@ class Meter:
 
   def take(self, step: int, sums: Metrics) -> None:
     """Accepts the sums of the steps up to this one, still on the device."""
-    self.flush()
     self._pending = step, sums
 
   @contextlib.contextmanager
