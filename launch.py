@@ -32,9 +32,18 @@ def main() -> int:
     config, name = command_line.parse(sys.argv, CONFIG)
     workdir = pathlib.Path(WORKDIR.value or f'runs/{name}')
     return run(config, workdir)
-  except (ConfigError, Diverged) as error:
-    print(f'launch.py: {error}', file=sys.stderr)
-    return 2 if isinstance(error, ConfigError) else 1
+  except ConfigError as error:
+    return say(error, 2)
+  except Diverged as error:
+    return say(error, 1)
+  except OSError as error:  # a full disk, a folder taken away
+    return say(f'{error.filename or WORKDIR.value}: {error.strerror}', 1)
+
+
+def say(message: object, code: int) -> int:
+  """One line on standard error; returns the exit code."""
+  print(f'launch.py: {message}', file=sys.stderr)
+  return code
 
 
 def run(config: dict, workdir: pathlib.Path) -> int:
