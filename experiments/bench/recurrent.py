@@ -1,0 +1,142 @@
+"""What the recurrent layers cost beside Flax's and PyTorch's.
+
+    python -m experiments.bench.recurrent [ROUNDS]
+
+A step is the loss sum(y ** 2) and its gradient in parameters and inputs. The
+competitors run in turn, forwards in one round and backwards in the next, and
+each row gives the median, over rounds, of their time over memjax's in the same
+round, with its quartiles: above 1, memjax is faster. Memory is what XLA sets
+aside for temporary arrays in one step. PyTorch takes part where it is installed
+(`pip install torch`). Both libraries use a thread for each core they may run
+on; on a machine with other work to do, PyTorch's threads wait for each other,
+and `taskset -c 0 python ...` is the fair race.
+"""
+
+from collections.abc import Callable
+import importlib.util
+import os
+import platform
+import sys
+import time
+from typing import Any
+
+import flax
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.models.base import Memory
+from memjax.models.gru import GRU
+from memjax.models.lstm import LSTM
+
+SHAPES = ((32, 128, 256), (32, 512, 64), (8, 256, 128))  # B, T, D
+CELLS: dict[str, tuple[Callable[[int], Memory], Callable[[int], Any]]] = {
+  'LSTM': (LSTM, nn.OptimizedLSTMCell),
+  'GRU': (GRU, nn.GRUCell),
+}
+TORCH = importlib.util.find_spec('torch') is not None
+
+Step = Callable[[], None]
+
+
+def compiled(model: nn.Module, *inputs: Any) -> tuple[Step, float]:
+  """A training step of a linen module, and its temporary memory in MB."""
+
+  def loss(params: Any, x_BTF: jax.Array) -> jax.Array:
+    y = model.apply(params, *inputs[:-2], x_BTF, *inputs[-1])
+    return jnp.square(y[1] if isinstance(y, tuple) else y).sum()
+
+  x_BTF, rest = inputs[-2:]
+  params = model.init(jax.random.key(0), *inputs[:-2], x_BTF, *rest)
+  run = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, x_BTF).compile()
+  memory = run.memory_analysis()
+  assert memory is not None
+  return (
+    lambda: jax.block_until_ready(run(params, x_BTF)),
+    memory.temp_size_in_bytes / 1e6,
+  )
+
+
+def torch_step(cell: str, x_BTF: jax.Array) -> Step:
+  import torch
+
+  torch.set_num_threads(len(os.sched_getaffinity(0)))
+  width = x_BTF.shape[-1]
+  layer = getattr(torch.nn, cell)(width, width, batch_first=True)
+  x = torch.tensor(np.asarray(x_BTF), requires_grad=True)
+
+  def step() -> None:
+    layer.zero_grad()
+    x.grad = None
+    layer(x)[0].square().sum().backward()
+
+  return step
+
+
+def seconds(step: Step) -> float:
+  begin = time.perf_counter()
+  step()
+  return time.perf_counter() - begin
+
+
+def measure(steps: dict[str, Step], rounds: int) -> dict[str, np.ndarray]:
+  """Seconds of each competitor in each round, after one to warm up."""
+  taken: dict[str, list[float]] = {name: [] for name in steps}
+  for i in range(rounds + 1):
+    order = list(steps)[:: 1 if i % 2 else -1]
+    for name in order:
+      taken[name].append(seconds(steps[name]))
+  return {name: np.array(values[1:]) for name, values in taken.items()}
+
+
+def row(cell: str, shape: tuple[int, int, int], rounds: int) -> str:
+  ours, flaxs = CELLS[cell]
+  rng = np.random.default_rng(0)
+  x_BTF = jnp.asarray(rng.normal(size=shape), jnp.float32)
+  layer = ours(shape[2])
+  carry = layer.initial_carry(shape[0])
+  resets = (jnp.zeros(shape[:2], bool),)
+  steps, memory = {}, {}
+  steps['memjax'], memory['memjax'] = compiled(layer, carry, x_BTF, resets)
+  linen = nn.RNN(flaxs(shape[2]))
+  steps['linen'], memory['linen'] = compiled(linen, x_BTF, ())
+  if TORCH:
+    steps['torch'] = torch_step(cell, x_BTF)
+  taken = measure(steps, rounds)
+  cells = [cell, ' '.join(map(str, shape))]
+  cells.append(f'{1e3 * np.median(taken["memjax"]):.1f}')
+  for name in ('linen', 'torch'):
+    if name in taken:
+      low, middle, high = np.quantile(
+        taken[name] / taken['memjax'], [0.25, 0.5, 0.75]
+      )
+      cells.append(f'{middle:.2f} ({low:.2f}-{high:.2f})')
+    else:
+      cells.append('-')
+  cells.append(f'{memory["memjax"]:.1f}')
+  cells.append(f'{memory["linen"]:.1f}')
+  return f'| {" | ".join(cells)} |'
+
+
+def main() -> None:
+  rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+  versions = f'jax {jax.__version__}, flax {flax.__version__}'
+  if TORCH:
+    import torch
+
+    versions += f', torch {torch.__version__}'
+  print(f'{platform.processor() or platform.machine()}, ', end='')
+  print(
+    f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {jax.devices()[0].device_kind}; {versions}'
+  )
+  print('| cell | B T D | memjax ms | linen / memjax | torch / memjax ', end='')
+  print('| memjax MB | linen MB |')
+  print('|---|---|---|---|---|---|---|')
+  for cell in CELLS:
+    for shape in SHAPES:
+      print(row(cell, shape, rounds), flush=True)
+
+
+if __name__ == '__main__':
+  main()
