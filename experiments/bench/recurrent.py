@@ -126,10 +126,9 @@ def main() -> None:
     import torch
 
     versions += f', torch {torch.__version__}'
-  print(f'{platform.processor() or platform.machine()}, ', end='')
-  print(
-    f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {jax.devices()[0].device_kind}; {versions}'
-  )
+  cores = f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores'
+  machine = platform.processor() or platform.machine()
+  print(f'{machine}, {cores}, {jax.devices()[0].device_kind}; {versions}')
   print('| cell | B T D | memjax ms | linen / memjax | torch / memjax ', end='')
   print('| memjax MB | linen MB |')
   print('|---|---|---|---|---|---|---|')
