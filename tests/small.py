@@ -6,14 +6,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from configs import adding, copy_memory, mqar
+from configs import adding, copy_memory, mqar, text
 from memjax.experiment import read
 from memjax.tasks.base import Stream
 from memjax.training import feeding, parallel, program
 from memjax.training.settings import Experiment
 from memjax.training.state import TrainState
 
-FAMILIES = {'adding': adding, 'copy_memory': copy_memory, 'mqar': mqar}
+FAMILIES = {
+  'adding': adding,
+  'copy_memory': copy_memory,
+  'mqar': mqar,
+  'text': text,
+}
 
 
 def small(

@@ -1,0 +1,140 @@
+"""What a run says at its end, and what cannot spoil that end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memjax import modes, report
+from memjax.errors import ConfigError
+from memjax.training import history
+from memjax.training.loop import train
+from memjax.training.settings import Experiment
+from memjax.training.writers import Nowhere
+from tests.small import small
+
+ROW = {
+  'step': 4,
+  'split': 'held_out',
+  'metrics': {'accuracy': 0.5, 'loss': 1.23456, 'recall': 0.0},
+  'protocol': {'segment': 32, 'carry': 'flows on, fresh at each lane'},
+}
+SMALL = {'parallel.data': 1}
+
+
+@pytest.fixture(scope='module')
+def experiment() -> Experiment:
+  return small('copy_memory', 'lstm', SMALL)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+  """A run's folder after two evaluations."""
+  rows = [
+    ROW | {'step': 2},
+    ROW | {'split': 'train'},
+    ROW,
+  ]
+  text = ''.join(map(history.encode, rows))
+  (tmp_path / 'metrics.jsonl').write_text(text)
+  return tmp_path
+
+
+def test_a_figure_stands_beside_its_baseline_and_protocol(
+  experiment: Experiment, capsys: Any
+) -> None:
+  report.print_evaluation(experiment, ROW)
+  title, *metrics, protocol = capsys.readouterr().out.strip().split('\n')
+  assert title == 'held_out at step 4'
+  words = [line.split() for line in metrics]
+  assert words == [
+    ['accuracy', '0.5000'],
+    ['loss', '1.235', 'memoryless', '0.6498'],  # 10 ln 8 / 32
+    ['recall', '0.000', 'chance', '0.1250'],
+  ]
+  ends = {
+    line.index(figure) + len(figure)
+    for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
+  }
+  assert len(ends) == 1, 'figures stand in a column'
+  assert protocol.strip() == (
+    '(segment 32; carry flows on, fresh at each lane)'
+  )
+
+
+def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
+  experiment: Experiment, workdir: Path, capsys: Any
+) -> None:
+  report.summarise(experiment, workdir)
+  said = capsys.readouterr().out
+  assert said.count('held_out at step 4') == 1
+  assert 'step 2' not in said
+  assert 'train' not in said
+  *_, last = said.splitlines()
+  assert last == f'Everything is in {workdir}: metrics.jsonl'
+  report.draw(experiment, workdir, Nowhere())
+  report.summarise(experiment, workdir)
+  assert capsys.readouterr().out.endswith(
+    f'in {workdir}: metrics.jsonl, figures/learning_curve.png\n'
+  )
+
+
+def test_a_figure_that_cannot_be_drawn_is_one_line(
+  experiment: Experiment, workdir: Path, monkeypatch, capsys
+) -> None:
+  def fail(*args: Any) -> None:
+    raise ValueError('no such font\nin a long traceback')
+
+  monkeypatch.setattr(report, 'learning_curve', fail)
+  report.draw(experiment, workdir, Nowhere())
+  said = capsys.readouterr().err
+  path = workdir / 'figures/learning_curve.png'
+  assert said == f'{path}: not drawn: no such font\n'
+
+
+def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
+  experiment: Experiment, tmp_path: Path, capsys: Any
+) -> None:
+  (tmp_path / 'figures').write_text('in the way')
+  assert train(experiment, tmp_path, report.draw)
+  assert 'figures' in capsys.readouterr().err
+  report.summarise(experiment, tmp_path)
+  *summary, place = capsys.readouterr().out.splitlines()
+  assert 'checkpoints' in place
+  assert 'learning_curve' not in place
+
+  assert modes.evaluate(experiment.config, tmp_path) == 0
+  assert capsys.readouterr().out.splitlines() == summary[:-1]
+
+  other = small('copy_memory', 'lstm', SMALL | {'model.memory.width': 8})
+  with pytest.raises(ConfigError, match=r'memory\.width is 16 there, 8 here'):
+    modes.evaluate(other.config, tmp_path)
+  path = tmp_path / 'interface.json'
+  interface = json.loads(path.read_text())
+  path.write_text(json.dumps(interface | {'tokenizer': {'kind': 'bytes'}}))
+  with pytest.raises(ConfigError, match='reads or answers something else'):
+    modes.evaluate(experiment.config, tmp_path)
+
+
+def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
+  empty = SMALL | {'evals': {}, 'checkpoint.best': ''}
+  config = small('copy_memory', 'lstm', empty).config
+  with pytest.raises(ConfigError, match=r'^evals: '):
+    modes.evaluate(config, tmp_path)
+
+
+def test_a_sample_of_what_is_no_text_is_refused_before_training() -> None:
+  with pytest.raises(ConfigError, match=r'^log\.sample: 9: .* not text'):
+    small('copy_memory', 'lstm', {'log.sample': 9, 'log.prompt': 'a'})
+
+
+def test_a_sample_without_a_prompt_is_refused_before_training(
+  tmp_path: Path,
+) -> None:
+  corpus = tmp_path / 'corpus.txt'
+  corpus.write_text('the same line again\n' * 100)
+  options = {'task.corpus': 'files', 'task.path': str(corpus)}
+  options |= {'log.sample': 9, 'log.prompt': ''}
+  with pytest.raises(ConfigError, match=r'^log\.prompt: '):
+    small('text', 'lstm', options)
