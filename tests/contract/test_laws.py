@@ -50,7 +50,6 @@ def relative(memory: int, window: str = 'fixed', **stack: Any) -> dict:
 
 
 ODD = {
-  'sliding-0': sliding(0),
   'sliding-long': sliding(laws.LENGTH + 5, layers=2),
   'causal-1': causal(1, positions=1),
   'causal-7': causal(7, positions=7, layers=2, dropout=0.5),
@@ -69,15 +68,25 @@ BROKEN = {
 }
 
 
+def kind(spec: Mapping[str, Any]) -> dict[str, Any]:
+  """A model's spec without its numbers, but for which of them are 0."""
+  return {
+    key: kind(value)
+    if isinstance(value, Mapping)
+    else (value if isinstance(value, str | bool) else bool(value))
+    for key, value in spec.items()
+  }
+
+
 def named() -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-  """{variant: (model, task)} of every config, each model once."""
+  """{variant: (model, task)} of every config, each model in one size."""
   found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
   models = set()
   for path in sorted(CONFIGS.glob('*.py')):
     module = importlib.import_module(f'configs.{path.stem}')
     for variant in getattr(module, 'VARIANTS', ()):
       config = module.get_config(f'{variant},quick').to_dict()
-      model = json.dumps(config['model'], sort_keys=True)
+      model = json.dumps(kind(config['model']), sort_keys=True)
       if model not in models:
         models.add(model)
         found[f'{path.stem}-{variant}'] = config['model'], config['task']
