@@ -9,7 +9,6 @@ from memjax.analysis.figures import learning_curve
 from memjax.errors import ConfigError
 from memjax.generate import generate
 from memjax.loading import Run, load
-from memjax.tasks.base import Task
 from memjax.training import history
 from memjax.training.console import number
 from memjax.training.settings import Experiment
@@ -65,13 +64,14 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """One evaluation's figures, the baselines beside them, and the protocol."""
-  metrics, task = row['metrics'], experiment.evals[row['split']].task
+  metrics = row['metrics']
+  baselines = experiment.evals[row['split']].baselines
   width = max(map(len, metrics))
   print(f'\n{row["split"]} at step {row["step"]}')
   for name, value in metrics.items():
     beside = ', '.join(
       f'{reference} {number(figure)}'
-      for reference, figure in task.baselines.get(name, {}).items()
+      for reference, figure in baselines.get(name, {}).items()
     )
     print(f'  {name:{width}}  {number(value):>8}   {beside}'.rstrip())
   said = '; '.join(f'{k} {v}' for k, v in row['protocol'].items())
@@ -79,9 +79,9 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
 
 
 def references(experiment: Experiment) -> dict[str, dict[str, float]]:
-  """The baselines to draw: the first evaluation set's, or training's."""
-  tasks: list[Task] = [e.task for e in experiment.evals.values()]
-  return (tasks or [experiment.task])[0].baselines
+  """The baselines to draw: those of the first evaluation set that has any."""
+  each = (evaluation.baselines for evaluation in experiment.evals.values())
+  return next(filter(None, each), {})
 
 
 def sample(

@@ -199,6 +199,12 @@ class Log:
 
   def __post_init__(self) -> None:
     at_least_one(self, 'every')
+    require(
+      set(self.wandb) == {'mode', 'project', 'name'},
+      'wandb',
+      self.wandb,
+      'must hold mode, project and name',
+    )
     one_of(
       'wandb.mode',
       self.wandb['mode'],
@@ -225,6 +231,12 @@ class Evaluation:
   task: Task
   model: Memory
   changes: dict[str, Any]
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    """The task's; none for a part of a split, as they are the whole split's."""
+    epoch = self.task.epoch_steps(self.batch_size)
+    return self.task.baselines if self.steps in (0, epoch) or not epoch else {}
 
   def __post_init__(self) -> None:
     at_least_one(self, 'every', 'batch_size')

@@ -1,0 +1,81 @@
+"""Sections know what goes with what."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.experiment import read
+from tests.small import FAMILIES, small
+
+
+@pytest.fixture
+def text(tmp_path: Path):
+  path = tmp_path / 'text'
+  path.write_text('so it goes on, and on, and on. ' * 400)
+  place = {'task.corpus': 'files', 'task.path': str(path)}
+  return small('text', 'lstm', place)
+
+
+def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(text) -> None:
+  part = text.evals['validation']
+  whole = dataclasses.replace(part, steps=0)
+  counted = dataclasses.replace(part, steps=part.task.epoch_steps(8))
+  assert part.steps == 2
+  assert part.baselines == {}
+  assert whole.baselines == counted.baselines == part.task.baselines
+  assert 'xz -9' in whole.baselines['bits_per_byte']
+  generated = small('copy_memory', 'lstm').evals['held_out']
+  assert generated.baselines == generated.task.baselines
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'words'),
+  [
+    ({'train.steps': 3, 'train.steps_per_call': 2}, 'train.steps_per_call: 2'),
+    ({'train.steps_per_call': 2, 'log.every': 1}, 'log.every: 1'),
+    ({'train.patience': 2, 'checkpoint.best': ''}, 'train.patience: 2'),
+    ({'train.segment_length': 5}, 'train.segment_length: 5: must divide'),
+    ({'train.bptt_segments': 2}, 'train.bptt_segments: 2: must divide the 1'),
+    ({'evals.held_out.steps': 0}, 'evals.held_out.steps: 0: must be at least'),
+    ({'optim.schedule': 'cosin'}, "optim.schedule: 'cosin': must be one of"),
+    ({'optim.ema': 1.0}, 'optim.ema: 1.0: must be below 1'),
+    ({'optim.options': {'b2': float('nan')}}, 'optim.options.b2: nan'),
+    ({'log.wandb.mode': 'of'}, "log.wandb.mode: 'of': must be one of"),
+    ({'log.wandb': {'mode': 'auto'}}, 'log.wandb'),
+    ({'evals.held_out.task': {'dlay': 3}}, 'evals.held_out.task.dlay'),
+    ({'evals.train': {'every': 1}}, 'evals.train'),
+  ],
+)
+def test_what_does_not_go_together_is_refused(overrides, words) -> None:
+  with pytest.raises(ConfigError) as error:
+    small('copy_memory', 'lstm', overrides)
+  assert words in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_an_evaluation_set_changes_task_and_model_and_nothing_else() -> None:
+  longer = {
+    'evals.held_out.task': {'delay': 30},
+    'evals.held_out.model': {'memory': {'memory': 20, 'clamp': 9}},
+  }
+  experiment = small('copy_memory', 'transformer_xl', longer)
+  held_out = experiment.evals['held_out']
+  assert (experiment.task.delay, held_out.task.delay) == (12, 30)
+  assert experiment.model.memory.memory == 8
+  assert held_out.model.memory.memory == 20
+  assert held_out.model.memory.width == experiment.model.memory.width
+  assert held_out.changes == {
+    'task.delay': 30,
+    'model.memory.memory': 20,
+    'model.memory.clamp': 9,
+  }
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_missing_section_is_named(family: str) -> None:
+  config = FAMILIES[family].get_config('lstm,quick').to_dict()
+  del config['optim']
+  with pytest.raises(ConfigError, match=r'optim: .*must be given'):
+    read(config)
