@@ -165,7 +165,7 @@ def test_commands_and_code_run_as_written(
       assert words[:-1] == ['pip', 'install', '-r']
       assert Path(words[-1]).exists()
   quickstart, training, evaluation, sampling = said
-  assert re.search(r'bits_per_byte .* xz -9 \d', quickstart)
+  assert re.search(r'bits_per_byte +\d', quickstart)
   assert 'Everything is in runs/recall: metrics.jsonl' in training
   assert evaluation.strip() in training
   assert len(sampling) > 100
