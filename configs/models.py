@@ -42,6 +42,7 @@ def model(name: str, width: int, layers: int, context: int) -> ConfigDict:
     'transformer_xl': attention
     | {
       'wiring': 'post_norm',
+      'activation': 'relu',
       'memory': {
         'name': 'transformer_xl.RelativeAttention',
         'heads': heads,

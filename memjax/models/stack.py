@@ -29,6 +29,7 @@ from memjax.types import (
 )
 
 WIRINGS = ('pre_norm', 'post_norm', 'plain')
+ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
 
 
 class Encoder(nn.Module):
@@ -50,6 +51,7 @@ class Block(Memory):
   memory: Memory
   wiring: str
   mlp_width: int
+  activation: str
   dropout: float
 
   def initial_carry(self, batch_size: int) -> Carry:
@@ -79,7 +81,8 @@ class Block(Memory):
       return y
 
     def think(x: jax.Array) -> jax.Array:
-      hidden = nn.gelu(nn.Dense(self.mlp_width, name='mlp_in')(x))
+      activate = ACTIVATIONS[self.activation]
+      hidden = activate(nn.Dense(self.mlp_width, name='mlp_in')(x))
       return nn.Dense(x.shape[-1], name='mlp_out')(drop(hidden))
 
     x = wired('memory', remember, x)
@@ -98,6 +101,7 @@ class Stack(Memory):
     layers: L, at least 1.
     wiring: 'pre_norm', 'post_norm' or 'plain', the equations above.
     mlp_width: hidden units of each layer's MLP; 0 for no MLP.
+    activation: of the MLP, 'gelu' (GPT-2) or 'relu' (Transformer-XL).
     positions: learned absolute positions that start anew every so many tokens
       and at each reset, added to the encoded inputs; 0 for none.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
@@ -112,18 +116,17 @@ class Stack(Memory):
   layers: int = 1
   wiring: str = 'pre_norm'
   mlp_width: int = 0
+  activation: str = 'gelu'
   positions: int = 0
   dropout: float = 0.0
   remat: bool = False
 
   def __post_init__(self) -> None:
     require(self.layers >= 1, 'layers', self.layers, 'must be at least 1')
-    require(
-      self.wiring in WIRINGS,
-      'wiring',
-      self.wiring,
-      f'must be one of {", ".join(WIRINGS)}',
-    )
+    for field, known in (('wiring', WIRINGS), ('activation', ACTIVATIONS)):
+      value = getattr(self, field)
+      rule = f'must be one of {", ".join(known)}'
+      require(value in known, field, value, rule)
     require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
     super().__post_init__()
 
@@ -160,6 +163,7 @@ class Stack(Memory):
         self.memory.clone(parent=None),
         self.wiring,
         self.mlp_width,
+        self.activation,
         self.dropout,
         name=f'layer_{i}',
       )

@@ -22,7 +22,8 @@ no other biases.
 Deviations: u and v are each layer's own; no dropout on R and the attention
 weights; the authors draw kernels at 0.02, and their code's `same_length`, where
 the query counts as one of the M, sees one position less than 'fixed'. Norms,
-residuals and the MLP are the Stack's, with a GELU for the paper's ReLU.
+residuals and the MLP are the Stack's: wiring 'post_norm' and activation 'relu'
+make the paper's layer.
 """
 
 from typing import NamedTuple

@@ -79,10 +79,6 @@ def dense(p: dict[str, Any], x: np.ndarray) -> np.ndarray:
   return x @ p['kernel'] + p['bias']
 
 
-def gelu(x: np.ndarray) -> np.ndarray:
-  return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-
-
 def float64(tree: Any) -> Any:
   return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
 
@@ -187,6 +183,7 @@ def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
     layers=2,
     wiring='post_norm',
     mlp_width=10,
+    activation='relu',
   )
   tokens_BT = np.random.default_rng(0).integers(0, 7, (BATCH, length))
   tokens_BT = jnp.asarray(tokens_BT, jnp.int32)
@@ -208,7 +205,8 @@ def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
         memory=memory,
       )
       h = layer_norm(layer['memory_norm'], h + a)
-      m = dense(layer['mlp_out'], gelu(dense(layer['mlp_in'], h)))
+      m = np.maximum(dense(layer['mlp_in'], h), 0)
+      m = dense(layer['mlp_out'], m)
       h = layer_norm(layer['mlp_norm'], h + m)
     expected.append(dense(p['readout'], h))
   y = in_pieces(model, params, tokens_BT, reset_BT, sizes)
