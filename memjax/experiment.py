@@ -42,13 +42,20 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
   for name in sorted(known):
     require(name in config, name, '', 'this section must be given')
   _check_numbers(config)
+  seed = config['seed']
+  require(
+    isinstance(seed, int) and seed < 2**32,
+    'seed',
+    seed,
+    'must be a whole number below 2^32: jax takes no more',
+  )
   task = build_task(config['task'])
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
   }
   return settings.Experiment(
     config=config,
-    seed=config['seed'],
+    seed=seed,
     task=task,
     model=build_model(config['model'], task.input_spec, task.output_spec),
     evals={name: _evaluation(config, name, task) for name in config['evals']},

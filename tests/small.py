@@ -1,6 +1,8 @@
 """Experiments small enough to train in a test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
+import logging
 from typing import Any
 
 import jax
@@ -44,10 +46,32 @@ def run(experiment: Experiment, calls: int) -> TrainState:
   stream = Stream(experiment.seed, 0, experiment.train.batch_size)
   per_call = experiment.train.steps_per_call
   starts = range(0, calls * per_call, per_call)
-  for feed in feeding.feeds(experiment.task, stream, mesh, starts, per_call):
-    state = functions.advance(state, feed)
-  assert functions.advance._cache_size() == 1, 'compiled more than once'
+  with compilations() as compiled, jax.log_compiles():
+    for feed in feeding.feeds(experiment.task, stream, mesh, starts, per_call):
+      state = functions.advance(state, feed)
+  assert compiled.count('jit(call)') == min(calls, 1), compiled
   return state
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[list[str]]:
+  """The names of the programs that jax compiles within."""
+  names: list[str] = []
+
+  class Note(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+      words = record.getMessage().split()
+      if words[0] == 'Compiling':
+        names.append(words[1])
+
+  logger, note = logging.getLogger('jax'), Note()
+  logger.addHandler(note)
+  propagate, logger.propagate = logger.propagate, False
+  try:
+    yield names
+  finally:
+    logger.propagate = propagate
+    logger.removeHandler(note)
 
 
 def assert_close(one: Any, other: Any, tolerance: float) -> None:

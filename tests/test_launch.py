@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COPY = '--config=configs/copy_memory.py:lstm,quick'
+OWN = '--config=configs/text.py:lstm,quick'
 TEXT = '--config=configs/quickstart.py:transformer_xl,quick'
 
 
@@ -43,6 +44,7 @@ def launch(*args: str) -> subprocess.CompletedProcess:
     ([COPY, '--config.train=3'], ['train', 'whole section']),
     ([COPY, '--config.model.name=stack.Stak'], ['model.name', 'Stack?']),
     ([COPY, '--config.model.memory.width=0'], ['memory.width', 'at least 1']),
+    ([COPY, '--config.seed=4294967296'], ['seed', 'below 2^32']),
     ([COPY, '--config.task.delay=0'], ['task.delay', '0', 'at least 1']),
     ([COPY, '--config.train.accumulate=3'], ['train.accumulate', 'divide']),
     ([COPY, '--config.train.segment_length=5'], ['train.segment_length']),
@@ -58,8 +60,8 @@ def launch(*args: str) -> subprocess.CompletedProcess:
     ),
     ([TEXT, '--config.task.corpus=wiki'], ['task.corpus', 'wiki']),
     (
-      [TEXT, '--config.task.corpus=files', '--config.task.path=/not/there'],
-      ['/not/there'],
+      [OWN, '--config.task.corpus=files', '--config.task.path=/not/there'],
+      ['task.path', '/not/there', 'does not exist'],
     ),
     ([COPY, '--workdir=/proc/x'], ['workdir', '/proc/x']),
     ([COPY, '--mode=eval', '--workdir=/not/there'], ['/not/there']),

@@ -1,4 +1,4 @@
-"""What the recurrent layers cost beside Flax's and PyTorch's.
+"""What the layers cost beside Flax's and PyTorch's recurrent ones.
 
     python -m experiments.bench.recurrent [ROUNDS]
 
@@ -7,7 +7,7 @@ competitors run in turn, forwards in one round and backwards in the next, and
 each row gives the median, over rounds, of their time over memjax's in the same
 round, with its quartiles: above 1, memjax is faster. Memory is what XLA sets
 aside for temporary arrays in one step. PyTorch takes part where it is installed
-(`pip install torch`). Both libraries use a thread for each core they may run
+(`pip install torch`). Transformer-XL races against their LSTMs. Both libraries use a thread for each core they may run
 on; on a machine with other work to do, PyTorch's threads wait for each other,
 and `taskset -c 0 python ...` is the fair race.
 """
@@ -29,11 +29,21 @@ import numpy as np
 from memjax.models.base import Memory
 from memjax.models.gru import GRU
 from memjax.models.lstm import LSTM
+from memjax.models.transformer_xl import RelativeAttention
 
 SHAPES = ((32, 128, 256), (32, 512, 64), (8, 256, 128))  # B, T, D
-CELLS: dict[str, tuple[Callable[[int], Memory], Callable[[int], Any]]] = {
-  'LSTM': (LSTM, nn.OptimizedLSTMCell),
-  'GRU': (GRU, nn.GRUCell),
+
+
+def transformer_xl(width: int) -> Memory:
+  """A layer with heads of 64 and a memory of 128."""
+  return RelativeAttention(width, width // 64, 128)
+
+
+# Each layer of ours, and whose cells of Flax's and PyTorch's race against it.
+LAYERS: dict[str, tuple[Callable[[int], Memory], Callable[[int], Any], str]] = {
+  'LSTM': (LSTM, nn.OptimizedLSTMCell, 'LSTM'),
+  'GRU': (GRU, nn.GRUCell, 'GRU'),
+  'Transformer-XL': (transformer_xl, nn.OptimizedLSTMCell, 'LSTM'),
 }
 TORCH = importlib.util.find_spec('torch') is not None
 
@@ -90,8 +100,8 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, np.ndarray]:
   return {name: np.array(values[1:]) for name, values in taken.items()}
 
 
-def row(cell: str, shape: tuple[int, int, int], rounds: int) -> str:
-  ours, flaxs = CELLS[cell]
+def row(layer_name: str, shape: tuple[int, int, int], rounds: int) -> str:
+  ours, flaxs, torchs = LAYERS[layer_name]
   rng = np.random.default_rng(0)
   x_BTF = jnp.asarray(rng.normal(size=shape), jnp.float32)
   layer = ours(shape[2])
@@ -102,9 +112,9 @@ def row(cell: str, shape: tuple[int, int, int], rounds: int) -> str:
   linen = nn.RNN(flaxs(shape[2]))
   steps['linen'], memory['linen'] = compiled(linen, x_BTF, ())
   if TORCH:
-    steps['torch'] = torch_step(cell, x_BTF)
+    steps['torch'] = torch_step(torchs, x_BTF)
   taken = measure(steps, rounds)
-  cells = [cell, ' '.join(map(str, shape))]
+  cells = [layer_name, ' '.join(map(str, shape))]
   cells.append(f'{1e3 * np.median(taken["memjax"]):.1f}')
   for name in ('linen', 'torch'):
     if name in taken:
@@ -129,12 +139,14 @@ def main() -> None:
   cores = f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores'
   machine = platform.processor() or platform.machine()
   print(f'{machine}, {cores}, {jax.devices()[0].device_kind}; {versions}')
-  print('| cell | B T D | memjax ms | linen / memjax | torch / memjax ', end='')
+  print(
+    '| layer | B T D | memjax ms | linen / memjax | torch / memjax ', end=''
+  )
   print('| memjax MB | linen MB |')
   print('|---|---|---|---|---|---|---|')
-  for cell in CELLS:
+  for layer in LAYERS:
     for shape in SHAPES:
-      print(row(cell, shape, rounds), flush=True)
+      print(row(layer, shape, rounds), flush=True)
 
 
 if __name__ == '__main__':

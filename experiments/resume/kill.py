@@ -38,7 +38,7 @@ def start(args: Sequence[str], workdir: Path) -> subprocess.Popen:
   """A training process of its own."""
   command = [sys.executable, 'launch.py', f'--workdir={workdir}', *args]
   return subprocess.Popen(
-    command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
   )
 
 
@@ -53,15 +53,20 @@ def finish(args: Sequence[str], workdir: Path) -> None:
 def kill_after(args: Sequence[str], workdir: Path, rows: int) -> int:
   """kill -9 once so many rows are written; how many were, then."""
   process = start(args, workdir)
+  wait_for(process, workdir, rows)
+  process.kill()
+  process.communicate()
+  return written(workdir)
+
+
+def wait_for(process: subprocess.Popen, workdir: Path, rows: int) -> None:
+  """Waits until so many rows are written, or the process has ended."""
   began = time.monotonic()
   while process.poll() is None and written(workdir) < rows:
     if time.monotonic() - began > LIMIT:
       process.kill()
       raise RuntimeError(f'no {rows} rows in {LIMIT} s')
     time.sleep(0.002)
-  process.kill()
-  process.communicate()
-  return written(workdir)
 
 
 def written(workdir: Path) -> int:

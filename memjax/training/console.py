@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from memjax.training.history import Row
 
+BAR = 12  # characters
 DIAGNOSTICS = ('gradient_norm', 'learning_rate')  # in the file, not shown here
 
 
@@ -38,7 +39,7 @@ class Console:
     self._console = rich.console.Console(file=file)
     self._bar = Progress(
       TextColumn('{task.description}', markup=False),
-      BarColumn(bar_width=12),
+      BarColumn(bar_width=BAR),
       TextColumn('{task.fields[figures]}', markup=False),
       console=self._console,
       refresh_per_second=2,
@@ -51,20 +52,24 @@ class Console:
     """Shows a training row in the bar, any other row above it."""
     step = f'step {row["step"]:>{len(str(self._total))}}/{self._total}'
     live = row['split'] == 'train'
-    figures = '  '.join(
+    figures = [
       f'{name} {number(value):>6}'
       for name, value in row['metrics'].items()
       if name not in DIAGNOSTICS
-    )
-    if live:
-      figures = '  '.join([figures, *self._pace(row)])
+    ]
+    pace = self._pace(row) if live else []
     if live and self._console.is_terminal:
+      room = self._console.width - len(step) - BAR - 2
+      while figures and len('  '.join(figures + pace)) > room:
+        del figures[0]
+      line = '  '.join(figures + pace)
       self._bar.update(
-        self._task, completed=row['step'], description=step, figures=figures
+        self._task, completed=row['step'], description=step, figures=line
       )
       return
     self._split_width = max(self._split_width, len(row['split']))
-    self._print(f'{step}  {row["split"]:<{self._split_width}}  {figures}')
+    split = f'{row["split"]:<{self._split_width}}'
+    self._print('  '.join([step, split, *figures, *pace]))
 
   def _pace(self, row: Row) -> list[str]:
     """Tokens a second, and the time left at the pace since the first row."""

@@ -168,6 +168,23 @@ def test_on_a_terminal_training_is_a_bar_and_evaluations_stay(
   assert text.endswith('\x1b[?25h')  # the cursor is back
 
 
+@pytest.mark.parametrize('columns', [80, 100])
+def test_a_narrow_terminal_drops_figures_before_the_pace(
+  monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+  monkeypatch.setenv('FORCE_COLOR', '1')
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', str(columns))
+  crowded = TRAIN | {'metrics': dict.fromkeys(('first', 'more', 'loss'), 0.123)}
+  text = shown([(0.0, crowded | {'step': 200}), (9.0, crowded)])
+  last = text.split('\n')[-2]
+  assert 'step  400/2000' in last
+  assert 'loss 0.1230' in last
+  assert '41k tokens/s  1:12 left' in last
+  assert ('first' in last) == (columns == 100)
+  assert text.count('\n') == 1, 'the bar is one line'
+
+
 @pytest.mark.parametrize(
   ('value', 'text'),
   [
