@@ -5,8 +5,7 @@
 Prints a table of ratios, all taken in one run, side by side: the steps a second
 of `launch.py`'s loop over those of the bare jitted step on one batch; resident
 memory late in a run over early, and of evaluating a text eight times as long;
-and the time to the first step with a warm
-compilation cache over a cold one.
+and the time to the first step with a warm compilation cache over a cold one.
 """
 
 from collections.abc import Iterator

@@ -1,15 +1,16 @@
 """What the layers cost beside Flax's and PyTorch's recurrent ones.
 
-    python -m experiments.bench.recurrent [ROUNDS]
+    python -m experiments.bench.layers [ROUNDS]
 
 A step is the loss sum(y ** 2) and its gradient in parameters and inputs. The
 competitors run in turn, forwards in one round and backwards in the next, and
 each row gives the median, over rounds, of their time over memjax's in the same
-round, with its quartiles: above 1, memjax is faster. Memory is what XLA sets
-aside for temporary arrays in one step. PyTorch takes part where it is installed
-(`pip install torch`). Transformer-XL races against their LSTMs. Both libraries use a thread for each core they may run
-on; on a machine with other work to do, PyTorch's threads wait for each other,
-and `taskset -c 0 python ...` is the fair race.
+round, with its quartiles: above 1, memjax is faster. Transformer-XL races
+against their LSTMs. Memory is what XLA sets aside for temporary arrays in one
+step. PyTorch takes part where it is installed (`pip install torch`). Both
+libraries use a thread for each core they may run on; on a machine with other
+work to do, PyTorch's threads wait for each other, and `taskset -c 0 python ...`
+is the fair race.
 """
 
 from collections.abc import Callable
