@@ -135,6 +135,7 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   run = memjax.load(trained.workdir, 2)
   folder = trained.workdir / 'checkpoints'
   params = load_arrays(folder, 2, ('params',)).items['params']
+  params = jax.tree.map(jnp.asarray, params)
   inputs, targets, _, reset_BT = map(jnp.asarray, trained.batches[2])
   rows = history.read(trained.workdir / 'metrics.jsonl')
   [loss] = [

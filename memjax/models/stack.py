@@ -10,6 +10,7 @@ Carry: one entry per layer (and the position, where positions are learned).
 Cost per step: the layers', plus B T D V of the readout.
 """
 
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -171,5 +172,8 @@ class Stack(Memory):
       after.append(layer_carry)
     if self.wiring == 'pre_norm':
       x = nn.LayerNorm(name='norm')(x)
-    y = nn.Dense(self.output_spec[0], name='readout')(x)
-    return tuple(after), y.astype(jnp.float32)
+    exact = functools.partial(
+      jax.lax.dot_general, preferred_element_type=jnp.float32
+    )
+    readout = nn.Dense(self.output_spec[0], dot_general=exact, name='readout')
+    return tuple(after), readout(x)
