@@ -6,7 +6,8 @@ import shutil
 import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0'
+_QUICK = '--xla_backend_optimization_level=0'  # compiling is most of the time
+os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=8 {_QUICK}'
 _COMPILED = os.environ.setdefault(
   'MEMJAX_TESTS', os.path.join(tempfile.gettempdir(), f'memjax-{os.getpid()}')
 )

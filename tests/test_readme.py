@@ -135,7 +135,7 @@ def launch(words: list[str]) -> str:
   ran = subprocess.run(
     [sys.executable, 'launch.py', *words],
     capture_output=True,
-    env=os.environ | {'XLA_FLAGS': ''},
+    env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'},
     text=True,
     timeout=300,
   )

@@ -24,12 +24,14 @@ RUNS = {
     '--config.train.steps=60',
     '--config.checkpoint.every=4',
     '--config.evals.held_out.every=10',
+    '--config.parallel.data=1',
   ],
   'Transformer-XL on text': [
     '--config=configs/quickstart.py:transformer_xl,quick',
     '--config.train.steps=60',
     '--config.checkpoint.every=4',
     '--config.evals.validation.every=10',
+    '--config.parallel.data=1',
   ],
 }
 
