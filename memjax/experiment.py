@@ -100,7 +100,9 @@ def _evaluation(
     model = build_model(model_spec, task.input_spec, task.output_spec)
   except ConfigError as error:
     raise error.within(field) from None
-  built = {'task': task, 'model': model, 'changes': flatten(changes)}
+  evaluated = flatten({'task': task_spec, 'model': model_spec})
+  built = {'task': task, 'model': model, 'evaluated': evaluated}
+  built['changes'] = flatten(changes)
   return construct(settings.Evaluation, spec, field, built)
 
 

@@ -63,18 +63,24 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 
 
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
-  """One evaluation's figures, the baselines beside them, and the protocol."""
-  metrics = row['metrics']
-  baselines = experiment.evals[row['split']].baselines
+  """One evaluation's figures, the baselines beside them, and the protocol.
+
+  Of the task's and the model's fields only what differs from training is said.
+  """
+  metrics, evaluation = row['metrics'], experiment.evals[row['split']]
   width = max(map(len, metrics))
   print(f'\n{row["split"]} at step {row["step"]}')
   for name, value in metrics.items():
     beside = ', '.join(
       f'{reference} {number(figure)}'
-      for reference, figure in baselines.get(name, {}).items()
+      for reference, figure in evaluation.baselines.get(name, {}).items()
     )
     print(f'  {name:{width}}  {number(value):>8}   {beside}'.rstrip())
-  said = '; '.join(f'{k} {v}' for k, v in row['protocol'].items())
+  said = '; '.join(
+    f'{field} {value}'
+    for field, value in row['protocol'].items()
+    if '.' not in field or field in evaluation.changes
+  )
   print(textwrap.fill(f'({said})', 80, initial_indent=IN, subsequent_indent=IN))
 
 

@@ -120,7 +120,8 @@ def protocol(
     'carry': 'flows over segments, fresh at each lane',
     'parameters': 'ema' if experiment.optim.ema else 'last',
     'dtype': experiment.train.dtype,
-  } | evaluation.changes
+    'data': evaluation.task.fingerprint()[:12] or 'generated',
+  } | evaluation.evaluated
 
 
 def _add(totals: Any, metrics: Metrics) -> Any:

@@ -222,7 +222,8 @@ class Evaluation:
     steps: batches to read; 0: the split, every token once.
     task: the task evaluated.
     model: the model evaluated, on the trained parameters.
-    changes: what differs from training, {'task.split': 'validation'}.
+    evaluated: fields of task and model, {'model.memory.memory': 64}.
+    changes: those of them that differ from training.
   """
 
   every: int
@@ -230,6 +231,7 @@ class Evaluation:
   steps: int
   task: Task
   model: Memory
+  evaluated: dict[str, Any]
   changes: dict[str, Any]
 
   @property

@@ -108,6 +108,8 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
   twice = [r for r in rows if r['split'] == 'twice'][-1]
   assert twice['protocol']['segment'] == 24
   assert twice['protocol']['task.length'] == 24
+  assert twice['protocol']['model.memory.width'] == 16
+  assert twice['protocol']['data'] == 'generated'
   assert twice['protocol']['parameters'] == 'ema'
   starts = json.loads((tmp_path / 'run.json').read_text())
   assert starts[0]['versions']['jax']
