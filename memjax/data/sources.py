@@ -73,7 +73,7 @@ class Source:
     cuts = [0, total]
     for percent in (90, 95):
       cut = total * percent // 100
-      border = int(ends[np.abs(ends - cut).argmin()])
+      border = int(ends[np.argmin(np.abs(ends - cut))])
       near = abs(border - cut) * 100 <= total
       cuts.insert(-1, border if near else self._character_start(cut, ends))
     bounds = dict(zip(SPLITS, itertools.pairwise(cuts), strict=True))
