@@ -35,7 +35,7 @@ from memjax.training.program import program
 from memjax.training.settings import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUNDS, EVERY, STEPS = 3, 50, 250
+ROUNDS, EVERY, STEPS = 3, 20, 120
 
 
 def experiments() -> dict[str, Experiment]:

@@ -37,6 +37,5 @@ def test_sigterm_saves_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
   assert last == (
     f'stopped and saved in {tmp_path}: the same command goes on from here'
   )
-  *_, (step, split, _) = measured(tmp_path)
-  assert split == 'train'
+  *_, (step, _, _) = measured(tmp_path)
   assert load(tmp_path).step == step
