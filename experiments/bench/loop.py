@@ -24,7 +24,7 @@ import time
 import jax
 import numpy as np
 
-from configs import mqar, quickstart
+from configs import copy_memory, quickstart
 from memjax.experiment import read
 from memjax.tasks.base import Stream
 from memjax.training import history, parallel
@@ -41,8 +41,11 @@ ROUNDS, EVERY, STEPS = 3, 20, 120
 def experiments() -> dict[str, Experiment]:
   """What is trained: steps of 5 ms and more, one dispatch each."""
   made = {}
+  lstm = copy_memory.get_config('lstm')
+  with lstm.unlocked():
+    lstm.task.delay = 100
   for name, config in (
-    ('LSTM on MQAR', mqar.get_config('lstm')),
+    ('LSTM on copy memory', lstm),
     ('Transformer-XL on text', quickstart.get_config()),
   ):
     with config.unlocked():
@@ -136,9 +139,10 @@ def first_step_seconds(cache: str) -> float:
       [
         sys.executable,
         'launch.py',
-        '--config=configs/mqar.py:lstm',
+        '--config=configs/copy_memory.py:lstm',
         '--config.train.steps=1',
         '--config.train.steps_per_call=1',
+        '--config.task.delay=100',
         '--config.log.every=1',
         '--config.log.wandb.mode=disabled',
         f'--workdir={folder}',
