@@ -10,7 +10,7 @@ Arrays carry their shape as a suffix, `x_BTD`. One letter, one meaning:
 
 from typing import Any, NamedTuple, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key
 
 Carry: TypeAlias = Any  # a pytree whose every leaf is (B, ...)
 Params: TypeAlias = Any
@@ -20,11 +20,9 @@ Feed: TypeAlias = Any  # what the host hands the device to make a Batch of
 Inputs_BTF: TypeAlias = Float[Array, 'B T F']
 Sequence_BTD: TypeAlias = Float[Array, 'B T D']
 Reset_BT: TypeAlias = Bool[Array, 'B T']
-Weights_BT: TypeAlias = Float[Array, 'B T']
 Inputs: TypeAlias = (
   Int[Array, 'B T'] | Float[Array, 'B T F'] | Int[Array, 'B T W']
 )
-Targets: TypeAlias = Shaped[Array, 'B T *']
 RowKey: TypeAlias = Key[Array, '']
 
 
