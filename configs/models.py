@@ -2,28 +2,16 @@
 
 from ml_collections import ConfigDict
 
-MODELS = ('rnn', 'lstm', 'gru', 'transformer', 'sliding', 'transformer_xl')
 
-
-def model(name: str, width: int, layers: int, context: int) -> ConfigDict:
-  """A stack of one of MODELS.
-
-  Args:
-    name: which memory.
-    width: D.
-    layers: L.
-    context: what the attention models see: the context of `transformer`, the
-      window of `sliding`, the memory of `transformer_xl`.
-  """
+def _memories(width: int, context: int) -> dict[str, dict]:
+  """{name: the fields of its Stack, or of the whole model that it is}."""
   heads = max(width // 64, 1)
-  attention = {'layers': layers, 'mlp_width': 4 * width}
-  recurrent = {'layers': layers, 'wiring': 'plain'}
-  memories = {
-    'rnn': recurrent | {'memory': {'name': 'rnn.RNN'}},
-    'lstm': recurrent | {'memory': {'name': 'lstm.LSTM'}},
-    'gru': recurrent | {'memory': {'name': 'gru.GRU'}},
-    'transformer': attention
-    | {
+  return {
+    'rnn': {'memory': {'name': 'rnn.RNN'}},
+    'lstm': {'memory': {'name': 'lstm.LSTM'}},
+    'gru': {'memory': {'name': 'gru.GRU'}},
+    'transformer': {
+      'mlp_width': 4 * width,
       'positions': context,
       'memory': {
         'name': 'transformer.CausalAttention',
@@ -31,16 +19,16 @@ def model(name: str, width: int, layers: int, context: int) -> ConfigDict:
         'context': context,
       },
     },
-    'sliding': attention
-    | {
+    'sliding': {
+      'mlp_width': 4 * width,
       'memory': {
         'name': 'transformer.SlidingAttention',
         'heads': heads,
         'window': context,
       },
     },
-    'transformer_xl': attention
-    | {
+    'transformer_xl': {
+      'mlp_width': 4 * width,
       'wiring': 'post_norm',
       'activation': 'relu',
       'memory': {
@@ -50,7 +38,30 @@ def model(name: str, width: int, layers: int, context: int) -> ConfigDict:
       },
     },
   }
-  config = ConfigDict({'name': 'stack.Stack', 'dropout': 0.0, 'remat': False})
-  config.update(memories[name])
+
+
+MODELS = tuple(_memories(64, 64))
+
+
+def model(
+  name: str, width: int, layers: int, context: int, dropout: float = 0.0
+) -> ConfigDict:
+  """A model of MODELS: a stack of layers, or a whole model of its own.
+
+  Args:
+    name: which memory.
+    width: D.
+    layers: L, of a stack.
+    context: how many steps or slots a memory that counts them remembers: the
+      context of `transformer`, the window of `sliding`, M of the others.
+    dropout: of a stack.
+  """
+  fields = _memories(width, context)[name]
+  if 'name' in fields:
+    return ConfigDict(fields)
+  if 'mlp_width' not in fields:
+    fields = {'wiring': 'plain'} | fields
+  stack = {'name': 'stack.Stack', 'layers': layers, 'dropout': dropout}
+  config = ConfigDict(stack | {'remat': False} | fields)
   config.memory.width = width
   return config

@@ -28,8 +28,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'reset_at_documents': False,
     }
   )
-  config.model = model(name, width=256, layers=3, context=128)
-  config.model.dropout = 0.1
+  config.model = model(name, width=256, layers=3, context=128, dropout=0.1)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup=500, weight_decay=0.01)
   config.log.update(every=100, prompt='def ', sample=400)

@@ -64,10 +64,15 @@ class Features(NamedTuple):
 
 
 class Sentences(NamedTuple):
-  """Sentences of at most `words` word ids in [0, vocab); 0 is padding."""
+  """Sentences of at most `words` word ids in [0, vocab); 0 is padding.
+
+  A sentence that holds the word `asks` is a question: a memory network answers
+  it and does not store it. 0: no sentence is.
+  """
 
   vocab: int
   words: int
+  asks: int = 0
 
 
 Spec: TypeAlias = Tokens | Features | Sentences

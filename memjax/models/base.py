@@ -4,7 +4,6 @@ from typing import Any
 
 from flax import linen as nn
 import jax
-import jax.numpy as jnp
 
 from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD
 
@@ -74,13 +73,3 @@ def apply(
     rngs=rngs,
   )
   return made
-
-
-def forget(reset_B: jax.Array, fresh: Carry, carry: Carry) -> Carry:
-  """The fresh carry in the rows where `reset_B`, the given one elsewhere."""
-
-  def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-    rows = reset_B.reshape(reset_B.shape + (1,) * (old.ndim - 1))
-    return jnp.where(rows, new, old)
-
-  return jax.tree.map(choose, fresh, carry)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.models.base import Memory, forget
+from memjax.models.base import Memory
 from memjax.models.transformer import SlidingAttention
+from memjax.ops.steps import forget
 from memjax.types import Features
 from tests.contract import laws
 from tests.contract.laws import LAWS, subject
