@@ -64,6 +64,7 @@ NO_MODEL = {
   'base.py': 'the contract',
   'stack.py': 'the house of the models, no paper of its own',
   'recurrent.py': 'what the recurrent cells have in common',
+  'sentences.py': 'how a step that is a sentence becomes a vector',
 }
 NO_TASK = {'__init__.py': 'the package', 'base.py': 'the contract'}
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
