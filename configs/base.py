@@ -19,6 +19,7 @@ def base() -> ConfigDict:
         'accumulate': 1,
         'dtype': 'float32',  # or bfloat16
         'patience': 0,  # evaluations without a new best; 0: never stop
+        'replicas': 1,  # seeds in one program
       },
       'optim': {
         'name': 'adamw',  # any optimiser of optax

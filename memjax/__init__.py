@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 __version__ = '0.1.0'
 
 
-def load(workdir: str | Path, step: int | str = 'latest') -> 'Run':
+def load(
+  workdir: str | Path, step: int | str = 'latest', replica: int = 0
+) -> 'Run':
   """A trained model from its workdir: see `memjax.loading.load`."""
   from memjax import loading
 
-  return loading.load(workdir, step)
+  return loading.load(workdir, step, replica)

@@ -53,6 +53,9 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
   }
+  last = seed + sections['train'].replicas - 1
+  rule = f'the last replica would have seed {last}, not below 2^32'
+  require(last < 2**32, 'train.replicas', sections['train'].replicas, rule)
   return settings.Experiment(
     config=config,
     seed=seed,

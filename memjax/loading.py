@@ -28,7 +28,8 @@ class Run(NamedTuple):
   Attributes:
     config: nested dicts.
     model: the model; `model.apply({'params': params}, carry, inputs, reset)`.
-    params: its parameters, the moving average where the run keeps one.
+    params: its parameters, the moving average where the run keeps one; of a
+      run of replicas those of one.
     carry: the training batch's memory after the last step.
     tokenizer: between text and its tokens; None where the task is not text.
     step: optimiser steps taken.
@@ -49,7 +50,9 @@ class Run(NamedTuple):
     return read(self.config)
 
 
-def load(workdir: str | Path, step: int | str = 'latest') -> Run:
+def load(
+  workdir: str | Path, step: int | str = 'latest', replica: int = 0
+) -> Run:
   """Reads a checkpoint; nothing in the workdir changes.
 
   Of a damaged newest step a warning tells, and the one before is read.
@@ -57,15 +60,19 @@ def load(workdir: str | Path, step: int | str = 'latest') -> Run:
   Args:
     workdir: where a run is kept.
     step: 'latest', 'best' by the config's `checkpoint.best`, or a number.
+    replica: which, of a run of `train.replicas`.
 
   Raises:
-    ConfigError: there is no such workdir or step, or it is damaged.
+    ConfigError: there is no such workdir, step or replica, or it is damaged.
   """
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
   reads, answers, tokenizer = workdirs.read_interface(workdir)
   model = build_model(config['model'], reads, answers)
-  batch_size = config['train']['batch_size']
+  train = config['train']
+  replicas = train['replicas']
+  rule = f'the run has {replicas}, counted from 0'
+  require(0 <= replica < replicas, 'replica', replica, rule)
   folder = workdir / 'checkpoints'
   number = step if isinstance(step, int) else None
   if step == 'best':
@@ -81,17 +88,24 @@ def load(workdir: str | Path, step: int | str = 'latest') -> Run:
       'must be latest, best or a number',
     )
   weights = 'ema' if config['optim']['ema'] else 'params'
-  carry = jax.eval_shape(lambda: model.initial_carry(batch_size))
+  carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
+  if replicas > 1:
+    carry = jax.tree.map(
+      lambda s: jax.ShapeDtypeStruct((replicas, *s.shape), s.dtype), carry
+    )
   items = [weights, 'carry'] if jax.tree.leaves(carry) else [weights]
   found = newest_whole(folder, number, items)
   params = load_arrays(folder, found.step, (weights,)).items[weights]
+  memory = load_item(folder, 'carry', carry, found.step)
+
+  def one(x: Any) -> jax.Array:
+    return jnp.asarray(x[replica] if replicas > 1 else x)
+
   return Run(
     config=config,
     model=model,
-    params=jax.tree.map(jnp.asarray, params),
-    carry=jax.tree.map(
-      jnp.asarray, load_item(folder, 'carry', carry, found.step)
-    ),
+    params=jax.tree.map(one, params),
+    carry=jax.tree.map(one, memory),
     tokenizer=tokenizer,
     step=found.step,
     metrics=found.metrics,

@@ -43,11 +43,14 @@ def run(experiment: Experiment, calls: int) -> TrainState:
   mesh = parallel.make_mesh(experiment.parallel)
   functions = program.program(experiment, mesh)
   state = functions.begin()
-  stream = Stream(experiment.seed, 0, experiment.train.batch_size)
-  per_call = experiment.train.steps_per_call
+  train = experiment.train
+  stream = Stream(experiment.seed, 0, train.batch_size)
+  per_call = train.steps_per_call
   starts = range(0, calls * per_call, per_call)
   with compilations() as compiled, jax.log_compiles():
-    for feed in feeding.feeds(experiment.task, stream, mesh, starts, per_call):
+    for feed in feeding.feeds(
+      experiment.task, stream, mesh, starts, per_call, train.replicas
+    ):
       state = functions.advance(state, feed)
   assert compiled.count('jit(call)') == min(calls, 1), compiled
   return state

@@ -6,11 +6,12 @@ from typing import Any
 import zlib
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
 from memjax.tasks.base import Stream
-from memjax.training import parallel
+from memjax.training import parallel, replicas
 from memjax.training.feeding import feeds
 from memjax.training.metrics import Row, means
 from memjax.training.settings import Evaluation, Experiment
@@ -38,14 +39,19 @@ class Evaluator:
     )
     self._dtype = experiment.train.dtype
     rows = parallel.rows_sharding(mesh)
+    count = self._replicas = experiment.train.replicas
     self._call = jax.jit(
-      self._read,
+      replicas.each(self._read, count, (0, 0, 1)),
       donate_argnums=1,
       out_shardings=(rows, parallel.everywhere(mesh)),
     )
+
+    def fresh(_: jax.Array) -> Carry:
+      return evaluation.model.initial_carry(evaluation.batch_size)
+
+    ones = jnp.ones((count,))
     self._fresh = jax.jit(
-      lambda: evaluation.model.initial_carry(evaluation.batch_size),
-      out_shardings=rows,
+      lambda: replicas.each(fresh, count)(ones), out_shardings=rows
     )
     self._protocol = protocol(experiment, evaluation, self._steps)
 
@@ -65,17 +71,17 @@ class Evaluator:
   def row(self, step: int, params: Params) -> Row:
     """The row for `metrics.jsonl`, with the protocol beside the figures."""
     start = time.perf_counter()
-    figures = self.measure(params)
+    figures = replicas.summary(self.measure(params))
     return {
       'step': step,
       'split': self._name,
-      'metrics': figures,
+      **figures,
       'protocol': self._protocol,
       'seconds': round(time.perf_counter() - start, 3),
     }
 
-  def measure(self, params: Params) -> dict[str, float]:
-    """{metric: sum / count} over the whole set."""
+  def measure(self, params: Params) -> dict[str, np.ndarray]:
+    """{metric: sum / count}, `()` or `(N,)`, over the whole set."""
     full = self._steps - self._steps % CALL
     carry = self._fresh()
     totals: Any = None
@@ -84,7 +90,9 @@ class Evaluator:
       (range(0, full, CALL), CALL),
       (range(full, self._steps), 1),
     ):
-      for feed in feeds(self._set.task, self._stream, self._mesh, calls, steps):
+      for feed in feeds(
+        self._set.task, self._stream, self._mesh, calls, steps, self._replicas
+      ):
         carry, metrics = self._call(params, carry, feed)
         waiting.append(metrics)
         if len(waiting) > 1:

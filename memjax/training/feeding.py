@@ -1,6 +1,7 @@
 """Batches on their way to the device, made ahead of time by a thread."""
 
 from collections.abc import Iterator
+import functools
 import queue
 import threading
 from typing import Any
@@ -17,9 +18,16 @@ AHEAD = 2  # calls
 
 
 def feeds(
-  task: Task, stream: Stream, mesh: Mesh, calls: range, steps_per_call: int
+  task: Task,
+  stream: Stream,
+  mesh: Mesh,
+  calls: range,
+  steps_per_call: int,
+  replicas: int = 1,
 ) -> Iterator[Feed]:
   """The feeds of these calls, each `(steps_per_call, B, ...)` on the device.
+
+  With replicas `(steps_per_call, N, B, ...)`.
 
   Args:
     task: what makes the rows.
@@ -27,18 +35,29 @@ def feeds(
     mesh: where they go.
     calls: the first step of every call.
     steps_per_call: steps in one call.
+    replicas: N; replica i reads the stream whose seed is i higher.
 
   Raises:
     Whatever the task raises while it makes rows.
   """
 
-  def make(first_step: int) -> Feed:
-    def rows(row_ids: np.ndarray) -> Feed:
-      steps = range(first_step, first_step + steps_per_call)
-      made = [task.rows(stream, step, row_ids) for step in steps]
-      return jax.tree.map(lambda *xs: np.stack(xs), *made)
+  def rows(stream: Stream, first_step: int, row_ids: np.ndarray) -> Feed:
+    steps = range(first_step, first_step + steps_per_call)
+    made = [task.rows(stream, step, row_ids) for step in steps]
+    return jax.tree.map(lambda *xs: np.stack(xs), *made)
 
-    return place_rows(mesh, steps_per_call, stream.batch_size, rows)
+  def streams(first_step: int, replica_ids: np.ndarray) -> Feed:
+    whole = np.arange(stream.batch_size)
+    seeds = [stream.seed + int(i) for i in replica_ids]
+    made = [rows(stream._replace(seed=s), first_step, whole) for s in seeds]
+    return jax.tree.map(lambda *xs: np.stack(xs, axis=1), *made)
+
+  def make(first_step: int) -> Feed:
+    if replicas == 1:
+      part = functools.partial(rows, stream, first_step)
+      return place_rows(mesh, steps_per_call, stream.batch_size, part)
+    part = functools.partial(streams, first_step)
+    return place_rows(mesh, steps_per_call, replicas, part)
 
   ready: queue.Queue[Any] = queue.Queue(AHEAD)
   left = threading.Event()

@@ -3,8 +3,10 @@
 A row is a JSON object, `step` (int), `split` ('train' or the name of an
 evaluation set), `metrics` ({name: float}) and whatever else was worth saying.
 JSON has no NaN and no infinity: such a value is written null, and `nonfinite`
-beside `metrics` says which it was. A row is whole when its line has ended, so
-what a killed process leaves of its last line is no row.
+beside `metrics` says which it was. A run of replicas says their medians in
+`metrics`, and each one's figures in the lists of `replicas`. A row is whole
+when its line has ended, so what a killed process leaves of its last line is no
+row.
 """
 
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from typing import Any, TypeAlias
 from memjax.errors import ConfigError
 
 Row: TypeAlias = dict[str, Any]
+SPREAD = ('quartiles', 'replicas')  # lists by metric, of a run of replicas
 
 
 def encode(row: Mapping[str, Any]) -> str:
@@ -26,7 +29,12 @@ def encode(row: Mapping[str, Any]) -> str:
   if strange:
     metrics = {k: None if k in strange else v for k, v in metrics.items()}
     row = {**row, 'metrics': metrics, 'nonfinite': strange}
-  return json.dumps(row, allow_nan=False) + '\n'
+  spread = {
+    part: {name: [_or_null(v) for v in vs] for name, vs in row[part].items()}
+    for part in SPREAD
+    if part in row
+  }
+  return json.dumps({**row, **spread}, allow_nan=False) + '\n'
 
 
 def decode(line: str) -> Row:
@@ -34,7 +42,14 @@ def decode(line: str) -> Row:
   row = json.loads(line)
   strange = row.pop('nonfinite', {})
   row['metrics'] |= {name: float(value) for name, value in strange.items()}
+  for part in SPREAD:
+    for values in row.get(part, {}).values():
+      values[:] = [math.nan if v is None else v for v in values]
   return row
+
+
+def _or_null(value: float) -> float | None:
+  return value if math.isfinite(value) else None
 
 
 def read(path: Path) -> list[Row]:

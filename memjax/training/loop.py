@@ -134,4 +134,6 @@ def remaining_feeds(
   train = experiment.train
   stream = Stream(experiment.seed, TRAINING, train.batch_size)
   calls = range(step, step if finished else train.steps, train.steps_per_call)
-  return feeds(experiment.task, stream, mesh, calls, train.steps_per_call)
+  return feeds(
+    experiment.task, stream, mesh, calls, train.steps_per_call, train.replicas
+  )

@@ -11,23 +11,22 @@ import numpy as np
 
 from memjax.errors import Diverged, require
 from memjax.training.parallel import to_host
+from memjax.training.replicas import summary
 from memjax.training.settings import Experiment
 from memjax.types import Metrics
 
 Row = dict[str, Any]
 
 
-def means(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, float]:
-  """{metric: sum / count}, of sums and counts on the host.
+def means(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, np.ndarray]:
+  """{metric: sum / count}, `()` or `(N,)`, of sums and counts on the host.
 
   Raises:
     ConfigError: a batch held ids outside the task's vocabularies.
   """
-  values = {
-    name: float(total / count) if count else math.nan
-    for name, (total, count) in sums.items()
-  }
-  invalid = values.pop('invalid_ids')
+  with np.errstate(invalid='ignore'):
+    values = {name: np.divide(*pair) for name, pair in sums.items()}
+  invalid = values.pop('invalid_ids').max()
   require(not invalid, 'task', invalid, 'ids outside the vocabulary a step')
   return values
 
@@ -43,7 +42,8 @@ class Meter:
     self, write: Callable[[Row], None], step: int, experiment: Experiment
   ):
     self._write = write
-    self._tokens = experiment.train.batch_size * experiment.task.length
+    train = experiment.train
+    self._tokens = train.replicas * train.batch_size * experiment.task.length
     self._start = time.perf_counter()
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
@@ -66,26 +66,27 @@ class Meter:
     """Writes the row that waits, if one does.
 
     Raises:
-      Diverged: its loss is not a finite number; the row is written first.
+      Diverged: its loss is not a finite number, with replicas that of none
+        is; the row is written first.
     """
     if self._pending is None:
       return
     (step, sums), self._pending = self._pending, None
     values = means(jax.tree.map(np.float64, to_host(sums)))
     now = time.perf_counter()
-    row = {
+    row: Row = {
       'step': step,
       'split': 'train',
-      'metrics': values,
       'seconds': round(now - self._start, 3),
-    }
+    } | summary(values)
     if self._last_time is not None:
       tokens = (step - self._last_step) * self._tokens
       row['tokens_per_second'] = round(tokens / (now - self._last_time), 1)
     self._last_step, self._last_time = step, now
     self._write(row)
-    if not math.isfinite(values['loss']):
+    loss = row['metrics']['loss']
+    if not math.isfinite(loss):
       raise Diverged(
-        f'step {step}: the training loss is {values["loss"]}: stopped; '
+        f'step {step}: the training loss is {loss}: stopped; '
         'the checkpoints before it are kept'
       )

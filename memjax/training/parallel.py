@@ -47,12 +47,16 @@ def make_mesh(parallel: Parallel) -> Mesh:
 
 
 def check_divides(mesh: Mesh, experiment: Experiment) -> None:
-  """Requires every batch to divide over the mesh.
+  """Requires every batch, or the replicas, to divide over the mesh.
 
   Raises:
-    ConfigError: names the batch size and the mesh.
+    ConfigError: names the size and the mesh.
   """
   shape = ' x '.join(f'{axis} {size}' for axis, size in mesh.shape.items())
+  if (replicas := experiment.train.replicas) > 1:
+    rule = f'must divide over the mesh, {shape}: a multiple of {mesh.size}'
+    require(replicas % mesh.size == 0, 'train.replicas', replicas, rule)
+    return
   parts = experiment.train.accumulate
   sizes = {'train.batch_size': (experiment.train.batch_size, parts)} | {
     f'evals.{name}.batch_size': (e.batch_size, 1)
@@ -94,8 +98,13 @@ def params_shardings(mesh: Mesh, abstract: Any) -> Any:
   return jax.tree.map(cut, abstract)
 
 
-def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
-  """Where each array of the state lies."""
+def state_shardings(
+  mesh: Mesh, abstract: TrainState, replicas: int
+) -> TrainState:
+  """Where each array of the state lies; the replicas', cut by replica."""
+  if replicas > 1:
+    cut = jax.tree.map(lambda _: rows_sharding(mesh), abstract)
+    return cut._replace(step=everywhere(mesh))
   whole = jax.tree.map(lambda _: everywhere(mesh), abstract)
   return whole._replace(
     params=params_shardings(mesh, abstract.params),
@@ -108,7 +117,7 @@ def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
 def place_rows(
   mesh: Mesh, steps: int, batch_size: int, make: Callable[[np.ndarray], Feed]
 ) -> Feed:
-  """A feed of global arrays `(steps, batch_size, ...)`.
+  """A feed of global arrays `(steps, batch_size, ...)`; replicas are rows, too.
 
   Args:
     mesh: its devices hold the rows.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from memjax.training import parallel
+from memjax.training import parallel, replicas
 from memjax.training.optim import optimiser
 from memjax.training.settings import Experiment
 from memjax.training.state import TrainState
@@ -39,17 +39,23 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     ConfigError: the optim section does not describe an optimiser.
   """
   descent = optimiser(experiment.optim, experiment.train.steps)
+  count = experiment.train.replicas
 
   def begin() -> TrainState:
-    return start(experiment, descent)
+    def seeded(seed: jax.Array) -> TrainState:
+      return start(experiment, descent, seed)
+
+    seeds = replicas.seeds(experiment.seed, count)
+    return replicas.each(seeded, count, 0, replicas.STATE)(jnp.asarray(seeds))
 
   def take(state: TrainState) -> tuple[TrainState, Metrics]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), state.sums
 
   shapes = jax.eval_shape(begin)
-  places = parallel.state_shardings(mesh, shapes)
-  advance = make_call(experiment, descent)
+  places = parallel.state_shardings(mesh, shapes, count)
+  call = make_call(experiment, descent)
+  advance = replicas.each(call, count, (replicas.STATE, 1), replicas.STATE)
   return Program(
     abstract=jax.tree.map(
       lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),

@@ -52,6 +52,7 @@ class Train:
       the gradient is the same.
     dtype: compute type; parameters and carry stay float32.
     patience: stop after so many evaluations without a new best; 0: never.
+    replicas: runs with successive seeds, in one program; 1: this seed's alone.
   """
 
   steps: int
@@ -62,6 +63,7 @@ class Train:
   accumulate: int
   dtype: str
   patience: int
+  replicas: int
 
   def __post_init__(self) -> None:
     at_least_one(
@@ -71,6 +73,7 @@ class Train:
       'steps_per_call',
       'bptt_segments',
       'accumulate',
+      'replicas',
     )
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))
     require(

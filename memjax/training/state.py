@@ -51,10 +51,12 @@ def initial_params(model: Memory, task: Task, key: jax.Array) -> Params:
 
 
 def initial_state(
-  experiment: Experiment, optimiser: optax.GradientTransformation
+  experiment: Experiment,
+  optimiser: optax.GradientTransformation,
+  seed: jax.Array,
 ) -> TrainState:
   """Step 0, a pure function of the seed; the sums are still to be named."""
-  params_key, noise_key = jax.random.split(jax.random.key(experiment.seed))
+  params_key, noise_key = jax.random.split(jax.random.key(seed))
   model, task = experiment.model, experiment.task
   params = initial_params(model, task, params_key)
   ema = jax.tree.map(jnp.copy, params) if experiment.optim.ema else ()

@@ -122,10 +122,12 @@ def make_call(
 
 
 def start(
-  experiment: Experiment, optimiser: optax.GradientTransformation
+  experiment: Experiment,
+  optimiser: optax.GradientTransformation,
+  seed: jax.Array,
 ) -> TrainState:
   """The state at step 0, with every metric's sums at zero."""
-  state = initial_state(experiment, optimiser)
+  state = initial_state(experiment, optimiser, seed)
   stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
   feed = experiment.task.rows(stream, 0, np.arange(stream.batch_size))
   step = make_step(experiment, optimiser)

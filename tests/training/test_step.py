@@ -17,6 +17,7 @@ from memjax.types import Batch
 from tests.small import assert_close, run, small
 
 ONE = {'parallel.data': 1, 'optim.name': 'sgd', 'optim.learning_rate': 0.1}
+SEED = jnp.uint32(0)
 
 
 def first_batch(experiment) -> Batch:
@@ -62,7 +63,7 @@ def input_gradient(segments: int, group: int) -> np.ndarray:
       'train.bptt_segments': group,
     },
   )
-  state = start(experiment, optimiser(experiment.optim, 2))
+  state = start(experiment, optimiser(experiment.optim, 2), SEED)
   batch = first_batch(experiment)
 
   def loss(inputs: jax.Array) -> jax.Array:
@@ -116,7 +117,7 @@ def test_the_average_follows_the_parameters() -> None:
 def test_ids_outside_the_vocabulary_are_counted_and_refused() -> None:
   experiment = small('mqar', 'lstm', ONE)
   step = jax.jit(make_step(experiment, optax.sgd(0.1)))
-  state = start(experiment, optax.sgd(0.1))
+  state = start(experiment, optax.sgd(0.1), SEED)
   batch = first_batch(experiment)
   for wrong in (-1, experiment.task.input_spec.vocab):
     bad = batch._replace(inputs=batch.inputs.at[0, 3].set(wrong))

@@ -1,0 +1,61 @@
+"""Seeds as a dimension: N runs of one experiment in one program.
+
+Replica i of a run with seed s is the run with seed s + i: the same parameters
+at the start, the same batches, the same noise. Every array of its state, but
+for the step that all share, is replica i of an array with a leading axis N;
+the mesh cuts that axis, and nothing else. One replica has no such axis.
+"""
+
+from collections.abc import Callable, Mapping
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from memjax.training.state import TrainState
+
+_OWN: Any = 0  # axis
+_SHARED: Any = None
+STATE = TrainState(_SHARED, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN)
+
+
+def each(
+  function: Callable[..., Any],
+  replicas: int,
+  in_axes: Any = 0,
+  out_axes: Any = 0,
+) -> Callable[..., Any]:
+  """The function of one replica as one of all; axes as those of `jax.vmap`."""
+  return function if replicas == 1 else jax.vmap(function, in_axes, out_axes)
+
+
+def seeds(seed: int, replicas: int) -> np.ndarray:
+  """`(N,)` uint32, or one without an axis."""
+  numbers = np.uint32(seed) + np.arange(replicas, dtype=np.uint32)
+  return numbers if replicas > 1 else numbers[0]
+
+
+def summary(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """What a row of `metrics.jsonl` says of figures `()` or `(N,)`.
+
+  `metrics` are the medians over replicas, `quartiles` the first and third,
+  `replicas` the figures themselves, in the order of the seeds. Those that are
+  no number are left out of the medians and quartiles, and seen in `replicas`.
+  """
+  if not any(v.ndim for v in values.values()):
+    return {'metrics': {name: float(v) for name, v in values.items()}}
+  low, middle, high = (
+    {name: _quantile(v, share) for name, v in values.items()}
+    for share in (0.25, 0.5, 0.75)
+  )
+  return {
+    'metrics': middle,
+    'quartiles': {name: [low[name], high[name]] for name in values},
+    'replicas': {name: v.tolist() for name, v in values.items()},
+  }
+
+
+def _quantile(values_N: np.ndarray, share: float) -> float:
+  finite = values_N[np.isfinite(values_N)]
+  return float(np.quantile(finite, share)) if finite.size else math.nan

@@ -1,0 +1,109 @@
+"""Replica i of a run is the run whose seed is i higher."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import memjax
+from memjax.errors import ConfigError
+from memjax.training import history, parallel
+from memjax.training.interrupts import Interrupts
+from memjax.training.loop import train as train_and_draw
+from memjax.training.replicas import summary
+from memjax.training.settings import Experiment
+from tests.small import assert_close, run, small
+
+RUN = {
+  'parallel.data': 1,
+  'train.steps': 4,
+  'train.steps_per_call': 2,
+  'log.every': 2,
+  'checkpoint.every': 2,
+  'evals.held_out.every': 4,
+}
+SEED, REPLICAS = 5, 3
+
+
+def train(experiment: Experiment, folder: Path) -> bool:
+  return train_and_draw(experiment, folder, lambda *run: None)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+  return history.read(folder / 'metrics.jsonl')
+
+
+def test_replicas_are_single_runs(tmp_path: Path) -> None:
+  several = small(
+    'copy_memory',
+    'transformer_xl',
+    RUN | {'seed': SEED, 'train.replicas': REPLICAS},
+  )
+  assert train(several, tmp_path / 'all')
+  for i in range(REPLICAS):
+    alone = small('copy_memory', 'transformer_xl', RUN | {'seed': SEED + i})
+    assert train(alone, tmp_path / str(i))
+    for row, single in zip(
+      rows(tmp_path / 'all'), rows(tmp_path / str(i)), strict=True
+    ):
+      assert (row['step'], row['split']) == (single['step'], single['split'])
+      assert row['replicas'].keys() == single['metrics'].keys()
+      for name, value in single['metrics'].items():
+        assert row['replicas'][name][i] == pytest.approx(value, rel=1e-4)
+    one = memjax.load(tmp_path / 'all', replica=i)
+    other = memjax.load(tmp_path / str(i))
+    assert_close(one.params, other.params, 1e-5)
+    assert_close(one.carry, other.carry, 1e-4)
+  losses = [row['replicas']['loss'] for row in rows(tmp_path / 'all')]
+  assert all(len(set(values)) == REPLICAS for values in losses)
+  with pytest.raises(ConfigError, match='the run has 3, counted from 0'):
+    memjax.load(tmp_path / 'all', replica=3)
+
+
+def test_a_stopped_run_of_replicas_goes_on_bit_for_bit(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  experiment = small('copy_memory', 'lstm', RUN | {'train.replicas': 2})
+  assert train(experiment, tmp_path / 'whole')
+  monkeypatch.setattr(Interrupts, 'stop', lambda self, step: step == 2)
+  assert not train(experiment, tmp_path / 'parts')
+  monkeypatch.undo()
+  assert train(experiment, tmp_path / 'parts')
+  parts, whole = rows(tmp_path / 'parts'), rows(tmp_path / 'whole')
+  for name in ('step', 'metrics', 'quartiles', 'replicas'):
+    assert [row[name] for row in parts] == [row[name] for row in whole]
+
+
+def test_devices_share_the_replicas() -> None:
+  overrides = {'train.replicas': 8, 'train.batch_size': 3}
+  state = run(small('copy_memory', 'lstm', overrides), 1)
+  for leaf in jax.tree.leaves(state._replace(step=())):
+    assert leaf.shape[0] == 8
+    assert leaf.addressable_shards[0].data.shape[0] == 1
+
+
+def test_replicas_that_do_not_fit_are_refused() -> None:
+  experiment = small('copy_memory', 'lstm', {'train.replicas': 6})
+  mesh = parallel.make_mesh(experiment.parallel)
+  with pytest.raises(ConfigError, match='replicas: 6: must divide'):
+    parallel.check_divides(mesh, experiment)
+  with pytest.raises(ConfigError, match='the last replica would have seed'):
+    small('copy_memory', 'lstm', {'seed': 2**32 - 2, 'train.replicas': 3})
+
+
+def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
+  values = np.array([1.0, math.nan, 2.0, 4.0])
+  row = summary({'loss': values})
+  assert row['metrics'] == {'loss': 2.0}
+  assert row['quartiles'] == {'loss': [1.5, 3.0]}
+  again = history.decode(history.encode({'step': 1, 'split': 'train', **row}))
+  np.testing.assert_array_equal(again['replicas']['loss'], values)
+  none = summary({'loss': np.full(2, math.nan)})
+  assert math.isnan(none['metrics']['loss'])
+
+
+def test_a_row_of_one_run_has_no_spread() -> None:
+  assert summary({'loss': np.float64(3)}) == {'metrics': {'loss': 3.0}}
