@@ -1,0 +1,59 @@
+"""A layer under test: random parameters, inputs, and reading in pieces."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.models.base import Memory
+
+ROWS, STEPS = 2, 13
+
+
+class Layer(NamedTuple):
+  """A layer, parameters of such a size that each term counts, and inputs.
+
+  The first row is reset at the start, after that twice in a row.
+  """
+
+  model: Memory
+  params: Any
+  x_BTF: jax.Array
+  reset_BT: jax.Array
+
+  def read(self, sizes: list[int]) -> np.ndarray:
+    """The outputs of a stream read in pieces of these sizes."""
+    assert sum(sizes) == self.x_BTF.shape[1]
+    carry, ys = self.model.initial_carry(len(self.x_BTF)), []
+    apply = jax.jit(self.model.apply)
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+      piece = slice(end - size, end)
+      inputs = self.x_BTF[:, piece], self.reset_BT[:, piece]
+      carry, y = apply({'params': self.params}, carry, *inputs)
+      ys.append(np.asarray(y))
+    return np.concatenate(ys, axis=1)
+
+  def rows64(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Inputs and resets of each row, in float64."""
+    x = np.asarray(self.x_BTF, np.float64)
+    return list(zip(x, np.asarray(self.reset_BT), strict=True))
+
+  def params64(self) -> Any:
+    return jax.tree.map(lambda p: np.asarray(p, np.float64), self.params)
+
+
+def layer(model: Memory, features: int, scale: float = 0.5) -> Layer:
+  """The model with kernels and biases normal of this scale."""
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(ROWS, STEPS, features)), jnp.float32)
+  resets = np.zeros((ROWS, STEPS), bool)
+  resets[0, [0, 5, 6]] = True
+  reset_BT = jnp.asarray(resets)
+  carry = model.initial_carry(ROWS)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)
+  params = jax.tree.map(
+    lambda p: jnp.asarray(scale * rng.normal(size=p.shape), jnp.float32),
+    shapes['params'],
+  )
+  return Layer(model, params, x, reset_BT)
