@@ -37,6 +37,8 @@ def _memories(width: int, context: int) -> dict[str, dict]:
         'memory': context,
       },
     },
+    'ntm': {'memory': {'name': 'ntm.NTM', 'slots': context, 'slot_width': 20}},
+    'entnet': {'memory': {'name': 'entnet.EntNet', 'slots': context}},
   }
 
 

@@ -49,6 +49,11 @@ def relative(memory: int, window: str = 'fixed', **stack: Any) -> dict:
   return odd({'name': name, 'memory': memory, 'window': window}, **stack)
 
 
+def layer(name: str, layers: int = 1, **fields: Any) -> dict[str, Any]:
+  memory = {'name': name, 'width': 4} | fields
+  return {'name': 'stack.Stack', 'memory': memory, 'layers': layers}
+
+
 ODD = {
   'sliding-long': sliding(laws.LENGTH + 5, layers=2),
   'causal-1': causal(1, positions=1),
@@ -59,6 +64,8 @@ ODD = {
   'relative-long': relative(laws.LENGTH + 5, wiring='plain'),
   'segment-0': relative(0, 'segment'),
   'segment-5': relative(5, 'segment'),
+  'entnet-1': layer('entnet.EntNet', slots=1),
+  'entnet-5': layer('entnet.EntNet', 2, slots=5),
 }
 
 # Models that break a law on purpose, as their docstrings say.

@@ -1,0 +1,151 @@
+"""EntNet against a float64 NumPy evaluation of the paper, slot by slot."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.models.entnet import EntNet, unit
+
+BATCH, LENGTH, WIDTH, SLOTS = 2, 12, 5, 4
+
+
+def phi(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+  return np.array(
+    [v if v > 0 else a * v for v, a in zip(x, slope, strict=True)]
+  )
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+  e = np.exp(x - x.max())
+  return e / e.sum()
+
+
+def sigma(x: float) -> float:
+  return 1 / (1 + np.exp(-x))
+
+
+def tell(p: dict[str, Any], h: list[np.ndarray], s: np.ndarray) -> None:
+  """Section 2.2: the slots hear a sentence, each by itself."""
+  for j, w in enumerate(p['keys']):
+    gate = sigma(s @ h[j] + s @ w)
+    new = phi(
+      h[j] @ p['slot_kernel']
+      + w @ p['key']['kernel']
+      + s @ p['input']['kernel'],
+      p['slot_slope'],
+    )
+    h[j] = h[j] + gate * new
+    h[j] = h[j] / np.sqrt(sum(v * v for v in h[j]))
+
+
+def ask(p: dict[str, Any], h: list[np.ndarray], q: np.ndarray) -> np.ndarray:
+  """Section 2.3, without the readout R."""
+  weights = softmax(np.array([q @ slot for slot in h]))
+  u = sum(weight * slot for weight, slot in zip(weights, h, strict=True))
+  return phi(q + u @ p['read']['kernel'], p['output_slope'])
+
+
+def entnet(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
+  """One row: each input is asked about the story so far, then told."""
+  y, h = [], list(p['keys'])
+  for s, anew in zip(x, reset, strict=True):
+    if anew:
+      h = list(p['keys'])
+    y.append(ask(p, h, s))
+    tell(p, h, s)
+  return np.stack(y)
+
+
+def inputs() -> tuple[jax.Array, jax.Array]:
+  """One row with resets, one without."""
+  rng = np.random.default_rng(0)
+  x_BTD = rng.normal(size=(BATCH, LENGTH, WIDTH)).astype(np.float32)
+  reset_BT = np.zeros((BATCH, LENGTH), bool)
+  reset_BT[0, [3, 4, 9]] = True
+  return jnp.asarray(x_BTD), jnp.asarray(reset_BT)
+
+
+def params_of(model: EntNet, x_BTD: jax.Array, reset_BT: jax.Array) -> Any:
+  """Parameters of such a size that no term is too small to be missed."""
+  rng = np.random.default_rng(1)
+  carry = model.initial_carry(BATCH)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x_BTD, reset_BT)
+  return jax.tree.map(
+    lambda p: jnp.asarray(0.5 * rng.normal(size=p.shape), jnp.float32),
+    shapes['params'],
+  )
+
+
+@pytest.mark.parametrize('sizes', [[LENGTH], [5, 1, 6]])
+def test_layer_equals_the_papers_equations(sizes: list[int]) -> None:
+  x_BTD, reset_BT = inputs()
+  model = EntNet(WIDTH, SLOTS)
+  params = params_of(model, x_BTD, reset_BT)
+  float64 = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
+  expected = [
+    entnet(float64, np.asarray(x, np.float64), np.asarray(reset))
+    for x, reset in zip(x_BTD, reset_BT, strict=True)
+  ]
+  apply = jax.jit(lambda *args: model.apply({'params': params}, *args))
+  carry, ys = model.initial_carry(BATCH), []
+  for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+    piece = slice(end - size, end)
+    carry, y = apply(carry, x_BTD[:, piece], reset_BT[:, piece])
+    ys.append(np.asarray(y))
+  y = np.concatenate(ys, axis=1)
+  np.testing.assert_allclose(y, np.stack(expected), rtol=2e-5, atol=2e-5)
+
+
+def test_slots_that_nothing_was_written_to_are_the_keys_of_now() -> None:
+  """Not those of an earlier call: parameters move between calls."""
+  x_BTD, reset_BT = inputs()
+  model = EntNet(WIDTH, SLOTS)
+  carry = model.initial_carry(BATCH)
+  params = params_of(model, x_BTD, reset_BT)
+  after, _ = model.apply({'params': params}, carry, x_BTD, reset_BT)
+  mixed = jax.tree.map(lambda one, other: one.at[0].set(other[0]), after, carry)
+  moved = jax.tree.map(lambda p: p + 1, params)
+  none = jnp.zeros((BATCH, 1), bool)
+  for row, start in ((0, carry), (1, after)):
+    _, y = model.apply({'params': moved}, mixed, x_BTD[:, :1], none)
+    _, alone = model.apply({'params': moved}, start, x_BTD[:, :1], none)
+    np.testing.assert_allclose(y[row], alone[row], rtol=1e-6)
+
+
+def test_a_slot_of_nothing_has_a_finite_gradient() -> None:
+  gradient = jax.grad(lambda h: unit(h).sum())(jnp.zeros((WIDTH,)))
+  assert np.isfinite(gradient).all()
+  long = jnp.asarray([3.0, -4.0])
+  np.testing.assert_allclose(unit(long), [0.6, -0.8], rtol=1e-6)
+
+
+def test_the_first_phi_is_the_identity() -> None:
+  """As the paper initialises it: negative values pass."""
+  x_BTD, reset_BT = inputs()
+  model = EntNet(WIDTH, SLOTS)
+  carry = model.initial_carry(BATCH)
+  params = model.init(jax.random.key(0), carry, x_BTD, reset_BT)['params']
+  params['read']['kernel'] = jnp.zeros((WIDTH, WIDTH))
+  _, y = model.apply({'params': params}, carry, x_BTD, reset_BT)
+  np.testing.assert_array_equal(y, x_BTD)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'line'),
+  [
+    ({'width': 0}, 'width: 0: must be at least 1'),
+    ({'slots': 0}, 'slots: 0: must be at least 1'),
+    ({'width': 6}, 'width: 6: must be the width of the inputs, 5'),
+  ],
+)
+def test_wrong_fields_are_refused(fields: dict[str, int], line: str) -> None:
+  x_BTD, reset_BT = inputs()
+  with pytest.raises(ConfigError) as error:
+    params_of(
+      EntNet(**{'width': WIDTH, 'slots': SLOTS} | fields), x_BTD, reset_BT
+    )
+  assert str(error.value) == line
