@@ -20,12 +20,14 @@ def base() -> ConfigDict:
         'dtype': 'float32',  # or bfloat16
         'patience': 0,  # evaluations without a new best; 0: never stop
         'replicas': 1,  # seeds in one program
+        'begin_from': '',  # a workdir, for its parameters
       },
       'optim': {
         'name': 'adamw',  # any optimiser of optax
         'options': {},
         'learning_rate': 1e-3,
-        'schedule': 'cosine',  # constant, linear, cosine, inverse_sqrt
+        'schedule': 'cosine',  # constant, linear, inverse_sqrt, halving
+        'halve_every': 0,  # steps, with the schedule halving
         'warmup': 0,
         'final': 0.1,  # of the learning rate, where the schedule ends
         'weight_decay': 0.0,

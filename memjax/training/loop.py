@@ -12,6 +12,7 @@ from memjax.training import workdir as workdirs
 from memjax.training.checkpoint import Checkpoints
 from memjax.training.evaluation import Evaluator, evaluate
 from memjax.training.feeding import feeds
+from memjax.training.inherit import begin
 from memjax.training.interrupts import Interrupts
 from memjax.training.lock import lock
 from memjax.training.metrics import Meter
@@ -39,7 +40,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     step saved.
 
   Raises:
-    ConfigError: workdir, mesh or data do not fit the experiment.
+    ConfigError: workdir, mesh, data or `begin_from` do not fit the experiment.
     Diverged: the loss is no longer a number.
   """
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
@@ -51,7 +52,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       stack.enter_context(lock(workdir))
       workdirs.claim(workdir, experiment)
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
-    state = checkpoints.restore(run.abstract) or run.begin()
+    state = checkpoints.restore(run.abstract) or begin(run, settings.begin_from)
     step = int(state.step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir))

@@ -21,6 +21,9 @@ def schedule(optim: Optim, steps: int) -> optax.Schedule:
     'constant': lambda: optax.constant_schedule(peak),
     'linear': lambda: optax.linear_schedule(peak, peak * optim.final, rest),
     'cosine': lambda: optax.cosine_decay_schedule(peak, rest, optim.final),
+    'halving': lambda: optax.exponential_decay(
+      peak, optim.halve_every, 0.5, staircase=True
+    ),
     'inverse_sqrt': lambda: (
       lambda count: peak * jnp.sqrt(warmup / (warmup + count))
     ),

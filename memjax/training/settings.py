@@ -53,6 +53,8 @@ class Train:
     dtype: compute type; parameters and carry stay float32.
     patience: stop after so many evaluations without a new best; 0: never.
     replicas: runs with successive seeds, in one program; 1: this seed's alone.
+    begin_from: the workdir of a run whose parameters this one begins with;
+      empty: fresh parameters.
   """
 
   steps: int
@@ -64,6 +66,7 @@ class Train:
   dtype: str
   patience: int
   replicas: int
+  begin_from: str
 
   def __post_init__(self) -> None:
     at_least_one(
@@ -98,7 +101,9 @@ class Optim:
     name: an optax optimiser, `adamw`.
     options: its further arguments, {'b2': 0.95}.
     learning_rate: the peak.
-    schedule: constant, linear, cosine or inverse_sqrt, after the warm-up.
+    schedule: constant, linear, cosine, inverse_sqrt or halving, after the
+      warm-up.
+    halve_every: steps after which halving halves the rate, again and again.
     warmup: steps of linear warm-up from 0.
     final: what linear and cosine end at, as a fraction of the peak.
     weight_decay: decoupled, on arrays of two or more axes.
@@ -111,6 +116,7 @@ class Optim:
   options: dict[str, Any]
   learning_rate: float
   schedule: str
+  halve_every: int
   warmup: int
   final: float
   weight_decay: float
@@ -121,7 +127,13 @@ class Optim:
     one_of(
       'schedule',
       self.schedule,
-      ('constant', 'linear', 'cosine', 'inverse_sqrt'),
+      ('constant', 'linear', 'cosine', 'inverse_sqrt', 'halving'),
+    )
+    require(
+      (self.schedule == 'halving') == (self.halve_every > 0),
+      'halve_every',
+      self.halve_every,
+      'must be at least 1 with the schedule halving, 0 with any other',
     )
     require(self.ema < 1, 'ema', self.ema, 'must be below 1')
     require(self.final <= 1, 'final', self.final, 'must be at most 1')

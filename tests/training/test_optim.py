@@ -17,6 +17,7 @@ PLAIN = Optim(
   options={},
   learning_rate=0.1,
   schedule='constant',
+  halve_every=0,
   warmup=0,
   final=0.1,
   weight_decay=0.0,
@@ -42,6 +43,16 @@ def test_schedules_pass_through_their_closed_forms(name, values) -> None:
   rate = schedule(having(schedule=name, warmup=10), 110)
   for step, value in values.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value, rel=1e-5), step
+
+
+def test_halving_is_a_staircase() -> None:
+  rate = schedule(having(schedule='halving', halve_every=25), 100)
+  for step, value in {0: 0.1, 24: 0.1, 25: 0.05, 74: 0.025, 99: 0.0125}.items():
+    assert rate(jnp.asarray(step)) == pytest.approx(value), step
+  with pytest.raises(ConfigError, match='at least 1 with the schedule halving'):
+    having(schedule='halving')
+  with pytest.raises(ConfigError, match='halve_every: 25'):
+    having(halve_every=25)
 
 
 def steps_taken(chain: optax.GradientTransformation) -> dict:

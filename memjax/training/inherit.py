@@ -1,0 +1,46 @@
+"""A run that begins with another run's parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.errors import ConfigError
+from memjax.training.load import load_item
+from memjax.training.program import Program
+from memjax.training.state import TrainState
+
+
+def begin(run: Program, source: str) -> TrainState:
+  """The state at step 0, its parameters those of a workdir's newest step.
+
+  Everything else is as at any start: the optimiser knows nothing yet, the
+  memory is empty.
+
+  Args:
+    run: what is to be trained.
+    source: the other run's workdir; empty: fresh parameters.
+
+  Raises:
+    ConfigError: there is no whole checkpoint, or it is of another model or of
+      another number of replicas.
+  """
+  state = run.begin()
+  if not source:
+    return state
+  wanted = run.abstract.params
+  try:
+    found = load_item(Path(source) / 'checkpoints', 'params', wanted)
+  except ConfigError as error:
+    raise ConfigError('train.begin_from', source, str(error)) from None
+  params = jax.tree.map(_place, found, wanted)
+  ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()
+  return state._replace(params=params, ema=ema)
+
+
+def _place(array: np.ndarray, wanted: jax.ShapeDtypeStruct) -> Any:
+  return jax.make_array_from_callback(
+    wanted.shape, wanted.sharding, lambda index: array[index]
+  )

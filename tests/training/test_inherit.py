@@ -1,0 +1,56 @@
+"""A run may begin with another's parameters, and with nothing else of it."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.training import parallel
+from memjax.training.inherit import begin
+from memjax.training.load import load_arrays
+from memjax.training.loop import train
+from memjax.training.program import program
+from tests.small import small
+
+
+@pytest.mark.parametrize('replicas', [1, 2])
+def test_parameters_are_inherited_and_nothing_else(
+  tmp_path: Path, replicas: int
+) -> None:
+  overrides = {'parallel.data': 1, 'train.replicas': replicas, 'optim.ema': 0.5}
+  first = small('copy_memory', 'lstm', overrides)
+  assert train(first, tmp_path, lambda *run: None)
+  run = program(first, parallel.make_mesh(first.parallel))
+  fresh, state = run.begin(), begin(run, str(tmp_path))
+  saved = load_arrays(tmp_path / 'checkpoints').items['params']
+  jax.tree.map(np.testing.assert_array_equal, state.params, saved)
+  jax.tree.map(np.testing.assert_array_equal, state.ema, state.params)
+  jax.tree.map(assert_differ, state.params['readout'], fresh.params['readout'])
+  for field in ('step', 'carry', 'opt_state', 'sums'):
+    one, other = getattr(state, field), getattr(fresh, field)
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def assert_differ(one: jax.Array, other: jax.Array) -> None:
+  assert np.abs(np.asarray(one) - np.asarray(other)).max() > 0
+
+
+@pytest.mark.parametrize(
+  ('changes', 'rule'),
+  [
+    ({'model.memory.width': 8}, 'made by another model'),
+    ({'train.replicas': 2}, 'made by another model or another config'),
+  ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, changes, rule) -> None:
+  places = {'parallel.data': 1}
+  assert train(small('adding', 'lstm', places), tmp_path, lambda *run: None)
+  other = small('adding', 'lstm', places | changes)
+  run = program(other, parallel.make_mesh(other.parallel))
+  with pytest.raises(ConfigError, match=rule) as caught:
+    begin(run, str(tmp_path))
+  assert caught.value.field == 'train.begin_from'
+  with pytest.raises(ConfigError, match='holds no whole step'):
+    begin(run, str(tmp_path / 'nothing'))
