@@ -66,6 +66,17 @@ ODD = {
   'segment-5': relative(5, 'segment'),
   'entnet-1': layer('entnet.EntNet', slots=1),
   'entnet-5': layer('entnet.EntNet', 2, slots=5),
+  'ntm-3': layer('ntm.NTM', slots=3, slot_width=2, controller_width=5),
+  'ntm-feedforward': layer(
+    'ntm.NTM',
+    2,
+    slots=6,
+    slot_width=3,
+    read_heads=2,
+    write_heads=2,
+    shifts=2,
+    controller='feedforward',
+  ),
 }
 
 # Models that break a law on purpose, as their docstrings say.
