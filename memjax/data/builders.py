@@ -25,7 +25,32 @@ class _LocalInfo(tfds.core.DatasetInfo):
     """Asks nobody, and makes no temporary folder to put the answer in."""
 
 
-class Documents(tfds.core.GeneratorBasedBuilder):
+class Local(tfds.core.GeneratorBasedBuilder):
+  """A data set made of what is on this machine, or has been fetched to it."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def features(self) -> dict[str, Any]:
+    """What a record holds."""
+    raise NotImplementedError(f'{type(self).__name__}.features')
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return _LocalInfo(
+      builder=self,
+      features=tfds.features.FeaturesDict(self.features()),
+      disable_shuffling=True,
+    )
+
+  def prepare(self) -> None:
+    """Writes the records, unless they are there; says nothing about it."""
+    local = tfds.download.DownloadConfig(try_download_gcs=False)
+    with contextlib.redirect_stdout(io.StringIO()):
+      self.download_and_prepare(
+        download_config=local, file_format='array_record'
+      )
+
+
+class Documents(Local):
   """The documents of a source, in the splits it is cut into.
 
   Args:
@@ -34,23 +59,16 @@ class Documents(tfds.core.GeneratorBasedBuilder):
       version of the builder and says nothing about the files it reads.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-
   def __init__(self, source: Source, *, data_dir: Path):
     self._source = source
     super().__init__(data_dir=data_dir)
 
-  def _info(self) -> tfds.core.DatasetInfo:
-    features = {
+  def features(self) -> dict[str, Any]:
+    return {
       'text': tfds.features.Text(),
       'document': tfds.features.Scalar(np.int64),
       'offset': tfds.features.Scalar(np.int64),
     }
-    return _LocalInfo(
-      builder=self,
-      features=tfds.features.FeaturesDict(features),
-      disable_shuffling=True,
-    )
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
     del dl_manager
@@ -61,14 +79,6 @@ class Documents(tfds.core.GeneratorBasedBuilder):
   ) -> Iterator[tuple[int, dict[str, Any]]]:
     for key, piece in enumerate(self._source.pieces(split)):
       yield key, piece._asdict()
-
-  def prepare(self) -> None:
-    """Writes the records, unless they are there; says nothing about it."""
-    local = tfds.download.DownloadConfig(try_download_gcs=False)
-    with contextlib.redirect_stdout(io.StringIO()):
-      self.download_and_prepare(
-        download_config=local, file_format='array_record'
-      )
 
   def pieces(self, split: str) -> Iterator[Piece]:
     """What was recorded of a split, in order."""
@@ -84,11 +94,16 @@ class TextFiles(Documents):
 
 
 def builder(source: Source, data_dir: Path) -> Documents:
-  """The builder of a source; no word of TFDS below a warning is shown."""
-  logging.getLogger('absl').addFilter(_not_chatter)
-  tfds.disable_progress_bar()
+  """The builder of a source."""
+  hush()
   builders = {cls.name: cls for cls in (StandardLibrary, TextFiles)}
   return builders[source.name](source, data_dir=data_dir)
+
+
+def hush() -> None:
+  """No word of TFDS below a warning is shown."""
+  logging.getLogger('absl').addFilter(_not_chatter)
+  tfds.disable_progress_bar()
 
 
 def _not_chatter(record: logging.LogRecord) -> bool:
