@@ -8,14 +8,21 @@ from memjax.build import build_model, build_task, construct
 from memjax.errors import ConfigError, nearest, require
 from memjax.tasks.base import Task
 from memjax.training import settings
-from memjax.training.settings import flatten
+from memjax.training.sections import (
+  Checkpoint,
+  Log,
+  Optim,
+  Parallel,
+  Train,
+  flatten,
+)
 
 SECTIONS = {
-  'train': settings.Train,
-  'optim': settings.Optim,
-  'checkpoint': settings.Checkpoint,
-  'parallel': settings.Parallel,
-  'log': settings.Log,
+  'train': Train,
+  'optim': Optim,
+  'checkpoint': Checkpoint,
+  'parallel': Parallel,
+  'log': Log,
 }
 
 

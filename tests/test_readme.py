@@ -18,7 +18,7 @@ import pytest
 
 import memjax
 from memjax.tasks.base import Stream
-from memjax.training.settings import flatten
+from memjax.training.sections import flatten
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')

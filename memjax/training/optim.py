@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from memjax.errors import ConfigError, nearest, require
-from memjax.training.settings import Optim
+from memjax.training.sections import Optim
 from memjax.types import Params
 
 

@@ -14,7 +14,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from memjax.errors import require
-from memjax.training.settings import Experiment, Parallel
+from memjax.training.sections import Parallel
+from memjax.training.settings import Experiment
 from memjax.training.state import TrainState
 from memjax.types import Feed
 

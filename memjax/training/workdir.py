@@ -20,7 +20,8 @@ import jax
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, require
 from memjax.tasks.base import Task
-from memjax.training.settings import Experiment, flatten
+from memjax.training.sections import flatten
+from memjax.training.settings import Experiment
 from memjax.types import Features, Sentences, Spec, Tokens
 
 MAY_DIFFER = ('log.', 'parallel.')  # how it is shown and where it runs

@@ -10,7 +10,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.training.optim import optimiser, schedule
-from memjax.training.settings import Optim
+from memjax.training.sections import Optim
 
 PLAIN = Optim(
   name='adamw',
