@@ -71,7 +71,11 @@ NO_MODEL = {
   'recurrent.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }
-NO_TASK = {'__init__.py': 'the package', 'base.py': 'the contract'}
+NO_TASK = {
+  '__init__.py': 'the package',
+  'base.py': 'the contract',
+  'bits.py': 'what tasks on vectors of bits have in common',
+}
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
 TASK_HEADINGS = ('Specification:', 'Labels:', 'Metrics:')
 

@@ -28,7 +28,7 @@ def generated_tasks() -> list[GeneratedTask]:
     for value in vars(module).values()
     if isinstance(value, type)
     and issubclass(value, GeneratedTask)
-    and value is not GeneratedTask
+    and value.example is not GeneratedTask.example
     and value.__module__ == module.__name__
   ]
 

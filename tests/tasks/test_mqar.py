@@ -1,8 +1,5 @@
 """Multi-query recall: a player with a dictionary wins, guessers do not."""
 
-from collections.abc import Callable
-import functools
-import hashlib
 import math
 
 import jax
@@ -11,23 +8,13 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.base import Stream
 from memjax.tasks.mqar import MQAR, distinct
-from memjax.types import Batch, Feed
+from memjax.types import Batch
+from tests.tasks.drawn import assert_as_it_was, draw
 
 LENGTH, PAIRS, VOCAB, ROWS = 32, 4, 64, 400
 TASK = MQAR(length=LENGTH, pairs=PAIRS, vocab=VOCAB)
 GOLDEN = '894b5753ca4a309e'
-
-
-@functools.cache
-def compiled(task: MQAR) -> Callable[[Feed], Batch]:
-  return jax.jit(task.batch)
-
-
-def draw(task: MQAR = TASK, seed: int = 0, rows: int = ROWS) -> Batch:
-  feed = task.rows(Stream(seed, 0, rows), 0, np.arange(rows))
-  return compiled(task)(feed)
 
 
 def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
@@ -48,7 +35,7 @@ def play(tokens: np.ndarray) -> np.ndarray:
 
 
 def test_a_row_has_the_shape_of_the_paper() -> None:
-  batch = draw()
+  batch = draw(TASK, ROWS)
   for row, targets, weights in zip(*map(np.asarray, batch[:3]), strict=True):
     keys, values = row[: 2 * PAIRS : 2], row[1 : 2 * PAIRS : 2]
     assert len(set(keys)) == len(set(values)) == PAIRS
@@ -64,7 +51,7 @@ def test_a_row_has_the_shape_of_the_paper() -> None:
 
 
 def test_the_oracle_scores_everything() -> None:
-  batch = draw()
+  batch = draw(TASK, ROWS)
   answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(answers, batch)
   assert (scores['accuracy'], scores['solved']) == (1, 1)
@@ -72,7 +59,7 @@ def test_the_oracle_scores_everything() -> None:
 
 
 def test_one_wrong_label_spoils_its_row_only() -> None:
-  batch = draw()
+  batch = draw(TASK, ROWS)
   answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
   answers[7, np.flatnonzero(batch.weights_BT[7])[-1]] = 0
   scores = score(answers, batch)
@@ -82,7 +69,7 @@ def test_one_wrong_label_spoils_its_row_only() -> None:
 
 
 def test_guessing_scores_the_baselines() -> None:
-  batch, rng = draw(), np.random.default_rng(0)
+  batch, rng = draw(TASK, ROWS), np.random.default_rng(0)
   values_BP = np.asarray(batch.inputs)[:, 1 : 2 * PAIRS : 2]
   guesses = {
     'any value': rng.integers(VOCAB // 2, VOCAB, (ROWS, LENGTH)),
@@ -97,7 +84,7 @@ def test_guessing_scores_the_baselines() -> None:
 
 
 def test_spreading_over_the_values_scores_the_baseline_loss() -> None:
-  batch = draw()
+  batch = draw(TASK, ROWS)
   y_V = jnp.where(jnp.arange(VOCAB) < VOCAB // 2, -1e4, 0.0)
   y = jnp.broadcast_to(y_V, (ROWS, LENGTH, VOCAB))
   total, count = TASK.measure(y, batch)['loss']
@@ -107,7 +94,7 @@ def test_spreading_over_the_values_scores_the_baseline_loss() -> None:
 
 
 def test_keys_and_values_are_uniform() -> None:
-  inputs = np.asarray(draw(MQAR(length=8, pairs=2, vocab=12), rows=4000).inputs)
+  inputs = np.asarray(draw(MQAR(length=8, pairs=2, vocab=12), 4000).inputs)
   for place, choices in ((0, 5), (1, 6), (2, 5), (3, 6)):
     counts = np.unique(inputs[:, place], return_counts=True)[1]
     assert len(counts) == choices
@@ -119,7 +106,7 @@ def test_keys_and_values_are_uniform() -> None:
 def test_gaps_follow_the_power_law(power: float) -> None:
   """The law of the first key's gap, and of the second's given the first."""
   task = MQAR(length=14, pairs=2, vocab=12, power=power)
-  inputs = np.asarray(draw(task, rows=6000).inputs)
+  inputs = np.asarray(draw(task, 6000).inputs)
   gaps = np.stack(
     [(inputs[:, 4:] == inputs[:, [i]]).argmax(1) // 2 for i in (0, 2)]
   )
@@ -158,16 +145,7 @@ def test_a_choice_never_repeats(count: int, size: int) -> None:
 
 
 def test_the_data_is_what_it_was() -> None:
-  batch = draw(seed=17)
-  seen = hashlib.sha256(
-    np.asarray(batch.inputs).tobytes() + np.asarray(batch.targets).tobytes()
-  ).hexdigest()
-  assert seen[:16] == GOLDEN, (
-    'The rows of seed 17 are not what they were: results before and after '
-    'this change saw different data. If the change is meant, say so in its '
-    f'commit message and set GOLDEN = {seen[:16]!r}; if not, something below '
-    'the task changed, such as the random bits of another jax.'
-  )
+  assert_as_it_was(TASK, ROWS, GOLDEN)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +168,6 @@ def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
 
 
 def test_the_smallest_task_works() -> None:
-  batch = draw(MQAR(length=4, pairs=1, vocab=4), rows=3)
+  batch = draw(MQAR(length=4, pairs=1, vocab=4), 3)
   np.testing.assert_array_equal(batch.inputs[:, 0], 1)
   np.testing.assert_array_equal(batch.inputs[:, 2:], [[1, 0]] * 3)

@@ -1,0 +1,78 @@
+"""Copy: read vectors of bits, then say them again in the same order.
+
+Paper: Graves et al. 2014, Neural Turing Machines, section 4.1,
+https://arxiv.org/abs/1410.5401.
+Specification: N vectors of 8 fair bits, N uniform in 1-20; then a delimiter on
+a channel of its own; then silence, in which the vectors are to be said. Rows
+are padded to 2 x 20 + 1 steps.
+Labels: the N steps after the delimiter.
+Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+`bits_per_sequence`, cross-entropy in bits, the paper's learning curve;
+`solved`, the share of sequences without a wrong bit. Chance is half the bits
+wrong: 42 of 84 at these lengths.
+Deviations: none.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from memjax.tasks.base import positive
+from memjax.tasks.bits import (
+  BitTask,
+  between,
+  during,
+  ordered,
+  place,
+  random_bits,
+)
+from memjax.types import Example, Features, RowKey
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BitCopy(BitTask):
+  """A sequence of bit vectors to say again.
+
+  Attributes:
+    bits: of a vector.
+    shortest: the fewest vectors of a sequence.
+    longest: the most; equal to `shortest` for sequences of one length.
+  """
+
+  bits: int = 8
+  shortest: int = 1
+  longest: int = 20
+
+  def __post_init__(self) -> None:
+    positive(self, 'bits')
+    ordered(self, 'shortest', 'longest')
+
+  @property
+  def input_spec(self) -> Features:
+    return Features(self.bits + 1)
+
+  @property
+  def output_spec(self) -> Features:
+    return Features(self.bits)
+
+  @property
+  def length(self) -> int:
+    return 2 * self.longest + 1
+
+  @property
+  def answers(self) -> Sequence[int]:
+    return [self.bits * n for n in range(self.shortest, self.longest + 1)]
+
+  def example(self, key: RowKey) -> Example:
+    of_count, of_bits = jax.random.split(key)
+    count = between(of_count, self.shortest, self.longest)
+    vectors_SF = random_bits(of_bits, self.longest, self.bits)
+    shown_TF = place(vectors_SF, 0, count, self.length)
+    answer = count + 1, count, self.length
+    return Example(
+      jnp.pad(shown_TF, [(0, 0), (0, 1)]).at[count, self.bits].set(1.0),
+      place(vectors_SF, *answer),
+      during(*answer),
+    )

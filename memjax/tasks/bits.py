@@ -1,0 +1,98 @@
+"""What tasks on vectors of bits share: drawing, placing and counting them.
+
+Their rows are as long as the longest answer needs; a shorter one leaves zeros
+behind it. What a model says are logits, one a bit, and it says 1 where its
+logit is above 0.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from memjax.errors import require
+from memjax.tasks.base import GeneratedTask, positive
+from memjax.types import Batch, Metrics, RowKey
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BitTask(GeneratedTask):
+  """A task whose answers are bits."""
+
+  @property
+  def answers(self) -> Sequence[int]:
+    """How many bits an answer has, once for every case; all as likely."""
+    raise NotImplementedError(f'{type(self).__name__}.answers')
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    """What flipping a coin for every bit scores."""
+    mean = float(np.mean(self.answers))
+    solved = float(np.mean([2.0**-bits for bits in self.answers]))
+    return {
+      'loss': {'chance': math.log(2)},
+      'bits_wrong': {'chance': mean / 2},
+      'bits_per_sequence': {'chance': mean},
+      'solved': {'chance': solved},
+    }
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    """Counts bits over the weighted steps, and rows that have any.
+
+    Of a row that is read in segments, each counts as a sequence of its own.
+    """
+    logits = y.astype(jnp.float32)
+    nats_BT = optax.sigmoid_binary_cross_entropy(logits, batch.targets).sum(-1)
+    wrong_BT = ((logits > 0) != (batch.targets > 0.5)).sum(-1)
+    weights_BT = batch.weights_BT
+    nats = (nats_BT * weights_BT).sum()
+    wrong_B = (wrong_BT.astype(jnp.float32) * weights_BT).sum(axis=1)
+    asked_B = (weights_BT > 0).any(axis=1)
+    solved = (asked_B & (wrong_B == 0)).sum(dtype=jnp.float32)
+    rows = asked_B.sum(dtype=jnp.float32)
+    return {
+      'loss': (nats, weights_BT.sum() * y.shape[-1]),
+      'bits_wrong': (wrong_B.sum(), rows),
+      'bits_per_sequence': (nats / math.log(2), rows),
+      'solved': (solved, rows),
+    }
+
+
+def random_bits(key: RowKey, *shape: int) -> jax.Array:
+  """Fair coins, 0.0 or 1.0."""
+  return jax.random.bernoulli(key, shape=shape).astype(jnp.float32)
+
+
+def between(key: RowKey, lowest: int, highest: int) -> jax.Array:
+  """A whole number of [lowest, highest], all as likely."""
+  return jax.random.randint(key, (), lowest, highest + 1)
+
+
+def during(
+  start: jax.Array | int, count: jax.Array | int, length: int
+) -> jax.Array:
+  """`(T,)`: 1 from step `start` on for `count` steps, 0 elsewhere."""
+  step_T = jnp.arange(length) - start
+  return ((step_T >= 0) & (step_T < count)).astype(jnp.float32)
+
+
+def place(
+  x_SF: jax.Array,
+  start: jax.Array | int,
+  count: jax.Array | int,
+  length: int,
+) -> jax.Array:
+  """`(T, F)`: the first `count` of x from step `start` on, 0 elsewhere."""
+  there_TF = x_SF.take(jnp.arange(length) - start, axis=0, mode='clip')
+  return there_TF * during(start, count, length)[:, None]
+
+
+def ordered(task: object, lowest: str, highest: str) -> None:
+  """Requires 1 <= the one field <= the other."""
+  positive(task, lowest)
+  low, high = getattr(task, lowest), getattr(task, highest)
+  require(high >= low, highest, high, f'must be at least {lowest}, {low}')

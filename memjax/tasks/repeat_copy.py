@@ -1,0 +1,104 @@
+"""Repeat copy: say a sequence again as often as told, and say when it is done.
+
+Paper: Graves et al. 2014, Neural Turing Machines, section 4.2,
+https://arxiv.org/abs/1410.5401.
+Specification: N vectors of 8 fair bits, then R on a channel of its own, N and R
+uniform in 1-10; R is told as a number of mean 0 and variance 1, (R - 5.5) /
+2.87. In the silence that follows, the N vectors are to be said R times over,
+and then an end marker on a ninth output. Rows are padded to 10 + 1 + 10 x 10 +
+1 steps.
+Labels: the N R + 1 steps after R was told, nine bits each; the marker is 0 at
+all of them but the last, the other bits are 0 at the last.
+Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+`bits_per_sequence`, cross-entropy in bits; `solved`, the share of sequences
+without a wrong bit. Chance is half the bits wrong.
+Deviations: none.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.tasks.base import positive
+from memjax.tasks.bits import (
+  BitTask,
+  between,
+  during,
+  ordered,
+  place,
+  random_bits,
+)
+from memjax.types import Example, Features, RowKey
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RepeatCopy(BitTask):
+  """A sequence of bit vectors to say several times.
+
+  Attributes:
+    bits: of a vector.
+    shortest: the fewest vectors of a sequence.
+    longest: the most.
+    fewest: the fewest repeats.
+    most: the most.
+    usual: repeats are told on the scale on which 1..usual has mean 0 and
+      variance 1, whatever is drawn here: a model that was trained on up to 10
+      is told 20 as it was told 10. Even, so that no number is told by 0.
+  """
+
+  bits: int = 8
+  shortest: int = 1
+  longest: int = 10
+  fewest: int = 1
+  most: int = 10
+  usual: int = 10
+
+  def __post_init__(self) -> None:
+    positive(self, 'bits', 'usual')
+    ordered(self, 'shortest', 'longest')
+    ordered(self, 'fewest', 'most')
+    require(self.usual % 2 == 0, 'usual', self.usual, 'must be even')
+
+  @property
+  def input_spec(self) -> Features:
+    return Features(self.bits + 1)
+
+  @property
+  def output_spec(self) -> Features:
+    return Features(self.bits + 1)
+
+  @property
+  def length(self) -> int:
+    return self.longest + 1 + self.longest * self.most + 1
+
+  @property
+  def answers(self) -> Sequence[int]:
+    return [
+      (self.bits + 1) * (n * r + 1)
+      for n in range(self.shortest, self.longest + 1)
+      for r in range(self.fewest, self.most + 1)
+    ]
+
+  def example(self, key: RowKey) -> Example:
+    of_count, of_repeats, of_bits = jax.random.split(key, 3)
+    count = between(of_count, self.shortest, self.longest)
+    repeats = between(of_repeats, self.fewest, self.most)
+    vectors_SF = random_bits(of_bits, self.longest, self.bits)
+    shown_TF = place(vectors_SF, 0, count, self.length)
+    told = self._told(repeats)
+    repeated_SF = vectors_SF[jnp.arange(self.longest * self.most) % count]
+    start, said = count + 1, count * repeats
+    said_TF = place(repeated_SF, start, said, self.length)
+    return Example(
+      jnp.pad(shown_TF, [(0, 0), (0, 1)]).at[count, self.bits].set(told),
+      jnp.pad(said_TF, [(0, 0), (0, 1)]).at[start + said, self.bits].set(1.0),
+      during(start, said + 1, self.length),
+    )
+
+  def _told(self, repeats: jax.Array) -> jax.Array:
+    mean, variance = (self.usual + 1) / 2, (self.usual**2 - 1) / 12
+    return (repeats.astype(jnp.float32) - mean) / math.sqrt(variance)

@@ -1,0 +1,45 @@
+"""Batches of a task to look at, and what a player scores on them."""
+
+from collections.abc import Callable
+import functools
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.tasks.base import GeneratedTask, Stream
+from memjax.types import Batch, Feed
+
+
+@functools.cache
+def compiled(task: GeneratedTask) -> Callable[[Feed], Batch]:
+  return jax.jit(task.batch)
+
+
+def draw(task: GeneratedTask, rows: int, seed: int = 0) -> Batch:
+  """The first batch of training."""
+  feed = task.rows(Stream(seed, 0, rows), 0, np.arange(rows))
+  return compiled(task)(feed)
+
+
+def score(
+  task: GeneratedTask, y: np.ndarray | jax.Array, batch: Batch
+) -> dict[str, float]:
+  """What outputs `(B, T, ...)` are worth."""
+  measured = task.measure(jnp.asarray(y, jnp.float32), batch)
+  return {name: float(a / b) for name, (a, b) in measured.items()}
+
+
+def assert_as_it_was(task: GeneratedTask, rows: int, golden: str) -> None:
+  """The rows of seed 17 are those the golden value was taken of."""
+  batch = draw(task, rows, seed=17)
+  seen = hashlib.sha256(
+    np.asarray(batch.inputs).tobytes() + np.asarray(batch.targets).tobytes()
+  ).hexdigest()
+  assert seen[:16] == golden, (
+    'The rows of seed 17 are not what they were: results before and after '
+    'this change saw different data. If the change is meant, say so in its '
+    f'commit message and set GOLDEN = {seen[:16]!r}; if not, something below '
+    'the task changed, such as the random bits of another jax.'
+  )
