@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from configs import adding, copy_memory, mqar, text
+from configs import adding, babi, copy_memory, mqar, text
 from memjax.experiment import read
 from memjax.tasks.base import Stream
 from memjax.training import feeding, parallel, program
@@ -17,6 +17,7 @@ from memjax.training.state import TrainState
 
 FAMILIES = {
   'adding': adding,
+  'babi': babi,
   'copy_memory': copy_memory,
   'mqar': mqar,
   'text': text,

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from memjax.build import build_model, build_task
-from memjax.ops import attention
-from memjax.types import Spec, Tokens
+from memjax.ops import attention, fast_weights
+from memjax.types import Sentences, Spec, Tokens
 from tests.contract import laws
 from tests.contract.laws import LAWS, Subject, subject
 
@@ -26,7 +26,10 @@ class Specs(NamedTuple):
 
 
 # Making one of these prepares its corpus.
-CORPORA = {'text.Text': Specs(Tokens(256), Tokens(256))}
+CORPORA = {
+  'text.Text': Specs(Tokens(256), Tokens(256)),
+  'babi.BAbI': Specs(Sentences(23, 6, asks=1), Tokens(6)),
+}
 
 
 def odd(memory: dict[str, Any], **stack: Any) -> dict[str, Any]:
@@ -76,6 +79,21 @@ ODD = {
     write_heads=2,
     shifts=2,
     controller='feedforward',
+  ),
+  'recurrent-memory-1': layer('recurrent_memory.RecurrentMemory', memory=1),
+  'recurrent-memory-5': layer('recurrent_memory.RecurrentMemory', 2, memory=5),
+  'stacked-memory-4': layer('recurrent_memory.StackedMemory', memory=4),
+  'stack-1': layer('stack_rnn.StackRNN', slots=1, cell_width=3),
+  'stack-5': layer('stack_rnn.StackRNN', 2, slots=5, cell_width=2),
+  'tape-1': layer('tape_rnn.TapeRNN', slots=1, jump=2, mlp_width=3),
+  'tape-5': layer('tape_rnn.TapeRNN', 2, slots=5, cell_width=2, mlp_width=0),
+  'additive-1': layer('fast_weights.AdditiveFastWeights', heads=4),
+  'additive-2': layer('fast_weights.AdditiveFastWeights', 2, heads=2),
+  'delta-1': layer('fast_weights.DeltaFastWeights', heads=1, nu=3),
+  'delta-2': layer('fast_weights.DeltaFastWeights', 2, heads=2),
+  'hopfield-0': layer('hopfield.HopfieldMemory', heads=2, slots=0),
+  'hopfield-5': layer(
+    'hopfield.HopfieldMemory', 2, heads=1, slots=5, updates=3
   ),
 }
 
@@ -146,6 +164,7 @@ def cases() -> list[Any]:
 def _many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
   """Segments of a test are too short to be cut otherwise."""
   monkeypatch.setattr(attention, 'SHORTEST', 4)
+  monkeypatch.setattr(fast_weights, 'CHUNK', 6)
 
 
 @pytest.mark.parametrize(('law', 'case'), cases())
