@@ -150,9 +150,5 @@ class Text(Task):
       'bits_per_byte': (bits, (size_BT * batch.weights_BT).sum()),
     }
 
-  def text_of(self, ids: np.ndarray | jax.Array) -> str:
-    """The text that `(T,)` tokens stand for."""
-    return self.tokenizer.decode(np.asarray(ids))
-
   def _lane(self, batch_size: int) -> int:
     return -(-(len(self._split.tokens) - 1) // batch_size)

@@ -148,7 +148,7 @@ def test_a_batch_is_ready_for_a_model(texts: Path) -> None:
   assert kinds[2:] == [(shape, 'float32'), (shape, 'bool')]
   assert task.input_spec == task.output_spec == Tokens(7)
   assert invalid_ids(task, batch) == 0
-  assert task.text_of(batch.inputs[0]) == text_of(texts).decode()[:9]
+  assert task.tokenizer.decode(batch.inputs[0]) == text_of(texts).decode()[:9]
 
 
 def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
@@ -278,8 +278,8 @@ def test_tiny_shakespeare(
     targets, weights = (
       np.concatenate([step[i] for step in steps], 1)[0] for i in (1, 2)
     )
-    first = task.text_of(steps[0].inputs[0, :1])
-    read += (first + task.text_of(targets[weights > 0])).encode()
+    first = task.tokenizer.decode(steps[0].inputs[0, :1])
+    read += (first + task.tokenizer.decode(targets[weights > 0])).encode()
   assert hashlib.sha256(read).hexdigest() == SHAKESPEARE
   assert tasks[2].baselines['bits_per_byte']['xz -9'] == pytest.approx(
     8 * len(lzma.compress(text[len(text) * 95 // 100 :], preset=9)) / 55770
