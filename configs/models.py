@@ -6,39 +6,33 @@ from ml_collections import ConfigDict
 def _memories(width: int, context: int) -> dict[str, dict]:
   """{name: the fields of its Stack, or of the whole model that it is}."""
   heads = max(width // 64, 1)
+
+  def attention(name: str, **fields: int) -> dict:
+    memory = {'name': name, 'heads': heads} | fields
+    return {'mlp_width': 4 * width, 'memory': memory}
+
   return {
     'rnn': {'memory': {'name': 'rnn.RNN'}},
     'lstm': {'memory': {'name': 'lstm.LSTM'}},
     'gru': {'memory': {'name': 'gru.GRU'}},
-    'transformer': {
-      'mlp_width': 4 * width,
-      'positions': context,
-      'memory': {
-        'name': 'transformer.CausalAttention',
-        'heads': heads,
-        'context': context,
-      },
-    },
-    'sliding': {
-      'mlp_width': 4 * width,
-      'memory': {
-        'name': 'transformer.SlidingAttention',
-        'heads': heads,
-        'window': context,
-      },
-    },
-    'transformer_xl': {
-      'mlp_width': 4 * width,
-      'wiring': 'post_norm',
-      'activation': 'relu',
-      'memory': {
-        'name': 'transformer_xl.RelativeAttention',
-        'heads': heads,
-        'memory': context,
-      },
-    },
+    'transformer': {'positions': context}
+    | attention('transformer.CausalAttention', context=context),
+    'sliding': attention('transformer.SlidingAttention', window=context),
+    'transformer_xl': {'wiring': 'post_norm', 'activation': 'relu'}
+    | attention('transformer_xl.RelativeAttention', memory=context),
     'ntm': {'memory': {'name': 'ntm.NTM', 'slots': context, 'slot_width': 20}},
     'entnet': {'memory': {'name': 'entnet.EntNet', 'slots': context}},
+    'stack_rnn': {'memory': {'name': 'stack_rnn.StackRNN', 'slots': context}},
+    'tape_rnn': {'memory': {'name': 'tape_rnn.TapeRNN', 'slots': context}},
+    'fast_weights': attention('fast_weights.AdditiveFastWeights'),
+    'delta': attention('fast_weights.DeltaFastWeights'),
+    'hopfield': attention('hopfield.HopfieldMemory', slots=context),
+    'recurrent_memory': {
+      'memory': {
+        'name': 'recurrent_memory.RecurrentMemory',
+        'memory': context,
+      }
+    },
   }
 
 
