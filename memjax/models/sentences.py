@@ -1,38 +1,57 @@
 """Sentences to vectors: what one step of a `Sentences` input says.
 
-A sentence is W word ids, of which 0 is no word. J counts its words; j, from 1,
-is a word's place among them, and e_j its embedding.
+A sentence is W word ids, the words first, then 0 where there is none. J counts
+its words, j is a word's place, from 1, and e_j its embedding, D wide.
 
-    bag       s = sum_j e_j
-    position  s = sum_j l_j * e_j,  l_kj = (1 - j/J) - (k/D) (1 - 2j/J)
+    bag        s = sum_j e_j
+    position   s = sum_j l_j * e_j,   l_kj = (1 - j/J) - (k/D) (1 - 2j/J)
+    mask       s = sum_j f_j * e_j,   f learned, D wide for each place
+    attention  h_j = [GRU forward, GRU backward](e)_j,   D/2 wide each
+               s = sum_j softmax_j(u · tanh(h_j W + b)) h_j
+
+A sentence without words is zeros. All of it happens inside one step, so a
+memory of sentences stays causal though an encoder reads both ways.
+
+Papers: bag and position, Sukhbaatar et al. 2015, section 4.1,
+https://arxiv.org/abs/1503.08895; mask, Henaff et al. 2017, section 2.1,
+https://arxiv.org/abs/1612.03969; attention, Yang et al. 2016, section 2.2,
+https://aclanthology.org/N16-1174.
+Deviations: the GRU is `gru.GRU`, whose candidate has one more bias.
 """
 
+from collections.abc import Callable
+from typing import TypeAlias
+
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.models.gru import GRU
+from memjax.ops.attention import UNSEEN
 
-def bag_of_words(
-  words: Float[Array, '*n W D'], present: Bool[Array, '*n W']
-) -> Float[Array, '*n D']:
+Words: TypeAlias = Float[Array, '*n W D']
+Present: TypeAlias = Bool[Array, '*n W']
+Vectors: TypeAlias = Float[Array, '*n D']
+
+
+def bag_of_words(words: Words, present: Present) -> Vectors:
   """The sum of the embeddings of the words that are present."""
   return _weighted(words, present.astype(words.dtype))
 
 
-def position_encoding(
-  words: Float[Array, '*n W D'], present: Bool[Array, '*n W']
-) -> Float[Array, '*n D']:
+def position_encoding(words: Words, present: Present) -> Vectors:
   """The sum of the embeddings, weighted so that it tells their order.
 
-  Sukhbaatar et al. 2015, section 4.1, with J the sentence's own words. The
-  weight is a_j - (k/D) b_j, so two weighted sums are all it takes.
+  The weight of word j is a_j - (k/D) b_j, so two weighted sums are all it
+  takes; nothing of the embeddings' size is made of weights.
 
   Args:
     words: the embeddings, in any floating type; the sum has it too.
-    present: False where there is no word.
+    present: False where there is no word; j counts those that are there.
 
   Returns:
-    One vector for each sentence; zeros for an empty one.
+    One vector for each sentence; zeros for one without words.
   """
   place = jnp.cumsum(present, axis=-1)
   part = place / jnp.maximum(place[..., -1:], 1)
@@ -46,5 +65,61 @@ def position_encoding(
   return weighted(1 - part) - slope * jnp.broadcast_to(share, slope.shape)
 
 
+class LearnedMask(nn.Module):
+  """A weight for each place and channel; a bag of words to begin with."""
+
+  @nn.compact
+  def __call__(self, words: Words, present: Present) -> Vectors:
+    mask_WD = self.param('mask', nn.initializers.ones, words.shape[-2:])
+    return bag_of_words(words * jnp.broadcast_to(mask_WD, words.shape), present)
+
+
+class Scores(nn.Module):
+  """How much each vector matters: u · tanh(h W + b), in float32."""
+
+  @nn.compact
+  def __call__(self, h: Vectors) -> Float[Array, '*n']:
+    width = h.shape[-1]
+    view = jnp.tanh(nn.Dense(width, name='view')(h))
+    draw = nn.initializers.normal(width**-0.5)
+    context_D = self.param('context', draw, (width,))
+    return jnp.matmul(view, context_D, preferred_element_type=jnp.float32)
+
+
+class WordAttention(nn.Module):
+  """Reads a sentence in both directions and attends to its words.
+
+  D must be even. The matrix products have the type of the parameters, the
+  states of the GRU and the softmax are float32.
+  """
+
+  @nn.compact
+  def __call__(self, words: Words, present: Present) -> Vectors:
+    *leading, length, width = words.shape
+    e_NWD = words.reshape(-1, length, width)
+    present_NW = present.reshape(-1, length)
+
+    def read(name: str, e_NWD: jax.Array, present_NW: jax.Array) -> jax.Array:
+      gru = GRU(width // 2, name=name)
+      begins_NW = jnp.roll(~present_NW, 1, axis=1)
+      return gru(gru.initial_carry(len(e_NWD)), e_NWD, begins_NW)[1]
+
+    forward = read('forward', e_NWD, present_NW)
+    backward = read('backward', e_NWD[:, ::-1], present_NW[:, ::-1])[:, ::-1]
+    h_NWD = jnp.concatenate([forward, backward], axis=-1)
+    score_NW = jnp.where(present_NW, Scores(name='scores')(h_NWD), UNSEEN)
+    weight_NW = jnp.where(present_NW, jax.nn.softmax(score_NW, axis=1), 0)
+    s_ND = _weighted(h_NWD, weight_NW.astype(h_NWD.dtype))
+    return s_ND.reshape(*leading, width)
+
+
 def _weighted(words: jax.Array, weights: jax.Array) -> jax.Array:
   return (words * weights[..., None]).sum(-2)
+
+
+ENCODERS: dict[str, Callable[[Words, Present], Vectors]] = {
+  'bag': bag_of_words,
+  'position': position_encoding,
+  'mask': lambda *sentence: LearnedMask(name='mask')(*sentence),
+  'attention': lambda *sentence: WordAttention(name='attention')(*sentence),
+}

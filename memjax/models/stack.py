@@ -1,6 +1,6 @@
 """The house that most memories live in: encoder, L layers, readout.
 
-    h^0 = encode(inputs)                      embedding, or a linear map
+    h^0 = encode(inputs)                      embedding, linear map, sentence
     h^l = h^(l-1) + memory(norm(h^(l-1)))     wiring 'pre_norm'
     h^l = norm(h^(l-1) + memory(h^(l-1)))     wiring 'post_norm'
     h^l = memory(h^(l-1))                     wiring 'plain'
@@ -20,10 +20,13 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.models.positions import LearnedPositions
+from memjax.models.sentences import ENCODERS
 from memjax.types import (
   Carry,
+  Features,
   Inputs,
   Reset_BT,
+  Sentences,
   Sequence_BTD,
   Spec,
   Tokens,
@@ -34,16 +37,23 @@ ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
 
 
 class Encoder(nn.Module):
-  """Reads raw inputs: a table for tokens, a linear map for features."""
+  """Reads raw inputs: a table for tokens, a linear map for features.
+
+  Words have a table and `sentences`, a name of `ENCODERS`.
+  """
 
   spec: Spec
   width: int
+  sentences: str
 
   @nn.compact
   def __call__(self, inputs: Inputs) -> Sequence_BTD:
+    if isinstance(self.spec, Features):
+      return nn.Dense(self.width, name='linear')(inputs)
+    x = nn.Embed(self.spec.vocab, self.width, name='embedding')(inputs)
     if isinstance(self.spec, Tokens):
-      return nn.Embed(self.spec.vocab, self.width, name='embedding')(inputs)
-    return nn.Dense(self.width, name='linear')(inputs)
+      return x
+    return ENCODERS[self.sentences](x, inputs != 0)
 
 
 class Block(Memory):
@@ -109,6 +119,8 @@ class Stack(Memory):
       inside the MLP.
     remat: compute each layer again in the backward pass instead of keeping its
       activations.
+    sentences: how a sentence becomes a vector, where the inputs are sentences:
+      'bag', 'position', 'mask' or 'attention', as `sentences.py` tells.
   """
 
   input_spec: Spec
@@ -121,13 +133,22 @@ class Stack(Memory):
   positions: int = 0
   dropout: float = 0.0
   remat: bool = False
+  sentences: str = 'position'
 
   def __post_init__(self) -> None:
     require(self.layers >= 1, 'layers', self.layers, 'must be at least 1')
-    for field, known in (('wiring', WIRINGS), ('activation', ACTIVATIONS)):
+    for field, known in (
+      ('wiring', WIRINGS),
+      ('activation', ACTIVATIONS),
+      ('sentences', ENCODERS),
+    ):
       value = getattr(self, field)
       rule = f'must be one of {", ".join(known)}'
       require(value in known, field, value, rule)
+    if isinstance(self.input_spec, Sentences) and self.sentences == 'attention':
+      width = self.memory.width
+      rule = "must be even for sentences 'attention'"
+      require(width % 2 == 0, 'memory.width', width, rule)
     require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
     super().__post_init__()
 
@@ -148,7 +169,9 @@ class Stack(Memory):
     *,
     train: bool = False,
   ) -> tuple[Carry, jax.Array]:
-    x = Encoder(self.input_spec, self.memory.width, name='encoder')(inputs)
+    x = Encoder(
+      self.input_spec, self.memory.width, self.sentences, name='encoder'
+    )(inputs)
     carries = list(carry)
     after = []
     if self.positions:
