@@ -33,6 +33,8 @@ def _memories(width: int, context: int) -> dict[str, dict]:
         'memory': context,
       }
     },
+    'han': {'sentences': 'attention', 'memory': {'name': 'han.CausalHAN'}},
+    'lstmn': {'memory': {'name': 'lstmn.LSTMN', 'memory': context}},
   }
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from memjax.build import build_model, build_task
+from memjax.models.sentences import ENCODERS
 from memjax.ops import attention, fast_weights
 from memjax.types import Sentences, Spec, Tokens
 from tests.contract import laws
@@ -95,7 +96,17 @@ ODD = {
   'hopfield-5': layer(
     'hopfield.HopfieldMemory', 2, heads=1, slots=5, updates=3
   ),
+  'han-2': layer('han.CausalHAN', 2),
 }
+
+READS_SENTENCES = {
+  f'sentences-{kind}': layer('gru.GRU') | {'sentences': kind}
+  for kind in ENCODERS
+}
+ODD |= READS_SENTENCES
+ODD_SPECS = dict.fromkeys(
+  READS_SENTENCES, Specs(Sentences(9, 4, asks=3), Tokens(5))
+)
 
 # Models that break a law on purpose, as their docstrings say.
 BROKEN = {
@@ -135,7 +146,8 @@ NAMED = named()
 @functools.cache
 def built(case: str) -> Subject:
   if case in ODD:
-    task, model = Specs(Tokens(7), Tokens(5)), ODD[case]
+    task = ODD_SPECS.get(case, Specs(Tokens(7), Tokens(5)))
+    model = ODD[case]
   else:
     model, spec = NAMED[case]
     task = CORPORA.get(spec['name']) or build_task(spec)

@@ -1,0 +1,140 @@
+"""Hierarchical attention: words make sentences, sentences make what was said.
+
+    h_t = GRU(s_1 ... s_t)                     s_t the vector of sentence t
+    e_i = u · tanh(h_i W + b)
+    y_t = sum_i softmax_i(e_i) h_i             i = 1 ... t, since the reset
+
+Paper: Yang et al. 2016, https://aclanthology.org/N16-1174. Its word level,
+which makes s_t, is `Stack(sentences='attention')`; its classifier is the
+Stack's readout.
+
+The softmax over a prefix is exact and needs no past h: with the largest score
+so far, m_t, the sums l_t = sum_i exp(e_i - m_t) and
+v_t = sum_i exp(e_i - m_t) h_i say it all, y_t = v_t / l_t, and two stretches
+of time join by moving both to the larger m: an associative scan.
+
+Carry: h and v, `(B, D)` float32 each; m and l, `(B,)` float32.
+Cost per step: 7 B D D + 7 B D for inputs of width D; after the GRU's T steps
+come 2 log T rounds of the scan.
+Deviations: the GRU over sentences reads forwards only, where the paper's reads
+both ways, and every step has an answer about the sentences up to it, where the
+paper's has one for the document; the GRU is `gru.GRU`, whose candidate has one
+more bias.
+"""
+
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.models.gru import GRU
+from memjax.models.recurrent import nothing
+from memjax.models.sentences import Scores
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
+
+NO_SCORE = float(jnp.finfo(jnp.float32).min)  # finite: -inf - -inf is NaN
+
+
+class HANState(NamedTuple):
+  """What a causal HAN remembers.
+
+  Attributes:
+    h_BD: the state of the GRU.
+    top_B: m, the largest score since the reset.
+    total_B: l, the sum of the exponentials of the scores, relative to m.
+    sum_BD: v, the sum of the states with the same weights.
+  """
+
+  h_BD: jax.Array
+  top_B: jax.Array
+  total_B: jax.Array
+  sum_BD: jax.Array
+
+
+class CausalHAN(Memory):
+  """A GRU over sentences and attention to all of its states so far.
+
+  Attributes:
+    width: D.
+  """
+
+  width: int
+
+  def __post_init__(self) -> None:
+    require(self.width >= 1, 'width', self.width, 'must be at least 1')
+    super().__post_init__()
+
+  def initial_carry(self, batch_size: int) -> HANState:
+    return HANState(
+      h_BD=nothing(batch_size, self.width),
+      top_B=jnp.full((batch_size,), NO_SCORE, jnp.float32),
+      total_B=jnp.zeros((batch_size,), jnp.float32),
+      sum_BD=nothing(batch_size, self.width),
+    )
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: HANState,
+    x: Inputs_BTF,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[HANState, Sequence_BTD]:
+    del train
+    h_BD, h_BTD = GRU(self.width, name='gru')(carry.h_BD, x, reset_BT)
+    before = Stretch(
+      carry.top_B[:, None],
+      carry.total_B[:, None],
+      carry.sum_BD[:, None],
+      jnp.zeros_like(reset_BT[:, :1]),
+    )
+    one_step = Stretch.of(Scores(name='scores')(h_BTD), h_BTD, reset_BT)
+    within = lax.associative_scan(join, one_step, axis=1)
+    top_BT, total_BT, sum_BTD, _ = join(before, within)
+    after = HANState(h_BD, top_BT[:, -1], total_BT[:, -1], sum_BTD[:, -1])
+    return after, (sum_BTD / total_BT[..., None]).astype(h_BTD.dtype)
+
+
+class Stretch(NamedTuple):
+  """A stretch of time as a softmax sees it; one that ends at each t.
+
+  Attributes:
+    top_BT: m, the largest score.
+    total_BT: l, the sum of the exponentials of the scores, relative to m.
+    sum_BTD: v, the sum of the states with the same weights.
+    reset_BT: whether what lies before it is forgotten.
+  """
+
+  top_BT: jax.Array
+  total_BT: jax.Array
+  sum_BTD: jax.Array
+  reset_BT: jax.Array
+
+  @classmethod
+  def of(
+    cls, score_BT: jax.Array, h_BTD: jax.Array, reset_BT: jax.Array
+  ) -> 'Stretch':
+    """Single steps. What m is changes no result, so it has no gradient."""
+    top_BT = lax.stop_gradient(score_BT)
+    total_BT = jnp.exp(score_BT - top_BT)
+    sum_BTD = total_BT[..., None] * h_BTD.astype(jnp.float32)
+    return cls(top_BT, total_BT, sum_BTD, reset_BT)
+
+
+def join(before: Stretch, after: Stretch) -> Stretch:
+  """Two stretches as one; associative."""
+  top_before = jnp.where(after.reset_BT, NO_SCORE, before.top_BT)
+  top_BT = jnp.maximum(top_before, after.top_BT)
+  keep_BT = jnp.exp(top_before - top_BT)
+  add_BT = jnp.exp(after.top_BT - top_BT)
+  return Stretch(
+    top_BT,
+    keep_BT * before.total_BT + add_BT * after.total_BT,
+    keep_BT[..., None] * before.sum_BTD + add_BT[..., None] * after.sum_BTD,
+    before.reset_BT | after.reset_BT,
+  )
