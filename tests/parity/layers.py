@@ -26,7 +26,7 @@ class Layer(NamedTuple):
     """The outputs of a stream read in pieces of these sizes."""
     assert sum(sizes) == self.x_BTF.shape[1]
     carry, ys = self.model.initial_carry(len(self.x_BTF)), []
-    apply = jax.jit(self.model.apply)
+    apply = jax.jit(lambda *args: self.model.apply(*args))  # its own program
     for end, size in zip(np.cumsum(sizes), sizes, strict=True):
       piece = slice(end - size, end)
       inputs = self.x_BTF[:, piece], self.reset_BT[:, piece]

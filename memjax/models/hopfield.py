@@ -1,0 +1,110 @@
+"""Modern Hopfield network: the last patterns, and a state that falls to one.
+
+With X the stored patterns, the newest of which is the step's own, for each
+head:
+
+    x_t = W_k lnorm(i_t) + b_k,   xi = W_q lnorm(i_t) + b_q       i the input
+    xi  <- X softmax(beta X' xi)                                  n times
+    y_t = W_v [xi]_heads + b_v
+
+One update is attention whose values are its keys. The larger beta and the
+further apart the patterns, the nearer a state comes to a single one of them.
+
+Paper: Ramsauer et al. 2021, https://arxiv.org/abs/2008.02217, equations 3 and
+10 with Y = R = (i_(t-M), ..., i_t). As in its code, the inputs of W_k and W_q
+pass through a layer norm each; 1 / sqrt(K) is the usual beta.
+Carry: the last M patterns, `(B, M, H, K)` float32, and how many of them are
+filled, `(B,)` int32.
+Cost per step: 3 B D D + 2 n B M D; a segment's memory grows with n T M.
+Parameters: kernels normal of variance 1 / rows, biases 0.
+Deviations: as many updates as told, where the code stops a head at a fixed
+point; values are the patterns retrieved, as in equation 10, where the code's
+default reads them from the inputs; no dropout on the associations.
+"""
+
+import math
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.models.transformer import check_heads
+from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
+
+
+class Patterns(NamedTuple):
+  """The last patterns, the newest in the last slot.
+
+  Attributes:
+    x_BMHK: float32 patterns.
+    count_B: int32, how many slots are filled.
+  """
+
+  x_BMHK: jax.Array
+  count_B: jax.Array
+
+
+class HopfieldMemory(Memory):
+  """Each step retrieves from its own pattern and the `slots` before it.
+
+  Attributes:
+    width: D.
+    heads: H, a divisor of D.
+    slots: M, at least 0.
+    updates: n, of the state, at least 1.
+    beta: the inverse temperature, at least 0; 0 for 1 / sqrt(K).
+  """
+
+  width: int
+  heads: int
+  slots: int
+  updates: int = 1
+  beta: float = 0.0
+
+  def __post_init__(self) -> None:
+    check_heads(self.width, self.heads)
+    require(self.slots >= 0, 'slots', self.slots, 'must be at least 0')
+    require(self.updates >= 1, 'updates', self.updates, 'must be at least 1')
+    fits = math.isfinite(self.beta) and self.beta >= 0
+    require(fits, 'beta', self.beta, 'must be finite and at least 0')
+    super().__post_init__()
+
+  def initial_carry(self, batch_size: int) -> Patterns:
+    slots = max(self.slots, 1)  # a checkpoint cannot hold an empty array
+    shape = batch_size, slots, self.heads, self.width // self.heads
+    return Patterns(jnp.zeros(shape), jnp.zeros((batch_size,), jnp.int32))
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Patterns,
+    x: Inputs_BTF,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Patterns, Sequence_BTD]:
+    del train
+    slots, heads, head_width = carry.x_BMHK.shape[1:]
+    beta = self.beta or head_width**-0.5
+
+    def pattern(name: str) -> jax.Array:
+      normed = nn.LayerNorm(name=f'{name}_norm')(x)
+      pattern_BTD = nn.Dense(self.width, name=name)(normed)
+      return pattern_BTD.reshape(*x.shape[:2], heads, head_width)
+
+    xi_BTHK, x_BTHK = pattern('state'), pattern('stored')
+    x_BSHK = jnp.concatenate([carry.x_BMHK.astype(x_BTHK.dtype), x_BTHK], 1)
+    run_BS = run_ids(carry.count_B, slots, reset_BT)
+    for _ in range(self.updates):
+      xi_BTHK = windowed_attention(
+        xi_BTHK * beta, x_BSHK, x_BSHK, run_BS, self.slots
+      )
+    after = Patterns(
+      x_BSHK[:, -slots:].astype(jnp.float32), last_run(run_BS, self.slots)
+    )
+    y_BTD = xi_BTHK.reshape(*x.shape[:2], self.width)
+    return after, nn.Dense(self.width, name='value')(y_BTD)
