@@ -65,14 +65,23 @@ def load(
   Raises:
     ConfigError: there is no such workdir, step or replica, or it is damaged.
   """
+  run = load_replicas(workdir, step)
+  replicas = run.config['train']['replicas']
+  rule = f'the run has {replicas}, counted from 0'
+  require(0 <= replica < replicas, 'replica', replica, rule)
+  if replicas == 1:
+    return run
+  params, carry = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
+  return run._replace(params=params, carry=carry)
+
+
+def load_replicas(workdir: str | Path, step: int | str = 'latest') -> Run:
+  """The same with all replicas: params and carry `(N, ...)` if N is above 1."""
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
   reads, answers, tokenizer = workdirs.read_interface(workdir)
   model = build_model(config['model'], reads, answers)
   train = config['train']
-  replicas = train['replicas']
-  rule = f'the run has {replicas}, counted from 0'
-  require(0 <= replica < replicas, 'replica', replica, rule)
   folder = workdir / 'checkpoints'
   number = step if isinstance(step, int) else None
   if step == 'best':
@@ -89,7 +98,7 @@ def load(
     )
   weights = 'ema' if config['optim']['ema'] else 'params'
   carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
-  if replicas > 1:
+  if (replicas := train['replicas']) > 1:
     carry = jax.tree.map(
       lambda s: jax.ShapeDtypeStruct((replicas, *s.shape), s.dtype), carry
     )
@@ -97,15 +106,11 @@ def load(
   found = newest_whole(folder, number, items)
   params = load_arrays(folder, found.step, (weights,)).items[weights]
   memory = load_item(folder, 'carry', carry, found.step)
-
-  def one(x: Any) -> jax.Array:
-    return jnp.asarray(x[replica] if replicas > 1 else x)
-
   return Run(
     config=config,
     model=model,
-    params=jax.tree.map(one, params),
-    carry=jax.tree.map(one, memory),
+    params=jax.tree.map(jnp.asarray, params),
+    carry=jax.tree.map(jnp.asarray, memory),
     tokenizer=tokenizer,
     step=found.step,
     metrics=found.metrics,

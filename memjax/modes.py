@@ -8,7 +8,7 @@ from typing import Any
 from memjax import report
 from memjax.errors import require
 from memjax.experiment import read
-from memjax.loading import Run, load
+from memjax.loading import Run, load, load_replicas
 from memjax.training import compiled, parallel, processes
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
@@ -37,7 +37,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
   compiled.keep()
-  run = load(workdir)
+  run = load_replicas(workdir)
   check_same_model(run, experiment, workdir)
   mesh = parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
@@ -55,7 +55,11 @@ def check_same_model(run: Run, experiment: Experiment, workdir: Path) -> None:
   """
 
   def described(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {'model': config['model'], 'optim.ema': config['optim']['ema']}
+    return {
+      'model': config['model'],
+      'optim.ema': config['optim']['ema'],
+      'train.replicas': config['train']['replicas'],
+    }
 
   task = experiment.task
   asked = Interface(task.input_spec, task.output_spec, task.tokenizer)

@@ -71,11 +71,16 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   width = max(map(len, metrics))
   print(f'\n{row["split"]} at step {row["step"]}')
   for name, value in metrics.items():
-    beside = ', '.join(
+    beside = [
       f'{reference} {number(figure)}'
       for reference, figure in evaluation.baselines.get(name, {}).items()
-    )
-    print(f'  {name:{width}}  {number(value):>8}   {beside}'.rstrip())
+    ]
+    if 'replicas' in row:
+      low, high = map(number, row['quartiles'][name])
+      seeds = len(row['replicas'][name])
+      beside.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
+    said = ', '.join(beside)
+    print(f'  {name:{width}}  {number(value):>8}   {said}'.rstrip())
   said = '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()

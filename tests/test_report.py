@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memjax import modes, report
 from memjax.errors import ConfigError
 from memjax.training import history
 from memjax.training.loop import train
+from memjax.training.replicas import summary
 from memjax.training.settings import Experiment
 from memjax.training.writers import Nowhere
 from tests.small import small
@@ -61,6 +63,16 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
   assert protocol.strip() == (
     '(segment 32; carry flows on, fresh at each lane)'
   )
+
+
+def test_replicas_are_a_median_and_quartiles(
+  experiment: Experiment, capsys: Any
+) -> None:
+  figures = summary({'recall': np.array([0.0, 0.5, 1.0])})
+  report.print_evaluation(experiment, ROW | figures)
+  line = capsys.readouterr().out.splitlines()[2]
+  seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'
+  assert line.split('  ') == ['', 'recall', f'0.5000   {seeds}, chance 0.1250']
 
 
 def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
