@@ -15,7 +15,7 @@ after the story, so a step reads the slots before it writes to them: a question
 at step t is answered from s_1 ... s_(t-1), as in the paper.
 Carry: the slots, `(B, M, D)` float32, and whether anything was ever written to
 them, `(B,)` bool: until then they are the keys, which are parameters.
-Cost per step: B M D D + 2 B D D + 4 B M D. The backward pass of a segment keeps
+Cost per step: B M D D + 2 B D D + 3 B M D. The backward pass of a segment keeps
 the slots of all steps, B T M D, and computes the rest anew.
 Parameters: keys and kernels normal of variance 1 / D; slopes, one for each unit
 and each phi, 1.
