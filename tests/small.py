@@ -20,6 +20,7 @@ FAMILIES = {
   'babi': babi,
   'copy_memory': copy_memory,
   'mqar': mqar,
+  'ntm_tasks': ntm_tasks,
   'text': text,
 }
 

@@ -7,6 +7,7 @@ import hashlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import chisquare
 
 from memjax.tasks.base import GeneratedTask, Stream
 from memjax.types import Batch, Feed
@@ -43,3 +44,25 @@ def assert_as_it_was(task: GeneratedTask, rows: int, golden: str) -> None:
     f'commit message and set GOLDEN = {seen[:16]!r}; if not, something below '
     'the task changed, such as the random bits of another jax.'
   )
+
+
+def assert_uniform(values: np.ndarray, lowest: int, highest: int) -> None:
+  """Whole numbers of [lowest, highest], all as likely: one failure in 10^4."""
+  assert values.min() >= lowest
+  assert values.max() <= highest
+  counts = np.bincount(values - lowest, minlength=highest - lowest + 1)
+  assert chisquare(counts).pvalue > 1e-4, counts
+
+
+def assert_fair(bits: np.ndarray) -> None:
+  """Zeros and ones, either as likely at every place of a row and beside 1s."""
+  flat = bits.reshape(len(bits), -1)
+  assert set(np.unique(flat)) == {0, 1}
+  for some in (flat, flat[:, 1:] == flat[:, :-1]):
+    deviation = 0.5 / np.sqrt(len(some))
+    assert np.abs(some.mean(axis=0) - 0.5).max() < 5 * deviation
+
+
+def sure(said: np.ndarray) -> np.ndarray:
+  """The logits of a player who has no doubt about these bits."""
+  return 40 * (said - 0.5)

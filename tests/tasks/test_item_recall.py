@@ -1,0 +1,117 @@
+"""Item recall: a player with a list of items wins."""
+
+import numpy as np
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.tasks.item_recall import ItemRecall
+from tests.tasks.drawn import (
+  assert_as_it_was,
+  assert_fair,
+  assert_uniform,
+  draw,
+  score,
+  sure,
+)
+
+ROWS = 1000
+TASK = ItemRecall(bits=8, vectors=2, most=4)
+GOLDEN = '3ff18e6b57da9728'
+
+
+def play(row: np.ndarray) -> np.ndarray:
+  """Reads a row from left to right; says what followed the item asked for."""
+  items: list[list] = []
+  query: list = []
+  ahead: list = []
+  asks, said = 0, []
+  for *vector, delimiter, asking in row:
+    said.append(ahead.pop(0) if ahead else np.zeros(len(vector)))
+    asks += asking == 1
+    if delimiter == 1:
+      items.append([])
+    elif asking == 1 and asks == 2:
+      ahead = [np.array(v) for v in items[items.index(query) + 1]]
+    elif asks == 0:
+      items[-1].append(vector)
+    elif asks == 1 and asking == 0:
+      query.append(vector)
+  return np.stack(said)
+
+
+def parts(batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """How many items rows have, which is asked for, and all inputs."""
+  inputs = np.asarray(batch.inputs)
+  count = inputs[..., -2].sum(1).astype(int)
+  asked = np.empty(len(inputs), int)
+  for i, (row, n) in enumerate(zip(inputs, count, strict=True)):
+    items = row[: 3 * n].reshape(n, 3, -1)[:, 1:, :-2]
+    query = row[3 * n + 1 : 3 * n + 3, :-2]
+    [found] = np.flatnonzero((items == query).all((1, 2)))[:1]
+    asked[i] = found
+  return count, asked, inputs
+
+
+def test_a_row_of_known_length_by_hand() -> None:
+  inputs, targets, weights_BT, _ = draw(ItemRecall(fewest=2, most=2), 5)
+  #          item 1     item 2     query        answer
+  listed = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+  asking = [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
+  answer = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+  np.testing.assert_array_equal(inputs[..., 6], [listed] * 5)
+  np.testing.assert_array_equal(inputs[..., 7], [asking] * 5)
+  np.testing.assert_array_equal(weights_BT, [answer] * 5)
+  bits, said = np.asarray(inputs[..., :6]), np.asarray(targets)
+  np.testing.assert_array_equal(bits[:, 1:4], bits[:, 9:12])
+  np.testing.assert_array_equal(bits[:, 5:8], said[:, 13:])
+  np.testing.assert_array_equal(bits[:, [0, 4, 8, 12, 13, 14, 15]], 0)
+  np.testing.assert_array_equal(said[:, :13], 0)
+
+
+def test_the_oracle_scores_everything() -> None:
+  batch = draw(TASK, ROWS)
+  said = np.stack([play(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, sure(said), batch)
+  assert (scores['solved'], scores['bits_wrong']) == (1, 0)
+  assert scores['loss'] < 1e-6
+
+
+def test_saying_the_item_itself_is_wrong() -> None:
+  """Its bits and the next item's are independent: half of them differ."""
+  batch = draw(TASK, ROWS)
+  count, asked, inputs = parts(batch)
+  said = np.zeros(np.shape(batch.targets))
+  for i, (n, item) in enumerate(zip(count, asked, strict=True)):
+    said[i, 3 * n + 4 : 3 * n + 6] = inputs[i, 3 * item + 1 : 3 * item + 3, :8]
+  scores = score(TASK, sure(said), batch)
+  assert abs(scores['bits_wrong'] - 8) < 4 * np.sqrt(16 / 4 / ROWS)
+
+
+def test_numbers_of_items_and_queries_are_uniform_and_bits_fair() -> None:
+  batch = draw(TASK, ROWS)
+  count, asked, inputs = parts(batch)
+  assert_uniform(count, 2, 4)
+  for n in (3, 4):
+    assert_uniform(asked[count == n], 0, n - 2)
+  np.testing.assert_array_equal(asked[count == 2], 0)
+  np.testing.assert_array_equal(batch.weights_BT.sum(1), 2)
+  assert_fair(inputs[:, 1:3, :8])
+  assert_fair(np.asarray(batch.targets)[batch.weights_BT > 0])
+
+
+def test_the_data_is_what_it_was() -> None:
+  assert_as_it_was(TASK, ROWS, GOLDEN)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'bits': 0}, 'bits: 0: must be at least 1'),
+    ({'vectors': 0}, 'vectors: 0: must be at least 1'),
+    ({'fewest': 1}, 'fewest: 1: must be at least 2'),
+    ({'fewest': 7}, 'most: 6: must be at least fewest, 7'),
+  ],
+)
+def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
+  with pytest.raises(ConfigError, match=message):
+    ItemRecall(**fields)
