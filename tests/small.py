@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from configs import adding, babi, copy_memory, mqar, text
+from configs import adding, babi, copy_memory, mqar, ntm_tasks, text
 from memjax.experiment import read
 from memjax.tasks.base import Stream
 from memjax.training import feeding, parallel, program
