@@ -9,6 +9,7 @@ may be any.
 """
 
 from collections.abc import Iterator, Sequence
+import gzip
 import hashlib
 import http.client
 import logging
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import re
 import tarfile
 from typing import NamedTuple
+import urllib.error
 import urllib.request
 import zlib
 
@@ -109,14 +111,17 @@ def _in_folder(
 def _in_archive(
   place: Path, folder: str, wanted: set[Key]
 ) -> Iterator[tuple[Key, Text]]:
-  with tarfile.open(place) as archive:
-    for member in archive:
-      inside = PurePosixPath(member.name)
-      key = _key(inside.name)
-      if member.isfile() and inside.parent.name == folder and key in wanted:
-        file = archive.extractfile(member)
-        assert file is not None, 'a regular member has content'
-        yield key, Text(f'{place}/{inside}', file.read())
+  with gzip.open(place) as whole:
+    with tarfile.open(fileobj=whole, mode='r|') as archive:
+      for member in archive:
+        inside = PurePosixPath(member.name)
+        key = _key(inside.name)
+        if member.isfile() and inside.parent.name == folder and key in wanted:
+          file = archive.extractfile(member)
+          assert file is not None, 'a regular member has content'
+          yield key, Text(f'{place}/{inside}', file.read())
+    while whole.read(CHUNK):
+      pass  # to its end, where the checksum is
 
 
 def _key(name: str) -> Key:
@@ -166,6 +171,8 @@ def _chunks() -> Iterator[bytes]:
           told = come * 10 // size
           log.info('fetched %d of %.1f MB', come // 10**6, size / 1e6)
   except (OSError, http.client.HTTPException) as error:
+    if isinstance(error, urllib.error.HTTPError):
+      error.close()
     reason = getattr(error, 'reason', None) or error
     rule = f'cannot be fetched ({reason}); {_INSTEAD}'
     raise ConfigError('path', URL, rule) from None

@@ -93,6 +93,8 @@ class BAbI(Task):
     lacking = set(self._numbers('tasks')) - set(self._known)
     rule = f'lacks task {min(lacking, default=0)} of tasks={self.tasks!r}'
     require(not lacking, 'vocabulary', self.vocabulary, rule)
+    rule = 'must not be negative'
+    require(self.row_length >= 0, 'row_length', self.row_length, rule)
     long = [s for s in self._told(*SPLITS) if 0 < self.row_length < len(s)]
     lost = sum(len(answers_of(story[self.row_length :])) for story in long)
     rule = f'{len(long)} stories are longer, up to {self._longest} lines: '
@@ -167,8 +169,10 @@ class BAbI(Task):
 
   def text_of(self, sentences: np.ndarray) -> list[str]:
     """The sentences that `(T, W)` word ids stand for, empty where padded."""
+    words = self.words
     return [
-      ' '.join(self.words[i] for i in sentence if i) for sentence in sentences
+      ' '.join(words[i] for i in sentence if i)
+      for sentence in np.asarray(sentences).tolist()
     ]
 
   def _numbers(self, field: str) -> tuple[int, ...]:

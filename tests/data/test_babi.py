@@ -1,0 +1,550 @@
+"""bAbI's files are read as written, wherever they lie, and only if right."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+import contextlib
+import hashlib
+import http.server
+import io
+import logging
+import os
+from pathlib import Path
+import re
+import tarfile
+import threading
+
+import pytest
+
+from memjax.data import babi_archive, babi_world
+from memjax.data.babi import (
+  Line,
+  Splits,
+  Story,
+  cut,
+  lines_of,
+  open_tasks,
+  parse,
+)
+from memjax.data.babi_archive import texts
+from memjax.data.sources import SPLITS
+from memjax.errors import ConfigError
+
+REAL = Path(os.environ.get('MEMJAX_DATA', 'nowhere')) / 'babi'
+real = pytest.mark.skipif(
+  not REAL.is_dir(), reason='MEMJAX_DATA names no folder with babi/'
+)
+ALL = tuple(range(1, 21))
+WORLD = '1f114a764e2d0628bda636343ad4d34924410abe6a0b33aa8666f85b0207d1b1'
+ARCHIVE = 'tasks_1-20_v1-2.tar.gz'
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+  monkeypatch.setenv('MEMJAX_CACHE', str(tmp_path / 'cache'))
+  open_tasks.cache_clear()
+  yield tmp_path / 'cache'
+  open_tasks.cache_clear()
+
+
+def opened(path: object, size: str = '1k', task: int = 1) -> Splits:
+  """The stories of a task as a new process would find them."""
+  open_tasks.cache_clear()
+  return open_tasks('archive', str(path), size, (task,))[task]
+
+
+def questions(stories: tuple[Story, ...]) -> int:
+  return sum(bool(line.answer) for story in stories for line in story)
+
+
+# A world replayed by other means than it was made.
+
+
+def replayed(story: Story) -> Iterator[tuple[Line, str, list[int]]]:
+  """Each question of tasks 1 to 3, the right answer and its support."""
+  where: dict[str, str] = {}
+  moves = defaultdict(list)
+  holder: dict[str, str] = {}
+  handled: dict[str, tuple[int, list[int]]] = {}
+  been = defaultdict(list)
+  for number, line in enumerate(story, 1):
+    words = re.findall(r'\w+', line.sentence)
+    thing = next((w for w in words if w in babi_world.THINGS), '')
+    if not line.answer and ' to the ' in line.sentence:
+      where[words[0]] = words[-1]
+      moves[words[0]].append(number)
+      for held, person in holder.items():
+        if person == words[0]:
+          been[held].append(words[-1])
+    elif not line.answer:
+      person = words[0]
+      takes = words[1] in {take.split()[0] for take in babi_world.TAKES}
+      assert takes == (thing not in holder), line
+      assert takes or holder[thing] == person, line
+      if takes:
+        if person in where and been[thing][-1:] != [where[person]]:
+          been[thing].append(where[person])
+        holder[thing] = person
+        handled[thing] = number, moves[person]
+      else:
+        del holder[thing]
+        handled[thing] = number, moves[person].copy()
+    elif not thing:
+      person = words[2]
+      yield line, where[person], moves[person][-1:]
+    elif words[1] == 'is':
+      yield line, been[thing][-1], [handled[thing][0], handled[thing][1][-1]]
+    else:
+      place = len(been[thing]) - 1 - been[thing][::-1].index(words[-1])
+      by, walked = handled[thing]
+      yield line, been[thing][place - 1], [by, walked[-1], walked[-2]]
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+@pytest.mark.parametrize('task', [1, 2, 3])
+def test_the_world_answers_what_happened_in_it(task: int, split: str) -> None:
+  stories = parse('made', babi_world.text(task, split, 1000))
+  asked = 0
+  for story in stories:
+    for line, answer, support in replayed(story):
+      assert line.answer == answer
+      assert list(line.support) == support
+      asked += 1
+  assert asked == questions(stories) == 1000
+
+
+@real
+@pytest.mark.parametrize('split', ['train', 'test'])
+@pytest.mark.parametrize('task', [1, 2, 3])
+def test_the_replay_answers_the_released_stories(task: int, split: str) -> None:
+  (path,) = REAL.glob(f'qa{task}_*_{split}.txt')
+  for story in parse(path.name, path.read_bytes()):
+    for line, answer, _ in replayed(story):
+      assert line.answer == answer
+
+
+@pytest.mark.parametrize(('task', 'lines'), [(1, 15), (2, 27), (3, 79)])
+def test_made_stories_are_like_the_released_ones(task: int, lines: int) -> None:
+  stories = parse('made', babi_world.text(task, 'train', 1000))
+  assert len(stories) == 200
+  assert lines * 0.7 < sum(map(len, stories)) / 200 < lines * 1.3
+  answers = Counter(line.answer for s in stories for line in s if line.answer)
+  assert set(answers) == set(babi_world.PLACES)
+  assert max(answers.values()) < 1.6 * min(answers.values())
+  assert len(set(stories)) == 200
+  test = parse('made', babi_world.text(task, 'test', 1000))
+  assert not set(stories) & set(test)
+  longer = parse('made', babi_world.text(task, 'train', 2000))
+  assert longer[:200] == stories
+
+
+def test_the_world_is_the_same_everywhere() -> None:
+  seen = hashlib.sha256()
+  for task in babi_world.TASKS:
+    for split in ('train', 'test'):
+      seen.update(babi_world.text(task, split, 1000))
+  rule = 'the made stories changed: figures measured on them are of others'
+  assert seen.hexdigest() == WORLD, rule
+
+
+# What is read.
+
+
+@real
+def test_the_released_files() -> None:
+  found = texts(str(REAL), '1k', ALL)
+  told = {
+    task: cut(parse(*pair['train'])) | {'test': parse(*pair['test'])}
+    for task, pair in found.items()
+  }
+  assert tuple(told) == ALL
+  for task, splits in told.items():
+    assert tuple(splits) == SPLITS
+    assert questions(splits['train'] + splits['validation']) == 1000
+    assert questions(splits['test']) == 1000
+    assert 80 <= questions(splits['validation']) <= 105
+    assert not set(splits['train']) & set(splits['validation'])
+    for split, stories in (
+      ('train', splits['train'] + splits['validation']),
+      ('test', splits['test']),
+    ):
+      (path,) = REAL.glob(f'qa{task}_*_{split}.txt')
+      lines = path.read_text().replace(' \t', '\t').splitlines(keepends=True)
+      starts = [i for i, line in enumerate(lines) if line.startswith('1 ')]
+      ends = [*starts[1:], len(lines)]
+      said = [''.join(lines[i:j]) for i, j in zip(starts, ends, strict=True)]
+      assert Counter(said) == Counter(lines_of(s).decode() for s in stories)
+  shared = set(told[4]['test']) & set(told[4]['train'] + told[4]['validation'])
+  assert sum(story in shared for story in told[4]['test']) == 134
+
+
+def test_lines_are_taken_apart() -> None:
+  text = (
+    '1 Mary took the  milk.\n2 Où est-elle ? \ta,b\t1\r\n'
+    '1 John left.\n2 John ran.\n3 Where? \tout\t 2 1 \n4 Why?\tno\t\n'
+  )
+  assert parse('file', text.encode()) == (
+    (
+      Line('Mary took the  milk.', '', ()),
+      Line('Où est-elle ?', 'a,b', (1,)),
+    ),
+    (
+      Line('John left.', '', ()),
+      Line('John ran.', '', ()),
+      Line('Where?', 'out', (2, 1)),
+      Line('Why?', 'no', ()),
+    ),
+  )
+
+
+@pytest.mark.parametrize(
+  ('line', 'text', 'words'),
+  [
+    (1, b'2 A went.\n', 'number 2, not 1'),
+    (1, b'x A went.\n', "begins with 'x', not with a number"),
+    (1, b'\n', "begins with '', not with a number"),
+    (1, b'-1 A went.\n', "begins with '-1'"),
+    (1, '\u0661 A went.\n'.encode(), 'not with a number'),
+    (3, b'1 A went.\n2 B went.\n4 C went.\n', 'number 4, not 3'),
+    (3, b'1 A went.\n2 B went.\n2 C went.\n', 'number 2, not 3'),
+    (2, b'1 A went.\n2 \n', 'an empty sentence'),
+    (2, b'1 A went.\n2\n', 'an empty sentence'),
+    (2, b'1 A went.\n2 \ta\t1\n', 'an empty sentence'),
+    (2, b'1 A went.\n2 Where? a 1\n', 'a question needs two tabs'),
+    (2, b'1 A went.\n2 Where?\ta\n', 'a question needs two tabs'),
+    (2, b'1 A went.\n2 Where?\ta\t1\t2\n', 'a question needs two tabs'),
+    (2, b'1 A went.\n2 B went.\ta\t1\n', 'no question mark'),
+    (2, b'1 A went.\n2 Where?\t \t1\n', 'a question without an answer'),
+    (2, b'1 A went.\n2 Where?\ta\t1 b\n', "support 'b' is no number"),
+    (2, b'1 A went.\n2 Where?\ta\t-1\n', "support '-1' is no number"),
+    (2, b'1 A went.\n2 Where?\ta\t2\n', 'support 2 is no earlier sentence'),
+    (2, b'1 A went.\n2 Where?\ta\t0\n', 'support 0 is no earlier sentence'),
+    (3, b'1 A.\n2 W?\ta\t1\n3 W?\ta\t2\n', 'support 2 is no earlier sentence'),
+    (2, b'1 A went.\n2 \xff went.\n', 'not UTF-8'),
+  ],
+)
+def test_a_malformed_line_is_named(line: int, text: bytes, words: str) -> None:
+  with pytest.raises(ConfigError) as error:
+    parse('qa1_x_train.txt', text)
+  assert str(error.value).startswith(f"path: 'qa1_x_train.txt': line {line}: ")
+  assert words in error.value.rule
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('text', [b'', b'1 A went.\n2 B went.\n'])
+def test_a_file_that_asks_nothing_is_refused(text: bytes) -> None:
+  with pytest.raises(ConfigError, match='asks no question'):
+    parse('qa1_x_train.txt', text)
+
+
+def test_every_tenth_different_story_is_for_validation() -> None:
+  told = [(Line(f'{i}?', 'a', ()),) for i in range(40)]
+  train = [*told[:25], told[9], told[3], *told[25:], told[39]]
+  splits = cut(train)
+  assert splits['validation'] == tuple(told[i] for i in (9, 19, 9, 29, 39, 39))
+  rest = [story for story in train if story not in splits['validation']]
+  assert splits['train'] == tuple(rest)
+
+
+# Where the files are.
+
+
+def files(*tasks: int, questions: int = 100) -> dict[str, bytes]:
+  return {
+    f'qa{task}_made_{split}.txt': babi_world.text(task, split, n)
+    for task in tasks
+    for split, n in (('train', questions), ('test', 50))
+  }
+
+
+def lay(folder: Path, contents: dict[str, bytes]) -> Path:
+  folder.mkdir(parents=True)
+  for name, content in contents.items():
+    (folder / name).write_bytes(content)
+  return folder
+
+
+def packed(path: Path, small: dict[str, bytes], large: dict) -> Path:
+  """An archive built like the released one, with what it has besides."""
+  with tarfile.open(path, 'w:gz') as archive:
+    for folder, contents in (
+      ('hn', dict.fromkeys(small, b'other')),
+      ('en', small | {'._qa1_made_train.txt': b'x', 'README': b'x'}),
+      ('en-10k', large),
+      ('shuffled', dict.fromkeys(large, b'other')),
+    ):
+      for name, content in contents.items():
+        member = tarfile.TarInfo(f'tasks_1-20_v1-2/{folder}/{name}')
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+  return path
+
+
+def test_it_does_not_matter_where_the_files_lie(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(babi_archive, 'BETWEEN', 150)
+  small, large = files(1, 2), files(1, 2, questions=200)
+  lay(tmp_path / 'a/tasks_1-20_v1-2/en', small)
+  lay(tmp_path / 'a/tasks_1-20_v1-2/en-10k', large)
+  archive = packed(tmp_path / 'archive.tgz', small, large)
+  places = [tmp_path / 'a', tmp_path / 'a/tasks_1-20_v1-2', archive]
+  for size, contents, count in (('1k', small, 100), ('10k', large, 200)):
+    direct = lay(tmp_path / size, contents)
+    for place in (direct, *places):
+      splits = opened(place, size, 2)
+      train = parse('', contents['qa2_made_train.txt'])
+      assert splits == cut(train) | {
+        'test': parse('', contents['qa2_made_test.txt'])
+      }
+      assert questions(train) == count
+
+
+@pytest.mark.parametrize('kind', ['folder', 'unpacked', 'archive'])
+def test_a_size_that_is_not_there_is_refused(tmp_path: Path, kind: str) -> None:
+  place = {
+    'folder': lambda: lay(tmp_path / 'x', files(1)),
+    'unpacked': lambda: lay(tmp_path / 'x/en', files(1)).parent,
+    'archive': lambda: packed(tmp_path / 'x', files(1), {}),
+  }[kind]()
+  assert opened(place)['test']
+  with pytest.raises(ConfigError) as error:
+    opened(place, '10k')
+  assert error.value.field == 'path'
+  said = str(error.value)
+  assert str(tmp_path) in said
+  assert ('100 questions, which is not the size 10k' in said) or (
+    'holds no qa1_NAME_test.txt of size 10k' in said and 'en-10k/' in said
+  )
+  large = lay(tmp_path / 'large', files(1, questions=10_000))
+  with pytest.raises(ConfigError, match=r'10000 questions.*not the size 1k'):
+    opened(large)
+
+
+def two_files(folder: Path) -> None:
+  lay(folder, files(1) | {'qa1_again_train.txt': b''})
+
+
+def no_test_file(folder: Path) -> None:
+  lay(folder, files(1))
+  (folder / 'qa1_made_test.txt').unlink()
+
+
+def no_archive(path: Path) -> None:
+  path.write_bytes(b'no archive')
+
+
+def half_an_archive(path: Path) -> None:
+  packed(path, files(1, 2, 3, questions=1000), {})
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damaged_archive(path: Path) -> None:
+  packed(path, files(1, questions=1000), {})
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 255
+  path.write_bytes(content)
+
+
+def malformed(folder: Path) -> None:
+  lay(folder, files(1) | {'qa1_made_test.txt': b'1 Where?\tx\t1\n'})
+
+
+def too_few(folder: Path) -> None:
+  lay(folder, files(1, questions=45))
+
+
+@pytest.mark.parametrize(
+  ('make', 'words'),
+  [
+    (lambda path: None, 'does not exist'),
+    (Path.mkdir, 'holds no qa1_NAME_test.txt of size 1k'),
+    (two_files, 'two files of this task and split'),
+    (no_test_file, 'holds no qa1_NAME_test.txt of size 1k'),
+    (no_archive, 'cannot be read: '),
+    (half_an_archive, 'cannot be read: '),
+    (damaged_archive, 'cannot be read: '),
+    (malformed, "qa1_made_test.txt': line 1: support 1 is no earlier"),
+    (too_few, 'stories are too few'),
+  ],
+)
+def test_files_that_are_not_right_are_one_line(
+  tmp_path: Path, cache: Path, make: Callable[[Path], object], words: str
+) -> None:
+  make(tmp_path / 'place')
+  for _ in range(2):
+    with pytest.raises(ConfigError) as error:
+      opened(tmp_path / 'place')
+    assert error.value.field == 'path'
+    assert str(tmp_path / 'place') in str(error.value)
+    assert words in str(error.value)
+    assert '\n' not in str(error.value)
+  assert not list(cache.rglob('*array_record*'))
+
+
+# What is recorded.
+
+
+def test_stories_are_recorded_once(tmp_path: Path, cache: Path) -> None:
+  import tensorflow_datasets as tfds
+
+  place = lay(tmp_path / 'place', files(1, 2))
+  first = opened(place)
+  assert open_tasks('archive', str(place), '1k', (1,))[1] is first
+  (folder,) = (cache / 'records').iterdir()
+  written = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+  assert opened(place) == first
+  assert {p: p.stat().st_mtime_ns for p in folder.rglob('*')} == written
+  records = tfds.builder_from_directory(folder / 'babi' / '1.0.0')
+  for split in SPLITS:
+    read = [record['story'] for record in records.as_data_source(split)]
+    assert read == list(map(lines_of, first[split]))
+  opened(place, task=2)
+  assert len(list((cache / 'records').iterdir())) == 2
+  test = place / 'qa1_made_test.txt'
+  test.write_bytes(test.read_bytes().replace(b'garden', b'kitchen'))
+  assert opened(place)['test'] != first['test']
+
+
+@pytest.mark.parametrize('name', ['*-train.array_record*', 'whole.json'])
+@pytest.mark.parametrize('how', ['zeros', 'gone'])
+def test_damaged_records_are_made_again(
+  tmp_path: Path,
+  cache: Path,
+  caplog: pytest.LogCaptureFixture,
+  name: str,
+  how: str,
+) -> None:
+  place = lay(tmp_path / 'place', files(1))
+  first = opened(place)
+  (path,) = cache.rglob(name)
+  if how == 'zeros':
+    content = path.read_bytes()
+    path.write_bytes(content[:70] + bytes(len(content) - 70))
+  else:
+    path.unlink()
+  assert opened(place) == first
+  assert 'is not whole and is made again' in caplog.text
+  caplog.clear()
+  assert opened(place) == first
+  assert not caplog.text
+
+
+# What is fetched.
+
+
+@contextlib.contextmanager
+def server(
+  monkeypatch: pytest.MonkeyPatch, content: bytes, short: int = 0
+) -> Iterator[list[str]]:
+  """Serves some bytes as the archive, less than promised if short."""
+  asked: list[str] = []
+
+  class Serve(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+      asked.append(self.path)
+      if not self.path.endswith(ARCHIVE):
+        self.send_error(404)
+        return
+      self.send_response(200)
+      self.send_header('Content-Length', str(len(content)))
+      self.end_headers()
+      self.wfile.write(content[: len(content) - short])
+
+    def log_message(self, *args: object) -> None:
+      pass
+
+  served = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Serve)
+  thread = threading.Thread(target=served.serve_forever)
+  thread.start()
+  address = f'http://127.0.0.1:{served.server_address[1]}/{ARCHIVE}'
+  monkeypatch.setenv('no_proxy', '127.0.0.1')
+  monkeypatch.setattr(babi_archive, 'URL', address)
+  digest = hashlib.sha256(content).hexdigest()
+  monkeypatch.setattr(babi_archive, 'SHA256', digest)
+  try:
+    yield asked
+  finally:
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> bytes:
+  return packed(tmp_path / 'packed', files(1, 2), {}).read_bytes()
+
+
+def test_the_archive_is_fetched_once(
+  archive: bytes,
+  cache: Path,
+  monkeypatch: pytest.MonkeyPatch,
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  caplog.set_level(logging.INFO)
+  monkeypatch.setattr(babi_archive, 'CHUNK', len(archive) // 4 + 1)
+  with server(monkeypatch, archive) as asked:
+    first = opened('')
+    assert len(asked) == 1
+  assert questions(first['train'] + first['validation']) == 100
+  (place,) = (cache / 'downloads').iterdir()
+  assert place.name == ARCHIVE
+  assert place.read_bytes() == archive
+  said = [r.getMessage() for r in caplog.records if r.message[:5] == 'fetch']
+  assert len(said) == 5
+  assert babi_archive.URL in said[0]
+  assert opened('', task=2)['test']  # the server is gone
+  place.write_bytes(archive[:-1] + b'x')
+  with server(monkeypatch, archive) as asked:
+    assert opened('') == first
+    assert len(asked) == 1
+  assert 'is damaged and fetched again' in caplog.text
+  assert place.read_bytes() == archive
+
+
+@pytest.mark.parametrize('fault', ['short', 'other', 'missing', 'nobody'])
+def test_an_archive_that_does_not_come_is_one_line(
+  archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+  with server(monkeypatch, archive, short=9 if fault == 'short' else 0):
+    address = babi_archive.URL
+    if fault == 'other':
+      monkeypatch.setattr(babi_archive, 'SHA256', '0' * 64)
+    if fault == 'missing':
+      address = address.replace(ARCHIVE, 'elsewhere')
+    if fault == 'nobody':
+      address = f'http://127.0.0.1:1/{ARCHIVE}'
+    monkeypatch.setattr(babi_archive, 'URL', address)
+    with pytest.raises(ConfigError) as error:
+      opened('')
+  said = str(error.value)
+  assert said.startswith(f'path: {address!r}: ')
+  came = f'has SHA-256 {hashlib.sha256(archive).hexdigest()}, not 000'
+  short = f'has SHA-256 {hashlib.sha256(archive[:-9]).hexdigest()}, not '
+  assert {
+    'short': short,
+    'other': came,
+    'missing': 'cannot be fetched (Not Found)',
+    'nobody': 'cannot be fetched ([Errno',
+  }[fault] in said
+  assert f'get {ARCHIVE} another way and let path name it' in said
+  assert "source='made'" in said
+  assert '\n' not in said
+  assert not list(cache.rglob('*.tar.gz*'))
+
+
+def test_an_archive_half_fetched_is_not_the_archive(
+  archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (cache / 'downloads').mkdir(parents=True)
+  left = cache / 'downloads' / f'{ARCHIVE}.partial'
+  left.write_bytes(archive[:100])
+  with server(monkeypatch, archive) as asked:
+    assert opened('')['test']
+    assert len(asked) == 1
+  assert not left.exists()
+
+
+def test_the_registered_archive() -> None:
+  assert re.fullmatch('[0-9a-f]{64}', babi_archive.SHA256)
+  assert babi_archive.URL.startswith('https://')
+  assert babi_archive.URL.endswith(ARCHIVE)
