@@ -1,0 +1,222 @@
+"""End-to-end memory network: ask, attend, ask again, over what was stored.
+
+Paper: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895. With x_s the
+stored steps that t sees and a = age(t, s), for the hops k = 1 ... K:
+
+    m_s = A^k x_s + T_A^k[a],   c_s = C^k x_s + T_C^k[a]
+    p_s = softmax_s(u^k · m_s)              or, for a linear start, u^k · m_s
+    o^k = sum_s p_s c_s,   u^(k+1) = u^k + o^k,   y_t = W u^(K+1)
+
+Answering (Sentences, Features): u^1 = B x_t, and t sees the last M stored steps
+before it. A sentence that asks is not stored. A sentence is embedded with
+position encoding or as a bag of words; features by linear maps.
+Language modelling (Tokens): u^1 = 0.1, t sees the last M tokens up to x_t, and
+half of the units of each u^(k+1) pass through a ReLU.
+
+Ages count what was stored, 0 the newest. With training noise an empty cell
+follows a stored one with probability `noise`, which ages all before it by one.
+Adjacent tying: A^(k+1) = C^k, B = A^1, W' = C^K, the same for T_A and T_C.
+Layer-wise: A and C are the same for all hops, and u^(k+1) = H u^k + o^k.
+
+Carry: the last M cells, raw inputs, `(B, M)` or `(B, M, W)` int32 or
+`(B, M, F)` float32, and which are filled, `(B, M)` bool. All are embedded anew
+at each call. Cost per step: 3 K B M D, twice that for what chunks overlap; K B
+W D to embed. Parameters: normal, standard deviation 0.1.
+Deviations: W' = C^K only where inputs and outputs are of one vocabulary, else W
+is a matrix of its own; J in the position encoding is each sentence's own
+length; padding is left out of the sums, where the paper keeps the null word's
+embedding at 0; the noise is drawn anew for each reading, not once for a story.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.models.sentences import bag_of_words, position_encoding
+from memjax.ops import tape
+from memjax.ops.attention import UNSEEN
+from memjax.types import Features, Inputs, Reset_BT, Sentences, Spec, Tokens
+
+TYINGS = ('adjacent', 'layerwise')
+SENTENCES = {'position': position_encoding, 'bag': bag_of_words}
+QUERY = 0.1  # of the language model, in each unit
+
+normal = nn.initializers.normal(0.1)
+product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+
+
+class Stored(NamedTuple):
+  """The last M cells, the newest in the last slot.
+
+  Attributes:
+    inputs: `(B, M, ...)`, as they were read.
+    filled_BM: bool, which cells hold something.
+  """
+
+  inputs: jax.Array
+  filled_BM: jax.Array
+
+
+class MemN2N(Memory):
+  """A whole model: K hops over M stored steps.
+
+  Attributes:
+    input_spec: what the inputs are; tokens are modelled as language.
+    output_spec: what the outputs are.
+    width: D.
+    slots: M.
+    hops: K.
+    tying: 'adjacent' or 'layerwise'.
+    noise: in training, how likely an empty cell follows a stored one.
+    linear: leaves out the hops' softmax.
+    sentences: how sentences are embedded, 'position' or 'bag'.
+  """
+
+  input_spec: Spec
+  output_spec: Spec
+  width: int = 20
+  slots: int = 50
+  hops: int = 3
+  tying: str = 'adjacent'
+  noise: float = 0.1
+  linear: bool = False
+  sentences: str = 'position'
+
+  def __post_init__(self) -> None:
+    for field in ('width', 'slots', 'hops'):
+      value = getattr(self, field)
+      require(value >= 1, field, value, 'must be at least 1')
+    for field, known in (('tying', TYINGS), ('sentences', tuple(SENTENCES))):
+      name = getattr(self, field)
+      rule = f'must be one of {", ".join(known)}'
+      require(name in known, field, name, rule)
+    require(0 <= self.noise <= 1, 'noise', self.noise, 'must be in [0, 1]')
+    super().__post_init__()
+
+  def initial_carry(self, batch_size: int) -> Stored:
+    shape: tuple[int, ...] = (batch_size, self.slots)
+    filled_BM = jnp.zeros(shape, bool)
+    if isinstance(self.input_spec, Features):
+      inputs = jnp.zeros((*shape, self.input_spec.width))
+    elif isinstance(self.input_spec, Sentences):
+      inputs = jnp.zeros((*shape, self.input_spec.words), jnp.int32)
+    else:
+      inputs = jnp.zeros(shape, jnp.int32)
+    return Stored(inputs, filled_BM)
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Stored,
+    x: Inputs,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Stored, jax.Array]:
+    language = isinstance(self.input_spec, Tokens)
+    of_m, of_c = self._names()
+    table = {name: self._table(name) for name in dict.fromkeys(of_m + of_c)}
+    time = {name: self._time(name) for name in table}
+    takes_BT, most = self._takes(x, train)
+    written = tape.write(
+      *carry, x.astype(carry.inputs.dtype), takes_BT, reset_BT, most
+    )
+    seen = tape.windows(written, self.slots, most, language)
+    spans = {
+      name: tape.slices(self._embed(t, written.cells), seen.start_BN, seen.span)
+      for name, t in table.items()
+    }
+    if language:
+      u_BTD = jnp.full((*reset_BT.shape, self.width), QUERY)
+    else:
+      query = table[of_m[0]] if self.tying == 'adjacent' else self._table('B')
+      u_BTD = self._embed(query, x).astype(jnp.float32)
+    u = tape.chunked(u_BTD, seen.lag_BNC.shape[2])
+    keep = self._keep()
+    for m, c in zip(of_m, of_c, strict=True):
+      o = self._hop(u, (spans[m], spans[c]), (time[m], time[c]), seen)
+      u = keep(u) + o
+      if language:
+        straight, bent = jnp.split(u, [self.width // 2], axis=-1)
+        u = jnp.concatenate([straight, nn.relu(bent)], axis=-1)
+    u_BTD = u.reshape(u.shape[0], -1, self.width)[:, : reset_BT.shape[1]]
+    y = self._answer(u_BTD, table[of_c[-1]])
+    return Stored(*tape.last_cells(written, self.slots)), y
+
+  def _names(self) -> tuple[list[str], list[str]]:
+    """The tables that each hop's m and c are made with."""
+    if self.tying == 'layerwise':
+      return ['A'] * self.hops, ['C'] * self.hops
+    names = [str(k) for k in range(self.hops + 1)]
+    return names[:-1], names[1:]
+
+  def _table(self, name: str) -> jax.Array:
+    rows = self.input_spec[0]  # a vocabulary, or the width of features
+    return self.param(f'embedding_{name}', normal, (rows, self.width))
+
+  def _time(self, name: str) -> jax.Array:
+    """Row a belongs to age a; windows begin with the oldest cell."""
+    shape = (self.slots, self.width)
+    return self.param(f'time_{name}', normal, shape)[::-1]
+
+  def _embed(self, table: jax.Array, x: jax.Array) -> jax.Array:
+    if isinstance(self.input_spec, Features):
+      return x.astype(table.dtype) @ table
+    embedded = jnp.take(table, x, axis=0)
+    if isinstance(self.input_spec, Tokens):
+      return embedded
+    return SENTENCES[self.sentences](embedded, x != 0)
+
+  def _takes(self, x: jax.Array, train: bool) -> tuple[jax.Array, int]:
+    """How many cells each step takes, and the most that one may."""
+    takes_BT = jnp.ones(x.shape[:2], jnp.int32)
+    if isinstance(self.input_spec, Sentences) and self.input_spec.asks:
+      asks_BT = (x == self.input_spec.asks).any(-1)
+      takes_BT = (~asks_BT).astype(jnp.int32)
+    if not (train and self.noise):
+      return takes_BT, 1
+    key = self.make_rng('dropout')
+    empty_BT = jax.random.bernoulli(key, self.noise, x.shape[:2])
+    return takes_BT * (1 + empty_BT.astype(jnp.int32)), 2
+
+  def _keep(self) -> Any:
+    """What a hop does to u^k before o^k is added."""
+    if self.tying == 'adjacent':
+      return lambda u: u
+    h_DD = self.param('H', normal, (self.width, self.width))
+    return lambda u: product('bncd,ed->bnce', u.astype(h_DD.dtype), h_DD)
+
+  def _hop(
+    self,
+    u_BNCD: jax.Array,
+    spans: tuple[jax.Array, jax.Array],
+    times: tuple[jax.Array, jax.Array],
+    seen: tape.Windows,
+  ) -> jax.Array:
+    """o^k of every query, float32."""
+    (m_BNRD, c_BNRD), (of_m_MD, of_c_MD) = spans, times
+    dtype = m_BNRD.dtype
+    u = u_BNCD.astype(dtype)
+    by_cell = product('bncd,bnrd->bncr', u, m_BNRD)
+    scores = tape.shift(by_cell, seen.lag_BNC, self.slots)
+    scores += product('bncd,md->bncm', u, of_m_MD)
+    if not self.linear:
+      scores = jax.nn.softmax(jnp.where(seen.seen_BNCM, scores, UNSEEN))
+    p_BNCM = jnp.where(seen.seen_BNCM, scores, 0.0)
+    by_cell = tape.shift(p_BNCM, -seen.lag_BNC, seen.span).astype(dtype)
+    o = product('bncr,bnrd->bncd', by_cell, c_BNRD)
+    return o + product('bncm,md->bncd', p_BNCM.astype(dtype), of_c_MD)
+
+  def _answer(self, u_BTD: jax.Array, last_VD: jax.Array) -> jax.Array:
+    classes = self.output_spec[0]
+    words = not isinstance(self.input_spec, Features) and isinstance(
+      self.output_spec, Tokens
+    )
+    tied = words and self.tying == 'adjacent' and classes == self.input_spec[0]
+    w_VD = last_VD if tied else self.param('W', normal, (classes, self.width))
+    return product('btd,vd->btv', u_BTD.astype(w_VD.dtype), w_VD)
