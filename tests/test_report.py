@@ -72,7 +72,7 @@ def test_replicas_are_a_median_and_quartiles(
   report.print_evaluation(experiment, ROW | figures)
   line = capsys.readouterr().out.splitlines()[2]
   seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'
-  assert line.split('  ') == ['', 'recall', f'0.5000   {seeds}, chance 0.1250']
+  assert ' '.join(line.split()) == f'recall 0.5000 {seeds}, chance 0.1250'
 
 
 def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
