@@ -35,6 +35,10 @@ def _memories(width: int, context: int) -> dict[str, dict]:
     },
     'han': {'sentences': 'attention', 'memory': {'name': 'han.CausalHAN'}},
     'lstmn': {'memory': {'name': 'lstmn.LSTMN', 'memory': context}},
+    'memn2n': {'name': 'memn2n.MemN2N', 'width': width, 'slots': context},
+    'key_value': {
+      'memory': {'name': 'key_value.KeyValueMemory', 'slots': context}
+    },
   }
 
 

@@ -20,8 +20,9 @@ Layer-wise: A and C are the same for all hops, and u^(k+1) = H u^k + o^k.
 
 Carry: the last M cells, raw inputs, `(B, M)` or `(B, M, W)` int32 or
 `(B, M, F)` float32, and which are filled, `(B, M)` bool. All are embedded anew
-at each call. Cost per step: 3 K B M D, twice that for what chunks overlap; K B
-W D to embed. Parameters: normal, standard deviation 0.1.
+at each call. Cost per step: 6 K B M D to read, (K + 2) B W D to embed what is
+new, and (K + 1) B M W D a call for what is stored. Parameters: normal, standard
+deviation 0.1.
 Deviations: W' = C^K only where inputs and outputs are of one vocabulary, else W
 is a matrix of its own; J in the position encoding is each sentence's own
 length; padding is left out of the sums, where the paper keeps the null word's
@@ -37,13 +38,13 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory
-from memjax.models.sentences import bag_of_words, position_encoding
+from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
 from memjax.ops.attention import UNSEEN
 from memjax.types import Features, Inputs, Reset_BT, Sentences, Spec, Tokens
 
 TYINGS = ('adjacent', 'layerwise')
-SENTENCES = {'position': position_encoding, 'bag': bag_of_words}
+SENTENCES = ('position', 'bag')
 QUERY = 0.1  # of the language model, in each unit
 
 normal = nn.initializers.normal(0.1)
@@ -91,7 +92,7 @@ class MemN2N(Memory):
     for field in ('width', 'slots', 'hops'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
-    for field, known in (('tying', TYINGS), ('sentences', tuple(SENTENCES))):
+    for field, known in (('tying', TYINGS), ('sentences', SENTENCES)):
       name = getattr(self, field)
       rule = f'must be one of {", ".join(known)}'
       require(name in known, field, name, rule)
@@ -170,7 +171,7 @@ class MemN2N(Memory):
     embedded = jnp.take(table, x, axis=0)
     if isinstance(self.input_spec, Tokens):
       return embedded
-    return SENTENCES[self.sentences](embedded, x != 0)
+    return ENCODERS[self.sentences](embedded, x != 0)
 
   def _takes(self, x: jax.Array, train: bool) -> tuple[jax.Array, int]:
     """How many cells each step takes, and the most that one may."""

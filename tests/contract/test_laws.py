@@ -58,6 +58,10 @@ def layer(name: str, layers: int = 1, **fields: Any) -> dict[str, Any]:
   return {'name': 'stack.Stack', 'memory': memory, 'layers': layers}
 
 
+def memn2n(**fields: Any) -> dict[str, Any]:
+  return {'name': 'memn2n.MemN2N', 'width': 4} | fields
+
+
 ODD = {
   'sliding-long': sliding(laws.LENGTH + 5, layers=2),
   'causal-1': causal(1, positions=1),
@@ -100,11 +104,20 @@ ODD = {
     'hopfield.HopfieldMemory', 2, heads=1, slots=5, updates=3
   ),
   'han-2': layer('han.CausalHAN', 2),
+  'memn2n-1': memn2n(slots=1, hops=1),
+  'memn2n-5': memn2n(slots=5, hops=2, tying='layerwise'),
+  'memn2n-long': memn2n(slots=laws.LENGTH + 5, hops=2),
+  'key-value-1': layer('key_value.KeyValueMemory', slots=1),
+  'key-value-5': layer('key_value.KeyValueMemory', 2, slots=5, hops=3),
+  'key-value-long': layer('key_value.KeyValueMemory', slots=laws.LENGTH + 5),
 }
 
 READS_SENTENCES = {
   f'sentences-{kind}': layer('gru.GRU') | {'sentences': kind}
   for kind in ENCODERS
+} | {
+  'sentences-memn2n-5': memn2n(slots=5),
+  'sentences-memn2n-long': memn2n(slots=laws.LENGTH + 5, linear=True),
 }
 ODD |= READS_SENTENCES
 ODD_SPECS = dict.fromkeys(
