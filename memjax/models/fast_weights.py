@@ -21,8 +21,8 @@ et al. 2021, https://arxiv.org/abs/2102.11174 (delta). Read in chunks of C steps
 after Yang et al. 2024, https://arxiv.org/abs/2406.06484: `ops.fast_weights`.
 Carry: additive w `(B, H, K, K)` and z `(B, H, K)`, delta w `(B, H, 2 K nu, K)`;
 float32.
-Cost per step: B (3 F + D) D and, with K' features (K, or 2 K nu), additive
-B H (2 K' K + C (K' + K)), delta once more as much; linear in T.
+Cost per step: B (3 F + D) D; additive B H (2 K K + 2 C K); delta with its
+K' = 2 K nu features B H (3 K' K + C (5 K' + 3 K) / 2); linear in T.
 Parameters: kernels normal of variance 1 / rows, biases 0.
 Deviations: z · phi(q) and |dpfp|_1 count as 1e-6 where they are less; delta has
 a bias on q, k and v; no dropout. Norms, residuals and the MLP are the Stack's.

@@ -20,7 +20,8 @@ https://arxiv.org/abs/2406.06484):
 A reset in a chunk is a mask: products of steps of different runs are 0, and w
 counts only before the first reset. All of it is float32.
 
-Cost per step and head: 2 K V + C (K + V), the delta rule once more as much.
+Cost per step and head: 2 K V + C (K + V); of the delta rule 3 K V and
+C (5 K + 3 V) / 2.
 Kept for the backward pass: a memory for each chunk, T K V / C floats.
 
 Further letters: N chunks, C steps of a chunk, V width of the values.

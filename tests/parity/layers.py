@@ -14,7 +14,7 @@ ROWS, STEPS = 2, 13
 class Layer(NamedTuple):
   """A layer, parameters of such a size that each term counts, and inputs.
 
-  The first row is reset at the start, after that twice in a row.
+  The first row is reset at the start, twice in a row, and near the end.
   """
 
   model: Memory
@@ -48,7 +48,7 @@ def layer(model: Memory, features: int, scale: float = 0.5) -> Layer:
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(ROWS, STEPS, features)), jnp.float32)
   resets = np.zeros((ROWS, STEPS), bool)
-  resets[0, [0, 5, 6]] = True
+  resets[0, [0, 5, 6, 10]] = True
   reset_BT = jnp.asarray(resets)
   carry = model.initial_carry(ROWS)
   shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)
