@@ -16,6 +16,11 @@ from jaxtyping import Array, Float
 # that of the product itself: EPSILON times the others, divided by EPSILON.
 EPSILON = 1e-30
 
+# Slots that nothing has told apart yet differ in usage by round-off alone. Each
+# is ranked as if used by this much more than the one before it, so that the
+# first of them is next whatever the machine; outputs would be equal without.
+TIE = 1e-6
+
 
 def retention(
   free_BH: Float[Array, 'B H'], read_BHM: Float[Array, 'B H M']
@@ -48,16 +53,16 @@ def allocation_weights(
   """Where a write finds room, a_t: the least used slot, then the next.
 
   With the slots in rising order of usage, each gets 1 minus its own usage times
-  the product of the usages before it; slots of equal usage stand in the order
-  of their numbers. The order is a constant to the gradient, which ignores the
-  jumps where it changes, as the paper's does. A comparison of all pairs, which
-  is no larger than the links, takes the place of a sort.
+  the product of the usages before it. The order is a constant to the gradient,
+  which ignores the jumps where it changes, as the paper's does. A comparison of
+  all pairs, which is no larger than the links, takes the place of a sort.
   """
   slot_M = jnp.arange(usage_BM.shape[1])
-  one_BM1, other_B1M = usage_BM[:, :, None], usage_BM[:, None, :]
+  rank_BM = usage_BM + TIE * slot_M[None].astype(usage_BM.dtype)
+  one_BM1, other_B1M = rank_BM[:, :, None], rank_BM[:, None, :]
   earlier_MM = (slot_M[None, :] < slot_M[:, None])[None]
   before_BMM = (other_B1M < one_BM1) | (other_B1M == one_BM1) & earlier_MM
-  log_B1M = jnp.log(other_B1M + EPSILON)
+  log_B1M = jnp.log(usage_BM + EPSILON)[:, None]
   taken_BM = jnp.exp(jnp.where(before_BMM, log_B1M, 0).sum(axis=2))
   return (1 - usage_BM) * taken_BM
 

@@ -75,6 +75,8 @@ ODD = {
   'entnet-1': layer('entnet.EntNet', slots=1),
   'entnet-5': layer('entnet.EntNet', 2, slots=5),
   'ntm-3': layer('ntm.NTM', slots=3, slot_width=2, controller_width=5),
+  'dnc-1': layer('dnc.DNC', slots=1, slot_width=2, read_heads=1),
+  'dnc-5': layer('dnc.DNC', 2, slots=5, slot_width=3, controller_width=5),
   'ntm-feedforward': layer(
     'ntm.NTM',
     2,

@@ -14,6 +14,10 @@ def row(*values: float) -> jax.Array:
   return jnp.asarray([values], jnp.float32)
 
 
+def slots_by_usage(usage: np.ndarray) -> np.ndarray:
+  return np.argsort(usage + allocation.TIE * np.arange(len(usage)))
+
+
 def weightings(rng: np.random.Generator, *shape: int) -> np.ndarray:
   """Random weights over the last axis that sum to at most 1."""
   raw = rng.random(shape) ** 4
@@ -27,7 +31,7 @@ def float32(x: np.ndarray) -> jax.Array:
 def allocate(usage: np.ndarray) -> np.ndarray:
   """The paper's words, one slot after the other."""
   weights, left = np.zeros(len(usage)), 1.0
-  for slot in np.argsort(usage, kind='stable'):
+  for slot in slots_by_usage(usage):
     weights[slot] = (1 - usage[slot]) * left
     left *= usage[slot]
   return weights
@@ -35,7 +39,7 @@ def allocate(usage: np.ndarray) -> np.ndarray:
 
 def allocate_gradient(usage: np.ndarray) -> np.ndarray:
   """d weights[i] / d usage[j], the order held fixed."""
-  order = list(np.argsort(usage, kind='stable'))
+  order = list(slots_by_usage(usage))
   d = np.zeros((len(usage), len(usage)))
   for place, i in enumerate(order):
     before = order[:place]
@@ -87,6 +91,14 @@ def test_allocation_and_its_gradient_are_those_of_a_loop(
   np.testing.assert_allclose(
     gradient[0, :, 0], allocate_gradient(expected), atol=1e-5
   )
+
+
+def test_round_off_does_not_say_which_of_equal_slots_is_next() -> None:
+  usage = np.full((1, 9), 0.75, np.float32)
+  usage[0, ::2] = np.nextafter(usage[0, 0], np.float32(0))
+  got = allocation.allocation_weights(jnp.asarray(usage))
+  expected = [[0.25 * 0.75**slot for slot in range(9)]]
+  np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_many_slots_are_allocated_as_by_a_loop() -> None:

@@ -1,0 +1,298 @@
+"""The DNC against a float64 NumPy evaluation of the paper's Methods."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.errors import ConfigError
+from memjax.models.dnc import DNC
+from memjax.models.stack import Stack
+from memjax.ops.addressing import EPSILON
+from memjax.ops.allocation import TIE
+from memjax.types import Features
+
+BATCH, INPUTS, LENGTH = 2, 3, 12
+HALF = LENGTH // 2
+FIELDS = {
+  'width': 5,
+  'slots': 6,
+  'slot_width': 4,
+  'read_heads': 2,
+  'controller_width': 7,
+}
+SHOWN = ['read_weights', 'write_weights', 'allocation_gate', 'free_gates']
+
+
+def sigmoid(x: Any) -> Any:
+  return 1 / (1 + np.exp(-x))
+
+
+def oneplus(x: Any) -> Any:
+  return 1 + np.log(1 + np.exp(x))
+
+
+def softmax(x: Any) -> np.ndarray:
+  e = np.exp(np.asarray(x) - np.max(x))
+  return e / e.sum()
+
+
+def cosine(u: np.ndarray, v: np.ndarray) -> float:
+  return (u @ v) / np.sqrt((u @ u + EPSILON) * (v @ v + EPSILON))
+
+
+def look_up(memory: np.ndarray, key: np.ndarray, beta: float) -> np.ndarray:
+  """C(M, k, beta)."""
+  return softmax([beta * cosine(key, slot) for slot in memory])
+
+
+class Computer:
+  """One row, one step at a time; `say` is where a step's gates are left."""
+
+  def __init__(self, model: DNC, params: Any):
+    self.p = params
+    self.heads, self.slots = model.read_heads, model.slots
+    self.k, self.units = model.slot_width, model.controller_width
+    self.forget()
+
+  def forget(self) -> None:
+    self.memory = np.zeros((self.slots, self.k))
+    self.usage, self.last, self.write = np.zeros((3, self.slots))
+    self.link = np.zeros((self.slots, self.slots))
+    self.read = [np.zeros(self.slots) for _ in range(self.heads)]
+    self.seen = [np.zeros(self.k) for _ in range(self.heads)]
+    self.h, self.c = np.zeros((2, self.units))
+
+  def step(self, x: np.ndarray) -> np.ndarray:
+    self.control(x)
+    xi = list(self.h @ self.p['interface_kernel'])
+
+    def take(count: int) -> np.ndarray:
+      taken = np.array(xi[:count])
+      del xi[:count]
+      return taken
+
+    heads = range(self.heads)
+    read_keys = [take(self.k) for _ in heads]
+    read_strengths = [oneplus(take(1)[0]) for _ in heads]
+    write_key, write_strength = take(self.k), oneplus(take(1)[0])
+    erase, add = sigmoid(take(self.k)), take(self.k)
+    self.free = [sigmoid(take(1)[0]) for _ in heads]
+    self.allocating, writing = sigmoid(take(1)[0]), sigmoid(take(1)[0])
+    modes = [softmax(take(3)) for _ in heads]
+    assert not xi
+
+    self.use()
+    content = look_up(self.memory, write_key, write_strength)
+    self.write = writing * (
+      self.allocating * self.allocate() + (1 - self.allocating) * content
+    )
+    for i in range(self.slots):
+      for k in range(self.k):
+        kept = self.memory[i, k] * (1 - self.write[i] * erase[k])
+        self.memory[i, k] = kept + self.write[i] * add[k]
+    self.connect()
+    for h in heads:
+      backward = self.link.T @ self.read[h]
+      forward = self.link @ self.read[h]
+      content = look_up(self.memory, read_keys[h], read_strengths[h])
+      ways = backward, content, forward
+      self.read[h] = sum(modes[h][i] * ways[i] for i in range(3))
+      self.seen[h] = self.memory.T @ self.read[h]
+    return np.concatenate([self.h, *self.seen]) @ self.p['output']['kernel']
+
+  def control(self, x: np.ndarray) -> None:
+    a = x @ self.p['input']['kernel'] + self.p['input']['bias']
+    a = a + np.concatenate([self.h, *self.seen]) @ self.p['recurrent_kernel']
+    i, f, g, o = np.split(a, 4)
+    self.c = sigmoid(f) * self.c + sigmoid(i) * np.tanh(g)
+    self.h = sigmoid(o) * np.tanh(self.c)
+
+  def use(self) -> None:
+    for i in range(self.slots):
+      u, w = self.usage[i], self.write[i]
+      kept = 1.0
+      for free, read in zip(self.free, self.read, strict=True):
+        kept *= 1 - free * read[i]
+      self.usage[i] = (u + w - u * w) * kept
+
+  def allocate(self) -> np.ndarray:
+    weights, left = np.zeros(self.slots), 1.0
+    for slot in np.argsort(self.usage + TIE * np.arange(self.slots)):
+      weights[slot] = (1 - self.usage[slot]) * left
+      left *= self.usage[slot]
+    return weights
+
+  def connect(self) -> None:
+    before, w = self.link.copy(), self.write
+    for i in range(self.slots):
+      for j in range(self.slots):
+        new = (1 - w[i] - w[j]) * before[i, j] + w[i] * self.last[j]
+        self.link[i, j] = 0 if i == j else new
+    self.last = (1 - w.sum()) * self.last + w
+
+
+def dnc(**fields: int) -> DNC:
+  return DNC(**FIELDS | fields)
+
+
+def inputs() -> tuple[jax.Array, jax.Array]:
+  """One row with resets, one without."""
+  rng = np.random.default_rng(0)
+  x_BTF = rng.normal(size=(BATCH, LENGTH, INPUTS)).astype(np.float32)
+  reset_BT = np.zeros((BATCH, LENGTH), bool)
+  reset_BT[0, [0, 3, 4, 9]] = True
+  return jnp.asarray(x_BTF), jnp.asarray(reset_BT)
+
+
+def params_of(model: DNC) -> Any:
+  """Parameters of such a size that no term is too small to be missed."""
+  rng = np.random.default_rng(1)
+  carry = model.initial_carry(BATCH)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), carry, *inputs())
+  return jax.tree.map(
+    lambda p: jnp.asarray(0.8 * rng.normal(size=p.shape), jnp.float32),
+    shapes['params'],
+  )
+
+
+def asking(model: DNC, params: Any) -> Any:
+  """Reads a segment; shows weightings and gates beside the outputs."""
+
+  @jax.jit
+  def ask(*args: Any) -> Any:
+    return model.apply({'params': params}, *args, mutable=['intermediates'])
+
+  return ask
+
+
+def assert_close(one: Any, other: Any) -> None:
+  np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [{}, {'read_heads': 1}, {'slots': 1, 'slot_width': 1}, {'slots': 20}],
+)
+def test_steps_equal_the_methods(fields: dict[str, int]) -> None:
+  model = dnc(**fields)
+  x_BTF, reset_BT = inputs()
+  params = params_of(model)
+  carry, pieces = model.initial_carry(BATCH), []
+  ask = asking(model, params)
+  for piece in (slice(0, HALF), slice(HALF, LENGTH)):
+    (carry, y), told = ask(carry, x_BTF[:, piece], reset_BT[:, piece])
+    pieces.append([y, *(told['intermediates'][name][0] for name in SHOWN)])
+  y, read, write, allocating, free = (
+    np.concatenate(p, axis=1) for p in zip(*pieces, strict=True)
+  )
+  p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
+  for b in range(BATCH):
+    computer = Computer(model, p)
+    for t in range(LENGTH):
+      if reset_BT[b, t]:
+        computer.forget()
+      assert_close(y[b, t], computer.step(np.asarray(x_BTF[b, t], float)))
+      assert_close(read[b, t], np.array(computer.read))
+      assert_close(write[b, t], computer.write[None])
+      assert_close(allocating[b, t], computer.allocating[None])
+      assert_close(free[b, t], np.array(computer.free))
+    expected = (
+      computer.memory,
+      computer.usage,
+      computer.link,
+      computer.last,
+      computer.write,
+      np.array(computer.read),
+      np.array(computer.seen),
+      computer.h,
+      computer.c,
+    )
+    for got, leaf in zip(carry, expected, strict=True):
+      assert_close(got[b], leaf)
+
+
+def test_asking_for_weightings_and_gates_changes_no_output() -> None:
+  model = dnc()
+  params, carry = params_of(model), model.initial_carry(BATCH)
+  (after, y), told = asking(model, params)(carry, *inputs())
+  read = jax.jit(lambda *args: model.apply({'params': params}, *args))
+  jax.tree.map(
+    np.testing.assert_array_equal, (after, y), read(carry, *inputs())
+  )
+  shapes = jax.tree.map(lambda a: a.shape, told['intermediates'])
+  assert shapes == {
+    'read_weights': ((BATCH, LENGTH, 2, 6),),
+    'write_weights': ((BATCH, LENGTH, 1, 6),),
+    'allocation_gate': ((BATCH, LENGTH, 1),),
+    'free_gates': ((BATCH, LENGTH, 2),),
+  }
+
+
+@pytest.mark.parametrize('length', [1, LENGTH])
+def test_gradients_are_finite_from_a_memory_of_zeros(length: int) -> None:
+  """And reach every parameter, as soon as there is a past to tell apart."""
+  model = dnc()
+  carry, (x_BTF, reset_BT) = model.initial_carry(BATCH), inputs()
+  x_BTF, reset_BT = x_BTF[:, :length], reset_BT[:, :length]
+  variables = jax.jit(model.init)(jax.random.key(0), carry, x_BTF, reset_BT)
+  variables = {'params': variables['params']}
+
+  def loss(variables: Any) -> jax.Array:
+    _, y_BTD = model.apply(variables, carry, x_BTF, reset_BT)
+    return (y_BTD**2).sum()
+
+  gradients = jax.jit(jax.grad(loss))(variables)
+  for path, leaf in jax.tree.leaves_with_path(gradients):
+    assert np.isfinite(leaf).all(), path
+    assert length == 1 or (np.abs(leaf).max(axis=0) > 0).all(), path
+
+
+def test_a_gradient_is_the_slope_of_the_methods() -> None:
+  """Through everything that is carried, over steps, resets and allocation."""
+  model = dnc()
+  carry, (x_BTF, reset_BT) = model.initial_carry(BATCH), inputs()
+  params = params_of(model)
+  rng = np.random.default_rng(4)
+  away = jax.tree.map(lambda p: rng.normal(size=p.shape), params)
+
+  def theirs(by: float) -> float:
+    moved = jax.tree.map(lambda p, d: np.float64(p) + by * d, params, away)
+    total = 0.0
+    for b in range(BATCH):
+      computer = Computer(model, moved)
+      for t in range(LENGTH):
+        if reset_BT[b, t]:
+          computer.forget()
+        y = computer.step(np.asarray(x_BTF[b, t], np.float64))
+        total += np.sin(y).sum()
+    return total
+
+  @jax.jit
+  @jax.grad
+  def ours(params: Any) -> jax.Array:
+    _, y_BTD = model.apply({'params': params}, carry, x_BTF, reset_BT)
+    return jnp.sin(y_BTD).sum()
+
+  along = jax.tree.map(lambda g, d: (g * d).sum(), ours(params), away)
+  slope = (theirs(1e-6) - theirs(-1e-6)) / 2e-6
+  assert abs(slope) > 1
+  np.testing.assert_allclose(sum(jax.tree.leaves(along)), slope, rtol=1e-4)
+
+
+def test_each_layer_of_a_stack_shows_its_own() -> None:
+  model = Stack(Features(INPUTS), Features(2), dnc(), layers=2)
+  carry, (x_BTF, reset_BT) = model.initial_carry(BATCH), inputs()
+  variables = jax.jit(model.init)(jax.random.key(0), carry, x_BTF, reset_BT)
+  told = asking(model, variables['params'])(carry, x_BTF, reset_BT)[1]
+  for layer in ('layer_0', 'layer_1'):
+    assert sorted(told['intermediates'][layer]['memory']) == sorted(SHOWN)
+
+
+@pytest.mark.parametrize('field', FIELDS)
+def test_wrong_fields_are_refused(field: str) -> None:
+  with pytest.raises(ConfigError) as error:
+    dnc(**{field: 0})
+  assert str(error.value) == f'{field}: 0: must be at least 1'
