@@ -3,7 +3,7 @@
 Paper: Weston et al. 2015, https://arxiv.org/abs/1502.05698; settings after
 Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895: some 32 questions in a
 batch, 100 epochs, the learning rate halved every 25; for memn2n width 20, SGD.
-Command: python launch.py --config=configs/babi.py:lstm
+Command: python launch.py --config=configs/babi.py:memn2n
   the released files: --config.task.source=archive, fetched once, or
   --config.task.path=ARCHIVE_OR_FOLDER with it; --config.task.tasks=all
 Result: not measured.
@@ -20,7 +20,7 @@ LAYERS = {'transformer': 2, 'sliding': 2, 'transformer_xl': 2}  # others: 1
 SLOTS = {'entnet': 20, 'ntm': 20, 'dnc': 20}
 
 
-def get_config(variant: str = 'lstm') -> ConfigDict:
+def get_config(variant: str = 'memn2n') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
   name, size = words(variant, VARIANTS)
   config = base()
