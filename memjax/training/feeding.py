@@ -1,6 +1,6 @@
 """Batches on their way to the device, made ahead of time by a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 import functools
 import queue
 import threading
@@ -59,6 +59,11 @@ def feeds(
     part = functools.partial(streams, first_step)
     return place_rows(mesh, steps_per_call, replicas, part)
 
+  return ahead(make, calls)
+
+
+def ahead(make: Callable[[int], Feed], calls: Iterable[int]) -> Iterator[Feed]:
+  """What `make` makes of each, made by a thread while others are used."""
   ready: queue.Queue[Any] = queue.Queue(AHEAD)
   left = threading.Event()
 
@@ -71,10 +76,10 @@ def feeds(
 
   def work() -> None:
     try:
-      for first_step in calls:
+      for call in calls:
         if left.is_set():
           return
-        put(make(first_step))
+        put(make(call))
       put(None)
     except Exception as error:
       put(error)
