@@ -17,7 +17,9 @@ Carry: the memory, `(B, M, K)`; where the heads are, `(B, H, M)` for read and
 write heads each; what was read, `(B, H, K)`; an LSTM's h and c, `(B, C)` each;
 all float32.
 Cost per step: B C (4 (F + H K + C) + H (3 K + 6)) products, F the width of the
-inputs, and about 6 H passes over the B M K numbers of the memory.
+inputs and C that of the controller, and 6 B H M K for the memory. The backward
+pass keeps the carry of every step and computes the rest again: on a CPU a fifth
+of the space and a third of the time (B 16, T 50, M 128, K 20).
 Deviations: the paper gives the ranges of what heads emit, not their functions;
 those are above. Its start is a learned one where a carry has no parameters:
 here the memory is 1e-6 throughout, which Collier & Beel 2018,
@@ -142,11 +144,13 @@ class NTM(Memory):
       h_BC, controller = _control(state, inputs_BG, back)
       emitted_BE = _product(h_BC, out) + bias.astype(h_BC.dtype)[None]
       state = _act(state, emitted_BE)._replace(controller=controller)
-      return state, (h_BC, *state[1:4])
+      where = state.read_weights_BHM, state.write_weights_BHM
+      return state, (h_BC, state.reads_BHK, *where)
 
     fresh = self.initial_carry(x.shape[0])
-    carry, (h_BTC, read_BTHM, write_BTHM, reads_BTHK) = walk(
-      step, fresh, carry, inputs(x), reset_BT
+    again = jax.checkpoint(step, prevent_cse=False)  # a scan has nothing to CSE
+    carry, (h_BTC, reads_BTHK, read_BTHM, write_BTHM) = walk(
+      again, fresh, carry, inputs(x), reset_BT
     )
     self.sow('intermediates', 'read_weights', read_BTHM)
     self.sow('intermediates', 'write_weights', write_BTHM)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.ntm import EMPTY, NTM
-from memjax.ops.addressing import EPSILON
+from memjax.models.ntm import NTM
 
 BATCH, INPUTS, LENGTH = 2, 3, 12
 HALF = LENGTH // 2
@@ -29,7 +28,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def length_of(v: np.ndarray) -> float:
-  return float(np.sqrt(v @ v + EPSILON))
+  return float(np.sqrt(v @ v + 1e-6))
 
 
 def focus(
@@ -60,7 +59,7 @@ class Machine:
 
   def forget(self) -> None:
     m = self.model
-    self.memory = np.full((m.slots, m.slot_width), EMPTY)
+    self.memory = np.full((m.slots, m.slot_width), 1e-6)
     first = np.eye(m.slots)[0]
     self.read_weights = [first] * m.read_heads
     self.write_weights = [first] * m.write_heads
