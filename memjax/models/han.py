@@ -119,7 +119,7 @@ class Stretch(NamedTuple):
   def of(
     cls, score_BT: jax.Array, h_BTD: jax.Array, reset_BT: jax.Array
   ) -> 'Stretch':
-    """Single steps. What m is changes no result, so it has no gradient."""
+    """Single steps. No result depends on m, so its gradient is left out."""
     top_BT = lax.stop_gradient(score_BT)
     total_BT = jnp.exp(score_BT - top_BT)
     sum_BTD = total_BT[..., None] * h_BTD.astype(jnp.float32)

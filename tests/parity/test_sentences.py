@@ -122,6 +122,13 @@ def test_padding_says_nothing_and_learns_nothing(kind: str) -> None:
     assert np.abs(grad).max() > 0, name
 
 
+@pytest.mark.parametrize('kind', EXPECTED)
+def test_a_sentence_without_words_makes_no_nan_on_the_way(kind: str) -> None:
+  encode, params = drawn(kind)
+  with jax.debug_nans(True), jax.disable_jit():
+    encode(params)
+
+
 @pytest.mark.parametrize('kind', ['position', 'mask', 'attention'])
 def test_the_order_of_words_tells(kind: str) -> None:
   encode, params = drawn(kind)
