@@ -63,7 +63,7 @@ def test_the_oracle_scores_everything() -> None:
   assert scores['loss'] < 1e-6
 
 
-def test_a_late_end_marker_is_two_wrong_bits_at_most() -> None:
+def test_a_late_end_marker_is_a_wrong_bit() -> None:
   batch = draw(TASK, ROWS)
   said = np.array(batch.targets)
   said[..., -1] = np.roll(said[..., -1], 1, axis=1)
