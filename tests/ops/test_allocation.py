@@ -101,6 +101,11 @@ def test_round_off_does_not_say_which_of_equal_slots_is_next() -> None:
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_slots_of_one_rank_stand_in_the_order_of_their_numbers() -> None:
+  got = allocation.allocation_weights(row(allocation.TIE, 0))
+  np.testing.assert_allclose(got, row(1, 0), atol=1e-5)
+
+
 def test_many_slots_are_allocated_as_by_a_loop() -> None:
   """What is left of a product of many small usages is no NaN and no 1."""
   usage = np.random.default_rng(0).random((ROWS, 200)) ** 8

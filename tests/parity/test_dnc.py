@@ -291,6 +291,14 @@ def test_each_layer_of_a_stack_shows_its_own() -> None:
     assert sorted(told['intermediates'][layer]['memory']) == sorted(SHOWN)
 
 
+def test_the_controller_starts_to_remember_by_its_forget_gate() -> None:
+  model = dnc()
+  carry = model.initial_carry(BATCH)
+  params = jax.jit(model.init)(jax.random.key(0), carry, *inputs())['params']
+  expected = np.repeat([0, 1, 0, 0], 7)
+  np.testing.assert_array_equal(params['input']['bias'], expected)
+
+
 @pytest.mark.parametrize('field', FIELDS)
 def test_wrong_fields_are_refused(field: str) -> None:
   with pytest.raises(ConfigError) as error:
