@@ -256,7 +256,7 @@ def test_a_question_without_memories_has_an_answer_and_a_gradient() -> None:
     _, y = model.apply({'params': params}, carry, x, reset_BT)
     return (y**2).sum()
 
-  gradient = jax.grad(total)(params)
+  gradient = jax.jit(jax.grad(total))(params)
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
   assert np.abs(gradient['embedding_0']).max() > 0
   for name in ('embedding_1', 'time_0', 'time_1'):
@@ -282,7 +282,7 @@ def test_gradients_equal_differences(linear: bool) -> None:
     moved = jax.tree.map(lambda p, w: np.asarray(p) + step * w, params, way)
     return (expected(model, moved, 'position', x, reset_BT) * weight).sum()
 
-  gradient = jax.grad(ours)(params)
+  gradient = jax.jit(jax.grad(ours))(params)
   slope = sum(
     (np.asarray(g, np.float64) * w).sum()
     for g, w in zip(*map(jax.tree.leaves, (gradient, way)), strict=True)
