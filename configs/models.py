@@ -22,7 +22,10 @@ def _memories(width: int, context: int) -> dict[str, dict]:
     | attention('transformer_xl.RelativeAttention', memory=context),
     'ntm': {'memory': {'name': 'ntm.NTM', 'slots': context, 'slot_width': 20}},
     'dnc': {'memory': {'name': 'dnc.DNC', 'slots': context}},
-    'entnet': {'memory': {'name': 'entnet.EntNet', 'slots': context}},
+    'entnet': {
+      'sentences': 'mask',
+      'memory': {'name': 'entnet.EntNet', 'slots': context},
+    },
     'stack_rnn': {'memory': {'name': 'stack_rnn.StackRNN', 'slots': context}},
     'tape_rnn': {'memory': {'name': 'tape_rnn.TapeRNN', 'slots': context}},
     'fast_weights': attention('fast_weights.AdditiveFastWeights'),

@@ -105,9 +105,10 @@ class NTM(Memory):
     def on_slot_0(heads: int) -> jax.Array:
       return jnp.zeros((batch_size, heads, self.slots)).at[:, :, 0].set(1)
 
+    shape = batch_size, self.slots, self.slot_width
     states = 2 if self.controller == 'lstm' else 0
     return NTMState(
-      jnp.full((batch_size, self.slots, self.slot_width), EMPTY),
+      jnp.full(shape, EMPTY, jnp.float32),
       on_slot_0(self.read_heads),
       on_slot_0(self.write_heads),
       jnp.zeros((batch_size, self.read_heads, self.slot_width)),

@@ -116,6 +116,7 @@ def batch_first(s: Subject) -> None:
     assert leaf.shape == (ROWS, *wide.shape[1:])
     assert wide.shape[0] == ROWS + 1
     assert leaf.size > 0, 'a checkpoint cannot hold an empty array'
+    assert not leaf.weak_type, 'the step would compile twice'
     floating = jnp.issubdtype(leaf.dtype, jnp.floating)
     assert not floating or leaf.dtype == jnp.float32
 
