@@ -1,0 +1,80 @@
+"""Trains memories to copy up to 20 vectors, and measures them on up to 120.
+
+    python -m experiments.ntm.run [MODEL ...]
+
+A run is all seeds of one model in one program, kept in runs/ntm/MODEL; the
+command goes on where it was stopped. At the end a table in Markdown: bits wrong
+a sequence at each length, median over seeds and each seed, and how many seeds
+solved the length, less than one bit wrong in 100 sequences.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from configs import ntm_tasks
+from memjax.errors import ConfigError, Diverged
+from memjax.experiment import read
+from memjax.training import compiled, history
+from memjax.training.loop import train
+
+MODELS = ('ntm', 'lstm', 'transformer_xl', 'dnc')
+LENGTHS = (20, 40, 80, 120)
+SOLVED = 0.01  # bits wrong a sequence
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('models', nargs='*', default=MODELS)
+  parser.add_argument('--steps', type=int, default=3000)
+  parser.add_argument('--seeds', type=int, default=4)
+  parser.add_argument('--runs', type=Path, default=Path('runs/ntm'))
+  given = parser.parse_args()
+  compiled.keep()
+  for model in given.models:
+    try:
+      run(model, given.steps, given.seeds, given.runs / model)
+    except (ConfigError, Diverged, OSError) as error:
+      print(f'{model} failed: {error}', flush=True)
+  lengths = ' | '.join(map(str, LENGTHS))
+  print(
+    f'\n| model | sequences | {lengths} |\n|---|---|{"---|" * len(LENGTHS)}'
+  )
+  for model in given.models:
+    print(line(model, given.runs / model))
+
+
+def run(model: str, steps: int, seeds: int, workdir: Path) -> None:
+  """All seeds of one model: the family's config with Adam."""
+  config = ntm_tasks.get_config(f'copy-{model}').unlock()
+  config.train.update(steps=steps, steps_per_call=10, replicas=seeds)
+  config.optim.update(name='adam', learning_rate=3e-3)
+  config.optim.options = {}
+  config.parallel.data = 1
+  config.log.update(every=steps // 30)
+  config.log.wandb.mode = 'disabled'
+  config.checkpoint.update(every=steps // 6, best='')
+  for evaluation in config.evals.values():
+    evaluation.every = steps
+  train(read(config.to_dict()), workdir, lambda *run: None)
+
+
+def line(model: str, workdir: Path) -> str:
+  """The model's row of the table."""
+  rows = {r['split']: r for r in history.read(workdir / 'metrics.jsonl')}
+  cells = [f'{rows["train"]["step"] * 16}'] if rows else ['none']
+  for length in LENGTHS:
+    row = rows.get(f'length_{length}')
+    if row is None:
+      cells.append('not measured')
+      continue
+    wrong = np.array(row['replicas']['bits_wrong'])
+    each = ' '.join(f'{w:.2f}' for w in wrong)
+    solved = f'{(wrong < SOLVED).sum()} of {len(wrong)}'
+    cells.append(f'{np.median(wrong):.2f} ({each}), {solved}')
+  return f'| {model} | {" | ".join(cells)} |'
+
+
+if __name__ == '__main__':
+  main()
