@@ -1,0 +1,35 @@
+"""Draws where the heads of a trained NTM or DNC are while it copies.
+
+python -m experiments.ntm.weightings WORKDIR PICTURE [--replica=0]
+"""
+
+import argparse
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import memjax
+from memjax.analysis.weightings import draw, weightings
+from memjax.tasks.bit_copy import BitCopy
+
+VECTORS, SEED = 20, 0
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('workdir', type=Path)
+  parser.add_argument('picture', type=Path)
+  parser.add_argument('--replica', type=int, default=0)
+  given = parser.parse_args()
+  run = memjax.load(given.workdir, replica=given.replica)
+  task = BitCopy(shortest=VECTORS, longest=VECTORS)
+  example = task.example(jax.random.key(SEED))
+  inputs = np.asarray(example.inputs)
+  logits, shown = weightings(run.model, run.params, inputs)
+  asked = np.asarray(example.weights_T)[:, None]
+  draw(inputs, asked / (1 + np.exp(-logits)), shown, given.picture)
+
+
+if __name__ == '__main__':
+  main()
