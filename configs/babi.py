@@ -63,6 +63,6 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
       }
     )
   if size == 'quick':
-    config.model = model(name, width=16, layers=2, context=16)
+    config.model = model(name, width=16, layers=1, context=16)
     quick(config)
   return config.lock()

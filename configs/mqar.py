@@ -38,6 +38,6 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   )
   if size == 'quick':
     config.task.vocab = 64
-    config.model = model(name, width=16, layers=2, context=16)
+    config.model = model(name, width=16, layers=1, context=16)
     quick(config)
   return config.lock()

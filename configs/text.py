@@ -44,6 +44,6 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
     config.evals.longer_memory.model = {'memory': {'memory': 512, 'clamp': 128}}
   if size == 'quick':
     config.task.length = 16
-    config.model = model(name, width=16, layers=2, context=16)
+    config.model = model(name, width=16, layers=1, context=16)
     quick(config)
   return config.lock()
