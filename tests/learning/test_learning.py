@@ -27,7 +27,7 @@ SHORT = {
     (
       'mqar',
       'transformer_xl',
-      {'task.length': 16, 'task.pairs': 2},
+      {'task.length': 16, 'task.pairs': 2, 'model.layers': 2},
       'accuracy',
       1 / 2,
       0.9,
