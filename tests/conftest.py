@@ -10,7 +10,6 @@ os.environ['XLA_FLAGS'] = (
   '--xla_force_host_platform_device_count=8'
   ' --xla_backend_optimization_level=0'  # compiling is most of the time
   ' --xla_cpu_parallel_codegen_split_count=1'
-  ' --xla_cpu_use_fusion_emitters=false'
 )
 _COMPILED = os.environ.setdefault(
   'MEMJAX_TESTS', os.path.join(tempfile.gettempdir(), f'memjax-{os.getpid()}')
