@@ -88,8 +88,6 @@ def configured(model: str, task: str, path: str) -> ConfigDict:
   config.parallel.data = 1
   config.log.wandb.mode = 'disabled'
   trained: Task = read(config.to_dict()).task
-  if model == 'memn2n':  # no story fills more
-    config.model.slots = min(config.model.slots, trained.length)
   rows = trained.epoch_steps(1)
   whole = trained.rows(Stream(0, 1, rows), 0, np.arange(rows))
   batch = max(round(QUESTIONS * rows / whole.weights_BT.sum()), 1)

@@ -38,7 +38,7 @@ from memjax.errors import require
 from memjax.models import lstm
 from memjax.models.base import Memory
 from memjax.ops import addressing, allocation
-from memjax.ops.steps import walk
+from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 SHOWN = 'read_weights', 'write_weights', 'allocation_gate', 'free_gates'
@@ -165,9 +165,9 @@ class DNC(Memory):
       state: DNCState, z_BG: jax.Array
     ) -> tuple[DNCState, tuple[jax.Array, ...]]:
       before_BE = _beside(state.h_BC, state.reads_BHK)
-      a_BG = z_BG.astype(before_BE.dtype) + _product(before_BE, recurrent_EG)
+      a_BG = z_BG.astype(before_BE.dtype) + product(before_BE, recurrent_EG)
       h_BC, c_BC = lstm.CELL.step((state.h_BC, state.c_BC), a_BG)
-      asked = split(_product(h_BC, interface_CI), heads, k)
+      asked = split(product(h_BC, interface_CI), heads, k)
       state = remember(state._replace(h_BC=h_BC, c_BC=c_BC), asked)
       said_BE = _beside(h_BC, state.reads_BHK).astype(recurrent_EG.dtype)
       weights = state.read_BHM, state.write_BM[:, None]
@@ -243,8 +243,3 @@ def remember(state: DNCState, asked: Interface) -> DNCState:
 
 def _beside(h_BC: jax.Array, reads_BHK: jax.Array) -> jax.Array:
   return jnp.concatenate([h_BC, reads_BHK.reshape(h_BC.shape[0], -1)], axis=1)
-
-
-def _product(x: jax.Array, w: jax.Array) -> jax.Array:
-  """x w in the type of w, summed and returned in x's type."""
-  return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=x.dtype)

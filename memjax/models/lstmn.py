@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.ops.attention import UNSEEN
-from memjax.ops.steps import walk
+from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -133,13 +133,6 @@ class LSTMN(Memory):
     del key
     forget = jnp.arange(shape[0]) // self.width == 1
     return forget.astype(dtype)
-
-
-def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """x times the kernel, in the kernel's type, summed in float32."""
-  return jnp.matmul(
-    x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32
-  )
 
 
 def push(tape_BMD: jax.Array, newest_BD: jax.Array) -> jax.Array:

@@ -37,7 +37,7 @@ from memjax.errors import require
 from memjax.models import lstm
 from memjax.models.base import Memory
 from memjax.ops import addressing
-from memjax.ops.steps import walk
+from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 EMPTY = 1e-6  # what stands in a memory that nothing was written to
@@ -143,7 +143,7 @@ class NTM(Memory):
       state: NTMState, inputs_BG: jax.Array
     ) -> tuple[NTMState, tuple[jax.Array, ...]]:
       h_BC, controller = _control(state, inputs_BG, back)
-      emitted_BE = _product(h_BC, out) + bias.astype(h_BC.dtype)[None]
+      emitted_BE = product(h_BC, out) + bias.astype(h_BC.dtype)[None]
       state = _act(state, emitted_BE)._replace(controller=controller)
       where = state.read_weights_BHM, state.write_weights_BHM
       return state, (h_BC, state.reads_BHK, *where)
@@ -170,18 +170,13 @@ class NTM(Memory):
     return bias_G.at[self.controller_width : 2 * self.controller_width].set(1)
 
 
-def _product(x: jax.Array, w: jax.Array) -> jax.Array:
-  """x w in the type of w, summed and returned in x's type."""
-  return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=x.dtype)
-
-
 def _control(
   state: NTMState, inputs_BG: jax.Array, kernel: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
   """The controller's output and its state after the step."""
   seen_BF = state.reads_BHK.reshape(len(inputs_BG), -1)
   known_BF = jnp.concatenate([seen_BF, *state.controller[:1]], axis=1)
-  a_BG = inputs_BG.astype(known_BF.dtype) + _product(known_BF, kernel)
+  a_BG = inputs_BG.astype(known_BF.dtype) + product(known_BF, kernel)
   if not state.controller:
     return jnp.tanh(a_BG), ()
   controller = lstm.CELL.step(state.controller, a_BG)

@@ -52,3 +52,10 @@ def forget(reset_B: jax.Array, fresh: Carry, carry: Carry) -> Carry:
     return jnp.where(rows, new, old)
 
   return jax.tree.map(choose, fresh, carry)
+
+
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """x times the kernel, in the kernel's type, summed and given in x's type."""
+  return jnp.matmul(
+    x.astype(kernel.dtype), kernel, preferred_element_type=x.dtype
+  )

@@ -27,14 +27,14 @@ def begin(run: Program, source: str) -> TrainState:
     ConfigError: there is no whole checkpoint, or it is of another model or of
       another number of replicas.
   """
-  state = run.begin()
   if not source:
-    return state
+    return run.begin()
   wanted = run.abstract.params
   try:
     found = load_item(Path(source) / 'checkpoints', 'params', wanted)
   except ConfigError as error:
     raise ConfigError('train.begin_from', source, str(error)) from None
+  state = run.begin()
   params = jax.tree.map(_place, found, wanted)
   ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()
   return state._replace(params=params, ema=ema)
