@@ -1,0 +1,125 @@
+"""Memories whose every answer is known in closed form, and a task for them."""
+
+import dataclasses
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.models.base import Memory
+from memjax.tasks.base import GeneratedTask
+from memjax.types import Example, Features, RowKey, Tokens
+
+SURE = 20.0  # logit of the answer; all others have 0
+
+
+class DelayLine(Memory):
+  """Says at every step the token of `delay` steps before, which it is sure of.
+
+  The carry holds the last `delay` tokens. Before any came, they are 0.
+  """
+
+  vocab: int
+  delay: int
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return jnp.zeros((batch_size, self.delay), jnp.int32)
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    sure = self.param('sure', nn.initializers.constant(SURE), ())
+    steps = x.shape[1]
+    tokens = jnp.concatenate([carry, x], axis=1)
+    started = jnp.cumsum(reset_BT, axis=1)
+    since = jnp.concatenate([jnp.zeros_like(carry), started], axis=1)
+    there = since[:, :steps] == started
+    said = jnp.where(there, tokens[:, :steps], 0)
+    kept = since[:, steps:] == started[:, -1:]
+    carry = jnp.where(kept, tokens[:, steps:], 0)
+    return carry, sure * jax.nn.one_hot(said, self.vocab)
+
+
+class LeakyIntegrator(Memory):
+  """h_t = decay h_(t-1) + x_t, and says h_t: decay^lag is left after a lag.
+
+  The carry is h. A trace halves every ln 2 / -ln decay steps.
+  """
+
+  width: int
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return jnp.zeros((batch_size, self.width))
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    decay = self.param('decay', nn.initializers.constant(0.8), ())
+
+    def step(h_BD: Any, xs: Any) -> Any:
+      x_BD, reset_B = xs
+      h_BD = jnp.where(reset_B[:, None], 0, decay * h_BD) + x_BD
+      return h_BD, h_BD
+
+    xs = jnp.swapaxes(x, 0, 1), reset_BT.T
+    carry, h_TBD = jax.lax.scan(step, carry, xs)
+    return carry, jnp.swapaxes(h_TBD, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SayAgain(GeneratedTask):
+  """Say the token of `lag` steps before, at every step that has one."""
+
+  vocab: int = 4
+  length: int = 24
+  lag: int = 3
+  extent = 'distance'
+
+  @property
+  def input_spec(self) -> Tokens:
+    return Tokens(self.vocab)
+
+  output_spec = input_spec
+
+  def example(self, key: RowKey) -> Example:
+    tokens_T = jax.random.randint(key, (self.length,), 0, self.vocab)
+    asked_T = jnp.arange(self.length) >= self.lag
+    return Example(
+      tokens_T,
+      jnp.where(asked_T, jnp.roll(tokens_T, self.lag), 0),
+      asked_T.astype(jnp.float32),
+      jnp.where(asked_T, self.lag, 0),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noise(GeneratedTask):
+  """White noise in; the target is the trace that `decay` leaves of it."""
+
+  width: int = 2
+  length: int = 32
+  decay: float = 0.8
+
+  @property
+  def input_spec(self) -> Features:
+    return Features(self.width)
+
+  output_spec = input_spec
+
+  def example(self, key: RowKey) -> Example:
+    x_TF = jax.random.normal(key, (self.length, self.width))
+
+    def step(h_F: Any, x_F: Any) -> Any:
+      h_F = self.decay * h_F + x_F
+      return h_F, h_F
+
+    _, h_TF = jax.lax.scan(step, jnp.zeros(self.width), x_TF)
+    return Example(x_TF, h_TF, jnp.ones(self.length))
+
+  def measure(self, y: Any, batch: Any) -> Any:
+    error_BT = jnp.square(y - batch.targets).mean(-1)
+    weights_BT = batch.weights_BT
+    return {'loss': ((error_BT * weights_BT).sum(), weights_BT.sum())}
