@@ -158,7 +158,7 @@ def digits() -> Iterator[Cell]:
       width=128,
       layers=1,
       context=1,
-      changes={'task.order': order, 'train.steps': 3000},
+      changes={'task.order': order, 'train.steps': 4000},
       evals={'test': {'split': 'test'}},
       rates=(1e-3, 3e-3),
       batches=0,
