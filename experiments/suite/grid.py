@@ -60,9 +60,9 @@ def copy_memory() -> Iterator[Cell]:
       context=1,
       changes={
         'task.delay': 1000,
-        'train.steps': 1000,
+        'train.steps': 600,
         'train.batch_size': 32,
-        'train.steps_per_call': 20,
+        'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
       rates=(1e-3,),
@@ -94,7 +94,7 @@ def adding() -> Iterator[Cell]:
 def mqar() -> Iterator[Cell]:
   """How much state does it take to recall 4 or 8 pairs?"""
   models = ('transformer', 'transformer_xl', 'lstm', 'gru', 'delta')
-  sizes = itertools.product(((64, 4), (128, 8)), models, (32, 64, 128))
+  sizes = itertools.product(((64, 4), (128, 8)), models, (16, 32, 64))
   for (length, pairs), model, width in sizes:
     yield Cell(
       study='mqar',
@@ -108,11 +108,12 @@ def mqar() -> Iterator[Cell]:
         'task.length': length,
         'task.pairs': pairs,
         'task.vocab': 256,
-        'train.steps': 2000,
+        'train.steps': 1600,
+        'train.batch_size': 32,
         'train.steps_per_call': 20,
       },
       evals={'held_out': {}},
-      rates=(1e-3, 3e-3),
+      rates=(3e-3,),
     )
 
 
@@ -175,18 +176,18 @@ def segments() -> Iterator[Cell]:
       task=f'copy-{count}',
       family=f'segments:copy-{model}',
       model=model,
-      width=128,
+      width=64,
       layers=4,
       context=length,
       changes={
         'task.segments': count,
         'train.segment_length': length,
         'train.bptt_segments': count,
-        'train.steps': 2000,
+        'train.steps': 1600,
         'train.steps_per_call': 20,
       },
       evals={'held_out': {}},
-      rates=(3e-4, 1e-3),
+      rates=(1e-3,),
     )
 
 
