@@ -25,7 +25,7 @@ from memjax.analysis import lanes
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Feed, Metrics, Params
+from memjax.types import Feed, Metrics, Params
 
 Read = Callable[..., tuple[Metrics, jax.Array, jax.Array]]
 
@@ -134,7 +134,7 @@ def _reader(
     params_N: Params, feeds: tuple[Feed, ...], key: jax.Array
   ) -> tuple[Metrics, jax.Array, jax.Array]:
     lane = lanes.lane(task, feeds)
-    there_P, row_P, place_P = _draw(lane, task.length, window, labels, key)
+    there_P, row_P, place_P = lanes.draw(lane, task.length, window, labels, key)
     read_PT = place_P[:, None] - jnp.arange(window)[None, ::-1]
     inputs = lane.inputs[row_P[:, None], read_PT]
     asked = jax.tree.map(lambda x: x[row_P, place_P][:, None, None], lane)
@@ -155,24 +155,6 @@ def _reader(
     return found, there_P, jnp.stack([row_P, place_P], axis=1)
 
   return read
-
-
-def _draw(
-  lane: Batch, length: int, window: int, labels: int, key: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Labels of the last step with a whole window: which are, row, place.
-
-  They are drawn without replacement; of too few the rest are none.
-  """
-  steps = lane.reset_BT.shape[1]
-  place_BT = jnp.broadcast_to(jnp.arange(steps), lane.reset_BT.shape)
-  began_BT = jax.lax.cummax(jnp.where(lane.reset_BT, place_BT, 0), axis=1)
-  whole_BT = (lane.weights_BT > 0) & (place_BT - began_BT + 1 >= window)
-  whole_BT = whole_BT[:, -length:]
-  lot_BT = jnp.where(whole_BT, jax.random.uniform(key, whole_BT.shape), -1.0)
-  lot_P, index_P = jax.lax.top_k(lot_BT.reshape(-1), labels)
-  row_P, place_P = jnp.divmod(index_P, length)
-  return lot_P >= 0, row_P, place_P + steps - length
 
 
 def _kept(

@@ -1,4 +1,4 @@
-"""Rows of a task over several steps, side by side in time.
+"""Rows of a task over several steps, and labels with what they look back on.
 
 A text's row goes on in the next step's row, so what a label can look back on
 lies in earlier steps too. An episode begins and ends in its row.
@@ -38,3 +38,38 @@ def lane(task: Task, feeds: tuple[Feed, ...]) -> Batch:
   """The device half: one batch whose rows are as long as all the steps'."""
   batches = [task.batch(feed) for feed in feeds]
   return jax.tree.map(lambda *xs: jnp.concatenate(xs, axis=1), *batches)
+
+
+def draw(
+  lane: Batch, length: int, window: int, labels: int, key: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Labels drawn without replacement: which there are, row, place.
+
+  Args:
+    lane: rows over some steps; labels are those of the last step.
+    length: T of a step.
+    window: the inputs that a label must have behind it, its own among them,
+      with no reset in between.
+    labels: P; where there are fewer, the rest are none.
+    key: of the drawing.
+  """
+  total = lane.reset_BT.shape[1]
+  place_BT = jnp.broadcast_to(jnp.arange(total), lane.reset_BT.shape)
+  began_BT = jax.lax.cummax(jnp.where(lane.reset_BT, place_BT, 0), axis=1)
+  whole_BT = (lane.weights_BT > 0) & (place_BT - began_BT + 1 >= window)
+  whole_BT = whole_BT[:, -length:]
+  lot_BT = jnp.where(whole_BT, jax.random.uniform(key, whole_BT.shape), -1.0)
+  lot_P, index_P = jax.lax.top_k(lot_BT.reshape(-1), labels)
+  row_P, place_P = jnp.divmod(index_P, length)
+  return lot_P >= 0, row_P, place_P + total - length
+
+
+def label_losses(task: Task, y: jax.Array, batch: Batch) -> jax.Array:
+  """`(B, T)`, the loss of every step alone; 0 where there is no label."""
+
+  def one(y: jax.Array, batch: Batch) -> jax.Array:
+    y, batch = jax.tree.map(lambda x: x[None, None], (y, batch))
+    total, count = task.measure(y, batch)['loss']
+    return jnp.where(count > 0, total / jnp.where(count > 0, count, 1.0), 0.0)
+
+  return jax.vmap(jax.vmap(one))(y, batch)
