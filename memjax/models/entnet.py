@@ -33,7 +33,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, shows
-from memjax.ops.steps import walk
+from memjax.ops.steps import product, walk
 from memjax.types import Reset_BT, Sequence_BTD
 
 EPSILON = 1e-8  # of a squared norm
@@ -99,7 +99,6 @@ class EntNet(Memory):
     keys_MD = keys.astype(jnp.float32)
     of_keys_MD = nn.Dense(width, use_bias=False, name='key')(keys)
     of_keys_MD = of_keys_MD.astype(jnp.float32)
-
     showing = shows(self)
 
     def step(
@@ -109,11 +108,7 @@ class EntNet(Memory):
       match_BM = jnp.einsum('bd,bmd->bm', s_BD, h_BMD)
       weight_BM = jax.nn.softmax(match_BM)
       read_BD = jnp.einsum('bm,bmd->bd', weight_BM, h_BMD)
-      of_slots_BMD = jnp.matmul(
-        h_BMD.astype(slot_DD.dtype),
-        slot_DD,
-        preferred_element_type=jnp.float32,
-      )
+      of_slots_BMD = product(h_BMD, slot_DD)
       new_BMD = prelu(
         of_slots_BMD + of_keys_MD[None] + of_input_BD[:, None], slope_D
       )
@@ -124,17 +119,15 @@ class EntNet(Memory):
 
     s_BTD = x.astype(jnp.float32)
     of_input_BTD = nn.Dense(width, use_bias=False, name='input')(x)
+    of_input_BTD = of_input_BTD.astype(jnp.float32)
+    of_keys_BTM = jnp.einsum('btd,md->btm', s_BTD, keys_MD)
     fresh_BMD = jnp.broadcast_to(keys_MD[None], (batch, *keys_MD.shape))
     h_BMD = jnp.where(carry.written_B[:, None, None], carry.h_BMD, fresh_BMD)
     h_BMD, (read_BTD, shown) = walk(
       jax.checkpoint(step),
       fresh_BMD,
       h_BMD,
-      (
-        s_BTD,
-        of_input_BTD.astype(jnp.float32),
-        jnp.einsum('btd,md->btm', s_BTD, keys_MD),
-      ),
+      (s_BTD, of_input_BTD, of_keys_BTM),
       reset_BT,
     )
     for name, array in shown.items():
