@@ -14,6 +14,7 @@ _COMPILED = os.environ.setdefault(
 )
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+os.environ['OPENBLAS_NUM_THREADS'] = '1'  # more wait for each other's cores
 os.environ['WANDB_MODE'] = 'offline'
 os.environ['WANDB_SILENT'] = 'true'
 

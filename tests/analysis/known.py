@@ -42,6 +42,22 @@ class DelayLine(Memory):
     return carry, sure * jax.nn.one_hot(said, self.vocab)
 
 
+class OneHotDelayLine(DelayLine):
+  """The same with a carry of floats: each token as a one-hot vector."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    empty = super().initial_carry(batch_size)
+    return jax.nn.one_hot(empty, self.vocab)
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    tokens = carry.argmax(-1).astype(jnp.int32)
+    tokens, y = super().__call__(tokens, x, reset_BT, train=train)
+    return jax.nn.one_hot(tokens, self.vocab), y
+
+
 class LeakyIntegrator(Memory):
   """h_t = decay h_(t-1) + x_t, and says h_t: decay^lag is left after a lag.
 
