@@ -3,7 +3,8 @@
 --config=FILE[:VARIANT]     what to run; --config.train.steps=100 changes it
 --workdir=DIR               where it is kept; runs/NAME if not given. The
                             same command again goes on where it stopped.
---mode=train|eval|sample    eval and sample read the workdir's checkpoint
+--mode=train|eval|sample    eval and sample read the workdir's checkpoint;
+                            sample --workdir=DIR needs no --config
 --list                      every config, model and task there is
 """
 

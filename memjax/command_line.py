@@ -9,6 +9,8 @@ from absl import flags
 
 from memjax.errors import ConfigError, nearest, require
 
+OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
+
 
 def parse(
   argv: Sequence[str], config: flags.FlagHolder
@@ -20,13 +22,17 @@ def parse(
     config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
-    The config as nested dicts, and its name, as in `mqar-lstm`.
+    The config as nested dicts, and its name, as in `mqar-lstm`; {} and '' if
+    none is given and the mode reads the one that the workdir keeps.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
       is wrong.
   """
   given = [arg for arg in argv[1:] if arg.startswith('--config=')]
+  if not given and _asks_a_workdir(argv[1:]):
+    _parse_flags(argv)
+    return {}, ''
   there = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
   require(
     len(given) == 1,
@@ -36,6 +42,17 @@ def parse(
   )
   file, _, variant = given[0].removeprefix('--config=').partition(':')
   _check_overrides(_read(file, variant), argv[1:])
+  _parse_flags(argv)
+  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
+  return config.value.to_dict(), name
+
+
+def _asks_a_workdir(args: Sequence[str]) -> bool:
+  said = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
+  return said.get('mode') in OF_A_WORKDIR and bool(said.get('workdir'))
+
+
+def _parse_flags(argv: Sequence[str]) -> None:
   try:
     rest = flags.FLAGS(list(argv))
   except flags.Error as error:
@@ -43,8 +60,6 @@ def parse(
       'flags', str(error).splitlines()[0], 'see --help'
     ) from None
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
-  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
-  return config.value.to_dict(), name
 
 
 def _read(file: str, variant: str) -> dict[str, Any]:
