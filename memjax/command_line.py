@@ -1,6 +1,6 @@
 """From the command line to a config, every mistake a line of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import pathlib
 import runpy
 from typing import Any
@@ -10,6 +10,32 @@ from absl import flags
 from memjax.errors import ConfigError, nearest, require
 
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
+
+SAMPLING = (
+  flags.DEFINE_string('prompt', None, 'the text to go on from; a new line'),
+  flags.DEFINE_string('prompt_file', None, 'the same; - is standard input'),
+  flags.DEFINE_integer('length', 200, 'tokens to generate'),
+  flags.DEFINE_float('temperature', 1.0, 'of the draws; 0 is greedy'),
+  flags.DEFINE_integer('top_k', 0, 'among so many likely tokens; 0 is all'),
+  flags.DEFINE_float('top_p', 1.0, 'then among so much probability; 1 is all'),
+  flags.DEFINE_integer('seed', None, 'which of the possible texts; 0'),
+  flags.DEFINE_integer('replica', 0, 'whose, in a run of replicas'),
+  flags.DEFINE_string('save_carry', None, 'a file to keep the memory in'),
+  flags.DEFINE_string('carry', None, 'such a file, to go on with the text'),
+)
+
+
+def sampling() -> dict[str, Any]:
+  """What `--mode=sample` is asked for, by the flags' names."""
+  return {flag.name: flag.value for flag in SAMPLING}
+
+
+def explained() -> Iterator[str]:
+  """A line for each flag of `--mode=sample`."""
+  for flag in SAMPLING:
+    default = '...' if flag.default is None else flag.default
+    said = flags.FLAGS[flag.name].help
+    yield f'{f"--{flag.name}={default}":28}{said}'
 
 
 def parse(

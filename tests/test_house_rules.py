@@ -41,7 +41,8 @@ MAY_IMPORT = {
     'training.sections',
     'training.settings',
   ),
-  'generate': ('models.base',),
+  'drawing': (),
+  'generate': ('models.base', 'drawing'),
   'loading': (
     'build',
     'experiment',
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     'training',
   ),
   'analysis': ('models.base', 'tasks.base', 'loading', 'generate'),
+  'sampling': ('generate', 'drawing', 'loading', 'training', 'data.tokenizers'),
   'command_line': (),
   'catalogue': (
     'build',
@@ -59,8 +61,15 @@ MAY_IMPORT = {
     'models.stack',
     'tasks.base',
   ),
-  'report': ('analysis', 'generate', 'loading', 'tasks.base', 'training'),
-  'modes': ('report', 'experiment', 'loading', 'training'),
+  'report': ('analysis', 'sampling', 'loading', 'tasks.base', 'training'),
+  'modes': (
+    'report',
+    'sampling',
+    'drawing',
+    'experiment',
+    'loading',
+    'training',
+  ),
   '__init__': ('loading',),
 }
 LAUNCH_MAY_IMPORT = (
