@@ -12,14 +12,16 @@ from memjax.errors import ConfigError, nearest, require
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
 
 SAMPLING = (
-  flags.DEFINE_string('prompt', None, 'the text to go on from; a new line'),
-  flags.DEFINE_string('prompt_file', None, 'the same; - is standard input'),
+  flags.DEFINE_string('prompt', None, 'the text to go on from; else a newline'),
+  flags.DEFINE_string(
+    'prompt_file', None, 'the file it is in; - is standard input'
+  ),
   flags.DEFINE_integer('length', 200, 'tokens to generate'),
   flags.DEFINE_float('temperature', 1.0, 'of the draws; 0 is greedy'),
   flags.DEFINE_integer('top_k', 0, 'among so many likely tokens; 0 is all'),
   flags.DEFINE_float('top_p', 1.0, 'then among so much probability; 1 is all'),
-  flags.DEFINE_integer('seed', None, 'which of the possible texts; 0'),
-  flags.DEFINE_integer('replica', 0, 'whose, in a run of replicas'),
+  flags.DEFINE_integer('seed', None, 'which of the possible texts; else 0'),
+  flags.DEFINE_integer('replica', 0, 'whose text, in a run of replicas'),
   flags.DEFINE_string('save_carry', None, 'a file to keep the memory in'),
   flags.DEFINE_string('carry', None, 'such a file, to go on with the text'),
 )

@@ -96,7 +96,8 @@ def sample(
   text = given_prompt(prompt, prompt_file)
   if save_carry:
     folder = Path(save_carry).absolute().parent
-    require(folder.is_dir(), 'save_carry', save_carry, 'is in no folder')
+    there = folder.is_dir()
+    require(there, 'save_carry', save_carry, 'its folder does not exist')
   compiled.keep()
   run = load(workdir, replica=replica)
   if carry:

@@ -303,7 +303,7 @@ def test_a_text_that_is_stopped_is_kept(
     ({'top_p': 0.0}, r'top_p: 0\.0: '),
     ({'seed': -1}, 'seed: -1: '),
     ({'carry': '/not/there'}, 'carry: .*No such file'),
-    ({'save_carry': '/not/there'}, 'save_carry: .*is in no folder'),
+    ({'save_carry': '/not/there'}, 'save_carry: .*its folder does not exist'),
   ],
 )
 def test_what_cannot_be_sampled_is_one_line(say, flags, words) -> None:
