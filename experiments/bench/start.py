@@ -2,8 +2,8 @@
 
     python -m experiments.bench.start
 
-Prints seconds of processes of their own, median of a few turns, and how much of
-`import memjax` there is beside `import jax`.
+Prints seconds, each of a process of its own, median of a few turns, and those
+that `import memjax` takes in a process that has imported jax.
 """
 
 import statistics
@@ -13,38 +13,40 @@ import time
 
 from experiments.bench.loop import ROOT
 
-ROUNDS = 9
+ROUNDS = 5
 COMMANDS = {
-  'python': ['-c', ''],
   'import jax': ['-c', 'import jax'],
-  'import jax, memjax': ['-c', 'import jax, memjax'],
   'launch.py --help': ['launch.py', '--help'],
   'launch.py --list': ['launch.py', '--list'],
 }
+BESIDE = (
+  'import jax, time; began = time.perf_counter(); import memjax;'
+  'print(time.perf_counter() - began)'
+)
 
 
-def seconds(arguments: list[str]) -> float:
-  began = time.perf_counter()
-  subprocess.run(
-    [sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True
-  )
-  return time.perf_counter() - began
+def output(arguments: list[str]) -> str:
+  return subprocess.run(
+    [sys.executable, *arguments],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+    text=True,
+  ).stdout
 
 
 def main() -> None:
   times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+  beside = []
   for _ in range(ROUNDS):
     for name, arguments in COMMANDS.items():
-      times[name].append(seconds(arguments))
+      began = time.perf_counter()
+      output(arguments)
+      times[name].append(time.perf_counter() - began)
+    beside.append(float(output(['-c', BESIDE])))
   for name, measured in times.items():
     print(f'| {name} | {statistics.median(measured):.2f} |')
-  beside = [
-    both - alone
-    for both, alone in zip(
-      times['import jax, memjax'], times['import jax'], strict=True
-    )
-  ]
-  print(f'| memjax beside jax | {statistics.median(beside):.3f} |')
+  print(f'| import memjax, after jax | {statistics.median(beside):.4f} |')
 
 
 if __name__ == '__main__':
