@@ -1,14 +1,13 @@
 """What a run says when it is done: figures, a sample, where it all is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 import textwrap
 from typing import Any
 
 from memjax.analysis.figures import learning_curve
-from memjax.errors import ConfigError
-from memjax.generate import generate
-from memjax.loading import Run, load
+from memjax.loading import load
+from memjax.sampling import sample
 from memjax.training import history
 from memjax.training.console import number
 from memjax.training.settings import Experiment
@@ -93,26 +92,3 @@ def references(experiment: Experiment) -> dict[str, dict[str, float]]:
   """The baselines to draw: those of the first evaluation set that has any."""
   each = (evaluation.baselines for evaluation in experiment.evals.values())
   return next(filter(None, each), {})
-
-
-def sample(
-  run: Run, prompt: str, length: int, temperature: float, seed: int
-) -> Iterator[str]:
-  """Pieces of text that follow the prompt, `length` tokens in all.
-
-  Raises:
-    ConfigError: the run's task is not text, or the prompt cannot be read.
-  """
-  if run.tokenizer is None:
-    name = run.config['task']['name']
-    raise ConfigError('task.name', name, 'is not text: it cannot be sampled')
-  try:  # what no terminal could decode is the bytes it was
-    ids = run.tokenizer.encode(prompt.encode(errors='surrogateescape'))
-  except UnicodeError:
-    raise ConfigError('prompt', prompt, 'is not UTF-8') from None
-  tokens = generate(
-    run.model, run.params, ids, temperature=temperature, seed=seed
-  )
-  decode = run.tokenizer.decoder()
-  for _ in range(length):
-    yield decode(next(tokens))

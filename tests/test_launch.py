@@ -83,6 +83,10 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--workdir=/proc/x'], ['workdir', '/proc/x']),
     ([COPY, '--mode=eval', '--workdir=/not/there'], ['/not/there']),
     ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
+    (['--mode=sample', '--workdir=/not/there'], ['/not/there', 'config.json']),
+    (['--mode=sample', '--workdir=x', '--config.seed=3'], ['config.seed']),
+    (['--mode=sample'], ['config: ', 'must be given']),
+    (['--mode=eval', '--workdir=x'], ['config: ', 'must be given']),
   ],
   ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else None,
 )
