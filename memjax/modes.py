@@ -5,7 +5,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from memjax import report
+from memjax import summary
 from memjax.errors import require
 from memjax.experiment import read
 from memjax.loading import Run, load, load_replicas
@@ -21,11 +21,11 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   experiment = read(config)
   processes.connect(experiment.parallel)
   compiled.keep()
-  finished = train_loop(experiment, workdir, report.draw)
+  finished = train_loop(experiment, workdir, summary.draw)
   if not processes.is_first():
     return 0
   if finished:
-    report.summarise(experiment, workdir)
+    summary.summarise(experiment, workdir)
   else:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
   return 0
@@ -44,7 +44,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   for name in experiment.evals:
     row = Evaluator(name, experiment, mesh).row(run.step, run.params)
     if processes.is_first():
-      report.print_evaluation(experiment, row)
+      summary.print_evaluation(experiment, row)
   return 0
 
 
@@ -77,7 +77,7 @@ def sample(
   require(length >= 1, 'length', length, 'must be at least 1')
   compiled.keep()
   run = load(workdir)
-  for piece in report.sample(run, prompt, length, temperature, seed):
+  for piece in summary.sample(run, prompt, length, temperature, seed):
     sys.stdout.write(piece)
     sys.stdout.flush()
   sys.stdout.write('\n')

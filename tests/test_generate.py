@@ -16,7 +16,7 @@ from memjax.errors import ConfigError
 from memjax.generate import generate
 from memjax.loading import Run
 from memjax.models.base import Memory, apply
-from memjax.report import sample
+from memjax.summary import sample
 from memjax.types import Tokens
 
 VOCAB, CONTEXT = 50, 5

@@ -59,8 +59,8 @@ MAY_IMPORT = {
     'models.stack',
     'tasks.base',
   ),
-  'report': ('analysis', 'generate', 'loading', 'tasks.base', 'training'),
-  'modes': ('report', 'experiment', 'loading', 'training'),
+  'summary': ('analysis', 'generate', 'loading', 'tasks.base', 'training'),
+  'modes': ('summary', 'experiment', 'loading', 'training'),
   '__init__': ('loading',),
 }
 LAUNCH_MAY_IMPORT = (
