@@ -9,6 +9,8 @@ from absl import flags
 
 from memjax.errors import ConfigError, nearest, require
 
+WITHOUT_CONFIG = ('report',)  # modes that need a workdir only
+
 
 def parse(
   argv: Sequence[str], config: flags.FlagHolder
@@ -20,13 +22,16 @@ def parse(
     config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
-    The config as nested dicts, and its name, as in `mqar-lstm`.
+    The config as nested dicts, and its name, as in `mqar-lstm`; nothing where
+    none is given and the mode needs none.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
       is wrong.
   """
   given = [arg for arg in argv[1:] if arg.startswith('--config=')]
+  if not given and _flags(argv)['mode'].value in WITHOUT_CONFIG:
+    return {}, ''
   there = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
   require(
     len(given) == 1,
@@ -36,6 +41,13 @@ def parse(
   )
   file, _, variant = given[0].removeprefix('--config=').partition(':')
   _check_overrides(_read(file, variant), argv[1:])
+  _flags(argv)
+  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
+  return config.value.to_dict(), name
+
+
+def _flags(argv: Sequence[str]) -> flags.FlagValues:
+  """All flags, parsed."""
   try:
     rest = flags.FLAGS(list(argv))
   except flags.Error as error:
@@ -43,8 +55,7 @@ def parse(
       'flags', str(error).splitlines()[0], 'see --help'
     ) from None
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
-  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
-  return config.value.to_dict(), name
+  return flags.FLAGS
 
 
 def _read(file: str, variant: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `launch.py --mode` offers: train, evaluate, sample."""
+"""What `launch.py --mode` offers: train, evaluate, sample, report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +9,7 @@ from memjax import summary
 from memjax.errors import require
 from memjax.experiment import read
 from memjax.loading import Run, load, load_replicas
+from memjax.report import write
 from memjax.training import compiled, parallel, processes
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
@@ -81,4 +82,14 @@ def sample(
     sys.stdout.write(piece)
     sys.stdout.flush()
   sys.stdout.write('\n')
+  return 0
+
+
+def report(workdir: Path) -> int:
+  """Writes a page about the workdir, or about several with commas between."""
+  compiled.keep()
+  several = (
+    [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
+  )
+  print(f'\nThe report is {write.write(list(several))}')
   return 0

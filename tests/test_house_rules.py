@@ -60,7 +60,8 @@ MAY_IMPORT = {
     'tasks.base',
   ),
   'summary': ('analysis', 'generate', 'loading', 'tasks.base', 'training'),
-  'modes': ('summary', 'experiment', 'loading', 'training'),
+  'report': ('summary', 'analysis', 'loading', 'tasks.base', 'training'),
+  'modes': ('summary', 'report', 'experiment', 'loading', 'training'),
   '__init__': ('loading',),
 }
 LAUNCH_MAY_IMPORT = (

@@ -37,7 +37,7 @@ class Curve(NamedTuple):
     colour: TRAIN and INK are drawn thin, as what others are compared with.
     x: rising.
     values: one for each x.
-    style: of the line.
+    style: of the line; dotted where it was not measured.
     quartiles: the first and third of what `values` are the medians of.
   """
 
@@ -63,6 +63,14 @@ def learning_curve(
     baselines: {metric: {name: value}} to draw as dotted lines.
     path: where to write.
   """
+  panels, last = learning_panels(rows, baselines)
+  draw(panels, 'training step', (0, last)).savefig(path, dpi=150)
+
+
+def learning_panels(
+  rows: Sequence[Row], baselines: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, list[Curve]], int]:
+  """The panels of the learning curve, and the step that they end at."""
   last = max([1, *(row['step'] for row in rows)])
   panels = {
     metric: [
@@ -71,7 +79,7 @@ def learning_curve(
     ]
     for metric in told(rows)
   }
-  draw(panels, 'training step', (0, last)).savefig(path, dpi=150)
+  return panels, last
 
 
 def told(rows: Iterable[Row]) -> list[str]:
@@ -116,7 +124,8 @@ def draw(
   for axes, (metric, curves) in zip(all_axes, panels.items(), strict=True):
     _draw_panel(axes, metric, curves)
   ends = [x for curves in panels.values() for c in curves for x in c.x]
-  all_axes[-1].set(xlabel=xlabel, xlim=xlim or (min(ends), max(ends)))
+  all_axes[-1].set_xlabel(xlabel, color=INK)
+  all_axes[-1].set_xlim(xlim or (min(ends), max(ends)))
   figure.draw_without_rendering()  # fixes the heights that labels go by
   for axes, curves in zip(all_axes, panels.values(), strict=True):
     _label_ends(axes, curves)
@@ -148,7 +157,7 @@ def learned(
 
 
 def _draw_panel(axes: 'Axes', metric: str, curves: Sequence[Curve]) -> None:
-  values = [v for curve in curves for v in curve.values if curve.style == '-']
+  values = [v for curve in curves for v in curve.values if curve.style != ':']
   if metric in SCORES:
     axes.set_ylim(0, 1)
   elif values and min(values) > 0 and max(values) > 10 * min(values):
