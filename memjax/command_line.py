@@ -9,7 +9,7 @@ from absl import flags
 
 from memjax.errors import ConfigError, nearest, require
 
-WITHOUT_CONFIG = ('report',)  # modes that need a workdir only
+OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
 
 
 def parse(
@@ -22,15 +22,16 @@ def parse(
     config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
-    The config as nested dicts, and its name, as in `mqar-lstm`; nothing where
-    none is given and the mode needs none.
+    The config as nested dicts, and its name, as in `mqar-lstm`; {} and '' if
+    none is given and the mode reads the one that the workdir keeps.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
       is wrong.
   """
   given = [arg for arg in argv[1:] if arg.startswith('--config=')]
-  if not given and _flags(argv)['mode'].value in WITHOUT_CONFIG:
+  if not given and _asks_a_workdir(argv[1:]):
+    _parse_flags(argv)
     return {}, ''
   there = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
   require(
@@ -41,13 +42,17 @@ def parse(
   )
   file, _, variant = given[0].removeprefix('--config=').partition(':')
   _check_overrides(_read(file, variant), argv[1:])
-  _flags(argv)
+  _parse_flags(argv)
   name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
   return config.value.to_dict(), name
 
 
-def _flags(argv: Sequence[str]) -> flags.FlagValues:
-  """All flags, parsed."""
+def _asks_a_workdir(args: Sequence[str]) -> bool:
+  said = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
+  return said.get('mode') in OF_A_WORKDIR and bool(said.get('workdir'))
+
+
+def _parse_flags(argv: Sequence[str]) -> None:
   try:
     rest = flags.FLAGS(list(argv))
   except flags.Error as error:
@@ -55,7 +60,6 @@ def _flags(argv: Sequence[str]) -> flags.FlagValues:
       'flags', str(error).splitlines()[0], 'see --help'
     ) from None
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
-  return flags.FLAGS
 
 
 def _read(file: str, variant: str) -> dict[str, Any]:

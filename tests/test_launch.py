@@ -85,7 +85,7 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
     (['--mode=report', '--workdir=/not/there'], ['/not/there']),
     (['--mode=report', '--workdir=configs,configs'], ['workdir', 'twice']),
-    (['--mode=report', '--config.seed=1'], ['flags', 'config.seed']),
+    (['--mode=report', '--workdir=x', '--config.seed=1'], ['config.seed']),
   ],
   ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else None,
 )
