@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 import memjax
+from tests.flags import xla_flags
 from tests.small import assert_close
 
 ROOT = Path(__file__).parents[2]
@@ -21,11 +22,10 @@ ARGS = [
 
 
 def start(workdir: Path, devices: int, *args: str) -> subprocess.Popen:
-  flags = f'--xla_force_host_platform_device_count={devices}'
   return subprocess.Popen(
     [sys.executable, 'launch.py', f'--workdir={workdir}', *ARGS, *args],
     cwd=ROOT,
-    env=os.environ | {'XLA_FLAGS': flags},
+    env=os.environ | {'XLA_FLAGS': xla_flags(devices)},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
