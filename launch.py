@@ -3,8 +3,8 @@
 --config=FILE[:VARIANT]     what to run; --config.train.steps=100 changes it
 --workdir=DIR               where it is kept; runs/NAME if not given. The
                             same command again goes on where it stopped.
---mode=train|eval|sample    eval and sample read the workdir's checkpoint;
-                            sample --workdir=DIR needs no --config
+--mode=eval|sample|report   reads the workdir's checkpoint; sample and report
+                            need no --config, report takes several: DIR,DIR
 --list                      every config, model and task there is
 --help                      this, and what sample can be asked for
 """
@@ -23,7 +23,7 @@ from memjax.errors import ConfigError, Diverged
 CONFIG = config_flags.DEFINE_config_file('config', help_string='what to run')
 WORKDIR = flags.DEFINE_string('workdir', '', 'where the run is kept')
 MODE = flags.DEFINE_enum(
-  'mode', 'train', ['train', 'eval', 'sample'], 'what to do'
+  'mode', 'train', ['train', 'eval', 'sample', 'report'], 'what to do'
 )
 flags.DEFINE_bool('list', False, 'print what there is to run')
 
@@ -38,8 +38,7 @@ def main() -> int:
     return show(catalogue(pathlib.Path('configs')))
   try:
     config, name = command_line.parse(sys.argv, CONFIG)
-    workdir = pathlib.Path(WORKDIR.value or f'runs/{name}')
-    return run(config, workdir)
+    return run(config, pathlib.Path(WORKDIR.value or f'runs/{name}'))
   except ConfigError as error:
     return say(error, 2)
   except Diverged as error:
@@ -67,6 +66,8 @@ def run(config: dict, workdir: pathlib.Path) -> int:
 
   if MODE.value == 'eval':
     return modes.evaluate(config, workdir)
+  if MODE.value == 'report':
+    return modes.report(workdir)
   if MODE.value == 'sample':
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `| head` expects
     return modes.sample(workdir, **command_line.sampling())

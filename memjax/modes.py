@@ -1,4 +1,4 @@
-"""What `launch.py --mode` offers: train, evaluate, sample."""
+"""What `launch.py --mode` offers: train, evaluate, sample, report."""
 
 from collections.abc import Mapping
 import os
@@ -6,11 +6,12 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from memjax import report, sampling
+from memjax import sampling, summary
 from memjax.drawing import Choice
 from memjax.errors import ConfigError, require
 from memjax.experiment import read
 from memjax.loading import Run, load, load_replicas
+from memjax.report import write
 from memjax.training import compiled, parallel, processes
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
@@ -23,11 +24,11 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   experiment = read(config)
   processes.connect(experiment.parallel)
   compiled.keep()
-  finished = train_loop(experiment, workdir, report.draw)
+  finished = train_loop(experiment, workdir, summary.draw)
   if not processes.is_first():
     return 0
   if finished:
-    report.summarise(experiment, workdir)
+    summary.summarise(experiment, workdir)
   else:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
   return 0
@@ -46,7 +47,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   for name in experiment.evals:
     row = Evaluator(name, experiment, mesh).row(run.step, run.params)
     if processes.is_first():
-      report.print_evaluation(experiment, row)
+      summary.print_evaluation(experiment, row)
   return 0
 
 
@@ -138,3 +139,13 @@ def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
   except OSError as error:
     rule = f'cannot be read: {error.strerror}'
     raise ConfigError('prompt_file', file, rule) from None
+
+
+def report(workdir: Path) -> int:
+  """Writes a page about the workdir, or about several with commas between."""
+  compiled.keep()
+  several = (
+    [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
+  )
+  print(f'\nThe report is {write.write(list(several))}')
+  return 0

@@ -61,8 +61,17 @@ MAY_IMPORT = {
     'models.stack',
     'tasks.base',
   ),
-  'report': ('analysis', 'sampling', 'loading', 'tasks.base', 'training'),
+  'summary': ('analysis', 'sampling', 'loading', 'tasks.base', 'training'),
+  'report': (
+    'summary',
+    'sampling',
+    'analysis',
+    'loading',
+    'tasks.base',
+    'training',
+  ),
   'modes': (
+    'summary',
     'report',
     'sampling',
     'drawing',

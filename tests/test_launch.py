@@ -47,7 +47,7 @@ def test_what_there_is_is_listed() -> None:
     (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
     ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
     ([COPY, '--wrkdir=x'], ['wrkdir']),
-    ([COPY, '--mode=trian'], ['mode', 'train|eval|sample']),
+    ([COPY, '--mode=trian'], ['mode', 'train|eval|sample|report']),
     ([COPY, '--config.train.stpes=5'], ['train.stpes', 'mean steps?']),
     ([COPY, '--config.trian.steps=5'], ['trian', 'mean train?']),
     ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),
@@ -87,6 +87,9 @@ def test_what_there_is_is_listed() -> None:
     (['--mode=sample', '--workdir=x', '--config.seed=3'], ['config.seed']),
     (['--mode=sample'], ['config: ', 'must be given']),
     (['--mode=eval', '--workdir=x'], ['config: ', 'must be given']),
+    (['--mode=report', '--workdir=/not/there'], ['/not/there']),
+    (['--mode=report', '--workdir=configs,configs'], ['workdir', 'twice']),
+    (['--mode=report', '--workdir=x', '--config.seed=1'], ['config.seed']),
   ],
   ids=lambda value: ' '.join(value)[:40] if isinstance(value, list) else None,
 )

@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 STEPS = 3
 SETTINGS: dict[str, Any] = {
   'task.corpus': 'files',
+  'parallel.fsdp': 4,  # of 8 devices: batch and parameters are both cut
   'train.steps': STEPS,
   'checkpoint.keep': STEPS,
   'checkpoint.best': 'validation/loss',
@@ -88,6 +89,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
   save = Checkpoints.save
 
   def record(self: Checkpoints, state: TrainState, figures: Any) -> None:
+    assert not all(x.is_fully_replicated for x in jax.tree.leaves(state.ema))
     states[int(state.step)] = jax.device_get((state.ema, state.carry))
     save(self, state, figures)
 
@@ -266,3 +268,22 @@ def test_a_damaged_step_is_passed_over_and_left_as_it_is(
   with pytest.raises(ConfigError, match=f'step: {STEPS}'):
     memjax.load(workdir, STEPS)
   assert listing(workdir) == before
+
+
+@pytest.mark.parametrize('harm', ['gone', 'damaged'])
+def test_parameters_alone_are_read_without_the_memory(
+  trained: Trained, tmp_path: Path, harm: str, caplog
+) -> None:
+  workdir = tmp_path / 'run'
+  shutil.copytree(trained.workdir, workdir)
+  carry = workdir / f'checkpoints/{STEPS}/carry'
+  if harm == 'gone':
+    shutil.rmtree(carry)
+  else:
+    for path in filter(Path.is_file, carry.rglob('*')):
+      path.write_bytes(b'')
+  run = memjax.load(workdir, carry=False)
+  assert (run.step, run.carry) == (STEPS, None)
+  assert_same(run.params, trained.states[STEPS][0])
+  assert caplog.text == ''
+  assert memjax.load(workdir).step == STEPS - 1

@@ -1,6 +1,6 @@
 """What a run says when it is done: figures, a sample, where it all is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 import textwrap
 from typing import Any
@@ -80,12 +80,17 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
       beside.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
     said = ', '.join(beside)
     print(f'  {name:{width}}  {number(value):>8}   {said}'.rstrip())
-  said = '; '.join(
+  said = f'({protocol(row, evaluation.changes)})'
+  print(textwrap.fill(said, 80, initial_indent=IN, subsequent_indent=IN))
+
+
+def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
+  """How a row's figures were measured; of the fields, those that changed."""
+  return '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
-    if '.' not in field or field in evaluation.changes
+    if '.' not in field or field in changes
   )
-  print(textwrap.fill(f'({said})', 80, initial_indent=IN, subsequent_indent=IN))
 
 
 def references(experiment: Experiment) -> dict[str, dict[str, float]]:
