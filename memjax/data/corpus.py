@@ -108,7 +108,7 @@ class Corpus:
 
 @functools.cache
 def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
-  """A corpus by name, prepared if it is not; the same object every time.
+  """A corpus by name, prepared if it is not; one object for the same words.
 
   Args:
     name: 'standard_library', 'files' or what is in released.py.
