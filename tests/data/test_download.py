@@ -3,10 +3,7 @@
 from collections.abc import Callable
 import hashlib
 import logging
-import os
 from pathlib import Path
-import subprocess
-import sys
 
 import pytest
 
@@ -15,7 +12,6 @@ from memjax.data.download import Asked, File, fetched, fetched_all
 from memjax.errors import ConfigError
 from tests.served import served
 
-ROOT = Path(__file__).parents[2]
 TEXT = bytes(range(256)) * 50
 ASKED = Asked('corpus', 'some', ', or do without')
 
@@ -160,33 +156,3 @@ def test_many_files_come_in_their_order(
     wrong = files[20]._replace(url=f'{address}/none', name='b.txt')
     with pytest.raises(ConfigError, match=r'none cannot .* put b\.txt into'):
       fetched_all([*files, wrong, wrong], ASKED)
-
-
-RACER = """
-import sys
-from memjax.data.cache import cache_folder, lock
-from memjax.data.download import Asked, File, fetched
-with lock(cache_folder()):
-  file = File(sys.argv[1], 'one.zip', int(sys.argv[2]), sys.argv[3])
-  print(fetched(file, Asked('corpus', 'some')).stat().st_size)
-"""
-
-
-def test_two_processes_fetch_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-  with served(monkeypatch, {'one.zip': TEXT}) as (address, asked):
-    file = file_at(address)
-    words = [file.url, str(file.size), file.sha256]
-    racers = [
-      subprocess.Popen(
-        [sys.executable, '-c', RACER, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ.copy(),
-      )
-      for _ in range(2)
-    ]
-    answers = [racer.communicate(timeout=60) for racer in racers]
-    assert answers == [(f'{len(TEXT)}\n', '')] * 2
-    assert asked == ['one.zip']

@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path
 import re
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -199,6 +201,40 @@ def test_an_archive_of_something_else_is_one_line(
   assert str(error.value).startswith(start)
   assert words in str(error.value)
   assert list((cache / 'unpacked').iterdir()) == []
+
+
+RACER = """
+import dataclasses, sys
+from memjax.data.released import RELEASED, released
+url, size, sha256 = sys.argv[1:]
+entry = RELEASED['text8']
+file = entry.file._replace(url=url, size=int(size), sha256=sha256)
+RELEASED['text8'] = dataclasses.replace(entry, file=file, cuts=(9, 10))
+print(*released('text8').digests.values())
+"""
+
+
+def test_processes_fetch_and_unpack_it_once(
+  monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+  content = packed({'text8': TEXT})
+  with served(monkeypatch, {'text8.zip': content}) as (address, asked):
+    file = holding(RELEASED['text8'].file, address, content)
+    racers = [
+      subprocess.Popen(
+        [sys.executable, '-c', RACER, file.url, str(file.size), file.sha256],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+      )
+      for _ in range(3)
+    ]
+    answers = [racer.communicate(timeout=60) for racer in racers]
+    assert len(asked) == 1
+  parts = TEXT[:9], TEXT[9:10], TEXT[10:]
+  digests = ' '.join(hashlib.sha256(part).hexdigest() for part in parts)
+  assert answers == [(f'{digests}\n', '')] * 3
 
 
 @pytest.fixture

@@ -17,13 +17,16 @@ import pytest
 
 from memjax.build import build_task
 from memjax.data.corpus import open_corpus
+from memjax.data.tokenizers import BPE
 from memjax.errors import ConfigError
 from memjax.tasks import text as text_module
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.text import Text
 from memjax.training.metrics import means
 from memjax.training.replicas import summary
+from memjax.training.workdir import claim, read_interface
 from memjax.types import Batch, Tokens
+from tests.small import small
 
 SHAKESPEARE = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'
 
@@ -302,6 +305,32 @@ def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
     assert totals[name][0] == pytest.approx(bits, rel=1e-6)
   assert totals['bits_per_character'][1] == len(text) - 1
   assert totals['bits_per_byte'][1] == pytest.approx(len(text[1:].encode()))
+
+
+@pytest.mark.parametrize(('tokens', 'vocab'), [('words', 5), ('bpe', 270)])
+def test_the_tokenizer_stays_in_the_workdir(
+  spaced: Path, tmp_path: Path, tokens: str, vocab: int
+) -> None:
+  given = {'path': str(spaced), 'tokens': tokens, 'vocab': vocab}
+  fields = {f'task.{name}': value for name, value in given.items()}
+  experiment = small('text', 'lstm', fields | {'task.corpus': 'files'})
+  claim(tmp_path, experiment)
+  claim(tmp_path, experiment)  # the second start of the same run
+  face = read_interface(tmp_path)
+  assert face.tokenizer == experiment.task.tokenizer
+  assert face.input_spec == face.output_spec == Tokens(vocab)
+
+
+def test_other_merges_are_other_data(
+  spaced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  task = files(spaced, tokens='bpe', vocab=270)
+  corpus = open_corpus('files', str(spaced), 'bpe', 270)
+  before = task.fingerprint()
+  assert before != corpus.source.fingerprint
+  other = dataclasses.replace(corpus, tokenizer=BPE(((97, 98),)))
+  monkeypatch.setattr(text_module, 'open_corpus', lambda *_: other)
+  assert task.fingerprint() != before
 
 
 @pytest.mark.parametrize('tokens', ['bytes', 'characters'])
