@@ -4,17 +4,22 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import http.server
 import threading
+import time
 
 import pytest
 
 
 @contextlib.contextmanager
 def served(
-  monkeypatch: pytest.MonkeyPatch, contents: Mapping[str, bytes], short: int = 0
+  monkeypatch: pytest.MonkeyPatch,
+  contents: Mapping[str, bytes],
+  short: int = 0,
+  delay: float = 0,
 ) -> Iterator[tuple[str, list[str]]]:
   """The address of {name: bytes}, and what is asked of it.
 
-  With `short`, so many bytes less come than are promised.
+  With `short`, so many bytes less come than are promised; with `delay`, so
+  many seconds later.
   """
   asked: list[str] = []
 
@@ -28,6 +33,7 @@ def served(
         self.send_error(403)  # as wikitext.smerity.com does
       else:
         content = contents[name]
+        time.sleep(delay)
         self.send_response(200)
         self.send_header('Content-Length', str(len(content)))
         self.end_headers()
