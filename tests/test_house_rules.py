@@ -60,6 +60,7 @@ MAY_IMPORT = {
     'models.positions',
     'models.stack',
     'tasks.base',
+    'tasks.haystack',
   ),
   'summary': ('analysis', 'sampling', 'loading', 'tasks.base', 'training'),
   'report': (
@@ -106,6 +107,7 @@ NO_TASK = {
   '__init__.py': 'the package',
   'base.py': 'the contract',
   'bits.py': 'what tasks on vectors of bits have in common',
+  'haystack.py': 'what tasks that hide sentences in a text have in common',
 }
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
 TASK_HEADINGS = ('Specification:', 'Labels:', 'Metrics:')
