@@ -65,7 +65,8 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """One evaluation's figures, the baselines beside them, and the protocol.
 
-  Of the task's and the model's fields only what differs from training is said.
+  Of the task's and the model's fields only what differs from training is said,
+  and nothing of what is 0 or empty.
   """
   metrics, evaluation = row['metrics'], experiment.evals[row['split']]
   width = max(map(len, metrics))
@@ -84,7 +85,7 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   said = '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
-    if '.' not in field or field in evaluation.changes
+    if field in evaluation.changes or ('.' not in field and value)
   )
   print(textwrap.fill(f'({said})', 80, initial_indent=IN, subsequent_indent=IN))
 
