@@ -40,7 +40,10 @@ class Curve(NamedTuple):
 
 
 def learning_curve(
-  rows: Sequence[Row], baselines: Mapping[str, Mapping[str, float]], path: Path
+  rows: Sequence[Row],
+  baselines: Mapping[str, Mapping[str, float]],
+  path: Path,
+  along: str = 'training step',
 ) -> None:
   """Draws what was learned, step by step, as a PNG.
 
@@ -52,6 +55,7 @@ def learning_curve(
     rows: a run's rows, {'step', 'split', 'metrics'}, perhaps 'quartiles'.
     baselines: {metric: {name: value}} to draw as dotted lines.
     path: where to write.
+    along: what the rows' steps count.
   """
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -75,7 +79,7 @@ def learning_curve(
     curves = [*references, *_curves(rows, metric)]
     _draw_panel(axes, metric, curves)
     drawn.append((axes, curves))
-  all_axes[-1].set(xlabel='training step', xlim=(0, last))
+  all_axes[-1].set(xlabel=along, xlim=(0, last))
   figure.draw_without_rendering()  # fixes the heights that labels go by
   for axes, curves in drawn:
     _label_ends(axes, curves)

@@ -1,0 +1,260 @@
+"""Trains memories on text, at equal parameters and equal time.
+
+    python -m experiments.text.run [CORPUS ...] [--minutes=4] [--path=FILE]
+
+Every model has the width whose parameters come nearest to half a million. First
+a step of each is timed, the models taking turns, and each gets as many steps as
+fit into the minutes; then each is an ordinary run, runs/text/CORPUS/MODEL. Time
+is that of the processor, which a busy machine does not lengthen. The timing is
+kept in runs/text/CORPUS/timing.json: the same command goes on where it was
+stopped. At the end a table in Markdown and curves.png, the validation bits
+against the time. One seed a model.
+
+CORPUS is tinyshakespeare, by characters, from MEMJAX_DATA or --path, or
+standard_library, by bytes; both if none is given.
+"""
+
+import argparse
+import bisect
+from collections.abc import Callable, Iterator, Sequence
+import json
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+
+from configs import text
+from configs.models import model as model_of
+from experiments.babi.run import reach_the_end
+from memjax.analysis.figures import learning_curve
+from memjax.build import build_model
+from memjax.experiment import read
+from memjax.tasks.base import Stream, Task
+from memjax.training import compiled, history, parallel
+from memjax.training.feeding import feeds
+from memjax.training.program import program
+from memjax.training.settings import Experiment
+from memjax.training.state import TRAINING, initial_params
+
+CORPORA = ('tinyshakespeare', 'standard_library')
+MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'recurrent_memory')
+PARAMETERS, LAYERS, CONTEXT = 500_000, 2, 128
+ROWS = 16
+POINTS = 20  # of a curve
+ROUNDS, STEPS = 5, 4  # of the timing
+
+# Beside the carry that flows from segment to segment, read alike in training.
+ALSO = {
+  'transformer': {'carry': 'fresh', 'stride': 16},
+  'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
+}
+Timing = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('corpora', nargs='*', default=CORPORA, metavar='CORPUS')
+  parser.add_argument('--minutes', type=float, default=4.0)
+  parser.add_argument('--path', default='', help='of tinyshakespeare')
+  parser.add_argument('--runs', type=Path, default=Path('runs/text'))
+  given = parser.parse_args()
+  for unknown in set(given.corpora) - set(CORPORA):
+    parser.error(f'no corpus {unknown}; known: {", ".join(CORPORA)}')
+  data = os.environ.get('MEMJAX_DATA', '')
+  path = given.path or str(Path(data) / 'tinyshakespeare' / 'input.txt')
+  if 'tinyshakespeare' in given.corpora and not Path(path).is_file():
+    parser.error(f'--path: {path}: no such file; MEMJAX_DATA is {data!r}')
+  compiled.keep()
+  for corpus in given.corpora:
+    of_corpus = {'corpus': 'standard_library', 'path': '', 'tokens': 'bytes'}
+    if corpus == 'tinyshakespeare':
+      of_corpus = {'corpus': 'files', 'path': path, 'tokens': 'characters'}
+    study(corpus, of_corpus, 60 * given.minutes, given.runs / corpus)
+
+
+def study(
+  corpus: str, task: dict[str, str], seconds: float, folder: Path
+) -> None:
+  """All models on one corpus: times, trains and compares them."""
+  folder.mkdir(parents=True, exist_ok=True)
+  kept = folder / 'timing.json'
+  if not kept.exists():
+    part = kept.with_suffix('.part')
+    part.write_text(json.dumps(timed(task, seconds), indent=1))
+    part.replace(kept)
+  timing: Timing = json.loads(kept.read_text())
+  for model, of in timing.items():
+    print(f'{corpus}: {model}, {of}', flush=True)
+    config = configured(model, task, of['width'], of['steps'])
+    reach_the_end(config, folder / model)
+  experiment = read(configured(MODELS[0], task, 32, POINTS).to_dict())
+  references = experiment.evals['validation'].baselines
+  learning_curve(
+    list(curves(timing, folder)),
+    references,
+    folder / 'curves.png',
+    along='seconds of the processor',
+  )
+  page = '\n'.join(table(timing, folder, references))
+  (folder / 'table.md').write_text(page)
+  print(page, flush=True)
+
+
+def timed(task: dict[str, str], seconds: float) -> Timing:
+  """Each model's width, and the steps that it can take in so many seconds."""
+  experiments, timing = {}, {}
+  for model in MODELS:
+    width, parameters = sized(model, task)
+    timing[model] = {'width': width, 'parameters': parameters}
+    config = configured(model, task, width, POINTS)
+    experiments[model] = read(config.to_dict())
+  a_step = step_seconds(experiments)
+  for model, of in timing.items():
+    steps = round(seconds / a_step[model] / POINTS) * POINTS
+    of |= {'seconds_a_step': round(a_step[model], 5), 'steps': steps}
+  return timing
+
+
+def sized(model: str, task: dict[str, str]) -> tuple[int, int]:
+  """The width with the nearest number of parameters, and that number."""
+  reads = read(configured(model, task, 32, POINTS).to_dict()).task
+  count = counter(model, reads)
+  widths = [w for w in range(32, 512, 2) if w % max(w // 64, 1) == 0]
+  above = bisect.bisect_left(widths, PARAMETERS, key=count)
+  near = {width: count(width) for width in widths[above - 1 : above + 1]}
+  width = min(near, key=lambda w: abs(near[w] - PARAMETERS))
+  return width, near[width]
+
+
+def counter(model: str, task: Task) -> Callable[[int], int]:
+  """From a width to the parameters of the model."""
+
+  def count(width: int) -> int:
+    spec = model_of(model, width, LAYERS, CONTEXT).to_dict()
+    built = build_model(spec, task.input_spec, task.output_spec)
+    params = jax.eval_shape(
+      lambda: initial_params(built, task, jax.random.key(0))
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+  return count
+
+
+def step_seconds(experiments: dict[str, Experiment]) -> dict[str, float]:
+  """Processor seconds of a training step: medians, all taking turns."""
+  turns = {model: stepper(e) for model, e in experiments.items()}
+  taken: dict[str, list[float]] = {model: [] for model in turns}
+  for _ in range(ROUNDS):
+    for model, turn in turns.items():
+      began = time.process_time()
+      turn()
+      taken[model].append((time.process_time() - began) / STEPS)
+  return {model: float(np.median(t)) for model, t in taken.items()}
+
+
+def stepper(experiment: Experiment) -> Callable[[], None]:
+  """Takes STEPS steps on one batch, compiled and begun by now."""
+  mesh = parallel.make_mesh(experiment.parallel)
+  run = program(experiment, mesh)
+  stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
+  (feed,) = feeds(experiment.task, stream, mesh, range(1), 1)
+  state = run.advance(run.begin(), feed)
+
+  def turn() -> None:
+    nonlocal state
+    for _ in range(STEPS):
+      state = run.advance(state, feed)
+    jax.block_until_ready(state)
+
+  return turn
+
+
+def configured(
+  model: str, task: dict[str, str], width: int, steps: int
+) -> ConfigDict:
+  """The family's config for one model on one corpus."""
+  config = text.get_config(model).unlock()
+  config.task.update(task, length=CONTEXT)
+  config.model = model_of(model, width, LAYERS, CONTEXT)
+  config.train.update(steps=steps, batch_size=ROWS, steps_per_call=1)
+  config.optim.update(learning_rate=3e-3, warmup=steps // POINTS)
+  config.parallel.data = 1
+  config.log.update(every=steps // POINTS, sample=0)
+  config.log.wandb.mode = 'disabled'
+  config.checkpoint.update(every=steps // 4, best='', keep=1)
+  whole = {'batch_size': ROWS, 'steps': 0, 'task': {'split': 'validation'}}
+  whole |= text.PROTOCOL
+  config.evals = ConfigDict(
+    {'validation': {'every': 2 * steps // POINTS} | whole}
+  )
+  if model in ALSO:
+    also = {'every': steps} | whole | ALSO[model]
+    config.evals.otherwise = ConfigDict(also)
+  return config
+
+
+def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
+  """Validation rows of all models, each a split, by time instead of step."""
+  for model, of in timing.items():
+    for row in history.read(folder / model / 'metrics.jsonl'):
+      if row['split'] == 'validation':
+        when = row['step'] * of['seconds_a_step']
+        yield row | {'split': model, 'step': when}
+
+
+def table(
+  timing: Timing, folder: Path, references: dict[str, dict[str, float]]
+) -> Iterator[str]:
+  """A line for each model and way of reading, the references below."""
+  yield (
+    '| model | read by | bits | parameters | width | steps | ms a step '
+    '| processor seconds | seconds |'
+  )
+  yield f'|{"---|" * 9}'
+  for model, of in timing.items():
+    rows = history.read(folder / model / 'metrics.jsonl')
+    costs = [
+      f'{of["parameters"]:,}',
+      str(of['width']),
+      str(of['steps']),
+      f'{1e3 * of["seconds_a_step"]:.0f}',
+      f'{of["seconds_a_step"] * of["steps"]:.0f}',
+      f'{trained_for(rows):.0f}',
+    ]
+    last = {row['split']: row for row in rows if row['step'] == of['steps']}
+    for split in ('validation', 'otherwise'):
+      if split in last:
+        row = last[split]
+        cells = [model, said(row['protocol']), f'{bits(row["metrics"]):.3f}']
+        yield f'| {" | ".join([*cells, *costs])} |'
+  for name, value in bits(references).items():
+    yield f'| {name} | | {value:.3f} |{" |" * 6}'
+
+
+def said(protocol: dict[str, Any]) -> str:
+  """A protocol in few words."""
+  words = f'{protocol["carry"]}, segment {protocol["segment"]}'
+  if protocol['stride'] != protocol['segment']:
+    words += f', stride {protocol["stride"]}'
+  return words + (f', memory {m}' if (m := protocol['memory']) else '')
+
+
+def bits(metrics: dict[str, Any]) -> Any:
+  """Per character where that is measured, else per byte."""
+  return metrics.get('bits_per_character', metrics.get('bits_per_byte', {}))
+
+
+def trained_for(rows: Sequence[dict[str, Any]]) -> float:
+  """Seconds by the clock, without evaluations and compiling."""
+  train = [row for row in rows if row['split'] == 'train']
+  rates = [row.get('tokens_per_second', np.nan) for row in train]
+  a_step = float(np.nanmean(ROWS * CONTEXT / np.array(rates)))
+  return a_step * train[-1]['step']
+
+
+if __name__ == '__main__':
+  main()
