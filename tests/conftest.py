@@ -1,24 +1,20 @@
 """One set of rules for all tests: 8 CPU devices, checked shapes and types."""
 
 from collections.abc import Iterator
-import importlib.metadata
 import os
 import shutil
 import tempfile
 
+from tests.flags import xla_flags
+
 os.environ['JAX_PLATFORMS'] = 'cpu'
-os.environ['XLA_FLAGS'] = (
-  '--xla_force_host_platform_device_count=8'
-  ' --xla_backend_optimization_level=0'  # compiling is most of the time
-  ' --xla_cpu_parallel_codegen_split_count=1'
-)
-if importlib.metadata.version('jaxlib').startswith('0.10.'):  # later: unknown
-  os.environ['XLA_FLAGS'] += ' --xla_cpu_use_fusion_emitters=false'
+os.environ['XLA_FLAGS'] = xla_flags(devices=8)
 _COMPILED = os.environ.setdefault(
   'MEMJAX_TESTS', os.path.join(tempfile.gettempdir(), f'memjax-{os.getpid()}')
 )
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+os.environ['OPENBLAS_NUM_THREADS'] = '1'  # more wait for each other's cores
 os.environ['WANDB_MODE'] = 'offline'
 os.environ['WANDB_SILENT'] = 'true'
 

@@ -27,6 +27,7 @@ from memjax.training.load import load_arrays
 from memjax.training.loop import train
 from memjax.training.state import TrainState
 from memjax.types import Batch
+from tests.flags import xla_flags
 from tests.small import small
 
 ROOT = Path(__file__).parents[1]
@@ -159,7 +160,8 @@ def test_one_device_loads_what_eight_have_trained(
   subprocess.run(
     [sys.executable, '-c', LOAD, trained.workdir, tmp_path / 'arrays.npz'],
     cwd=ROOT,
-    env=os.environ | {'XLA_FLAGS': '', 'MEMJAX_CACHE': str(tmp_path)},
+    env=os.environ
+    | {'XLA_FLAGS': xla_flags(devices=1), 'MEMJAX_CACHE': str(tmp_path)},
     check=True,
   )
   with np.load(tmp_path / 'arrays.npz') as arrays:

@@ -19,6 +19,7 @@ import pytest
 import memjax
 from memjax.tasks.base import Stream
 from memjax.training.sections import flatten
+from tests.flags import xla_flags
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -135,7 +136,7 @@ def launch(words: list[str]) -> str:
   ran = subprocess.run(
     [sys.executable, 'launch.py', *words],
     capture_output=True,
-    env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'},
+    env=os.environ | {'XLA_FLAGS': xla_flags(devices=1)},
     text=True,
     timeout=300,
   )

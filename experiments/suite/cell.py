@@ -72,7 +72,7 @@ def configured(cell: Cell) -> ConfigDict:
   config.log.every = steps // 20
   config.log.wandb.mode = 'disabled'
   config.checkpoint.update(every=steps // 4, best='', keep=1)
-  rows = {'every': steps, 'batch_size': 100, 'steps': 10}
+  rows = {'every': steps, 'batch_size': 100, 'steps': cell.batches}
   config.evals = ConfigDict(
     {name: rows | {'task': dict(task)} for name, task in cell.evals.items()}
   )

@@ -25,6 +25,7 @@ class Cell:
     evals: evaluation sets, by name the task's fields that differ.
     rates: peak learning rates.
     seeds: of each rate.
+    batches: of 100 rows, in each evaluation set; 0: its whole split.
   """
 
   study: str
@@ -38,6 +39,7 @@ class Cell:
   evals: Mapping[str, Mapping[str, Any]]
   rates: tuple[float, ...]
   seeds: int = 3
+  batches: int = 10
 
   @property
   def name(self) -> str:
@@ -58,9 +60,9 @@ def copy_memory() -> Iterator[Cell]:
       context=1,
       changes={
         'task.delay': 1000,
-        'train.steps': 2000,
+        'train.steps': 400,
         'train.batch_size': 32,
-        'train.steps_per_call': 20,
+        'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
       rates=(1e-3,),
@@ -92,7 +94,7 @@ def adding() -> Iterator[Cell]:
 def mqar() -> Iterator[Cell]:
   """How much state does it take to recall 4 or 8 pairs?"""
   models = ('transformer', 'transformer_xl', 'lstm', 'gru', 'delta')
-  sizes = itertools.product(((64, 4), (128, 8)), models, (32, 64, 128))
+  sizes = itertools.product(((64, 4), (128, 8)), models, (16, 32, 64))
   for (length, pairs), model, width in sizes:
     yield Cell(
       study='mqar',
@@ -106,11 +108,12 @@ def mqar() -> Iterator[Cell]:
         'task.length': length,
         'task.pairs': pairs,
         'task.vocab': 256,
-        'train.steps': 2000,
-        'train.steps_per_call': 20,
+        'train.steps': 1000,
+        'train.batch_size': 32,
+        'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
-      rates=(1e-3, 3e-3),
+      rates=(3e-3,),
     )
 
 
@@ -123,7 +126,7 @@ def chomsky() -> Iterator[Cell]:
     'reverse',
     'duplicate',
   )
-  models = ('rnn', 'lstm', 'gru', 'transformer', 'stack_rnn', 'tape_rnn')
+  models = ('rnn', 'lstm', 'transformer', 'stack_rnn', 'tape_rnn')
   for task, model in itertools.product(tasks, models):
     yield Cell(
       study='chomsky',
@@ -133,9 +136,33 @@ def chomsky() -> Iterator[Cell]:
       width=64,
       layers=1,
       context=64,
-      changes={'train.steps': 2000, 'train.steps_per_call': 20},
+      changes={
+        'train.steps': 1000,
+        'train.batch_size': 64,
+        'train.steps_per_call': 10,
+      },
       evals={'seen': {}, 'unseen': {'shortest': 41, 'longest': 500}},
+      rates=(2e-3,),
+    )
+
+
+def digits() -> Iterator[Cell]:
+  """Is a digit known after its 64 pixels, one by one?"""
+  for order, model in itertools.product(
+    ('rows', 'bit_reversal'), ('lstm', 'gru')
+  ):
+    yield Cell(
+      study='digits',
+      task=order,
+      family=f'digits:{model}',
+      model=model,
+      width=128,
+      layers=1,
+      context=1,
+      changes={'task.order': order, 'train.steps': 4000},
+      evals={'test': {'split': 'test'}},
       rates=(1e-3, 3e-3),
+      batches=0,
     )
 
 
@@ -149,18 +176,18 @@ def segments() -> Iterator[Cell]:
       task=f'copy-{count}',
       family=f'segments:copy-{model}',
       model=model,
-      width=128,
+      width=64,
       layers=4,
       context=length,
       changes={
         'task.segments': count,
         'train.segment_length': length,
         'train.bptt_segments': count,
-        'train.steps': 2000,
-        'train.steps_per_call': 20,
+        'train.steps': 1000,
+        'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
-      rates=(3e-4, 1e-3),
+      rates=(1e-3,),
     )
 
 
@@ -170,6 +197,7 @@ STUDIES: dict[str, Callable[[], Iterator[Cell]]] = {
   'mqar': mqar,
   'chomsky': chomsky,
   'segments': segments,
+  'digits': digits,
 }
 
 

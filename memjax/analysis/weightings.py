@@ -1,22 +1,22 @@
 """Where a memory with slots looks: its read and write weightings as a picture.
 
-Any memory that sows arrays `(B, T, H, M)` whose names end in `_weights`, an NTM
-or a DNC, can be looked at.
+Any memory that shows `read_weights` or `write_weights` of slots can be looked
+at: an NTM, a DNC, an entity network.
 """
 
 from pathlib import Path
-from typing import Any
 
-from flax import traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.analysis.intermediates import Shown, look
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.types import Params
 
 Weightings = dict[str, np.ndarray]
+OF_SLOTS = ('read_weights', 'write_weights')
 SEEN = 0.05  # a slot that no head ever gives more is left out of the picture
 
 
@@ -40,22 +40,16 @@ def weightings(
   reset_BT = jnp.zeros((1, inputs.shape[1]), bool)
 
   @jax.jit
-  def look(params: Params) -> Any:
-    return model.apply(
-      {'params': params},
-      model.initial_carry(1),
-      inputs,
-      reset_BT,
-      mutable=['intermediates'],
-    )
+  def read(params: Params) -> tuple[jax.Array, Shown]:
+    carry = model.initial_carry(1)
+    _, y, shown = look(model, params, carry, inputs, reset_BT)
+    return y, shown
 
-  (_, y), shown = look(params)
+  y, shown = read(params)
   found = {
-    name: np.asarray(values[0][0])
-    for name, values in traverse_util.flatten_dict(
-      shown.get('intermediates', {}), sep='/'
-    ).items()
-    if name.endswith('_weights')
+    path: np.asarray(array[0])
+    for path, array in shown.items()
+    if path.rpartition('/')[2] in OF_SLOTS
   }
   rule = 'shows no weightings of slots'
   require(bool(found), 'model', type(model).__name__, rule)

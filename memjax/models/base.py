@@ -1,4 +1,20 @@
-"""The contract of every memory: a pure function from carry to carry."""
+"""The contract of every memory: a pure function from carry to carry.
+
+A memory can also show what it does inside: whoever applies it with
+`mutable=['intermediates']` gets, beside the result, arrays `(B, T, ...)` that
+it sows under these names. They are made only where a module `shows` them:
+nobody else pays for them.
+
+    ..._weights   shares of what lies on the last axis, `(B, T, H, M)`, none
+                  below 0, their sum at most 1: slots (`read_weights`,
+                  `write_weights`), actions (`action_weights`) or
+    lag_weights   of the past by distance, `(B, T, H, R)`: entry d is what lies
+                  d steps back, 0 the step's own. Several readings of one step
+                  have a name each that ends so (`hop_0_lag_weights`)
+    ..._gate      numbers in [0, 1], `(B, T, ...)`; a `forget_gate` and an
+                  `update_gate`, `(B, T, D)`, are the shares of their last
+                  values that units keep
+"""
 
 from typing import Any
 
@@ -42,6 +58,11 @@ class Memory(nn.Module):
   ) -> tuple[Carry, Sequence_BTD]:
     """Reads `x`, `(B, T, ...)`; returns the carry after it and the outputs."""
     raise NotImplementedError(f'{type(self).__name__}.__call__')
+
+
+def shows(module: nn.Module) -> bool:
+  """Whether the caller wants to see what is sown to 'intermediates'."""
+  return module.is_mutable_collection('intermediates')
 
 
 def apply(

@@ -36,12 +36,12 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models import lstm
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.ops import addressing, allocation
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
-SHOWN = 'read_weights', 'write_weights', 'allocation_gate', 'free_gates'
+SHOWN = 'read_weights', 'write_weights', 'allocation_gate', 'free_gate'
 
 
 class DNCState(NamedTuple):
@@ -101,9 +101,8 @@ class Interface(NamedTuple):
 class DNC(Memory):
   """One layer of differentiable neural computer.
 
-  With `mutable=['intermediates']` it also tells its `read_weights`,
-  `(B, T, H, M)`, `write_weights`, `(B, T, 1, M)`, `allocation_gate`,
-  `(B, T, 1)`, and `free_gates`, `(B, T, H)`.
+  When asked it shows its `read_weights`, `(B, T, H, M)`, `write_weights`,
+  `(B, T, 1, M)`, `allocation_gate`, `(B, T, 1)`, and `free_gate`, `(B, T, H)`.
 
   Attributes:
     width: D.
@@ -159,11 +158,12 @@ class DNC(Memory):
     known, asks = units + heads * k, sum(_sizes(heads, k))
     recurrent_EG = self.param('recurrent_kernel', init, (known, 4 * units))
     interface_CI = self.param('interface_kernel', init, (units, asks))
+    showing = shows(self)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def step(
       state: DNCState, z_BG: jax.Array
-    ) -> tuple[DNCState, tuple[jax.Array, ...]]:
+    ) -> tuple[DNCState, tuple[jax.Array, tuple[jax.Array, ...]]]:
       before_BE = _beside(state.h_BC, state.reads_BHK)
       a_BG = z_BG.astype(before_BE.dtype) + product(before_BE, recurrent_EG)
       h_BC, c_BC = lstm.CELL.step((state.h_BC, state.c_BC), a_BG)
@@ -172,11 +172,11 @@ class DNC(Memory):
       said_BE = _beside(h_BC, state.reads_BHK).astype(recurrent_EG.dtype)
       weights = state.read_BHM, state.write_BM[:, None]
       gates = asked.allocation_gate_B1, asked.free_BH
-      return state, (said_BE, *weights, *gates)
+      return state, (said_BE, (*weights, *gates) if showing else ())
 
     fresh = self.initial_carry(x.shape[0])
-    carry, (said_BTE, *shown) = walk(step, fresh, carry, z_BTG, reset_BT)
-    for name, what in zip(SHOWN, shown, strict=True):
+    carry, (said_BTE, shown) = walk(step, fresh, carry, z_BTG, reset_BT)
+    for name, what in zip(SHOWN, shown, strict=showing):
       self.sow('intermediates', name, what)
     return carry, nn.Dense(self.width, use_bias=False, name='output')(said_BTE)
 

@@ -32,8 +32,8 @@ from jax import lax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
-from memjax.ops.steps import walk
+from memjax.models.base import Memory, shows
+from memjax.ops.steps import product, walk
 from memjax.types import Reset_BT, Sequence_BTD
 
 EPSILON = 1e-8  # of a squared norm
@@ -53,6 +53,9 @@ class Entities(NamedTuple):
 
 class EntNet(Memory):
   """A recurrent entity network.
+
+  When asked it shows its `read_weights`, `(B, T, 1, M)`, and g as `write_gate`,
+  `(B, T, M)`.
 
   Attributes:
     width: D, of the inputs and the slots alike.
@@ -96,39 +99,39 @@ class EntNet(Memory):
     keys_MD = keys.astype(jnp.float32)
     of_keys_MD = nn.Dense(width, use_bias=False, name='key')(keys)
     of_keys_MD = of_keys_MD.astype(jnp.float32)
+    showing = shows(self)
 
     def step(
       h_BMD: jax.Array, now: tuple[jax.Array, ...]
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, tuple[jax.Array, dict[str, jax.Array]]]:
       s_BD, of_input_BD, key_match_BM = now
       match_BM = jnp.einsum('bd,bmd->bm', s_BD, h_BMD)
-      read_BD = jnp.einsum('bm,bmd->bd', jax.nn.softmax(match_BM), h_BMD)
-      of_slots_BMD = jnp.matmul(
-        h_BMD.astype(slot_DD.dtype),
-        slot_DD,
-        preferred_element_type=jnp.float32,
-      )
+      weight_BM = jax.nn.softmax(match_BM)
+      read_BD = jnp.einsum('bm,bmd->bd', weight_BM, h_BMD)
+      of_slots_BMD = product(h_BMD, slot_DD)
       new_BMD = prelu(
         of_slots_BMD + of_keys_MD[None] + of_input_BD[:, None], slope_D
       )
       gate_BM = jax.nn.sigmoid(match_BM + key_match_BM)
-      return unit(h_BMD + gate_BM[:, :, None] * new_BMD), read_BD
+      shown = {'read_weights': weight_BM[:, None], 'write_gate': gate_BM}
+      h_BMD = unit(h_BMD + gate_BM[:, :, None] * new_BMD)
+      return h_BMD, (read_BD, shown if showing else {})
 
     s_BTD = x.astype(jnp.float32)
     of_input_BTD = nn.Dense(width, use_bias=False, name='input')(x)
+    of_input_BTD = of_input_BTD.astype(jnp.float32)
+    of_keys_BTM = jnp.einsum('btd,md->btm', s_BTD, keys_MD)
     fresh_BMD = jnp.broadcast_to(keys_MD[None], (batch, *keys_MD.shape))
     h_BMD = jnp.where(carry.written_B[:, None, None], carry.h_BMD, fresh_BMD)
-    h_BMD, read_BTD = walk(
+    h_BMD, (read_BTD, shown) = walk(
       jax.checkpoint(step),
       fresh_BMD,
       h_BMD,
-      (
-        s_BTD,
-        of_input_BTD.astype(jnp.float32),
-        jnp.einsum('btd,md->btm', s_BTD, keys_MD),
-      ),
+      (s_BTD, of_input_BTD, of_keys_BTM),
       reset_BT,
     )
+    for name, array in shown.items():
+      self.sow('intermediates', name, array)
     read = nn.Dense(width, use_bias=False, name='read')
     y_BTD = prelu(
       x + read(read_BTD.astype(x.dtype)),

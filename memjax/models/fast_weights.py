@@ -36,7 +36,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.transformer import check_heads
 from memjax.ops.fast_weights import add, correct
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -103,6 +103,8 @@ class AdditiveFastWeights(Memory):
 class DeltaFastWeights(Memory):
   """Corrects what it reads at a key, by as much as the step asks for.
 
+  When asked it shows sigma(b) as `write_gate`, `(B, T, H)`.
+
   Attributes:
     width: D.
     heads: H, a divisor of D.
@@ -136,12 +138,15 @@ class DeltaFastWeights(Memory):
     del train
     q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.heads)
     beta_BTH = nn.Dense(self.heads, name='beta')(x).astype(jnp.float32)
+    gate_BTH = nn.sigmoid(beta_BTH)
+    if shows(self):
+      self.sow('intermediates', 'write_gate', gate_BTH)
     after, y_BTHK = correct(
       carry,
       normalised(dpfp(q_BTHK, self.nu)),
       normalised(dpfp(k_BTHK, self.nu)),
       v_BTHK,
-      nn.sigmoid(beta_BTH),
+      gate_BTH,
       reset_BT,
     )
     y_BTD = y_BTHK.reshape(*x.shape[:2], self.width).astype(x.dtype)

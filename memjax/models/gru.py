@@ -39,11 +39,18 @@ def _step(state: State, a_BG: jax.Array) -> State:
   return (n_BD + u_BD * (h_BD - n_BD),)
 
 
-CELL = Cell(_merge, _step)
+def _gates(a_BTG: jax.Array) -> dict[str, jax.Array]:
+  r_BTD, u_BTD, _, _ = jnp.split(jax.nn.sigmoid(a_BTG), 4, axis=-1)
+  return {'reset_gate': r_BTD, 'update_gate': u_BTD}
+
+
+CELL = Cell(_merge, _step, _gates)
 
 
 class GRU(Memory):
   """One layer of gated recurrent units.
+
+  When asked it shows r as `reset_gate` and u as `update_gate`.
 
   Attributes:
     width: D.

@@ -30,7 +30,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.gru import GRU
 from memjax.models.recurrent import nothing
 from memjax.models.sentences import Scores
@@ -57,6 +57,9 @@ class HANState(NamedTuple):
 
 class CausalHAN(Memory):
   """A GRU over sentences and attention to all of its states so far.
+
+  When asked it shows its `lag_weights`, `(B, T, 1, T)`, of the states of this
+  call; what they lack to 1 lies on all before them, which are kept as sums.
 
   Attributes:
     width: D.
@@ -93,9 +96,14 @@ class CausalHAN(Memory):
       carry.sum_BD[:, None],
       jnp.zeros_like(reset_BT[:, :1]),
     )
-    one_step = Stretch.of(Scores(name='scores')(h_BTD), h_BTD, reset_BT)
+    score_BT = Scores(name='scores')(h_BTD)
+    one_step = Stretch.of(score_BT, h_BTD, reset_BT)
     within = lax.associative_scan(join, one_step, axis=1)
     top_BT, total_BT, sum_BTD, _ = join(before, within)
+    if shows(self):
+      share_BTR = lagged(score_BT, reset_BT, top_BT)
+      weights_BTR = share_BTR / total_BT[..., None]
+      self.sow('intermediates', 'lag_weights', weights_BTR[:, :, None])
     after = HANState(h_BD, top_BT[:, -1], total_BT[:, -1], sum_BTD[:, -1])
     return after, (sum_BTD / total_BT[..., None]).astype(h_BTD.dtype)
 
@@ -124,6 +132,18 @@ class Stretch(NamedTuple):
     total_BT = jnp.exp(score_BT - top_BT)
     sum_BTD = total_BT[..., None] * h_BTD.astype(jnp.float32)
     return cls(top_BT, total_BT, sum_BTD, reset_BT)
+
+
+def lagged(
+  score_BT: jax.Array, reset_BT: jax.Array, top_BT: jax.Array
+) -> jax.Array:
+  """`(B, T, R)`, exp(e_i - m_t) of the step i that lies r steps before t."""
+  steps_T = jnp.arange(score_BT.shape[1])
+  back_TR = steps_T[:, None] - steps_T[None]
+  run_BT = jnp.cumsum(reset_BT, axis=1)
+  own_BTR = (back_TR >= 0)[None] & (run_BT[:, back_TR] == run_BT[:, :, None])
+  share_BTR = jnp.exp(score_BT[:, back_TR] - top_BT[:, :, None])
+  return jnp.where(own_BTR, share_BTR, 0)
 
 
 def join(before: Stretch, after: Stretch) -> Stretch:

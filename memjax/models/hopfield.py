@@ -30,9 +30,14 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.transformer import check_heads
-from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.ops.attention import (
+  last_run,
+  run_ids,
+  weights_by_lag,
+  windowed_attention,
+)
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -50,6 +55,9 @@ class Patterns(NamedTuple):
 
 class HopfieldMemory(Memory):
   """Each step retrieves from its own pattern and the `slots` before it.
+
+  When asked it shows each update's `update_0_lag_weights`,
+  `(B, T, H, slots + 1)`.
 
   Attributes:
     width: D.
@@ -99,10 +107,12 @@ class HopfieldMemory(Memory):
     xi_BTHK, x_BTHK = pattern('state'), pattern('stored')
     x_BSHK = jnp.concatenate([carry.x_BMHK.astype(x_BTHK.dtype), x_BTHK], 1)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
-    for _ in range(self.updates):
-      xi_BTHK = windowed_attention(
-        xi_BTHK * beta, x_BSHK, x_BSHK, run_BS, self.slots
-      )
+    for i in range(self.updates):
+      q_BTHK = xi_BTHK * beta
+      xi_BTHK = windowed_attention(q_BTHK, x_BSHK, x_BSHK, run_BS, self.slots)
+      if shows(self):
+        weights = weights_by_lag(q_BTHK, x_BSHK, run_BS, self.slots)
+        self.sow('intermediates', f'update_{i}_lag_weights', weights)
     after = Patterns(
       x_BSHK[:, -slots:].astype(jnp.float32), last_run(run_BS, self.slots)
     )

@@ -29,8 +29,13 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
-from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.models.base import Memory, shows
+from memjax.ops.attention import (
+  last_run,
+  run_ids,
+  weights_by_lag,
+  windowed_attention,
+)
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -53,6 +58,9 @@ class Pairs(NamedTuple):
 
 class KeyValueMemory(Memory):
   """Reads the last pairs of successive steps, in hops.
+
+  When asked it shows each hop's `hop_0_lag_weights`, `(B, T, 1, M)`, by how
+  many steps ago a pair's value was read; 0 where there is no pair.
 
   Attributes:
     width: D.
@@ -104,13 +112,12 @@ class KeyValueMemory(Memory):
     v_BTD = jnp.where(first_BT[:, :, None], 0, v_BTD)
     v_BSD = jnp.concatenate([carry.v_BMD.astype(v_BTD.dtype), v_BTD], axis=1)
     for j in range(self.hops):
-      o_BTD = windowed_attention(
-        q_BTD[:, :, None],
-        k_BSD[:, :, None],
-        v_BSD[:, :, None],
-        run_BS,
-        self.slots - 1,
-      )[:, :, 0]
+      q, k, v = (a[:, :, None] for a in (q_BTD, k_BSD, v_BSD))
+      o_BTD = windowed_attention(q, k, v, run_BS, self.slots - 1)[:, :, 0]
+      if shows(self):
+        weights = weights_by_lag(q, k, run_BS, self.slots - 1)
+        weights = jnp.where(first_BT[:, :, None, None], 0, weights)
+        self.sow('intermediates', f'hop_{j}_lag_weights', weights)
       turn = nn.Dense(self.width, use_bias=False, name=f'hop_{j}')
       q_BTD = turn(q_BTD + o_BTD)
     after = Pairs(

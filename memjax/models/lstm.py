@@ -54,11 +54,18 @@ def _step(state: State, a_BG: jax.Array) -> State:
   return o_BD * jnp.tanh(c_BD), c_BD
 
 
-CELL = Cell(add, _step)
+def _gates(a_BTG: jax.Array) -> dict[str, jax.Array]:
+  i_BTD, f_BTD, _, o_BTD = jnp.split(jax.nn.sigmoid(a_BTG), 4, axis=-1)
+  return {'input_gate': i_BTD, 'forget_gate': f_BTD, 'output_gate': o_BTD}
+
+
+CELL = Cell(add, _step, _gates)
 
 
 class LSTM(Memory):
   """One layer of long short-term memory.
+
+  When asked it shows its `input_gate`, `forget_gate` and `output_gate`.
 
   Attributes:
     width: D.

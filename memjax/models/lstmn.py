@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.ops.attention import UNSEEN
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -51,6 +51,8 @@ class Tapes(NamedTuple):
 
 class LSTMN(Memory):
   """A long short-term memory-network.
+
+  When asked it shows its `lag_weights`, `(B, T, 1, M + 1)`; none at lag 0.
 
   Attributes:
     width: D.
@@ -86,7 +88,7 @@ class LSTMN(Memory):
   ) -> tuple[Tapes, Sequence_BTD]:
     del train
     width, slots = self.width, self.memory
-    sigma = jax.nn.sigmoid
+    sigma, showing = jax.nn.sigmoid, shows(self)
     draw = nn.initializers.lecun_normal()
     tape_DD = self.param('tape_kernel', draw, (width, width))
     summary_DD = self.param('summary_kernel', draw, (width, width))
@@ -96,7 +98,7 @@ class LSTMN(Memory):
 
     def step(
       state: tuple[Tapes, jax.Array], now: tuple[jax.Array, jax.Array]
-    ) -> tuple[tuple[Tapes, jax.Array], jax.Array]:
+    ) -> tuple[tuple[Tapes, jax.Array], tuple[jax.Array, list[jax.Array]]]:
       tapes, of_tape_BMD = state
       of_input_BD, input_BG = now
       query_BD = of_input_BD + product(tapes.summary_BD, summary_DD)
@@ -115,18 +117,23 @@ class LSTMN(Memory):
         summary_BD,
         jnp.minimum(tapes.count_B + 1, slots),
       )
-      return (after, push(of_tape_BMD, product(h_BD, tape_DD))), h_BD
+      of_tape_BMD = push(of_tape_BMD, product(h_BD, tape_DD))
+      shown = [jnp.where(filled_BM, weight_BM, 0)] if showing else []
+      return (after, of_tape_BMD), (h_BD, shown)
 
     fresh = self.initial_carry(x.shape[0])
     of_input_BTD = nn.Dense(width, use_bias=False, name='attention')(x)
     input_BTG = nn.Dense(4 * width, bias_init=self._bias, name='gates')(x)
-    (carry, _), y_BTD = walk(
+    (carry, _), (y_BTD, shown) = walk(
       jax.checkpoint(step),
       (fresh, jnp.zeros_like(fresh.h_BMD)),
       (carry, product(carry.h_BMD, tape_DD)),
       (of_input_BTD.astype(jnp.float32), input_BTG.astype(jnp.float32)),
       reset_BT,
     )
+    for weights_BTM in shown:
+      by_lag_BTR = jnp.pad(weights_BTM[..., ::-1], [(0, 0), (0, 0), (1, 0)])
+      self.sow('intermediates', 'lag_weights', by_lag_BTR[:, :, None])
     return carry, y_BTD.astype(x.dtype)
 
   def _bias(self, key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:

@@ -38,7 +38,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
 from memjax.ops.attention import UNSEEN
@@ -66,6 +66,10 @@ class Stored(NamedTuple):
 
 class MemN2N(Memory):
   """A whole model: K hops over M stored steps.
+
+  When asked it shows each hop's `hop_0_lag_weights`, `(B, T, 1, M)`, or M + 1
+  with none at lag 0 where it answers: lags count what was stored. It shows none
+  without the softmax.
 
   Attributes:
     input_spec: what the inputs are; tokens are modelled as language.
@@ -140,8 +144,16 @@ class MemN2N(Memory):
       u_BTD = self._embed(query, x).astype(jnp.float32)
     u = tape.chunked(u_BTD, seen.lag_BNC.shape[2])
     keep = self._keep()
-    for m, c in zip(of_m, of_c, strict=True):
-      o = self._hop(u, (spans[m], spans[c]), (time[m], time[c]), seen)
+    for k, (m, c) in enumerate(zip(of_m, of_c, strict=True)):
+      o, p_BNCM = self._hop(u, (spans[m], spans[c]), (time[m], time[c]), seen)
+      if shows(self) and not self.linear:
+        p_BTM = p_BNCM.reshape(len(x), -1, self.slots)[:, : x.shape[1]]
+        by_lag_BTR = jnp.pad(
+          p_BTM[..., ::-1], [(0, 0), (0, 0), (not language, 0)]
+        )
+        self.sow(
+          'intermediates', f'hop_{k}_lag_weights', by_lag_BTR[:, :, None]
+        )
       u = keep(u) + o
       if language:
         straight, bent = jnp.split(u, [self.width // 2], axis=-1)
@@ -199,8 +211,8 @@ class MemN2N(Memory):
     spans: tuple[jax.Array, jax.Array],
     times: tuple[jax.Array, jax.Array],
     seen: tape.Windows,
-  ) -> jax.Array:
-    """o^k of every query, float32."""
+  ) -> tuple[jax.Array, jax.Array]:
+    """o^k and p of every query, float32."""
     (m_BNRD, c_BNRD), (of_m_MD, of_c_MD) = spans, times
     dtype = m_BNRD.dtype
     u = u_BNCD.astype(dtype)
@@ -212,7 +224,8 @@ class MemN2N(Memory):
     p_BNCM = jnp.where(seen.seen_BNCM, scores, 0.0)
     by_cell = tape.shift(p_BNCM, -seen.lag_BNC, seen.span).astype(dtype)
     o = product('bncr,bnrd->bncd', by_cell, c_BNRD)
-    return o + product('bncm,md->bncd', p_BNCM.astype(dtype), of_c_MD)
+    o += product('bncm,md->bncd', p_BNCM.astype(dtype), of_c_MD)
+    return o, p_BNCM
 
   def _answer(self, u_BTD: jax.Array, last_VD: jax.Array) -> jax.Array:
     classes = self.output_spec[0]

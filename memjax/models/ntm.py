@@ -35,7 +35,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models import lstm
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.ops import addressing
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -65,8 +65,8 @@ class NTMState(NamedTuple):
 class NTM(Memory):
   """A controller with heads over a memory.
 
-  With `mutable=['intermediates']` it also tells where the heads were at each
-  step, as `read_weights` and `write_weights`, `(B, T, H, M)` each.
+  When asked it shows where the heads were at each step, as `read_weights` and
+  `write_weights`, `(B, T, H, M)` each.
 
   Attributes:
     width: D.
@@ -139,22 +139,27 @@ class NTM(Memory):
     out = self.param('heads_kernel', draw, (self.controller_width, emitted))
     bias = self.param('heads_bias', nn.initializers.zeros, (emitted,))
 
+    showing = shows(self)
+
     def step(
       state: NTMState, inputs_BG: jax.Array
-    ) -> tuple[NTMState, tuple[jax.Array, ...]]:
+    ) -> tuple[NTMState, tuple[jax.Array, jax.Array, dict[str, jax.Array]]]:
       h_BC, controller = _control(state, inputs_BG, back)
       emitted_BE = product(h_BC, out) + bias.astype(h_BC.dtype)[None]
       state = _act(state, emitted_BE)._replace(controller=controller)
-      where = state.read_weights_BHM, state.write_weights_BHM
-      return state, (h_BC, state.reads_BHK, *where)
+      where = {
+        'read_weights': state.read_weights_BHM,
+        'write_weights': state.write_weights_BHM,
+      }
+      return state, (h_BC, state.reads_BHK, where if showing else {})
 
     fresh = self.initial_carry(x.shape[0])
     again = jax.checkpoint(step, prevent_cse=False)  # a scan has nothing to CSE
-    carry, (h_BTC, reads_BTHK, read_BTHM, write_BTHM) = walk(
+    carry, (h_BTC, reads_BTHK, shown) = walk(
       again, fresh, carry, inputs(x), reset_BT
     )
-    self.sow('intermediates', 'read_weights', read_BTHM)
-    self.sow('intermediates', 'write_weights', write_BTHM)
+    for name, weights_BTHM in shown.items():
+      self.sow('intermediates', name, weights_BTHM)
     seen_BTF = reads_BTHK.reshape(*x.shape[:2], -1)
     known_BTF = jnp.concatenate([h_BTC, seen_BTF], axis=2)
     return carry, nn.Dense(self.width, name='output')(

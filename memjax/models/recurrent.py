@@ -8,12 +8,15 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.ops.scans import Cell, State, Weights, recur
+from memjax.models.base import shows
+from memjax.ops.scans import Cell, State, Weights, preactivations, recur
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 class Recurrence(nn.Module):
   """Runs a cell over time with parameters of its own.
+
+  When asked it shows the cell's gates, `(B, T, D)` each.
 
   Attributes:
     cell: what a step does.
@@ -37,7 +40,12 @@ class Recurrence(nn.Module):
       self.param('recurrent_kernel', self._orthogonal),
       self.param('bias', self._bias),
     )
-    return recur(self.cell, weights, state, x, reset_BT)
+    after, h_BTD = recur(self.cell, weights, state, x, reset_BT)
+    if shows(self):
+      a = preactivations(self.cell, weights, state, x, h_BTD, reset_BT)
+      for name, gate_BTD in self.cell.gates(a).items():
+        self.sow('intermediates', name, gate_BTD)
+    return after, h_BTD
 
   def _orthogonal(self, key: jax.Array) -> jax.Array:
     draw = nn.initializers.orthogonal()

@@ -31,10 +31,15 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.lstm import LSTM, LSTMState
 from memjax.models.transformer_xl import Recent
-from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.ops.attention import (
+  last_run,
+  run_ids,
+  weights_by_lag,
+  windowed_attention,
+)
 from memjax.types import Reset_BT, Sequence_BTD
 
 
@@ -52,6 +57,8 @@ class RecurrentMemoryState(NamedTuple):
 
 class RecurrentMemory(Memory):
   """RM: an LSTM and a memory block.
+
+  When asked it shows the block's `lag_weights`, `(B, T, 1, memory)`.
 
   Attributes:
     width: D, of the inputs and outputs alike.
@@ -108,14 +115,12 @@ class RecurrentMemory(Memory):
     x_BSD = jnp.concatenate([recent.h_BMD.astype(x.dtype), x], axis=1)
     run_BS = run_ids(recent.count_B, slots, reset_BT)
     query = nn.Dense(self.width, use_bias=False, name='M')
-    seen_BTHD = windowed_attention(
-      query(h_BTD)[:, :, None],
-      x_BSD[:, :, None],
-      x_BSD[:, :, None],
-      run_BS,
-      back,
-      (h_BTD[:, :, None], places_RD[:, None]),
-    )
+    q, k = query(h_BTD)[:, :, None], x_BSD[:, :, None]
+    relative = h_BTD[:, :, None], places_RD[:, None]
+    seen_BTHD = windowed_attention(q, k, k, run_BS, back, relative)
+    if shows(self):
+      weights = weights_by_lag(q, k, run_BS, back, relative)
+      self.sow('intermediates', 'lag_weights', weights)
     after = Recent(
       x_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, back)
     )

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.ops.steps import walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -49,6 +49,8 @@ class Cells(NamedTuple):
 
 class Controller(nn.Module):
   """A simple recurrent network that reads and rewrites a memory of cells.
+
+  When asked it shows its `action_weights`, `(B, T, 1, A)`.
 
   Attributes:
     width: D.
@@ -91,7 +93,11 @@ class Controller(nn.Module):
     first = jnp.concatenate([action, first], axis=1)
     shift = jnp.concatenate([bias('action', self.actions), shift], axis=1)
 
-    def step(carry: Cells, z_BD: jax.Array) -> tuple[Cells, jax.Array]:
+    showing = shows(self)
+
+    def step(
+      carry: Cells, z_BD: jax.Array
+    ) -> tuple[Cells, tuple[jax.Array, list[jax.Array]]]:
       read = jnp.concatenate([carry.h_BD, carry.cell_BMK[:, 0]], axis=1)
       h_BD = jax.nn.relu(z_BD + read.astype(z_BD.dtype) @ recurrent)
       logits_BA, value = jnp.split(h_BD @ first + shift, [self.actions], 1)
@@ -101,10 +107,14 @@ class Controller(nn.Module):
       cell_BMK = self.rewrite(
         carry.cell_BMK, share_BA, value.astype(jnp.float32)
       )
-      return Cells(h_BD.astype(jnp.float32), cell_BMK), h_BD
+      shown = [share_BA[:, None]] if showing else []
+      return Cells(h_BD.astype(jnp.float32), cell_BMK), (h_BD, shown)
 
     fresh = jax.tree.map(jnp.zeros_like, carry)
-    return walk(step, fresh, carry, z_BTD, reset_BT)
+    carry, (h_BTD, shown) = walk(step, fresh, carry, z_BTD, reset_BT)
+    for weights in shown:
+      self.sow('intermediates', 'action_weights', weights)
+    return carry, h_BTD
 
 
 def blank(batch_size: int, width: int, slots: int, cell_width: int) -> Cells:

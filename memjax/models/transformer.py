@@ -27,9 +27,14 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.positions import positions_in_context
-from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.ops.attention import (
+  last_run,
+  run_ids,
+  weights_by_lag,
+  windowed_attention,
+)
 from memjax.types import Reset_BT, Sequence_BTD
 
 
@@ -49,6 +54,8 @@ class Cache(NamedTuple):
 
 class SlidingAttention(Memory):
   """Each token sees itself and the `window` tokens before it.
+
+  When asked it shows its `lag_weights`, `(B, T, H, window + 1)`.
 
   Attributes:
     width: D.
@@ -89,9 +96,11 @@ class SlidingAttention(Memory):
     k_BSHK = jnp.concatenate([carry.k_BMHK.astype(k_BTHK.dtype), k_BTHK], 1)
     v_BSHK = jnp.concatenate([carry.v_BMHK.astype(v_BTHK.dtype), v_BTHK], 1)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
-    y_BTHK = windowed_attention(
-      q_BTHK * head_width**-0.5, k_BSHK, v_BSHK, run_BS, self.window
-    )
+    q_BTHK *= head_width**-0.5
+    y_BTHK = windowed_attention(q_BTHK, k_BSHK, v_BSHK, run_BS, self.window)
+    if shows(self):
+      weights = weights_by_lag(q_BTHK, k_BSHK, run_BS, self.window)
+      self.sow('intermediates', 'lag_weights', weights)
     after = Cache(
       k_BSHK[:, -slots:].astype(jnp.float32),
       v_BSHK[:, -slots:].astype(jnp.float32),

@@ -34,9 +34,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, shows
 from memjax.models.transformer import check_heads
-from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.ops.attention import (
+  last_run,
+  run_ids,
+  weights_by_lag,
+  windowed_attention,
+)
 from memjax.types import Reset_BT, Sequence_BTD
 
 WINDOWS = ('fixed', 'segment')
@@ -58,7 +63,8 @@ class RelativeAttention(Memory):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
   With window 'segment' it breaks the law of segments on purpose: what a query
-  sees depends on where its segment begins.
+  sees depends on where its segment begins. When asked it shows its
+  `lag_weights`, `(B, T, H, R)`, R being 1 + memory, or with 'segment' all keys.
 
   Attributes:
     width: D, even.
@@ -121,13 +127,13 @@ class RelativeAttention(Memory):
     q_BTD = nn.Dense(width, use_bias=False, name='query')(x)
     value_DHK = kernel('value')
     short = length < head_width
-    y = windowed_attention(
-      *meet(query('u'), h_BSD, kernel('key'), length),
-      h_BSD[:, :, None] if short else project(h_BSD, value_DHK),
-      run_BS,
-      window,
-      meet(query('v'), r_RD, kernel('position'), batch * length),
-    )
+    q, k = meet(query('u'), h_BSD, kernel('key'), length)
+    v = h_BSD[:, :, None] if short else project(h_BSD, value_DHK)
+    relative = meet(query('v'), r_RD, kernel('position'), batch * length)
+    y = windowed_attention(q, k, v, run_BS, window, relative)
+    if shows(self):
+      weights = weights_by_lag(q, k, run_BS, window, relative)
+      self.sow('intermediates', 'lag_weights', weights)
     if short:
       y = jnp.einsum('BTHD,DHK->BTHK', y, value_DHK)
     y = nn.Dense(width, use_bias=False, name='output')(y.reshape(x.shape))

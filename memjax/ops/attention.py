@@ -98,6 +98,33 @@ def windowed_attention(
   return y.reshape(y.shape[0], -1, q.shape[3], v.shape[4])[:, :length]
 
 
+def weights_by_lag(
+  q_BTHK: Float[Array, 'B T H K'],
+  k_BSGK: Float[Array, 'B S G K'],
+  run_BS: Int[Array, 'B S'],
+  window: int,
+  relative: tuple[Float[Array, 'B T H J'], Float[Array, 'R g J']] | None = None,
+) -> Float[Array, 'B T H D']:
+  """The softmax of `windowed_attention`, of which it says the averages only.
+
+  Args are those. Returns the weight of each distance from 0 to the window; 0
+  where a query sees nothing. It is for looking: memory grows with T S.
+  """
+  length, keys = q_BTHK.shape[1], k_BSGK.shape[1]
+  # Whoever averages the rows of an identity has the weights themselves.
+  each_SS = jnp.eye(keys, dtype=jnp.float32)[None, :, None]
+  each_BSGS = jnp.broadcast_to(each_SS, (*k_BSGK.shape[:3], keys))
+  by_key_BTHS = windowed_attention(
+    q_BTHK, k_BSGK, each_BSGS, run_BS, window, relative
+  )
+  place_T1 = jnp.arange(keys - length, keys)[:, None]
+  place_TR = place_T1 - jnp.arange(window + 1)[None]
+  by_lag_BTHR = jnp.take_along_axis(
+    by_key_BTHS, jnp.maximum(place_TR, 0)[None, :, None], axis=3
+  )
+  return jnp.where(place_TR[None, :, None] >= 0, by_lag_BTHR, 0.0)
+
+
 def _scores(q_BNCHK: jax.Array, k: jax.Array, axes: str) -> jax.Array:
   """Products of queries and keys, `(B, N, H, C, S)` float32."""
   *lead, heads, width = q_BNCHK.shape

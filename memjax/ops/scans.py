@@ -39,10 +39,12 @@ class Cell:
   Attributes:
     merge: (x_t W, h_(t-1) U) to the pre-activations, `(B, ...)` each; linear.
     step: (state, pre-activations) to the next state; mixes no rows.
+    gates: pre-activations to the gates in them, by name; for looking.
   """
 
   merge: Callable[[Array, Array], Array]
   step: Callable[[State, Array], State]
+  gates: Callable[[Array], dict[str, Array]] = lambda a: {}
 
 
 class Weights(NamedTuple):
@@ -102,6 +104,27 @@ def recur(
     state, h_TBD = read(state, x_TBF[whole:], reset_TB1[whole:])
     h.append(h_TBD)
   return state, jnp.swapaxes(jnp.concatenate(h), 0, 1).astype(dtype)
+
+
+def preactivations(
+  cell: Cell,
+  weights: Weights,
+  state: State,
+  x_BTF: Inputs_BTF,
+  h_BTD: Sequence_BTD,
+  reset_BT: Reset_BT,
+) -> Float[Array, 'B T G']:
+  """a of all steps once more, from what `recur` read and the h that it said."""
+  before_BTD = jnp.concatenate([state[0][:, None], h_BTD[:, :-1]], axis=1)
+  before_BTD = jnp.where(reset_BT[..., None], 0, before_BTD)
+  z_BTG, p_BTG = (
+    _product(v, kernel, state[0].dtype)
+    for v, kernel in (
+      (x_BTF, weights.input_FG),
+      (before_BTD, weights.recurrent_DG),
+    )
+  )
+  return jax.vmap(cell.merge)(z_BTG, p_BTG) + weights.bias_G[None, None]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -42,6 +42,22 @@ class DelayLine(Memory):
     return carry, sure * jax.nn.one_hot(said, self.vocab)
 
 
+class OneHotDelayLine(DelayLine):
+  """The same with a carry of floats: each token as a one-hot vector."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    empty = super().initial_carry(batch_size)
+    return jax.nn.one_hot(empty, self.vocab)
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    tokens = carry.argmax(-1).astype(jnp.int32)
+    tokens, y = super().__call__(tokens, x, reset_BT, train=train)
+    return jax.nn.one_hot(tokens, self.vocab), y
+
+
 class LeakyIntegrator(Memory):
   """h_t = decay h_(t-1) + x_t, and says h_t: decay^lag is left after a lag.
 
@@ -123,3 +139,21 @@ class Noise(GeneratedTask):
     error_BT = jnp.square(y - batch.targets).mean(-1)
     weights_BT = batch.weights_BT
     return {'loss': ((error_BT * weights_BT).sum(), weights_BT.sum())}
+
+
+class Idle(DelayLine):
+  """A delay line that hands on a number and a flag, too, and uses neither."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    flag_B = jnp.zeros(batch_size, bool)
+    return super().initial_carry(batch_size), jnp.zeros(batch_size), flag_B
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    tokens, number_B, flag_B = carry
+    line = DelayLine(self.vocab, self.delay, name='line')
+    tokens, y = line(tokens, x, reset_BT)
+    number_B = jnp.where(reset_BT.any(1), 0, number_B) + x.mean(1)
+    return (tokens, number_B, ~flag_B), y

@@ -24,7 +24,8 @@ SMALL = {
 
 def small(**changes: object) -> Cell:
   (cell,) = [c for c in cells() if c.name == 'mqar/64x4-lstm-32']
-  changes = {'width': 4, 'changes': SMALL, 'seeds': 2, **changes}
+  rates = {'rates': (1e-3, 3e-3), 'seeds': 2}
+  changes = {'width': 4, 'changes': SMALL, **rates, **changes}
   return dataclasses.replace(cell, **changes)
 
 

@@ -23,7 +23,7 @@ FIELDS = {
   'read_heads': 2,
   'controller_width': 7,
 }
-SHOWN = {'read_weights', 'write_weights', 'allocation_gate', 'free_gates'}
+SHOWN = {'read_weights', 'write_weights', 'allocation_gate', 'free_gate'}
 
 
 def sigmoid(x: Any) -> Any:
@@ -159,7 +159,7 @@ def test_steps_equal_the_methods(fields: dict[str, int]) -> None:
       assert_close(shown['read_weights'][b, t], computer.read)
       assert_close(shown['write_weights'][b, t], computer.write[None])
       assert_close(shown['allocation_gate'][b, t], [computer.allocating])
-      assert_close(shown['free_gates'][b, t], computer.free)
+      assert_close(shown['free_gate'][b, t], computer.free)
     expected = (
       computer.memory,
       computer.usage,
@@ -183,7 +183,7 @@ def test_asking_for_weightings_and_gates_changes_no_output() -> None:
     'read_weights': (ROWS, STEPS, 2, 6),
     'write_weights': (ROWS, STEPS, 1, 6),
     'allocation_gate': (ROWS, STEPS, 1),
-    'free_gates': (ROWS, STEPS, 2),
+    'free_gate': (ROWS, STEPS, 2),
   }
 
 

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+from tests.flags import xla_flags
+
 CHILD = """
 import sys
 from pathlib import Path
@@ -78,7 +80,7 @@ def test_two_processes_save_and_restore_as_one(tmp_path: Path) -> None:
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
-      env=os.environ | {'XLA_FLAGS': ''},
+      env=os.environ | {'XLA_FLAGS': xla_flags(devices=1)},
       cwd=Path(__file__).parents[2],
     )
     for rank in range(2)

@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 
+from tests.flags import xla_flags
+
 ROOT = Path(__file__).parents[2]
 ARGS = [
   '--config=configs/copy_memory.py:lstm,quick',
@@ -18,11 +20,10 @@ ARGS = [
 
 
 def start(workdir: Path, devices: int, *args: str) -> subprocess.Popen:
-  flags = f'--xla_force_host_platform_device_count={devices}'
   return subprocess.Popen(
     [sys.executable, 'launch.py', f'--workdir={workdir}', *ARGS, *args],
     cwd=ROOT,
-    env=os.environ | {'XLA_FLAGS': flags},
+    env=os.environ | {'XLA_FLAGS': xla_flags(devices)},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,

@@ -1,0 +1,60 @@
+"""How every instrument reads: rows that no training has seen, by all replicas.
+
+The carry flows from batch to batch. A generated task forgets where a row
+begins; a corpus goes on where it was, so that its memory is as full as in use.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.analysis.curves import NUMBER
+from memjax.models.base import Memory
+from memjax.tasks.base import Stream, Task
+from memjax.types import Batch, Carry, Feed, Params
+
+Look: TypeAlias = Callable[[Params, Carry, Batch], tuple[Carry, Any]]
+
+
+def readings(
+  model: Memory,
+  params_N: Params,
+  task: Task,
+  look: Look,
+  batch_size: int,
+  batches: int,
+  seed: int,
+) -> Iterator[Any]:
+  """What `look` finds in each batch; one program.
+
+  Args:
+    model: any memory that fits the task.
+    params_N: its parameters, `(N, ...)`.
+    task: which rows.
+    look: (parameters, carry, batch) to the carry after it and a tree of arrays.
+    batch_size: rows read at once.
+    batches: so many times.
+    seed: of the rows.
+
+  Yields:
+    Trees of arrays `(N, ...)`.
+  """
+
+  @jax.jit
+  def read(params_N: Params, carry_N: Carry, feed: Feed) -> tuple[Carry, Any]:
+    batch = task.batch(feed)
+    return jax.vmap(lambda p, c: look(p, c, batch))(params_N, carry_N)
+
+  replicas = len(jax.tree.leaves(params_N)[0])
+  carry_N = jax.tree.map(
+    lambda leaf: jnp.broadcast_to(leaf, (replicas, *leaf.shape)),
+    model.initial_carry(batch_size),
+  )
+  stream, row_ids = Stream(seed, NUMBER, batch_size), np.arange(batch_size)
+  for step in range(batches):
+    feed = task.rows(stream, step, row_ids)
+    carry_N, found = read(params_N, carry_N, feed)
+    yield jax.tree.map(np.asarray, found)

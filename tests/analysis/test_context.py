@@ -1,0 +1,115 @@
+"""The loss by context, and RECL by it, of a delay line whose reach is known."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.analysis.context import LossByContext, contexts, loss_by_context
+from memjax.analysis.recl import relative_effective_context_length
+from memjax.errors import ConfigError
+from memjax.tasks.text import Text
+from tests.analysis.known import SURE, DelayLine, SayAgain
+
+LAG, VOCAB = 3, 4
+CONTEXTS = [1, 3, 4, 5, 12]
+RIGHT = np.log1p((VOCAB - 1) * np.exp(-SURE))
+WRONG = SURE + RIGHT
+
+
+def close(found: Any, expected: Any) -> None:
+  expected = np.broadcast_to(expected, np.shape(found))
+  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope='module')
+def found() -> LossByContext:
+  """Of two replicas, one that is sure and one that knows nothing."""
+  return loss_by_context(
+    DelayLine(VOCAB, LAG),
+    {'sure': jnp.array([SURE, 0.0])},
+    SayAgain(vocab=VOCAB, lag=LAG),
+    CONTEXTS,
+    batch_size=8,
+    batches=3,
+    labels=64,
+  )
+
+
+def test_the_loss_falls_to_nothing_where_the_context_holds_the_answer(
+  found: LossByContext,
+) -> None:
+  assert found.losses.shape == (2, len(CONTEXTS), 3 * 64)
+  holds = np.array(CONTEXTS) >= LAG + 1
+  close(found.losses[0, holds], RIGHT)
+  close(found.accuracy[0], np.where(holds, 1, found.accuracy[0, 0]))
+  zero_P = found.losses[0, 0] < 1  # of too short a context it says 0
+  close(found.losses[0, ~holds], np.where(zero_P, RIGHT, WRONG))
+  close(found.accuracy[0, 0], zero_P.mean())
+  assert 0.1 < zero_P.mean() < 0.4
+  close(found.losses[1], np.log(VOCAB))
+  close(found.loss, found.losses.mean(-1))
+
+
+def test_each_label_is_drawn_once_and_has_the_longest_context_behind_it(
+  found: LossByContext,
+) -> None:
+  assert len(np.unique(found.labels, axis=0)) == len(found.labels)
+  assert found.labels[:, 2].min() == CONTEXTS[-1] - 1
+  assert found.labels.max(0).tolist() == [2, 7, SayAgain().length - 1]
+
+
+def test_recl_of_a_delay_line_is_where_the_answer_comes_in(
+  found: LossByContext,
+) -> None:
+  lengths = relative_effective_context_length({'line': found}).lengths['line']
+  assert lengths.tolist() == [[1] * 3] * 2  # 3 inputs are no better than 1
+  kept = [0, 2, 3, 4]
+  found = found._replace(
+    contexts=found.contexts[kept], losses=found.losses[:, kept]
+  )
+  lengths = relative_effective_context_length({'line': found}).lengths['line']
+  assert lengths.tolist() == [[LAG + 1] * 3, [1] * 3]
+
+
+def test_a_text_is_read_over_the_borders_of_segments_but_not_of_documents(
+  tmp_path: Path,
+) -> None:
+  period, document = 7, 35
+  for i in range(60):
+    (tmp_path / f'{i:02}.txt').write_text('abcdefg' * (document // period))
+  task = Text(
+    corpus='files', path=str(tmp_path), length=4, reset_at_documents=True
+  )
+  lanes = 4
+  found = loss_by_context(
+    DelayLine(256, period - 1),
+    {'sure': jnp.full(1, SURE)},
+    task,
+    [period - 1, period],
+    batch_size=lanes,
+    batches=8,
+    labels=16,
+  )
+  close(found.losses[0, 1], 0)
+  assert (found.losses[0, 0] > 1).all()
+  step_P, row_P, place_P = found.labels.T
+  assert step_P.min() == 2  # the longest reaches back two segments
+  assert set(place_P) == set(range(task.length))
+  per_lane = -(-(round(60 * 0.9) * document - 1) // lanes)
+  in_document_P = (row_P * per_lane + step_P * task.length + place_P) % document
+  assert in_document_P.min() == period - 1
+  assert len(found.labels) < 8 * 16
+  assert contexts(task, lanes).tolist() == [1, 2, 4, 8]
+
+
+def test_contexts_that_no_label_has_are_refused() -> None:
+  model, task = DelayLine(VOCAB, LAG), SayAgain(vocab=VOCAB, lag=LAG)
+  params = {'sure': jnp.full(1, SURE)}
+  with pytest.raises(ConfigError, match='must be rising'):
+    loss_by_context(model, params, task, [4, 4])
+  with pytest.raises(ConfigError, match='25: no label has so many inputs'):
+    loss_by_context(model, params, task, [25], batch_size=2, batches=1)
+  assert contexts(task).tolist() == [1, 2, 4, 8]

@@ -1,0 +1,107 @@
+"""The cost of memories whose size and reach are known."""
+
+from typing import Any
+
+from flax import linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.analysis.cost import cost, density, fano, state_size
+from memjax.analysis.probes import probe
+from memjax.errors import ConfigError
+from memjax.models.base import Memory
+from tests.analysis.known import (
+  DelayLine,
+  LeakyIntegrator,
+  Noise,
+  OneHotDelayLine,
+  SayAgain,
+)
+
+
+def test_bytes_of_a_state() -> None:
+  assert state_size(OneHotDelayLine(5, 3)) == (3 * 5 * 4, 0)
+  assert state_size(DelayLine(5, 3)) == (0, 3 * 4)
+  assert state_size(LeakyIntegrator(7)).bits == 7 * 32
+
+
+@pytest.mark.parametrize(
+  ('model', 'bits'),
+  [(OneHotDelayLine, 32 * 4), (DelayLine, 32)],
+)
+def test_a_delay_line_pays_for_each_token_what_it_stores(
+  model: Any, bits: int
+) -> None:
+  """k tokens of V floats, or one integer, each."""
+  task, delay = SayAgain(), 3
+  line = model(task.vocab, delay)
+  found = probe(line, {'sure': jnp.ones(2)}, task, np.arange(5), 32, 20)
+  dear = density(line, found)
+  assert dear.state_bits == delay * bits
+  np.testing.assert_allclose(dear.symbols, delay, atol=0.05)
+  np.testing.assert_allclose(dear.recalled_bits, 2 * delay, atol=0.1)
+  np.testing.assert_allclose(dear.bits_per_symbol, bits, rtol=0.02)
+
+
+def test_fano_is_tight_where_all_wrong_answers_are_alike() -> None:
+  """A channel that errs with probability e, to each other symbol alike."""
+  accuracy, classes = np.array([0.25, 0.4, 0.7, 1.0]), 4
+  joint = np.full((4, classes, classes), 0.0)
+  for i, right in enumerate(accuracy):
+    wrong = (1 - right) / (classes - 1)
+    joint[i] = (wrong + (right - wrong) * np.eye(classes)) / classes
+  ratio = joint * classes**2
+  information = (joint * np.log2(np.where(ratio > 0, ratio, 1))).sum((1, 2))
+  np.testing.assert_allclose(fano(accuracy, 2.0, classes), information)
+  assert information[0] == 0
+
+
+def test_features_are_no_symbols() -> None:
+  model, task = LeakyIntegrator(2), Noise()
+  found = probe(model, {'decay': jnp.ones(1)}, task, np.arange(2), 8, 4)
+  with pytest.raises(ConfigError, match='symbols are tokens'):
+    density(model, found)
+
+
+class KeepsAll(Memory):
+  """Lays each step's outer product down, T D D numbers, and sums them up."""
+
+  width: int
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return jnp.zeros((batch_size, 1))
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    scale = self.param('scale', nn.initializers.ones, ())
+    laid = jnp.cumsum(x[..., :, None] * x[..., None, :], axis=1)
+    return carry, scale * jnp.linalg.norm(laid, axis=-1)
+
+
+def test_time_and_memory_by_length() -> None:
+  width, rows = 32, 4
+  model, params = KeepsAll(width), {'scale': jnp.ones(2)}
+  lengths = np.array([8, 64])
+  made = cost(model, params, Noise(width=width), lengths, rows, repeats=3)
+  assert made.state == (4, 0)
+  for name in ('read', 'train'):
+    slow, middle, fast = made.tokens_per_second[name].T
+    assert made.memory[name].shape == middle.shape == (2,)
+    assert (slow > 0).all()
+    assert (slow <= middle).all()
+    assert (middle <= fast).all()
+    laid = 4 * rows * lengths * width**2
+    assert (made.memory[name] >= laid).all()
+  assert (made.memory['train'] >= made.memory['read']).all()
+
+
+def test_lengths_and_repeats_out_of_bounds_are_refused() -> None:
+  model, params = LeakyIntegrator(2), {'decay': jnp.ones(1)}
+  for lengths in ([], [0, 4]):
+    with pytest.raises(ConfigError, match='must all be at least 1'):
+      cost(model, params, Noise(), np.array(lengths))
+  with pytest.raises(ConfigError, match='repeats'):
+    cost(model, params, Noise(), np.array([4]), repeats=0)

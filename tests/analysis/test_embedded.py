@@ -1,0 +1,78 @@
+"""Rows of their own for all tokens change nothing but what can be asked."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.analysis.embedded import embedded
+from memjax.models.base import Memory, apply
+from memjax.models.memn2n import MemN2N
+from memjax.models.stack import Stack
+from memjax.types import Sentences, Spec, Tokens
+from tests.analysis.known import LeakyIntegrator
+
+ASKS = 3
+TOKENS, SENTENCES = Tokens(5), Sentences(7, 3, ASKS)
+STACKED = LeakyIntegrator(4)
+STEPS = 6
+
+
+@pytest.mark.parametrize(
+  ('model', 'spec', 'tables'),
+  [
+    (Stack(SENTENCES, TOKENS, STACKED), SENTENCES, ['embedding']),
+    (
+      MemN2N(TOKENS, TOKENS, width=4, slots=4, hops=2),
+      TOKENS,
+      ['embedding_0', 'embedding_1'],  # the third says the answers too
+    ),
+    (
+      MemN2N(SENTENCES, Tokens(3), width=4, slots=4, hops=1),
+      SENTENCES,
+      ['embedding_0', 'embedding_1'],
+    ),
+  ],
+)
+def test_the_gradients_of_a_token_are_together_that_of_its_row(
+  model: Memory, spec: Spec, tables: list[str]
+) -> None:
+  rng = np.random.default_rng(0)
+  shape = (1, STEPS, spec.words) if isinstance(spec, Sentences) else (1, STEPS)
+  inputs = jnp.asarray(rng.integers(0, spec.vocab, shape, np.int32))
+  reset_BT = jnp.zeros((1, STEPS), bool)
+  carry = model.initial_carry(1)
+  weights = rng.normal(size=(1, STEPS, model.output_spec[0]))
+  weights = jnp.asarray(weights, jnp.float32)
+
+  @jax.jit
+  def both(key: jax.Array) -> tuple:
+    params = model.init(key, carry, inputs, reset_BT)['params']
+    e, answer = embedded(model, spec, params, inputs, reset_BT)
+
+    def said(params: object) -> tuple[jax.Array, jax.Array]:
+      _, y = apply(model, params, carry, inputs, reset_BT)
+      return (y * weights).sum(), y
+
+    def said_of(e: object) -> tuple[jax.Array, jax.Array]:
+      return (answer(e) * weights).sum(), answer(e)
+
+    return (
+      jax.grad(said, has_aux=True)(params),
+      jax.grad(said_of, has_aux=True)(e),
+    )
+
+  (by_params, y), (by_input, same) = both(jax.random.key(0))
+  np.testing.assert_allclose(same, y, rtol=1e-5, atol=1e-6)
+  by_param, _ = jax.tree_util.tree_flatten_with_path(by_params)
+  kept = (0, ASKS) if isinstance(spec, Sentences) else ()
+  seen = []
+  for i, by_row in by_input.items():
+    path, by_table = by_param[i]
+    seen.append(path[-1].key)
+    if seen[-1] in tables:
+      for token in set(range(spec.vocab)) - set(kept):
+        total = by_row[np.asarray(inputs[0]) == token].sum(0)
+        np.testing.assert_allclose(total, by_table[token], rtol=1e-4, atol=1e-6)
+    assert by_row.shape[: inputs.ndim - 1] == inputs.shape[1:]
+  assert set(tables) <= set(seen)

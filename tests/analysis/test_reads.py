@@ -1,0 +1,119 @@
+"""What is read, of attention and gates whose figures are known."""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.analysis.reads import read_by_lag, time_constants
+from memjax.build import build_model
+from memjax.errors import ConfigError
+from memjax.models.base import Memory, shows
+from tests.analysis.known import DelayLine, Noise, SayAgain
+
+ROWS, BATCHES, WINDOW = 8, 3, 4
+
+
+class LooksBack(Memory):
+  """Gives all its weight to the step `lag` steps back; before it came, none."""
+
+  lag: int
+
+  def initial_carry(self, batch_size: int) -> Any:
+    return jnp.zeros((batch_size,), jnp.int32)
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    share = self.param('share', nn.initializers.ones, ())
+    steps = jnp.arange(x.shape[1])
+    age_BT = carry[:, None] + steps[None]
+    age_BT = jnp.where(reset_BT[:, :1], steps[None], age_BT)
+    if shows(self):
+      weights = share * jax.nn.one_hot(self.lag, self.lag + 3)
+      there_BT11 = (age_BT >= self.lag)[..., None, None]
+      weights = jnp.where(there_BT11, weights[None, None, None], 0)
+      self.sow('intermediates', 'lag_weights', weights)
+    return age_BT[:, -1] + 1, jnp.zeros((*x.shape, 4))
+
+
+def stacked(task: Any, memory: dict[str, Any], **stack: Any) -> Memory:
+  spec = {'name': 'stack.Stack', 'memory': {'width': 4} | memory} | stack
+  return build_model(spec, task.input_spec, task.output_spec)
+
+
+def zeros(model: Memory, task: Any, replicas: int) -> Any:
+  """Parameters that are all 0: no input moves a gate or a weight."""
+  inputs = jnp.zeros((1, 1, 2) if isinstance(task, Noise) else (1, 1))
+  if not isinstance(task, Noise):
+    inputs = inputs.astype(jnp.int32)
+  shapes = jax.eval_shape(
+    model.init,
+    jax.random.key(0),
+    model.initial_carry(1),
+    inputs,
+    jnp.zeros((1, 1), bool),
+  )
+  return jax.tree.map(
+    lambda p: jnp.zeros((replicas, *p.shape)), shapes['params']
+  )
+
+
+def test_all_weight_lies_where_the_model_looks() -> None:
+  task, lag = SayAgain(lag=5), 5
+  params = {'share': jnp.array([1.0, 0.5])}
+  found = read_by_lag(LooksBack(lag), params, task, ROWS, BATCHES)
+  assert found.steps == ROWS * BATCHES * (task.length - 5)
+  share_NHR = found.share['lag_weights']
+  wanted_R = np.eye(lag + 3)[lag]
+  np.testing.assert_array_equal(share_NHR[:, 0], [wanted_R, wanted_R / 2])
+
+
+def test_blind_attention_gives_all_it_sees_alike() -> None:
+  """Before a window is full, each of the t + 1 steps there are has its part."""
+  task = SayAgain(lag=2, length=7)
+  memory = {'name': 'transformer.SlidingAttention', 'heads': 2}
+  model = stacked(task, memory | {'window': WINDOW})
+  found = read_by_lag(model, zeros(model, task, 2), task, ROWS, BATCHES)
+  wanted_R = np.zeros(WINDOW + 1)
+  for t in range(2, 7):
+    seen = min(t, WINDOW) + 1
+    wanted_R[:seen] += 1 / seen / 5
+  (share_NHR,) = found.share.values()
+  assert share_NHR.shape == (2, 2, WINDOW + 1)
+  np.testing.assert_allclose(share_NHR, np.tile(wanted_R, (2, 2, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('name', 'gate'), [('lstm.LSTM', 'forget_gate'), ('gru.GRU', 'update_gate')]
+)
+def test_a_gate_that_stands_still_has_the_time_constant_of_its_bias(
+  name: str, gate: str
+) -> None:
+  task, taus = Noise(length=8), np.array([2.0, 100.0])
+  model = stacked(task, {'name': name})
+  params = zeros(model, task, 2)
+  kept_N = np.exp(-1 / taus)
+  bias_N = jnp.asarray(np.log(kept_N / (1 - kept_N)), jnp.float32)
+  cell = params['layer_0']['memory']['cell']
+  cell['bias'] = cell['bias'].at[:, 4:8].set(bias_N[:, None])
+  found = time_constants(model, params, task, ROWS, BATCHES)
+  path = f'layer_0/memory/cell/{gate}'
+  assert set(found.steps) == {path}
+  wanted_ND = np.tile(taus[:, None], 4)
+  np.testing.assert_allclose(found.steps[path], wanted_ND, rtol=1e-4)
+  wanted_ND = np.tile(kept_N[:, None], 4)
+  np.testing.assert_allclose(found.kept[path], wanted_ND, rtol=1e-5)
+
+
+def test_a_model_without_attention_or_gates_is_refused() -> None:
+  task, params = SayAgain(), {'sure': jnp.ones(1)}
+  model = DelayLine(task.vocab, 3)
+  with pytest.raises(ConfigError, match='no attention to its own past'):
+    read_by_lag(model, params, task, ROWS)
+  with pytest.raises(ConfigError, match='no gate that keeps'):
+    time_constants(model, params, task, ROWS)

@@ -1,0 +1,77 @@
+"""RECL of models whose reach is known, and by its definition's letter."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from memjax.analysis.context import LossByContext
+from memjax.analysis.recl import relative_effective_context_length
+from memjax.errors import ConfigError
+
+NEAREST, FARTHEST, LABELS = 1, 10, 100
+
+
+def reaching(reach: int, asked: np.ndarray | None = None) -> LossByContext:
+  """Whose context and reach hold what a label asks knows it.
+
+  The farther back, the less it costs not to know it: what is learned next is
+  always among the hardest.
+  """
+  if asked is None:
+    asked = np.repeat(np.arange(1, FARTHEST + 1), LABELS // FARTHEST)
+  contexts = np.arange(1, FARTHEST + 3)
+  known = asked <= np.minimum(contexts, reach)[:, None]
+  losses = np.where(known, 0.0, 12.0 - asked)[None]
+  mean = losses.mean(-1)
+  return LossByContext(contexts, mean, mean, losses, np.zeros((LABELS, 3), int))
+
+
+def test_is_how_far_each_of_a_group_reaches() -> None:
+  reaches = (2, 5, 10)
+  group = {str(reach): reaching(reach) for reach in reaches}
+  found = relative_effective_context_length(group)
+  for reach in reaches:
+    assert found.lengths[str(reach)].tolist() == [[reach] * 3]
+  # A tenth of the labels becomes known, of 10, 9, 8 and 7 nats each.
+  known = [*-np.expm1(-np.array([1.0, 0.9, 0.8, 0.7])), 0]
+  np.testing.assert_allclose(found.gains['5'][0, 2, :5], known)
+
+
+def test_ends_at_the_first_step_that_gains_nothing() -> None:
+  asked = np.repeat([1, 2, 3, 5], LABELS // 4)
+  found = relative_effective_context_length({'one': reaching(9, asked)})
+  assert found.lengths['one'].tolist() == [[3] * 3]
+  assert found.gains['one'][0, 2, 3] > 0.5
+
+
+def test_is_the_longest_context_where_every_step_gains() -> None:
+  one = reaching(10)
+  one = one._replace(contexts=one.contexts[:4], losses=one.losses[:, :4])
+  found = relative_effective_context_length({'one': one})
+  assert found.lengths['one'].tolist() == [[4] * 3]
+
+
+def test_gains_are_those_of_the_definition_word_by_word() -> None:
+  losses = np.random.default_rng(0).gamma(2, size=(3, 4, 50))
+  mean = losses.mean(-1)
+  found = LossByContext(np.arange(4), mean, mean, losses, np.zeros((50, 3)))
+  shares = (0.1, 0.5, 1.0)
+  gains = relative_effective_context_length({'all': found}, shares).gains['all']
+  for i, r, c in itertools.product(range(3), range(3), range(3)):
+    b = [min(losses[j, c, t] for j in range(3)) for t in range(50)]
+    hardest = sorted(range(50), key=b.__getitem__)[-round(50 * shares[r]) :]
+    short, long = (
+      np.exp(np.mean([min(b[t], losses[i, context, t]) for t in hardest]))
+      for context in (c, c + 1)
+    )
+    assert gains[i, r, c] == pytest.approx((short - long) / short)
+
+
+def test_models_that_do_not_compare_are_refused() -> None:
+  one = reaching(2)
+  other = one._replace(labels=one.labels + 1)
+  with pytest.raises(ConfigError, match="'b': has other contexts or labels"):
+    relative_effective_context_length({'a': one, 'b': other})
+  with pytest.raises(ConfigError, match=r'must be in \(0, 1\]'):
+    relative_effective_context_length({'a': one}, shares=[0.0])
