@@ -7,8 +7,7 @@ a step of each is timed, the models taking turns, and each gets as many steps as
 fit into the minutes; then each is an ordinary run, runs/text/CORPUS/MODEL. Time
 is that of the processor, which a busy machine does not lengthen. The timing is
 kept in runs/text/CORPUS/timing.json: the same command goes on where it was
-stopped. At the end a table in Markdown and curves.png, the validation bits
-against the time. One seed a model.
+stopped. At the end table.py writes a table and curves. One seed a model.
 
 CORPUS is tinyshakespeare, by characters, from MEMJAX_DATA or --path, or
 standard_library, by bytes; both if none is given.
@@ -16,12 +15,11 @@ standard_library, by bytes; both if none is given.
 
 import argparse
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 import json
 import os
 from pathlib import Path
 import time
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -30,11 +28,12 @@ import numpy as np
 from configs import text
 from configs.models import model as model_of
 from experiments.babi.run import reach_the_end
-from memjax.analysis.figures import learning_curve
+from experiments.text.table import TIMING, Timing, write
 from memjax.build import build_model
+from memjax.errors import ConfigError, Diverged
 from memjax.experiment import read
 from memjax.tasks.base import Stream, Task
-from memjax.training import compiled, history, parallel
+from memjax.training import compiled, parallel
 from memjax.training.feeding import feeds
 from memjax.training.program import program
 from memjax.training.settings import Experiment
@@ -52,7 +51,6 @@ ALSO = {
   'transformer': {'carry': 'fresh', 'stride': 16},
   'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
 }
-Timing = dict[str, dict[str, Any]]
 
 
 def main() -> None:
@@ -73,7 +71,10 @@ def main() -> None:
     of_corpus = {'corpus': 'standard_library', 'path': '', 'tokens': 'bytes'}
     if corpus == 'tinyshakespeare':
       of_corpus = {'corpus': 'files', 'path': path, 'tokens': 'characters'}
-    study(corpus, of_corpus, 60 * given.minutes, given.runs / corpus)
+    try:
+      study(corpus, of_corpus, 60 * given.minutes, given.runs / corpus)
+    except (ConfigError, Diverged, OSError) as error:
+      print(f'{corpus} failed: {error}', flush=True)
 
 
 def study(
@@ -81,41 +82,35 @@ def study(
 ) -> None:
   """All models on one corpus: times, trains and compares them."""
   folder.mkdir(parents=True, exist_ok=True)
-  kept = folder / 'timing.json'
+  kept = folder / TIMING
   if not kept.exists():
     part = kept.with_suffix('.part')
-    part.write_text(json.dumps(timed(task, seconds), indent=1))
+    part.write_text(json.dumps(timed(task), indent=1))
     part.replace(kept)
   timing: Timing = json.loads(kept.read_text())
   for model, of in timing.items():
-    print(f'{corpus}: {model}, {of}', flush=True)
-    config = configured(model, task, of['width'], of['steps'])
+    steps = max(round(seconds / of['seconds_a_step'] / POINTS), 1) * POINTS
+    print(f'{corpus}: {model}, {steps} steps, {of}', flush=True)
+    config = configured(model, task, of['width'], steps)
     reach_the_end(config, folder / model)
-  experiment = read(configured(MODELS[0], task, 32, POINTS).to_dict())
-  references = experiment.evals['validation'].baselines
-  learning_curve(
-    list(curves(timing, folder)),
-    references,
-    folder / 'curves.png',
-    along='seconds of the processor',
-  )
-  page = '\n'.join(table(timing, folder, references))
-  (folder / 'table.md').write_text(page)
-  print(page, flush=True)
+  print(write(folder), flush=True)
 
 
-def timed(task: dict[str, str], seconds: float) -> Timing:
-  """Each model's width, and the steps that it can take in so many seconds."""
-  experiments, timing = {}, {}
+def timed(task: dict[str, str]) -> Timing:
+  """Each model's width, and the seconds that it takes for a step."""
+  experiments, timing = {}, Timing()
   for model in MODELS:
     width, parameters = sized(model, task)
-    timing[model] = {'width': width, 'parameters': parameters}
+    timing[model] = {
+      'width': width,
+      'parameters': parameters,
+      'tokens_a_step': ROWS * CONTEXT,
+    }
     config = configured(model, task, width, POINTS)
     experiments[model] = read(config.to_dict())
   a_step = step_seconds(experiments)
   for model, of in timing.items():
-    steps = round(seconds / a_step[model] / POINTS) * POINTS
-    of |= {'seconds_a_step': round(a_step[model], 5), 'steps': steps}
+    of['seconds_a_step'] = round(a_step[model], 5)
   return timing
 
 
@@ -195,65 +190,6 @@ def configured(
     also = {'every': steps} | whole | ALSO[model]
     config.evals.otherwise = ConfigDict(also)
   return config
-
-
-def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
-  """Validation rows of all models, each a split, by time instead of step."""
-  for model, of in timing.items():
-    for row in history.read(folder / model / 'metrics.jsonl'):
-      if row['split'] == 'validation':
-        when = row['step'] * of['seconds_a_step']
-        yield row | {'split': model, 'step': when}
-
-
-def table(
-  timing: Timing, folder: Path, references: dict[str, dict[str, float]]
-) -> Iterator[str]:
-  """A line for each model and way of reading, the references below."""
-  yield (
-    '| model | read by | bits | parameters | width | steps | ms a step '
-    '| processor seconds | seconds |'
-  )
-  yield f'|{"---|" * 9}'
-  for model, of in timing.items():
-    rows = history.read(folder / model / 'metrics.jsonl')
-    costs = [
-      f'{of["parameters"]:,}',
-      str(of['width']),
-      str(of['steps']),
-      f'{1e3 * of["seconds_a_step"]:.0f}',
-      f'{of["seconds_a_step"] * of["steps"]:.0f}',
-      f'{trained_for(rows):.0f}',
-    ]
-    last = {row['split']: row for row in rows if row['step'] == of['steps']}
-    for split in ('validation', 'otherwise'):
-      if split in last:
-        row = last[split]
-        cells = [model, said(row['protocol']), f'{bits(row["metrics"]):.3f}']
-        yield f'| {" | ".join([*cells, *costs])} |'
-  for name, value in bits(references).items():
-    yield f'| {name} | | {value:.3f} |{" |" * 6}'
-
-
-def said(protocol: dict[str, Any]) -> str:
-  """A protocol in few words."""
-  words = f'{protocol["carry"]}, segment {protocol["segment"]}'
-  if protocol['stride'] != protocol['segment']:
-    words += f', stride {protocol["stride"]}'
-  return words + (f', memory {m}' if (m := protocol['memory']) else '')
-
-
-def bits(metrics: dict[str, Any]) -> Any:
-  """Per character where that is measured, else per byte."""
-  return metrics.get('bits_per_character', metrics.get('bits_per_byte', {}))
-
-
-def trained_for(rows: Sequence[dict[str, Any]]) -> float:
-  """Seconds by the clock, without evaluations and compiling."""
-  train = [row for row in rows if row['split'] == 'train']
-  rates = [row.get('tokens_per_second', np.nan) for row in train]
-  a_step = float(np.nanmean(ROWS * CONTEXT / np.array(rates)))
-  return a_step * train[-1]['step']
 
 
 if __name__ == '__main__':

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.text import run
+from experiments.text import run, table
 from memjax.experiment import read
 
-LSTM = {'width': 8, 'parameters': 1234, 'seconds_a_step': 0.5, 'steps': 40}
-XL = LSTM | {'width': 6, 'seconds_a_step': 2.0, 'steps': 10}
+LSTM = {
+  'width': 8,
+  'parameters': 1234,
+  'seconds_a_step': 0.5,
+  'tokens_a_step': 2048,
+}
+XL = LSTM | {'width': 6, 'seconds_a_step': 2.0}
 FLOWS = {'carry': 'flows', 'segment': 128, 'stride': 128, 'memory': 0}
 SLIDES = FLOWS | {'carry': 'fresh', 'stride': 16}
 
@@ -47,7 +52,8 @@ def runs(tmp_path: Path) -> Path:
 def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
   timing = {'lstm': LSTM, 'transformer_xl': XL}
   references = {'bits_per_byte': {'xz -9': 2.75}}
-  _, _, *lines = run.table(timing, runs, references)
+  recl = {'lstm': [64, 32, 16], 'transformer_xl': [256, 128, 64]}
+  _, _, *lines = table.table(timing, runs, recl, references)
   cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
   assert [row[:3] for row in cells] == [
     ['lstm', 'flows, segment 128', '2.500'],
@@ -55,13 +61,14 @@ def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
     ['transformer_xl', 'fresh, segment 128, stride 16', '2.125'],
     ['xz -9', '', '2.750'],
   ]
-  assert cells[0][3:] == ['1,234', '8', '40', '500', '20', '80']
-  assert cells[1][3:] == ['1,234', '6', '10', '2000', '20', '20']
+  assert cells[0][3] == '64 / 32 / 16'
+  assert cells[0][4:] == ['1,234', '8', '40', '500', '20', '80']
+  assert cells[1][4:] == ['1,234', '6', '10', '2000', '20', '20']
   assert len({len(row) for row in cells}) == 1
 
 
 def test_curves_are_by_time(runs: Path) -> None:
-  drawn = list(run.curves({'lstm': LSTM, 'transformer_xl': XL}, runs))
+  drawn = list(table.curves({'lstm': LSTM, 'transformer_xl': XL}, runs))
   assert [(r['split'], r['step']) for r in drawn] == [
     ('lstm', 10.0),
     ('lstm', 20.0),
