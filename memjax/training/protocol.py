@@ -29,7 +29,8 @@ class Protocol:
       where it has none.
     clamp: its field `clamp`; 0 where it has none.
     stride: labels that weigh in a segment; fewer than `segment`, if windows
-      overlap: then each has at least segment - stride tokens before it.
+      overlap: then each has at least segment - stride tokens before its own,
+      but for those of the first window, which all weigh.
     carry: 'flows' from segment to segment, fresh where a lane starts; or
       'fresh' at each.
     tokenisation: 'bytes' or 'characters'; empty where there is no text.
@@ -66,7 +67,7 @@ def of_parts(task: Task, model: Memory, **said: Any) -> Protocol:
   layer = counting(model)
   return Protocol(
     segment=task.length,
-    stride=getattr(task, 'stride', 0) or task.length,
+    stride=stride_of(task),
     carry=task.carry,
     tokenisation=task.tokenizer.kind if task.tokenizer else '',
     memory=getattr(layer, 'memory', 0),
@@ -123,7 +124,6 @@ def check_context(task: Task, model: Memory) -> None:
   Raises:
     ConfigError: a label would have fewer tokens before it than it is said to.
   """
-  stride = getattr(task, 'stride', 0) or task.length
   limits = (
     getattr(counting(model), 'context', 0),
     getattr(model, 'positions', 0),
@@ -131,8 +131,13 @@ def check_context(task: Task, model: Memory) -> None:
   context = min(filter(None, limits), default=task.length)
   rule = f'must be at most {context} for windows that overlap: the context of '
   rule += 'the model starts anew there'
-  fits = stride == task.length or task.length <= context
+  fits = stride_of(task) == task.length or task.length <= context
   require(fits, 'segment', task.length, rule)
+
+
+def stride_of(task: Task) -> int:
+  """Labels that weigh in a row, but for a text's first."""
+  return getattr(task, 'stride', 0) or task.length
 
 
 def counting(model: Memory) -> Memory:
