@@ -14,6 +14,8 @@ from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 VARIANTS = MODELS
+# How an evaluation set reads a text: 0 and '' are as in training.
+PROTOCOL = {'segment': 0, 'memory': 0, 'clamp': 0, 'stride': 0, 'carry': ''}
 
 
 def get_config(variant: str = 'transformer_xl') -> ConfigDict:
@@ -39,14 +41,15 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   config.log.update(every=100, prompt='def ', sample=400)
   config.checkpoint.update(every=1000, best='validation/loss')
   for split, every in (('validation', 1000), ('test', config.train.steps)):
+    rows = {'every': every, 'batch_size': 32, 'steps': 0}
     config.evals[split] = ConfigDict(
-      {'every': every, 'batch_size': 32, 'steps': 0, 'task': {'split': split}}
+      rows | PROTOCOL | {'task': {'split': split}}
     )
   if name == 'transformer_xl':
     config.evals.longer_memory = (
       config.evals.validation.copy_and_resolve_references()
     )
-    config.evals.longer_memory.model = {'memory': {'memory': 512, 'clamp': 128}}
+    config.evals.longer_memory.update(memory=512, clamp=128)
   if size == 'quick':
     config.task.length = 16
     config.model = model(name, width=16, layers=1, context=16)

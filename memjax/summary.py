@@ -64,7 +64,8 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """One evaluation's figures, the baselines beside them, and the protocol.
 
-  Of the task's and the model's fields only what differs from training is said.
+  Of the task's and the model's fields only what differs from training is said,
+  and nothing of what is 0 or empty.
   """
   metrics, evaluation = row['metrics'], experiment.evals[row['split']]
   width = max(map(len, metrics))
@@ -89,7 +90,7 @@ def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
   return '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
-    if '.' not in field or field in changes
+    if field in changes or ('.' not in field and value)
   )
 
 

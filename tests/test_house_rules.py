@@ -38,6 +38,7 @@ MAY_IMPORT = {
     'build',
     'models.base',
     'tasks.base',
+    'training.protocol',
     'training.sections',
     'training.settings',
   ),

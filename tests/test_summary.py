@@ -19,7 +19,7 @@ ROW = {
   'step': 4,
   'split': 'held_out',
   'metrics': {'accuracy': 0.5, 'loss': 1.23456, 'recall': 0.0},
-  'protocol': {'segment': 32, 'carry': 'flows on, fresh at each lane'},
+  'protocol': {'segment': 32, 'memory': 0, 'carry': 'fresh', 'task.delay': 9},
 }
 SMALL = {'parallel.data': 1}
 
@@ -59,9 +59,7 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
     for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
   }
   assert len(ends) == 1, 'figures stand in a column'
-  assert protocol.strip() == (
-    '(segment 32; carry flows on, fresh at each lane)'
-  )
+  assert protocol.strip() == '(segment 32; carry fresh)'
 
 
 def test_replicas_are_a_median_and_quartiles(

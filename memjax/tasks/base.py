@@ -65,6 +65,11 @@ class Task:
     raise NotImplementedError(f'{type(self).__name__}.length')
 
   @property
+  def carry(self) -> str:
+    """'flows' from a row to the same row of the next step, or 'fresh'."""
+    return 'fresh'
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     """{metric: {name of a reference: its value}}, with sources in the docs."""
     return {}

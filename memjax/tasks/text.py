@@ -47,6 +47,7 @@ from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
 from memjax.types import Batch, Feed, Metrics, Tokens
 
+CARRIES = ('flows', 'fresh')
 LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
 
 
@@ -65,6 +66,9 @@ class Text(Task):
     split: 'train', 'validation' or 'test': as released, or 90, 5 and 5 % of
       the bytes.
     reset_at_documents: forget where a document starts, too.
+    carry: 'flows', from a row to the same row of the next step, or 'fresh'.
+    stride: S, tokens between the starts of windows; 0: T, which is the only
+      one where the carry flows.
   """
 
   corpus: str = 'standard_library'
@@ -74,6 +78,8 @@ class Text(Task):
   length: int = 128
   split: str = 'train'
   reset_at_documents: bool = False
+  carry: str = 'flows'
+  stride: int = 0
 
   def __post_init__(self) -> None:
     positive(self, 'length')
@@ -81,9 +87,15 @@ class Text(Task):
       ('corpus', CORPORA),
       ('tokens', KINDS),
       ('split', SPLITS),
+      ('carry', CARRIES),
     ):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
+    rule = f'must be from 0 to the length of a segment, {self.length}'
+    require(0 <= self.stride <= self.length, 'stride', self.stride, rule)
+    rule = "needs carry 'fresh': what is read again must not be remembered"
+    whole = self.stride in (0, self.length)
+    require(whole or self.carry == 'fresh', 'stride', self.stride, rule)
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
@@ -137,27 +149,45 @@ class Text(Task):
     return digest([text.encode(), merges.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
-    return -(-self._lane(batch_size) // self.length)
+    if self.carry == 'flows':
+      return -(-self._lane(batch_size) // self.length)
+    windows = 1 - (self.length - self._labels) // self._stride
+    return -(-windows // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
     tokens, starts = self._split.tokens, self._split.starts
-    lane = self._lane(stream.batch_size)
-    segment = step % self.epoch_steps(stream.batch_size)
-    place_T = segment * self.length + np.arange(self.length)
-    label_BT = row_ids.astype(np.int64)[:, None] * lane + place_T
-    counts_BT = (place_T < lane) & (label_BT < len(tokens) - 1)
-    label_BT[~counts_BT] = 0
+    step %= self.epoch_steps(stream.batch_size)
+    first, weighs, end = self._spans(
+      stream.batch_size, step, row_ids.astype(np.int64)[:, None]
+    )
+    label_BT = first + np.arange(self.length)
+    there_BT = label_BT < np.minimum(end, self._labels)
+    counts_BT = there_BT & (label_BT >= weighs)
+    label_BT[~there_BT] = 0
     reset_BT = np.zeros(label_BT.shape, bool)
     if self.reset_at_documents:
       before_BT = np.searchsorted(starts, label_BT, side='right') - 1
-      reset_BT = (starts[before_BT] == label_BT) & counts_BT
-    reset_BT[:, 0] |= segment == 0
+      reset_BT = (starts[before_BT] == label_BT) & there_BT
+    reset_BT[:, 0] |= step == 0 or self.carry == 'fresh'
     return Batch(
-      np.where(counts_BT, tokens[label_BT], 0).astype(np.int32),
+      np.where(there_BT, tokens[label_BT], 0).astype(np.int32),
       np.where(counts_BT, tokens[label_BT + 1], 0).astype(np.int32),
       counts_BT.astype(np.float32),
       reset_BT,
     )
+
+  def _spans(
+    self, batch_size: int, step: int, row: np.ndarray
+  ) -> tuple[np.ndarray, ...]:
+    """Each row's first label, the first that weighs, and the end of both."""
+    if self.carry == 'flows':
+      lane = self._lane(batch_size)
+      first = row * lane + step * self.length
+      return first, first, (row + 1) * lane
+    window = step * batch_size + row
+    first = window * self._stride
+    old = np.where(window == 0, 0, self.length - self._stride)
+    return first, first + old, first + self.length
 
   def batch(self, feed: Feed) -> Batch:
     return feed
@@ -197,5 +227,13 @@ class Text(Task):
     bytes_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)
     return known._replace(bytes_V=bytes_V)
 
+  @property
+  def _stride(self) -> int:
+    return self.stride or self.length
+
+  @property
+  def _labels(self) -> int:
+    return len(self._split.tokens) - 1
+
   def _lane(self, batch_size: int) -> int:
-    return -(-(len(self._split.tokens) - 1) // batch_size)
+    return -(-self._labels // batch_size)

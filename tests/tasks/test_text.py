@@ -111,6 +111,37 @@ def test_lanes_are_the_text_in_order_each_label_once(
     assert not reset[:, 1:].any()
 
 
+@pytest.mark.parametrize(('length', 'stride'), [(7, 1), (7, 5), (7, 7), (4, 0)])
+@pytest.mark.parametrize('tail', [0, 1, 2, 3])
+def test_windows_score_each_label_once_behind_enough_of_the_text(
+  texts: Path, tmp_path: Path, length: int, stride: int, tail: int
+) -> None:
+  (tmp_path / 'text').write_bytes(text_of(texts)[: 600 + 20 * tail])
+  fields = {'split': 'test', 'length': length, 'carry': 'fresh'}
+  task = files(tmp_path, stride=stride, **fields)
+  text = np.frombuffer(split_text(task), np.uint8).astype(int)
+  labels, stride = len(text) - 1, stride or length
+  for rows in (1, 3, 64):
+    epoch = [
+      step_of(task, rows, step) for step in range(task.epoch_steps(rows))
+    ]
+    scored = []
+    for i, (inputs, targets, weights, reset) in enumerate(
+      row for step in epoch for row in zip(*step[:4], strict=True)
+    ):
+      first = i * stride
+      inside = text[first : first + length + 1]
+      there = max(len(inside) - 1, 0)
+      places = np.flatnonzero(weights)
+      scored += (first + places).tolist()
+      assert inputs[:there].tolist() == inside[:-1].tolist()
+      assert targets[places].tolist() == inside[places + 1].tolist()
+      assert (places >= length - stride).all() or i == 0
+      assert reset.tolist() == [True] + [False] * (length - 1)
+    assert scored == list(range(labels))
+    assert len(epoch) == 1 or epoch[-1].weights_BT.any()
+
+
 def test_each_epoch_is_as_the_first(texts: Path) -> None:
   task = files(texts, length=10)
   steps = task.epoch_steps(4)
@@ -369,6 +400,9 @@ def test_a_task_is_its_fields(texts: Path) -> None:
     ({'corpus': 'wikitext2'}, ['task.corpus', 'did you mean wikitext-2?']),
     ({'corpus': 'text8'}, ['task.path', "corpus='files' only"]),
     ({'corpus': 'file'}, ['task.corpus', 'did you mean files?']),
+    ({'carry': 'flow'}, ['task.carry', 'did you mean flows?']),
+    ({'stride': 3}, ['task.stride', "needs carry 'fresh'"]),
+    ({'stride': 5}, ['task.stride', 'from 0 to', '4']),
     ({'path': ''}, ['task.path', 'must be given']),
     ({'corpus': 'standard_library'}, ['task.path', "corpus='files' only"]),
     ({'path': '/no/such'}, ['task.path', '/no/such', 'does not exist']),
