@@ -1,6 +1,7 @@
 """From the command line to a config, every mistake a line of its own."""
 
 from collections.abc import Mapping, Sequence
+import os
 import pathlib
 import runpy
 from typing import Any
@@ -20,7 +21,8 @@ def parse(
     config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
-    The config as nested dicts, and its name, as in `mqar-lstm`.
+    The config as nested dicts, and its name, as in `mqar-lstm`; under wandb's
+    agent the run's id follows.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
@@ -34,8 +36,8 @@ def parse(
     ' '.join(given),
     f'one --config=FILE must be given; there are {there or "none here"}',
   )
-  file, _, variant = given[0].removeprefix('--config=').partition(':')
-  _check_overrides(_read(file, variant), argv[1:])
+  field = given[0].removeprefix('--config=')
+  check_overrides(read(field), argv[1:])
   try:
     rest = flags.FLAGS(list(argv))
   except flags.Error as error:
@@ -43,13 +45,20 @@ def parse(
       'flags', str(error).splitlines()[0], 'see --help'
     ) from None
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
-  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
-  return config.value.to_dict(), name
+  file, _, variant = field.partition(':')
+  parts = [pathlib.Path(file).stem, *variant.split(',')]
+  if 'WANDB_SWEEP_ID' in os.environ:  # its trials must not share a workdir
+    parts.append(os.environ['WANDB_RUN_ID'])
+  return config.value.to_dict(), '-'.join(filter(None, parts))
 
 
-def _read(file: str, variant: str) -> dict[str, Any]:
-  """The config before any override."""
-  field = f'{file}:{variant}' if variant else file
+def read(field: str) -> dict[str, Any]:
+  """The config of FILE[:VARIANT] before any override.
+
+  Raises:
+    ConfigError: it cannot be read.
+  """
+  file, _, variant = field.partition(':')
   try:
     get_config = runpy.run_path(file)['get_config']
     made = get_config(variant) if variant else get_config()
@@ -61,8 +70,12 @@ def _read(file: str, variant: str) -> dict[str, Any]:
   return made.to_dict()
 
 
-def _check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
-  """Requires `--config.a.b=value` to name a field, not a section."""
+def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
+  """Requires `--config.a.b=value` to name a field, not a section.
+
+  Raises:
+    ConfigError: there is no such field.
+  """
   for arg in args:
     name, _, value = arg.partition('=')
     if not name.startswith(('--config.', '--noconfig.')):

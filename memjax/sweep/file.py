@@ -1,0 +1,303 @@
+"""A wandb sweep file: the part of it that runs here, and its commands.
+
+`program`, `command`, `method` (grid, random, bayes), `metric`, `parameters`,
+`early_terminate` (hyperband) and `run_cap` mean what they mean to wandb's
+server, save that bayes is Optuna's TPE, not a Gaussian process. `name`,
+`description`, `project` and `entity` are for the server alone. Anything else is
+refused.
+"""
+
+from collections.abc import Mapping, Sequence
+import itertools
+import math
+from pathlib import Path
+import sys
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import yaml
+
+from memjax.errors import ConfigError, nearest, require
+
+Scalar: TypeAlias = str | int | float | bool
+Goal: TypeAlias = Literal['minimize', 'maximize']
+
+FOR_THE_SERVER = ('name', 'description', 'project', 'entity')
+KEYS = (
+  *('program', 'command', 'method', 'metric', 'parameters'),
+  *('early_terminate', 'run_cap', *FOR_THE_SERVER),
+)
+METHODS = ('grid', 'random', 'bayes')
+COMMAND = ('${env}', '${interpreter}', '${program}', '${args}')
+RANGES = (
+  *('uniform', 'q_uniform', 'int_uniform'),
+  *('log_uniform', 'log_uniform_values'),
+)
+
+
+class Values(NamedTuple):
+  """A parameter that takes one of some values."""
+
+  values: tuple[Scalar, ...]
+
+
+class Range(NamedTuple):
+  """A parameter between two numbers, both reached; whole ones, if both are.
+
+  Attributes:
+    low: the least value.
+    high: the greatest.
+    log: whether its logarithm is what is uniform.
+    step: what values are apart, from `low` to `high`; 0: nothing.
+  """
+
+  low: float
+  high: float
+  log: bool = False
+  step: float = 0
+
+
+class Hyperband(NamedTuple):
+  """When a trial is given up, counted in evaluations of the metric.
+
+  Attributes:
+    least: evaluations that every trial gets.
+    most: evaluations of a whole run; 0: those of the first that ends.
+    eta: one of so many goes on each time.
+  """
+
+  least: int
+  most: int
+  eta: int
+
+
+class Sweep(NamedTuple):
+  """What a file says.
+
+  Attributes:
+    name: the file's own, without folder and ending.
+    content: all of it.
+    program: what is run.
+    words: the command, wandb's macros in it.
+    method: grid, random or bayes.
+    metric: an evaluation set and what is measured on it, 'held_out/loss'.
+    goal: minimize or maximize.
+    parameters: by the flag they set, in the file's order.
+    hyperband: when a trial is given up, if ever.
+    trials: how many there are in all.
+  """
+
+  name: str
+  content: Mapping[str, Any]
+  program: str
+  words: Sequence[str]
+  method: str
+  metric: str
+  goal: Goal
+  parameters: Mapping[str, Values | Range]
+  hyperband: Hyperband | None
+  trials: int
+
+  def command(self, values: Mapping[str, Scalar]) -> list[str]:
+    """What wandb's agent runs for these values, by this very interpreter."""
+    macros = {
+      '${env}': ['/usr/bin/env'],
+      '${interpreter}': [sys.executable],
+      '${program}': [self.program],
+      '${args}': [f'--{name}={value}' for name, value in values.items()],
+    }
+    parts = [macros.get(word, [word]) for word in self.words]
+    return list(itertools.chain.from_iterable(parts))
+
+
+def read(path: Path) -> Sweep:
+  """The sweep of a file.
+
+  Raises:
+    ConfigError: there is none, or it says what is not done here; the message
+      names file, field, value and rule.
+  """
+  try:
+    content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    require(isinstance(content, dict), 'sweep', content, 'holds no fields')
+    return _sweep(path.stem, content)
+  except OSError as error:
+    raise ConfigError('sweep', str(path), str(error.strerror)) from None
+  except (yaml.YAMLError, UnicodeError) as error:
+    said = ' '.join(str(error).split())
+    raise ConfigError('sweep', str(path), f'is no YAML: {said}') from None
+  except ConfigError as error:
+    field = f'{path}: {error.field}'
+    raise ConfigError(field, error.value, error.rule) from None
+
+
+def _sweep(name: str, content: dict[str, Any]) -> Sweep:
+  _known(content, KEYS, '')
+  for field in ('program', 'method', 'metric', 'parameters'):
+    require(field in content, field, '', 'must be given')
+  method, program = content['method'], content['program']
+  rule = f'must be one of {", ".join(METHODS)}'
+  require(method in METHODS, 'method', method, rule)
+  require(isinstance(program, str), 'program', program, 'must be a file')
+  metric, goal = _metric(content['metric'])
+  specs = content['parameters']
+  rule = 'must name the flags that vary'
+  require(isinstance(specs, dict) and bool(specs), 'parameters', specs, rule)
+  parameters = {name: _parameter(name, specs[name]) for name in specs}
+  return Sweep(
+    name=name,
+    content=content,
+    program=program,
+    words=_words(content.get('command', COMMAND)),
+    method=method,
+    metric=metric,
+    goal=goal,
+    parameters=parameters,
+    hyperband=_hyperband(content.get('early_terminate')),
+    trials=_trials(method, parameters, content.get('run_cap')),
+  )
+
+
+def _known(spec: Any, keys: Sequence[str], within: str) -> None:
+  rule = f'must have fields: {", ".join(keys)}'
+  require(isinstance(spec, dict), within or 'sweep', spec, rule)
+  for key, value in spec.items():
+    field = f'{within}.{key}' if within else str(key)
+    rule = f'is not done here; {nearest(str(key), keys)}'
+    require(key in keys, field, value, rule)
+
+
+def _metric(spec: Any) -> tuple[str, Goal]:
+  _known(spec, ('name', 'goal'), 'metric')
+  name, goal = spec.get('name', ''), spec.get('goal', 'minimize')
+  rule = 'must be SET/METRIC, as in validation/bits_per_byte'
+  parts = name.split('/') if isinstance(name, str) else []
+  require(len(parts) == 2 and all(parts), 'metric.name', name, rule)
+  rule = 'must be minimize or maximize'
+  require(goal in ('minimize', 'maximize'), 'metric.goal', goal, rule)
+  return name, goal
+
+
+def _words(words: Any) -> list[str]:
+  rule = 'must be a list of words'
+  require(isinstance(words, list | tuple), 'command', words, rule)
+  words = [str(word) for word in words]
+  rule = f'is not done here; known: {", ".join(COMMAND)}'
+  for word in words:
+    require('${' not in word or word in COMMAND, 'command', word, rule)
+    given = word.startswith('--workdir')
+    require(not given, 'command', word, 'every trial has a workdir of its own')
+  for word in COMMAND[2:]:
+    require(word in words, 'command', words, f'must hold {word}')
+  return words
+
+
+def _parameter(name: str, spec: Any) -> Values | Range:
+  field = f'parameters.{name}'
+  require(name != 'workdir', field, spec, 'every trial has one of its own')
+  nested = isinstance(spec, dict) and 'parameters' in spec
+  rule = 'would replace a whole section: write its fields with dots, a.b'
+  require(not nested, field, spec, rule)
+  _known(spec, ('value', 'values', 'distribution', 'min', 'max', 'q'), field)
+  if 'value' in spec or 'values' in spec:
+    of = spec.get('distribution', 'categorical')
+    rule = 'must be min and max, not values, with this distribution'
+    require(
+      of in ('constant', 'categorical'), f'{field}.distribution', of, rule
+    )
+    given = [spec['value']] if 'value' in spec else spec['values']
+    return _values(f'{field}.value' + 's' * ('values' in spec), given)
+  return _range(field, spec)
+
+
+def _values(field: str, values: Any) -> Values:
+  rule = 'must be a list of values, none of them twice'
+  require(isinstance(values, list) and bool(values), field, values, rule)
+  for value in values:
+    scalar = isinstance(value, str | int | float)
+    require(scalar, field, value, 'must be a number, a text, or true or false')
+  require(len(set(values)) == len(values), field, values, rule)
+  return Values(tuple(values))
+
+
+def _range(field: str, spec: Mapping[str, Any]) -> Range:
+  for key in ('min', 'max'):
+    require(
+      key in spec, field, dict(spec), 'needs value, values or min and max'
+    )
+  low, high = (_number(f'{field}.{key}', spec[key]) for key in ('min', 'max'))
+  rule = f'must be above min {low}'
+  require(low < high, f'{field}.max', high, rule)
+  whole = isinstance(low, int) and isinstance(high, int)
+  kind = spec.get('distribution', 'int_uniform' if whole else 'uniform')
+  rule = f'is not done here; {nearest(str(kind), RANGES)}'
+  require(kind in RANGES, f'{field}.distribution', kind, rule)
+  rule = 'is for q_uniform alone'
+  require('q' not in spec or kind == 'q_uniform', f'{field}.q', spec, rule)
+  if kind == 'int_uniform':
+    require(whole, field, dict(spec), 'min and max must be whole numbers')
+    return Range(low, high)
+  if kind == 'q_uniform':
+    return _multiples(field, low, high, spec.get('q', 1))
+  if kind == 'log_uniform':  # wandb gives the exponents of e
+    return Range(math.exp(low), math.exp(high), log=True)
+  log = kind == 'log_uniform_values'
+  require(low > 0 or not log, f'{field}.min', low, 'must be above 0')
+  return Range(float(low), float(high), log=log)
+
+
+def _multiples(field: str, low: float, high: float, q: Any) -> Range:
+  """The multiples of q in a range."""
+  q = _number(f'{field}.q', q)
+  require(q > 0, f'{field}.q', q, 'must be above 0')
+  first, last = math.ceil(low / q - 1e-9), math.floor(high / q + 1e-9)
+  rule = f'must have two multiples between {low} and {high}'
+  require(first < last, f'{field}.q', q, rule)
+  return Range(first * q, last * q, step=q)
+
+
+def _number(field: str, value: Any) -> float:
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  rule = 'must be a number; to YAML 1e-4 is a text and 1.0e-4 a number'
+  require(number and math.isfinite(value), field, value, rule)
+  return value
+
+
+def _hyperband(spec: Any) -> Hyperband | None:
+  if spec is None:
+    return None
+  within = 'early_terminate'
+  _known(spec, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
+  kind = spec.get('type')
+  require(kind == 'hyperband', f'{within}.type', kind, 'must be hyperband')
+  for key in set(spec) - {'type'}:
+    least = 2 if key == 'eta' else 1
+    rule = f'must be a whole number, at least {least}'
+    whole = isinstance(spec[key], int) and spec[key] >= least
+    require(whole, f'{within}.{key}', spec[key], rule)
+  eta, most = spec.get('eta', 3), spec.get('max_iter', 0)
+  rule = 'needs min_iter, or max_iter and s'
+  enough = 'min_iter' in spec or {'max_iter', 's'} <= set(spec)
+  require(enough, within, dict(spec), rule)
+  least = spec.get('min_iter') or max(most // eta ** spec['s'], 1)
+  rule = f'must be above min_iter {least}'
+  require(most == 0 or most > least, f'{within}.max_iter', most, rule)
+  return Hyperband(least, most, eta)
+
+
+def _trials(
+  method: str, parameters: Mapping[str, Values | Range], cap: Any
+) -> int:
+  rule = 'must be a whole number, at least 1'
+  whole = cap is None or (isinstance(cap, int) and cap >= 1)
+  require(whole, 'run_cap', cap, rule)
+  if method != 'grid':
+    rule = f'must say how many trials {method} makes: it has no end of its own'
+    require(cap is not None, 'run_cap', cap, rule)
+    return cap
+  points = 1
+  for name, parameter in parameters.items():
+    rule = 'must have value or values: a grid has no ranges'
+    listed = isinstance(parameter, Values)
+    require(listed, f'parameters.{name}', 'min and max', rule)
+    points *= len(parameter.values) if isinstance(parameter, Values) else 1
+  return min(points, cap or points)

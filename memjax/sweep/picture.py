@@ -1,0 +1,159 @@
+"""A sweep as parallel coordinates: a line a trial, an axis a parameter.
+
+The last axis is the metric, better upwards. Whole runs go from grey to blue as
+they get better, the best is orange; trials that were given up are dotted, at
+the value they had by then. Failed ones are left out.
+"""
+
+from collections.abc import Sequence
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from optuna.trial import FrozenTrial, TrialState
+
+from memjax.analysis.figures import EVALUATIONS, FAINT, INK, UNITS
+from memjax.sweep.file import Range, Scalar, Sweep, Values
+from memjax.sweep.table import plain, ranked, short
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+WORST, BETTER, BEST = '#b9c4cc', EVALUATIONS[0], EVALUATIONS[1]
+WIDTH = 1.9  # inches an axis
+
+
+class Axis(NamedTuple):
+  """One of the parallel axes.
+
+  Attributes:
+    label: what is below it.
+    heights: of each trial on it, 0 to 1.
+    ticks: heights and what is written there.
+  """
+
+  label: str
+  heights: Sequence[float]
+  ticks: Sequence[tuple[float, str]]
+
+
+def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
+  """Draws the trials that have a value, as a PNG.
+
+  Raises:
+    ValueError: none has.
+  """
+  from matplotlib.colors import LinearSegmentedColormap
+  from matplotlib.figure import Figure
+
+  shown = [t for t in ranked(sweep, trials) if t.value is not None]
+  if not shown:
+    raise ValueError('no trial has a value')
+  axes_of = [*_parameters(sweep, shown), _metric(sweep, shown)]
+  width = max(WIDTH * len(axes_of) + 0.6, 4.5)
+  figure = Figure(figsize=(width, 4.2), layout='constrained')
+  axes = figure.subplots()
+  colours = LinearSegmentedColormap.from_list('rank', [BETTER, WORST])
+  whole = sum(t.state == TrialState.COMPLETE for t in shown)
+  for i, trial in reversed(list(enumerate(shown))):
+    done = trial.state == TrialState.COMPLETE
+    colour = colours(i / max(whole - 1, 1)) if done else INK
+    best = done and i == 0
+    axes.plot(
+      range(len(axes_of)),
+      [axis.heights[i] for axis in axes_of],
+      '-' if done else ':',
+      color=BEST if best else colour,
+      linewidth=2.6 if best else 1.4 if done else 1,
+      alpha=1 if done else 0.6,
+      marker='o',
+      markersize=5 if best else 3,
+      clip_on=False,
+    )
+  _frame(axes, axes_of)
+  figure.savefig(path, dpi=120)
+
+
+def _parameters(sweep: Sweep, shown: Sequence[FrozenTrial]) -> list[Axis]:
+  """An axis for each parameter that varies."""
+  names = short(list(sweep.parameters))
+  found = []
+  for (flag, parameter), name in zip(
+    sweep.parameters.items(), names, strict=True
+  ):
+    values = [trial.params[flag] for trial in shown]
+    if isinstance(parameter, Range):
+      found.append(
+        _scale(name, values, parameter.low, parameter.high, parameter.log)
+      )
+    elif len(parameter.values) > 1:
+      found.append(_choices(name, values, parameter))
+  return found
+
+
+def _choices(name: str, values: Sequence[Scalar], parameter: Values) -> Axis:
+  """Listed values at equal distances, numbers in order."""
+  listed = list(parameter.values)
+  if all(isinstance(value, int | float) for value in listed):
+    listed.sort()
+  place = {value: i / (len(listed) - 1) for i, value in enumerate(listed)}
+  heights = [place[value] for value in values]
+  return Axis(name, heights, [(place[v], plain(v)) for v in listed])
+
+
+def _scale(
+  name: str, values: Sequence[float], low: float, high: float, log: bool
+) -> Axis:
+  """Numbers between two ends, five of them written."""
+  to, back = (math.log, math.exp) if log else (float, float)
+  start, span = to(low), (to(high) - to(low)) or 1.0
+  heights = [(to(value) - start) / span for value in values]
+  ticks = [(i / 4, f'{back(start + span * i / 4):.3g}') for i in range(5)]
+  return Axis(name, heights, ticks)
+
+
+def _metric(sweep: Sweep, shown: Sequence[FrozenTrial]) -> Axis:
+  """The metric, better upwards."""
+  values = [trial.value for trial in shown if trial.value is not None]
+  low, high = min(values), max(values)
+  log = low > 0 and high > 10 * low
+  split, _, name = sweep.metric.partition('/')
+  label = f'{split}\n{UNITS.get(name, name)}'
+  axis = _scale(label, values, low, high, log)
+  if sweep.goal == 'maximize':
+    return axis
+  return Axis(
+    label,
+    [1 - height for height in axis.heights],
+    [(1 - height, text) for height, text in axis.ticks],
+  )
+
+
+def _frame(axes: 'Axes', axes_of: Sequence[Axis]) -> None:
+  for x, axis in enumerate(axes_of):
+    axes.axvline(x, color=FAINT, linewidth=1, zorder=0)
+    last = x == len(axes_of) - 1
+    for height, text in axis.ticks:
+      axes.annotate(
+        text,
+        (x, height),
+        xytext=(8 if last else -6, 0),
+        textcoords='offset points',
+        ha='left' if last else 'right',
+        va='center',
+        fontsize=9,
+        color=INK,
+        annotation_clip=False,
+        bbox={
+          'facecolor': 'white',
+          'alpha': 0.75,
+          'edgecolor': 'none',
+          'pad': 1,
+        },
+      )
+  axes.set_xticks(range(len(axes_of)), [axis.label for axis in axes_of])
+  axes.set_xlim(-0.35, len(axes_of) - 0.7)
+  axes.set_ylim(0, 1)
+  axes.set_yticks([])
+  axes.tick_params(length=0, pad=12, labelcolor=INK)
+  axes.spines[:].set_visible(False)
