@@ -97,6 +97,14 @@ class Sweep(NamedTuple):
   hyperband: Hyperband | None
   trials: int
 
+  def varying(self) -> list[str]:
+    """The flags that have more than one value."""
+    return [
+      name
+      for name, parameter in self.parameters.items()
+      if isinstance(parameter, Range) or len(parameter.values) > 1
+    ]
+
   def command(self, values: Mapping[str, Scalar]) -> list[str]:
     """What wandb's agent runs for these values, by this very interpreter."""
     macros = {

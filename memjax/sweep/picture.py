@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from memjax.analysis.figures import EVALUATIONS, FAINT, INK, UNITS
-from memjax.sweep.file import Range, Scalar, Sweep, Values
+from memjax.sweep.file import Scalar, Sweep, Values
 from memjax.sweep.table import plain, ranked, short
 
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
   """
   from matplotlib.colors import LinearSegmentedColormap
   from matplotlib.figure import Figure
+  from matplotlib.layout_engine import ConstrainedLayoutEngine
 
   shown = [t for t in ranked(sweep, trials) if t.value is not None]
   if not shown:
     raise ValueError('no trial has a value')
   axes_of = [*_parameters(sweep, shown), _metric(sweep, shown)]
   width = max(WIDTH * len(axes_of) + 0.6, 4.5)
-  figure = Figure(figsize=(width, 4.2), layout='constrained')
+  layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+  figure = Figure(figsize=(width, 4.2), layout=layout)
   axes = figure.subplots()
   colours = LinearSegmentedColormap.from_list('rank', [BETTER, WORST])
   whole = sum(t.state == TrialState.COMPLETE for t in shown)
@@ -76,18 +78,14 @@ def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
 
 def _parameters(sweep: Sweep, shown: Sequence[FrozenTrial]) -> list[Axis]:
   """An axis for each parameter that varies."""
-  names = short(list(sweep.parameters))
-  found = []
-  for (flag, parameter), name in zip(
-    sweep.parameters.items(), names, strict=True
-  ):
-    values = [trial.params[flag] for trial in shown]
-    if isinstance(parameter, Range):
-      found.append(
-        _scale(name, values, parameter.low, parameter.high, parameter.log)
-      )
-    elif len(parameter.values) > 1:
+  flags, found = sweep.varying(), []
+  for flag, name in zip(flags, short(flags), strict=True):
+    values, parameter = [t.params[flag] for t in shown], sweep.parameters[flag]
+    if isinstance(parameter, Values):
       found.append(_choices(name, values, parameter))
+    else:
+      low, high, log, _ = parameter
+      found.append(_scale(name, values, low, high, log))
   return found
 
 
@@ -131,7 +129,7 @@ def _metric(sweep: Sweep, shown: Sequence[FrozenTrial]) -> Axis:
 
 def _frame(axes: 'Axes', axes_of: Sequence[Axis]) -> None:
   for x, axis in enumerate(axes_of):
-    axes.axvline(x, color=FAINT, linewidth=1, zorder=0)
+    axes.plot([x, x], [0, 1], color=FAINT, linewidth=1, zorder=0)
     last = x == len(axes_of) - 1
     for height, text in axis.ticks:
       axes.annotate(
@@ -153,7 +151,7 @@ def _frame(axes: 'Axes', axes_of: Sequence[Axis]) -> None:
       )
   axes.set_xticks(range(len(axes_of)), [axis.label for axis in axes_of])
   axes.set_xlim(-0.35, len(axes_of) - 0.7)
-  axes.set_ylim(0, 1)
+  axes.set_ylim(-0.03, 1.03)
   axes.set_yticks([])
   axes.tick_params(length=0, pad=12, labelcolor=INK)
   axes.spines[:].set_visible(False)

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from memjax.sweep.file import Scalar, Sweep
 from memjax.sweep.study import Study
@@ -50,40 +51,39 @@ def write(sweep: Sweep, study: Study) -> Path:
 
 
 def show(sweep: Sweep, study: Study) -> None:
-  """Prints the table."""
+  """Prints the table, of the parameters that vary."""
   console = Console()
   if not console.is_terminal:
     console.width = WIDTH
   table = Table(box=box.SIMPLE_HEAD)
   table.add_column('trial', justify='right')
-  for name in (*short(list(sweep.parameters)), sweep.metric, 'step'):
+  flags = sweep.varying()
+  for name in (*short(flags), sweep.metric, 'step'):
     table.add_column(name, justify='right', overflow='fold')
   table.add_column('state', overflow='fold')
   for trial in ranked(sweep, study.trials()):
-    values = [plain(trial.params[name]) for name in sweep.parameters]
+    values = [plain(trial.params[flag]) for flag in flags]
     value = '' if trial.value is None else number(trial.value)
     said = trial.user_attrs
     state = STATES[trial.state] + f': {said["reason"]}' * bool(said['reason'])
     step = str(said['step'])
-    table.add_row(str(trial.number), *values, value, step, state)
-  console.print(table, markup=False)
+    table.add_row(str(trial.number), *values, value, step, Text(state))
+  console.print(table)
 
 
-def described(values: Mapping[str, Scalar]) -> str:
-  """'learning_rate 0.001, width 64'."""
-  names = short(list(values))
-  pairs = zip(names, values.values(), strict=True)
-  return ', '.join(f'{name} {plain(value)}' for name, value in pairs)
+def described(sweep: Sweep, values: Mapping[str, Scalar]) -> str:
+  """'learning_rate 0.001, width 64', of the parameters that vary."""
+  flags = sweep.varying()
+  pairs = zip(short(flags), flags, strict=True)
+  return ', '.join(f'{name} {plain(values[flag])}' for name, flag in pairs)
 
 
 def short(names: Sequence[str]) -> list[str]:
-  """The last parts of dotted names, longer where two would be one."""
+  """The last parts of dotted names, more of them where two would be one."""
   parts = [name.split('.') for name in names]
-  for length in range(1, max(map(len, parts)) + 1):
-    cut = ['.'.join(part[-length:]) for part in parts]
-    if len(set(cut)) == len(cut):
-      break
-  return cut
+  lengths = range(1, max([1, *map(len, parts)]) + 1)
+  cuts = (['.'.join(part[-length:]) for part in parts] for length in lengths)
+  return next(cut for cut in cuts if len(set(cut)) == len(names))
 
 
 def plain(value: Scalar) -> str:

@@ -70,7 +70,7 @@ def attempt(
   """Runs one trial and says so before and after."""
   again = (claim.workdir / 'metrics.jsonl').exists()
   begins = f'trial {claim.number}{" goes on" if again else ""}'
-  say(f'{begins}: {described(claim.values)}')
+  say(f'{begins}: {described(sweep, claim.values)}')
   outcome = trial.run(sweep, claim, stop)
   if outcome.state != TrialState.RUNNING:
     study.tell(claim, outcome)

@@ -1,7 +1,9 @@
 """Stands in for launch.py in a sweep: keeps to its contract, trains nothing.
 
-The loss is (x - 0.3)^2 + 1 / step. `crash` ends it at a step with a traceback;
-SIGTERM is met as by launch.py, and an earlier start is gone on from.
+The loss at a step is (learning_rate - 0.3)^2 + 1 / step. A learning rate above
+0.8 is a crash at step `optim.warmup`, if that is not 0; a step takes
+`optim.final` seconds. As launch.py it has a workdir to itself, goes on where an
+earlier start was stopped, and meets SIGTERM. Each start is a line of `starts`.
 """
 
 import fcntl
@@ -12,27 +14,28 @@ import sys
 import time
 
 given = dict(arg.removeprefix('--').split('=', 1) for arg in sys.argv[1:])
-x, steps = float(given['x']), int(given.get('steps', 3))
+rate = float(given['config.optim.learning_rate'])
+steps = int(given.get('config.train.steps', 3))
+crash = int(given.get('config.optim.warmup', 0))
 workdir = Path(given['workdir'])
-workdir.mkdir(exist_ok=True)
-lock = (workdir / '.lock').open('a')
-fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as one run a workdir
+metrics = workdir / 'metrics.jsonl'
 stop = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+lock = (workdir / '.lock').open('a')
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 (workdir / 'config.json').write_text(json.dumps({'train': {'steps': steps}}))
-metrics = workdir / 'metrics.jsonl'
 with (workdir.parent / 'starts').open('a') as starts:
-  starts.write(f'{x}\n')
+  starts.write(f'{workdir.name} {rate}\n')
 done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
 for step in range(done + 1, steps + 1):
-  time.sleep(float(given.get('seconds', 0)))
+  time.sleep(float(given.get('config.optim.final', 0)))
   if stop:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
     sys.exit()
-  if str(step) == given.get('crash') and x > 0.8:
+  if step == crash and rate > 0.8:
     raise ArithmeticError('one over nothing')
-  loss = (x - 0.3) ** 2 + 1 / step
+  loss = (rate - 0.3) ** 2 + 1 / step
   row = {'step': step, 'split': 'held_out', 'metrics': {'loss': loss}}
   with metrics.open('a') as file:
     file.write(json.dumps(row) + '\n')
-print('Everything is there')
+print(f'Everything is in {workdir}')
