@@ -5,7 +5,8 @@ from pathlib import Path
 
 from memjax import command_line
 from memjax.errors import ConfigError, nearest, require
-from memjax.sweep.file import Scalar, Sweep, Values
+from memjax.sweep.file import Sweep
+from memjax.sweep.parameters import Scalar, Values
 
 
 def check(sweep: Sweep, path: Path) -> None:

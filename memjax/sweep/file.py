@@ -9,16 +9,15 @@ refused.
 
 from collections.abc import Mapping, Sequence
 import itertools
-import math
 from pathlib import Path
 import sys
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import yaml
 
-from memjax.errors import ConfigError, nearest, require
+from memjax.errors import ConfigError, require
+from memjax.sweep.parameters import Range, Scalar, Values, known, parameter
 
-Scalar: TypeAlias = str | int | float | bool
 Goal: TypeAlias = Literal['minimize', 'maximize']
 
 FOR_THE_SERVER = ('name', 'description', 'project', 'entity')
@@ -28,32 +27,6 @@ KEYS = (
 )
 METHODS = ('grid', 'random', 'bayes')
 COMMAND = ('${env}', '${interpreter}', '${program}', '${args}')
-RANGES = (
-  *('uniform', 'q_uniform', 'int_uniform'),
-  *('log_uniform', 'log_uniform_values'),
-)
-
-
-class Values(NamedTuple):
-  """A parameter that takes one of some values."""
-
-  values: tuple[Scalar, ...]
-
-
-class Range(NamedTuple):
-  """A parameter between two numbers, both reached; whole ones, if both are.
-
-  Attributes:
-    low: the least value.
-    high: the greatest.
-    log: whether its logarithm is what is uniform.
-    step: what values are apart, from `low` to `high`; 0: nothing.
-  """
-
-  low: float
-  high: float
-  log: bool = False
-  step: float = 0
 
 
 class Hyperband(NamedTuple):
@@ -139,7 +112,7 @@ def read(path: Path) -> Sweep:
 
 
 def _sweep(name: str, content: dict[str, Any]) -> Sweep:
-  _known(content, KEYS, '')
+  known(content, KEYS, '')
   for field in ('program', 'method', 'metric', 'parameters'):
     require(field in content, field, '', 'must be given')
   method, program = content['method'], content['program']
@@ -150,7 +123,7 @@ def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   specs = content['parameters']
   rule = 'must name the flags that vary'
   require(isinstance(specs, dict) and bool(specs), 'parameters', specs, rule)
-  parameters = {name: _parameter(name, specs[name]) for name in specs}
+  parameters = {name: parameter(name, specs[name]) for name in specs}
   return Sweep(
     name=name,
     content=content,
@@ -165,17 +138,8 @@ def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   )
 
 
-def _known(spec: Any, keys: Sequence[str], within: str) -> None:
-  rule = f'must have fields: {", ".join(keys)}'
-  require(isinstance(spec, dict), within or 'sweep', spec, rule)
-  for key, value in spec.items():
-    field = f'{within}.{key}' if within else str(key)
-    rule = f'is not done here; {nearest(str(key), keys)}'
-    require(key in keys, field, value, rule)
-
-
 def _metric(spec: Any) -> tuple[str, Goal]:
-  _known(spec, ('name', 'goal'), 'metric')
+  known(spec, ('name', 'goal'), 'metric')
   name, goal = spec.get('name', ''), spec.get('goal', 'minimize')
   rule = 'must be SET/METRIC, as in validation/bits_per_byte'
   parts = name.split('/') if isinstance(name, str) else []
@@ -199,82 +163,11 @@ def _words(words: Any) -> list[str]:
   return words
 
 
-def _parameter(name: str, spec: Any) -> Values | Range:
-  field = f'parameters.{name}'
-  require(name != 'workdir', field, spec, 'every trial has one of its own')
-  nested = isinstance(spec, dict) and 'parameters' in spec
-  rule = 'would replace a whole section: write its fields with dots, a.b'
-  require(not nested, field, spec, rule)
-  _known(spec, ('value', 'values', 'distribution', 'min', 'max', 'q'), field)
-  if 'value' in spec or 'values' in spec:
-    of = spec.get('distribution', 'categorical')
-    rule = 'must be min and max, not values, with this distribution'
-    require(
-      of in ('constant', 'categorical'), f'{field}.distribution', of, rule
-    )
-    given = [spec['value']] if 'value' in spec else spec['values']
-    return _values(f'{field}.value' + 's' * ('values' in spec), given)
-  return _range(field, spec)
-
-
-def _values(field: str, values: Any) -> Values:
-  rule = 'must be a list of values, none of them twice'
-  require(isinstance(values, list) and bool(values), field, values, rule)
-  for value in values:
-    scalar = isinstance(value, str | int | float)
-    require(scalar, field, value, 'must be a number, a text, or true or false')
-  require(len(set(values)) == len(values), field, values, rule)
-  return Values(tuple(values))
-
-
-def _range(field: str, spec: Mapping[str, Any]) -> Range:
-  for key in ('min', 'max'):
-    require(
-      key in spec, field, dict(spec), 'needs value, values or min and max'
-    )
-  low, high = (_number(f'{field}.{key}', spec[key]) for key in ('min', 'max'))
-  rule = f'must be above min {low}'
-  require(low < high, f'{field}.max', high, rule)
-  whole = isinstance(low, int) and isinstance(high, int)
-  kind = spec.get('distribution', 'int_uniform' if whole else 'uniform')
-  rule = f'is not done here; {nearest(str(kind), RANGES)}'
-  require(kind in RANGES, f'{field}.distribution', kind, rule)
-  rule = 'is for q_uniform alone'
-  require('q' not in spec or kind == 'q_uniform', f'{field}.q', spec, rule)
-  if kind == 'int_uniform':
-    require(whole, field, dict(spec), 'min and max must be whole numbers')
-    return Range(low, high)
-  if kind == 'q_uniform':
-    return _multiples(field, low, high, spec.get('q', 1))
-  if kind == 'log_uniform':  # wandb gives the exponents of e
-    return Range(math.exp(low), math.exp(high), log=True)
-  log = kind == 'log_uniform_values'
-  require(low > 0 or not log, f'{field}.min', low, 'must be above 0')
-  return Range(float(low), float(high), log=log)
-
-
-def _multiples(field: str, low: float, high: float, q: Any) -> Range:
-  """The multiples of q in a range."""
-  q = _number(f'{field}.q', q)
-  require(q > 0, f'{field}.q', q, 'must be above 0')
-  first, last = math.ceil(low / q - 1e-9), math.floor(high / q + 1e-9)
-  rule = f'must have two multiples between {low} and {high}'
-  require(first < last, f'{field}.q', q, rule)
-  return Range(first * q, last * q, step=q)
-
-
-def _number(field: str, value: Any) -> float:
-  number = isinstance(value, int | float) and not isinstance(value, bool)
-  rule = 'must be a number; to YAML 1e-4 is a text and 1.0e-4 a number'
-  require(number and math.isfinite(value), field, value, rule)
-  return value
-
-
 def _hyperband(spec: Any) -> Hyperband | None:
   if spec is None:
     return None
   within = 'early_terminate'
-  _known(spec, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
+  known(spec, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
   kind = spec.get('type')
   require(kind == 'hyperband', f'{within}.type', kind, 'must be hyperband')
   for key in set(spec) - {'type'}:
@@ -286,6 +179,9 @@ def _hyperband(spec: Any) -> Hyperband | None:
   rule = 'needs min_iter, or max_iter and s'
   enough = 'min_iter' in spec or {'max_iter', 's'} <= set(spec)
   require(enough, within, dict(spec), rule)
+  rule = 'is instead of min_iter'
+  either = not {'min_iter', 's'} <= set(spec)
+  require(either, f'{within}.s', spec.get('s'), rule)
   least = spec.get('min_iter') or max(most // eta ** spec['s'], 1)
   rule = f'must be above min_iter {least}'
   require(most == 0 or most > least, f'{within}.max_iter', most, rule)
@@ -303,9 +199,9 @@ def _trials(
     require(cap is not None, 'run_cap', cap, rule)
     return cap
   points = 1
-  for name, parameter in parameters.items():
-    rule = 'must have value or values: a grid has no ranges'
-    listed = isinstance(parameter, Values)
-    require(listed, f'parameters.{name}', 'min and max', rule)
-    points *= len(parameter.values) if isinstance(parameter, Values) else 1
+  for name, choices in parameters.items():
+    if isinstance(choices, Range):
+      rule = 'must have value or values: a grid has no ranges'
+      raise ConfigError(f'parameters.{name}', 'min and max', rule)
+    points *= len(choices.values)
   return min(points, cap or points)

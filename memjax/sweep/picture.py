@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from memjax.analysis.figures import EVALUATIONS, FAINT, INK, UNITS
-from memjax.sweep.file import Scalar, Sweep, Values
+from memjax.sweep.file import Sweep
+from memjax.sweep.parameters import Scalar, Values
 from memjax.sweep.table import plain, ranked, short
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
+  from matplotlib.lines import Line2D
 
 WORST, BETTER, BEST = '#b9c4cc', EVALUATIONS[0], EVALUATIONS[1]
 WIDTH = 1.9  # inches an axis
@@ -38,18 +40,12 @@ class Axis(NamedTuple):
 
 
 def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
-  """Draws the trials that have a value, as a PNG.
-
-  Raises:
-    ValueError: none has.
-  """
+  """Draws the trials that have a value, one at least, as a PNG."""
   from matplotlib.colors import LinearSegmentedColormap
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
 
   shown = [t for t in ranked(sweep, trials) if t.value is not None]
-  if not shown:
-    raise ValueError('no trial has a value')
   axes_of = [*_parameters(sweep, shown), _metric(sweep, shown)]
   width = max(WIDTH * len(axes_of) + 0.6, 4.5)
   layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
@@ -57,11 +53,13 @@ def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
   axes = figure.subplots()
   colours = LinearSegmentedColormap.from_list('rank', [BETTER, WORST])
   whole = sum(t.state == TrialState.COMPLETE for t in shown)
+  kinds: dict[str, Line2D] = {}
   for i, trial in reversed(list(enumerate(shown))):
     done = trial.state == TrialState.COMPLETE
     colour = colours(i / max(whole - 1, 1)) if done else INK
     best = done and i == 0
-    axes.plot(
+    kind = 'best' if best else 'done' if done else 'given up'
+    (kinds[kind],) = axes.plot(
       range(len(axes_of)),
       [axis.heights[i] for axis in axes_of],
       '-' if done else ':',
@@ -73,7 +71,16 @@ def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
       clip_on=False,
     )
   _frame(axes, axes_of)
-  figure.savefig(path, dpi=120)
+  axes.legend(
+    [*kinds.values()][::-1],
+    [*kinds][::-1],
+    loc='lower center',
+    bbox_to_anchor=(0.5, 1.02),
+    ncols=len(kinds),
+    frameon=False,
+    labelcolor=INK,
+  )
+  figure.savefig(path, dpi=110)
 
 
 def _parameters(sweep: Sweep, shown: Sequence[FrozenTrial]) -> list[Axis]:

@@ -14,7 +14,8 @@ from optuna.samplers import (
 )
 from optuna.trial import Trial
 
-from memjax.sweep.file import Range, Scalar, Sweep, Values
+from memjax.sweep.file import Sweep
+from memjax.sweep.parameters import Range, Scalar, Values
 
 
 def sampler(sweep: Sweep, number: int) -> BaseSampler:

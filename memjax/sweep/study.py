@@ -22,7 +22,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 import yaml
 
 from memjax.errors import ConfigError, require
-from memjax.sweep.file import FOR_THE_SERVER, Scalar, Sweep
+from memjax.sweep.file import FOR_THE_SERVER, Sweep
+from memjax.sweep.parameters import Scalar
 from memjax.sweep.space import pruner, sampler, suggest
 
 MAY_DIFFER = {'run_cap', *FOR_THE_SERVER}
@@ -73,6 +74,7 @@ class Study:
 
   def __init__(self, sweep: Sweep, folder: Path):
     self._sweep, self.folder = sweep, folder
+    self._taken: set[int] = set()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
       folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ class Study:
         keep(sweep, folder / 'sweep.yaml')
         self._study = optuna.create_study(
           storage=storage(folder / 'journal.log'),
-          study_name=sweep.name,
+          study_name='sweep',  # also of a file that is renamed
           direction=sweep.goal,
           pruner=pruner(sweep),
           load_if_exists=True,
@@ -108,6 +110,11 @@ class Study:
       assert lock, 'a trial that is not there yet has no holder'
       return self._claim(self._drawing(len(trials)).ask(), lock, 0)
 
+  def elsewhere(self) -> list[int]:
+    """Trials that run, or did, in other processes."""
+    unfinished = {t.number for t in self.trials() if not t.state.is_finished()}
+    return sorted(unfinished - self._taken)
+
   def tell(self, claim: Claim, outcome: Outcome) -> None:
     """Says what came of a trial, for good."""
     claim.trial.set_user_attr('step', outcome.step)
@@ -130,6 +137,7 @@ class Study:
       name: suggest(trial, name, parameter)
       for name, parameter in self._sweep.parameters.items()
     }
+    self._taken.add(trial.number)
     workdir = self.workdir(trial.number)
     return Claim(trial.number, values, workdir, lock, trial, reported)
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from memjax.sweep.file import Scalar, Sweep
+from memjax.sweep.file import Sweep
+from memjax.sweep.parameters import Scalar
 from memjax.sweep.study import Study
 from memjax.training.console import number
 

@@ -74,18 +74,21 @@ def follow(
   A run that has reached its last step is never given up.
   """
   reported = claim.reported
-  while process.poll() is None and not stop.is_set():
+  while True:
+    running = process.poll() is None and not stop.is_set()
     began = time.monotonic()
     seen = evaluations(claim.workdir, sweep.metric)
     for count, (step, value) in enumerate(seen[reported:], reported + 1):
       claim.trial.report(value, count)
-      if step < steps(claim.workdir) and claim.trial.should_prune():
+      more = running and step < steps(claim.workdir)
+      if more and claim.trial.should_prune():
         return True
+    if not running:
+      return False
     reported = max(reported, len(seen))
     pause = max(POLL, 20 * (time.monotonic() - began))
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(pause)
-  return False
 
 
 def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:

@@ -33,12 +33,12 @@ def work(sweep: Sweep, study: Study, workers: int) -> bool:
 
 @contextlib.contextmanager
 def stopping(stop: threading.Event) -> Iterator[None]:
-  """Within it the first SIGTERM or Ctrl-C sets the event; a second one ends."""
+  """Within it a first SIGTERM or Ctrl-C sets the event, a second one kills."""
 
   def receive(signum: int, frame: object) -> None:
     del frame
     stop.set()
-    signal.signal(signum, before[signal.Signals(signum)])
+    signal.signal(signum, signal.SIG_DFL)
 
   numbers = (signal.SIGTERM, signal.SIGINT)
   before = {number: signal.signal(number, receive) for number in numbers}
@@ -50,6 +50,7 @@ def stopping(stop: threading.Event) -> Iterator[None]:
 
 
 def _worker(sweep: Sweep, study: Study, stop: threading.Event) -> None:
+  said: list[int] = []
   try:
     while not stop.is_set():
       if claim := study.take():
@@ -58,6 +59,11 @@ def _worker(sweep: Sweep, study: Study, stop: threading.Event) -> None:
       elif all(t.state.is_finished() for t in study.trials()):
         return
       else:
+        elsewhere = study.elsewhere()
+        if elsewhere and elsewhere != said:
+          numbers = ', '.join(map(str, elsewhere))
+          say(f'waits for what runs elsewhere: trial {numbers}')
+        said = elsewhere
         stop.wait(WAIT)
   except BaseException:
     stop.set()  # of the others

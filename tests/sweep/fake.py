@@ -17,6 +17,7 @@ given = dict(arg.removeprefix('--').split('=', 1) for arg in sys.argv[1:])
 rate = float(given['config.optim.learning_rate'])
 steps = int(given.get('config.train.steps', 3))
 crash = int(given.get('config.optim.warmup', 0))
+seconds = float(given.get('config.optim.final', 0))
 workdir = Path(given['workdir'])
 metrics = workdir / 'metrics.jsonl'
 stop = []
@@ -28,7 +29,7 @@ with (workdir.parent / 'starts').open('a') as starts:
   starts.write(f'{workdir.name} {rate}\n')
 done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
 for step in range(done + 1, steps + 1):
-  time.sleep(float(given.get('config.optim.final', 0)))
+  time.sleep(seconds)
   if stop:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
     sys.exit()
@@ -38,4 +39,5 @@ for step in range(done + 1, steps + 1):
   row = {'step': step, 'split': 'held_out', 'metrics': {'loss': loss}}
   with metrics.open('a') as file:
     file.write(json.dumps(row) + '\n')
+time.sleep(seconds)  # as to draw its curve
 print(f'Everything is in {workdir}')

@@ -16,7 +16,8 @@ from memjax import command_line
 from memjax.errors import ConfigError
 from memjax.experiment import read as read_experiment
 from memjax.sweep.check import check, samples
-from memjax.sweep.file import Hyperband, Range, Scalar, Values, read
+from memjax.sweep.file import Hyperband, read
+from memjax.sweep.parameters import Range, Scalar, Values
 from tests.sweep.tiny import sweep
 
 ROOT = Path(__file__).parents[2]
