@@ -138,9 +138,9 @@ def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   )
 
 
-def _metric(spec: Any) -> tuple[str, Goal]:
-  known(spec, ('name', 'goal'), 'metric')
-  name, goal = spec.get('name', ''), spec.get('goal', 'minimize')
+def _metric(said: Any) -> tuple[str, Goal]:
+  known(said, ('name', 'goal'), 'metric')
+  name, goal = said.get('name', ''), said.get('goal', 'minimize')
   rule = 'must be SET/METRIC, as in validation/bits_per_byte'
   parts = name.split('/') if isinstance(name, str) else []
   require(len(parts) == 2 and all(parts), 'metric.name', name, rule)
@@ -163,26 +163,26 @@ def _words(words: Any) -> list[str]:
   return words
 
 
-def _hyperband(spec: Any) -> Hyperband | None:
-  if spec is None:
+def _hyperband(said: Any) -> Hyperband | None:
+  if said is None:
     return None
   within = 'early_terminate'
-  known(spec, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
-  kind = spec.get('type')
+  known(said, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
+  kind = said.get('type')
   require(kind == 'hyperband', f'{within}.type', kind, 'must be hyperband')
-  for key in set(spec) - {'type'}:
+  for key in set(said) - {'type'}:
     least = 2 if key == 'eta' else 1
     rule = f'must be a whole number, at least {least}'
-    whole = isinstance(spec[key], int) and spec[key] >= least
-    require(whole, f'{within}.{key}', spec[key], rule)
-  eta, most = spec.get('eta', 3), spec.get('max_iter', 0)
+    whole = isinstance(said[key], int) and said[key] >= least
+    require(whole, f'{within}.{key}', said[key], rule)
+  eta, most = said.get('eta', 3), said.get('max_iter', 0)
   rule = 'needs min_iter, or max_iter and s'
-  enough = 'min_iter' in spec or {'max_iter', 's'} <= set(spec)
-  require(enough, within, dict(spec), rule)
+  enough = 'min_iter' in said or {'max_iter', 's'} <= set(said)
+  require(enough, within, dict(said), rule)
   rule = 'is instead of min_iter'
-  either = not {'min_iter', 's'} <= set(spec)
-  require(either, f'{within}.s', spec.get('s'), rule)
-  least = spec.get('min_iter') or max(most // eta ** spec['s'], 1)
+  either = not {'min_iter', 's'} <= set(said)
+  require(either, f'{within}.s', said.get('s'), rule)
+  least = said.get('min_iter') or max(most // eta ** said['s'], 1)
   rule = f'must be above min_iter {least}'
   require(most == 0 or most > least, f'{within}.max_iter', most, rule)
   return Hyperband(least, most, eta)

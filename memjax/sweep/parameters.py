@@ -40,27 +40,29 @@ class Range(NamedTuple):
   step: float = 0
 
 
-def parameter(name: str, spec: Any) -> Values | Range:
+def parameter(name: str, said: Any) -> Values | Range:
   """What a file says of one flag.
 
   Raises:
     ConfigError: it is not done here; the message names field and value.
   """
   field = f'parameters.{name}'
-  require(name != 'workdir', field, spec, 'every trial has one of its own')
-  nested = isinstance(spec, dict) and 'parameters' in spec
+  require(name != 'workdir', field, said, 'every trial has one of its own')
+  nested = isinstance(said, dict) and 'parameters' in said
   rule = 'would replace a whole section: write its fields with dots, a.b'
-  require(not nested, field, spec, rule)
-  known(spec, ('value', 'values', 'distribution', 'min', 'max', 'q'), field)
-  if 'value' in spec or 'values' in spec:
-    of = spec.get('distribution', 'categorical')
+  require(not nested, field, said, rule)
+  known(said, ('value', 'values', 'distribution', 'min', 'max', 'q'), field)
+  rule = 'must have one of value, values, and min and max'
+  require(len({'value', 'values', 'min'} & set(said)) == 1, field, said, rule)
+  if 'min' not in said:
+    of = said.get('distribution', 'categorical')
     rule = 'must be min and max, not values, with this distribution'
     require(
       of in ('constant', 'categorical'), f'{field}.distribution', of, rule
     )
-    given = [spec['value']] if 'value' in spec else spec['values']
-    return _values(f'{field}.value' + 's' * ('values' in spec), given)
-  return _range(field, spec)
+    given = [said['value']] if 'value' in said else said['values']
+    return _values(f'{field}.value' + 's' * ('values' in said), given)
+  return _range(field, said)
 
 
 def _values(field: str, values: Any) -> Values:
@@ -73,25 +75,22 @@ def _values(field: str, values: Any) -> Values:
   return Values(tuple(values))
 
 
-def _range(field: str, spec: Mapping[str, Any]) -> Range:
-  for key in ('min', 'max'):
-    require(
-      key in spec, field, dict(spec), 'needs value, values or min and max'
-    )
-  low, high = (_number(f'{field}.{key}', spec[key]) for key in ('min', 'max'))
+def _range(field: str, said: Mapping[str, Any]) -> Range:
+  require('max' in said, field, dict(said), 'must have max beside min')
+  low, high = (_number(f'{field}.{key}', said[key]) for key in ('min', 'max'))
   rule = f'must be above min {low}'
   require(low < high, f'{field}.max', high, rule)
   whole = isinstance(low, int) and isinstance(high, int)
-  kind = spec.get('distribution', 'int_uniform' if whole else 'uniform')
+  kind = said.get('distribution', 'int_uniform' if whole else 'uniform')
   rule = f'is not done here; {nearest(str(kind), RANGES)}'
   require(kind in RANGES, f'{field}.distribution', kind, rule)
   rule = 'is for q_uniform alone'
-  require('q' not in spec or kind == 'q_uniform', f'{field}.q', spec, rule)
+  require('q' not in said or kind == 'q_uniform', f'{field}.q', said, rule)
   if kind == 'int_uniform':
-    require(whole, field, dict(spec), 'min and max must be whole numbers')
+    require(whole, field, dict(said), 'min and max must be whole numbers')
     return Range(low, high)
   if kind == 'q_uniform':
-    return _multiples(field, low, high, spec.get('q', 1))
+    return _multiples(field, low, high, said.get('q', 1))
   if kind == 'log_uniform':  # wandb gives the exponents of e
     return Range(math.exp(low), math.exp(high), log=True)
   log = kind == 'log_uniform_values'
@@ -116,15 +115,15 @@ def _number(field: str, value: Any) -> float:
   return value
 
 
-def known(spec: Any, keys: Sequence[str], within: str) -> None:
+def known(said: Any, keys: Sequence[str], within: str) -> None:
   """Requires fields, none of them other than these.
 
   Raises:
     ConfigError: there is another.
   """
   rule = f'must have fields: {", ".join(keys)}'
-  require(isinstance(spec, dict), within or 'sweep', spec, rule)
-  for key, value in spec.items():
+  require(isinstance(said, dict), within or 'sweep', said, rule)
+  for key, value in said.items():
     field = f'{within}.{key}' if within else str(key)
     rule = f'is not done here; {nearest(str(key), keys)}'
     require(key in keys, field, value, rule)

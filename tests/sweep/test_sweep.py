@@ -2,7 +2,7 @@
 helps; a crash is a line of its table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import csv
 import json
 import math
@@ -115,86 +115,98 @@ def test_hyperband_gives_up_what_is_worse_than_the_best(
     optim__learning_rate={'values': [0.9, 0.3]},  # drawn from the second on
     seed={'value': 0},
     train__steps={'value': steps},
-    optim__final={'value': 0.3},
+    train__patience={'value': 4},
+    optim__final={'value': 1.0},
   )
   assert main([str(file), f'--folder={folder}']) == 0
   best, worse = table(folder)
   assert (best['trial'], best['state'], best[RATE]) == ('0', 'done', '0.3')
   assert int(best['step']) == steps
-  assert worse['state'] == end
-  assert 3 <= int(worse['step']) < 6
+  assert (worse['state'], worse['step']) == (end, '3')
   said = (Path(worse['workdir']) / 'stdout.txt').read_text()
   assert said.startswith('stopped and saved in') == (end == 'given up')
 
 
-def test_a_killed_sweep_goes_on_in_the_same_workdirs(tmp_path: Path) -> None:
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Path]:
+  """A folder where trials start and then wait for `hold` to go."""
   folder = tmp_path / 'out'
-  file = sweep(tmp_path, {}, optim__final={'value': 0.2})
-  killed = start(file, folder)
-  wait_for_starts(folder, 3)
+  folder.mkdir()
+  (folder / 'hold').touch()
+  yield folder
+  (folder / 'hold').unlink(missing_ok=True)
+
+
+def test_a_killed_sweep_goes_on_in_the_same_workdirs(
+  tmp_path: Path, held: Path
+) -> None:
+  """While what it left still runs, that is nobody else's."""
+  file = sweep(tmp_path, {})
+  killed = start(file, held)
+  wait_for_starts(held, 2)
   killed.kill()
   killed.communicate()
-  with (folder / 'journal.log').open('a') as journal:
+  with (held / 'journal.log').open('a') as journal:
     journal.write('{"op_code": 4, "wor')  # as a killed process may leave it
-  said = finished(start(file, folder))
-  assert points(folder) == EACH_ONCE
-  assert {row['state'] for row in table(folder)} == {'done'}
-  assert set(starts(folder)) == {f'trial-{i:04}' for i in range(6)}
+  after = start(file, held)
+  wait_for_starts(held, 4)
+  (held / 'hold').unlink()
+  said = finished(after)
+  assert points(held) == EACH_ONCE
+  assert {row['state'] for row in table(held)} == {'done'}
+  again = Counter(f'trial-{i:04}' for i in (0, 1, *range(6)))
+  assert Counter(starts(held)) == again
+  assert said.count(' goes on: ') == 2
   for i in range(6):
-    text = (folder / f'trial-{i:04}' / 'metrics.jsonl').read_text()
+    text = (held / f'trial-{i:04}' / 'metrics.jsonl').read_text()
     steps = [json.loads(line)['step'] for line in text.splitlines()]
     assert steps == [1, 2, 3]
-  assert ' goes on: ' in said
 
 
-def test_what_a_killed_sweep_left_running_is_waited_for(tmp_path: Path) -> None:
-  folder = tmp_path / 'out'
-  file = sweep(tmp_path, {'run_cap': 1}, optim__final={'value': 1.0})
-  killed = start(file, folder)
-  wait_for_starts(folder, 1)
-  killed.kill()
-  killed.communicate()
-  assert 'waits for what runs elsewhere: trial 0\n' in finished(
-    start(file, folder)
-  )
-  assert starts(folder) == ['trial-0000'] * 2
-  (row,) = table(folder)
-  assert (row['state'], row['step']) == ('done', '3')
+def test_what_runs_elsewhere_is_waited_for(tmp_path: Path, held: Path) -> None:
+  file = sweep(tmp_path, {'run_cap': 1})
+  one = start(file, held)
+  wait_for_starts(held, 1)
+  other = start(file, held)
+  assert other.stdout
+  assert other.stdout.readline() == 'waits for what runs elsewhere: trial 0\n'
+  (held / 'hold').unlink()
+  assert 'trial 0 done: ' in finished(one)
+  assert 'trial 0 done: ' not in finished(other)
+  assert starts(held) == ['trial-0000']
 
 
-def test_two_sweeps_share_a_folder(tmp_path: Path) -> None:
-  folder = tmp_path / 'out'
+def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
   metric = {'name': 'held_out/loss', 'goal': 'maximize'}
-  file = sweep(tmp_path, {'metric': metric}, optim__final={'value': 0.2})
-  both = [start(file, folder), start(file, folder)]
-  each = [finished(process) for process in both]
-  assert points(folder) == EACH_ONCE
-  assert sorted(starts(folder)) == [f'trial-{i:04}' for i in range(6)]
-  ran = [said.count(' done: ') for said in each]
+  file = sweep(tmp_path, {'metric': metric})
+  both = [start(file, held), start(file, held)]
+  wait_for_starts(held, 4)
+  (held / 'hold').unlink()
+  ran = [finished(process).count(' done: ') for process in both]
   assert sum(ran) == 6
-  assert min(ran) > 0
-  assert [row[RATE] for row in table(folder)][::2] == ['0.9', '0.1', '0.3']
+  assert min(ran) >= 2
+  assert points(held) == EACH_ONCE
+  assert sorted(starts(held)) == [f'trial-{i:04}' for i in range(6)]
+  assert [row[RATE] for row in table(held)][::2] == ['0.9', '0.1', '0.3']
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_sweep_saves_and_says_so(
-  tmp_path: Path, number: signal.Signals
+  tmp_path: Path, held: Path, number: signal.Signals
 ) -> None:
-  folder = tmp_path / 'out'
-  file = sweep(tmp_path, {}, optim__final={'value': 0.3})
-  stopped = start(file, folder)
-  wait_for_starts(folder, 2)
+  stopped = start(sweep(tmp_path, {}), held)
+  wait_for_starts(held, 2)
   os.killpg(stopped.pid, number)  # as a terminal does
   lines = finished(stopped).splitlines()
   assert lines[-1] == (
-    f'stopped, all saved in {folder}: the same command goes on from here'
+    f'stopped, all saved in {held}: the same command goes on from here'
   )
   assert sum('stopped and saved; ' in line for line in lines) == 2
-  assert len(starts(folder)) == 2
-  for workdir in (folder / name for name in starts(folder)):
+  assert len(starts(held)) == 2
+  for workdir in (held / name for name in starts(held)):
     said = (workdir / 'stdout.txt').read_text()
     assert said.startswith(f'stopped and saved in {workdir}')
-  assert not (folder / 'table.csv').exists()
+  assert not (held / 'table.csv').exists()
 
 
 def drawn(file: Path, folder: Path, losses: Sequence[float] = ()) -> list[dict]:
