@@ -52,7 +52,8 @@ def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
   step, value = rows[-1] if rows else (0, math.nan)
   if pruned:
     return Outcome(TrialState.PRUNED, value, step)
-  if last_line(said).startswith(STOPPED) or (asked and code):
+  saved = code == 0 and last_line(said).startswith(STOPPED)
+  if saved or (asked and code):
     return Outcome(TrialState.RUNNING, value, step)
   if code:
     reason = f'{ended(code)}: {last_line(errors)}'

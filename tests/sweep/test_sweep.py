@@ -45,7 +45,10 @@ def start(file: Path, folder: Path, workers: int = 2) -> subprocess.Popen:
 
 def finished(process: subprocess.Popen) -> str:
   """What a process that ended well has said."""
-  said, errors = process.communicate(timeout=LIMIT)
+  try:
+    said, errors = process.communicate(timeout=LIMIT)
+  finally:
+    process.kill()
   assert (process.returncode, errors) == (0, ''), errors
   return said
 
@@ -194,7 +197,8 @@ def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
 def test_a_stopped_sweep_saves_and_says_so(
   tmp_path: Path, held: Path, number: signal.Signals
 ) -> None:
-  stopped = start(sweep(tmp_path, {}), held)
+  file = sweep(tmp_path, {}, optim__warmup={'value': 2})
+  stopped = start(file, held)
   wait_for_starts(held, 2)
   os.killpg(stopped.pid, number)  # as a terminal does
   lines = finished(stopped).splitlines()
@@ -207,6 +211,10 @@ def test_a_stopped_sweep_saves_and_says_so(
     said = (workdir / 'stdout.txt').read_text()
     assert said.startswith(f'stopped and saved in {workdir}')
   assert not (held / 'table.csv').exists()
+  (held / 'hold').unlink()
+  finished(start(file, held))  # what crashes now was saved before
+  states = [row['state'] for row in table(held)]
+  assert states == ['done'] * 4 + ['failed'] * 2
 
 
 def drawn(file: Path, folder: Path, losses: Sequence[float] = ()) -> list[dict]:
