@@ -1,6 +1,7 @@
 """From the command line to a config, every mistake a line of its own."""
 
 from collections.abc import Iterator, Mapping, Sequence
+import os
 import pathlib
 import runpy
 from typing import Any
@@ -50,8 +51,9 @@ def parse(
     config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
-    The config as nested dicts, and its name, as in `mqar-lstm`; {} and '' if
-    none is given and the mode reads the one that the workdir keeps.
+    The config as nested dicts, and its name, as in `mqar-lstm`; under wandb's
+    agent the run's id follows. {} and '' if none is given and the mode reads
+    the one that the workdir keeps.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
@@ -68,11 +70,14 @@ def parse(
     ' '.join(given),
     f'one --config=FILE must be given; there are {there or "none here"}',
   )
-  file, _, variant = given[0].removeprefix('--config=').partition(':')
-  _check_overrides(_read(file, variant), argv[1:])
+  field = given[0].removeprefix('--config=')
+  check_overrides(read(field), argv[1:])
   _parse_flags(argv)
-  name = '-'.join([pathlib.Path(file).stem, *variant.split(',')]).strip('-')
-  return config.value.to_dict(), name
+  file, _, variant = field.partition(':')
+  parts = [pathlib.Path(file).stem, *variant.split(',')]
+  if 'WANDB_SWEEP_ID' in os.environ:  # its trials must not share a workdir
+    parts.append(os.environ['WANDB_RUN_ID'])
+  return config.value.to_dict(), '-'.join(filter(None, parts))
 
 
 def _asks_a_workdir(args: Sequence[str]) -> bool:
@@ -90,9 +95,13 @@ def _parse_flags(argv: Sequence[str]) -> None:
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
 
 
-def _read(file: str, variant: str) -> dict[str, Any]:
-  """The config before any override."""
-  field = f'{file}:{variant}' if variant else file
+def read(field: str) -> dict[str, Any]:
+  """The config of FILE[:VARIANT] before any override.
+
+  Raises:
+    ConfigError: it cannot be read.
+  """
+  file, _, variant = field.partition(':')
   try:
     get_config = runpy.run_path(file)['get_config']
     made = get_config(variant) if variant else get_config()
@@ -104,8 +113,12 @@ def _read(file: str, variant: str) -> dict[str, Any]:
   return made.to_dict()
 
 
-def _check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
-  """Requires `--config.a.b=value` to name a field, not a section."""
+def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
+  """Requires `--config.a.b=value` to name a field, not a section.
+
+  Raises:
+    ConfigError: there is no such field.
+  """
   for arg in args:
     name, _, value = arg.partition('=')
     if not name.startswith(('--config.', '--noconfig.')):

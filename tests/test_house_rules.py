@@ -81,6 +81,13 @@ MAY_IMPORT = {
     'loading',
     'training',
   ),
+  # A sweep starts runs, it does not train: nothing here imports jax.
+  'sweep': (
+    'command_line',
+    'analysis.figures',
+    'training.console',
+    'training.history',
+  ),
   '__init__': ('loading',),
 }
 LAUNCH_MAY_IMPORT = (
