@@ -123,7 +123,7 @@ def _library() -> Any:
   try:
     import tokenizers
   except ImportError:
-    rule = 'needs the tokenizers library: pip install "memjax[bpe]"'
+    rule = 'needs the tokenizers library: pip install tokenizers'
     raise ConfigError('tokens', BPE.kind, rule) from None
   return tokenizers
 

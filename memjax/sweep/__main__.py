@@ -56,7 +56,7 @@ def run(sweep: file.Sweep, folder: Path, workers: int) -> int:
   except ModuleNotFoundError as error:
     if error.name != 'optuna':
       raise
-    return say('optuna is not installed: pip install "memjax[sweep]"', 2)
+    return say('optuna is not installed: pip install optuna', 2)
   study = Study(sweep, folder)
   if not work(sweep, study, workers):
     print(f'stopped, all saved in {folder}: the same command goes on from here')

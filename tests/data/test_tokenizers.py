@@ -165,7 +165,7 @@ def test_without_the_library_one_line_says_how_to_get_it(
     with pytest.raises(ConfigError) as error:
       use()
     said = "tokens: 'bpe': needs the tokenizers library: "
-    assert str(error.value) == said + 'pip install "memjax[bpe]"'
+    assert str(error.value) == said + 'pip install tokenizers'
 
 
 TOKENIZERS = [

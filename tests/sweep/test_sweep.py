@@ -350,7 +350,7 @@ def test_without_optuna_it_says_what_to_install(
   monkeypatch.setitem(sys.modules, 'optuna.trial', None)
   assert main([str(sweep(tmp_path, {}))]) == 2
   assert capsys.readouterr().err == (
-    'memjax.sweep: optuna is not installed: pip install "memjax[sweep]"\n'
+    'memjax.sweep: optuna is not installed: pip install optuna\n'
   )
 
 
