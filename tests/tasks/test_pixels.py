@@ -230,7 +230,7 @@ def test_chance_scores_the_baselines() -> None:
 def test_the_digits_of_scikit_learn() -> None:
   """All of them, none twice, in an order of ours."""
   datasets = pytest.importorskip('sklearn.datasets')
-  splits = [open_images('digits', '', split) for split in SPLITS]
+  splits = [open_images.__wrapped__('digits', '', split) for split in SPLITS]
   assert [len(s.labels_N) for s in splits] == [1437, 180, 180]
   assert [s.white for s in splits] == [16] * 3
   rows = [
