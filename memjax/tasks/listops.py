@@ -82,7 +82,7 @@ class ListOps(GeneratedTask):
   def example(self, key: RowKey) -> Example:
     of_length, of_shape, of_digits, of_operators = jax.random.split(key, 4)
     length = between(of_length, self.shortest, self.length)
-    starts_N, ends_N = self._shape(of_shape, length)
+    starts_N, ends_N = self._shape(of_shape, length).T
     step_T = jnp.arange(self.length)
     digits = jax.random.randint(of_digits, step_T.shape, 0, 10) + DIGIT
     tokens = jnp.where(step_T < length, digits, 0)
@@ -98,9 +98,7 @@ class ListOps(GeneratedTask):
       nothing.at[last].set(length),
     )
 
-  def _shape(
-    self, key: RowKey, length: jax.Array
-  ) -> tuple[jax.Array, jax.Array]:
+  def _shape(self, key: RowKey, length: jax.Array) -> jax.Array:
     """Where the lists of a row start and end; T where there are no more."""
     law = jax.tree.map(
       lambda x: jnp.asarray(x, jnp.float32),
@@ -133,19 +131,16 @@ class ListOps(GeneratedTask):
       )
 
     of_root, of_others = jax.random.split(key)
-    within = jax.random.categorical(
-      of_root, law.log_arguments[2, :, length - 2]
-    )
+    log_A = law.log_arguments[2, :, length - 2]
+    within = jax.random.categorical(of_root, log_A)
     whole = jnp.array([2, within, length - 2, 1])
     stack = jnp.zeros((self.depth + 2, 4), jnp.int32).at[1].set(whole)
     most = (self.length - 1) // 3 - 1
     keys = jax.random.split(of_others, max(most, 1))
-    ends_N2 = jnp.full((most + 1, 2), self.length)
-    ends_N2 = ends_N2.at[most].set([0, length - 1])
+    ends_N2 = jnp.full((most + 1, 2), self.length).at[-1].set([0, length - 1])
     top = (length - 2 > within).astype(jnp.int32)
     begun = Drawn(top, stack, jnp.zeros((), jnp.int32), ends_N2)
-    ends_N2 = jax.lax.while_loop(lambda d: d.top > 0, divide, begun).ends_N2
-    return ends_N2[:, 0], ends_N2[:, 1]
+    return jax.lax.while_loop(lambda d: d.top > 0, divide, begun).ends_N2
 
   def _first_list(
     self,
@@ -203,9 +198,8 @@ class Drawn(NamedTuple):
 
   Attributes:
     top: the entry on top of `pending`, 0 if there is none.
-    pending: a stack, its first entry unused; of each entry the depth, how many
-      arguments, how many tokens they have, more than one each, and where they
-      begin.
+    pending: a stack, its first entry unused; of each the depth, how many
+      arguments, of how many tokens, more than one each, and where they begin.
     lists: how many have a place, but for the whole.
     ends_N2: where they start and end; the whole is the last of them.
   """
