@@ -209,7 +209,7 @@ def _write_split(
       words += int(begun.sum())
       before = ids[-1:]
   rule = f'{split} is nothing but white space'
-  require(counts.any(), 'path', source.place, rule)
+  require(bool(counts.any()), 'path', source.place, rule)
   np.array(starts, '<i8').tofile(folder / f'{split}.starts')
   unknown = unknown_bytes = 0
   if isinstance(tokenizer, Characters):
