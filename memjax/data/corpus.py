@@ -38,7 +38,7 @@ from memjax.data.tokenizers import (
   fitted,
   from_json,
 )
-from memjax.errors import ConfigError
+from memjax.errors import ConfigError, require
 
 CORPORA = ('standard_library', 'files', *NAMES)
 XZ_LIMIT = 16 << 20  # bytes: some 20 seconds
@@ -108,7 +108,7 @@ class Corpus:
 
 @functools.cache
 def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
-  """A corpus by name, prepared if it is not; one object for the same words.
+  """A corpus by name, prepared if it is not; one object for like arguments.
 
   Args:
     name: 'standard_library', 'files' or what is in released.py.
@@ -208,6 +208,8 @@ def _write_split(
       begun = tokenizer.contents.words(ids[:-1], ids[1:], source.line_ends)
       words += int(begun.sum())
       before = ids[-1:]
+  rule = f'{split} is nothing but white space'
+  require(bool(counts.any()), 'path', source.place, rule)
   np.array(starts, '<i8').tofile(folder / f'{split}.starts')
   unknown = unknown_bytes = 0
   if isinstance(tokenizer, Characters):

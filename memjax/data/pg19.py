@@ -1,9 +1,10 @@
 """PG-19: books of Project Gutenberg from before 1919, a document each.
 
 Rae et al. 2019, https://arxiv.org/abs/1911.05507: 28,602 books to train on, 50
-for validation and 100 for test, 11.7 GB, each a file on Google's storage. They
-are in the order of their file names. Perplexity per word counts words alone,
-not the ends of lines, as there.
+for validation and 100 for test, 11.5 GB, each a file on Google's storage. As
+text, records and tokens they take three times that on the disk, and every start
+reads them through. They are in the order of their file names. Perplexity per
+word counts words alone, not the ends of lines, as there.
 
 Which books there are, with the size and the SHA-256 of each, is read off the
 file that huggingface/datasets recorded, at a fixed commit. For that file itself

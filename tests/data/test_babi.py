@@ -442,10 +442,10 @@ def test_only_the_train_stories_are_made_to_size(
 
 @contextlib.contextmanager
 def server(
-  monkeypatch: pytest.MonkeyPatch, content: bytes, short: int = 0
+  monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> Iterator[list[str]]:
-  """Serves some bytes as the archive, less than promised if short."""
-  with served(monkeypatch, {ARCHIVE: content}, short) as (address, asked):
+  """Serves some bytes as the archive."""
+  with served(monkeypatch, {ARCHIVE: content}) as (address, asked):
     file = babi_archive.ARCHIVE._replace(
       url=f'{address}/{ARCHIVE}',
       size=len(content),

@@ -20,6 +20,7 @@ from memjax.data.records import recorded, whole_words
 from memjax.data.sources import SPLITS, Piece, text_files
 from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
+from tests.racing import raced
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +146,13 @@ def test_pieces_end_where_words_do_and_are_the_text(seed: int) -> None:
       piece.text for piece in own
     ]
     assert all(piece.text[-1:].strip() for piece in own[:-1])
+
+
+def test_a_split_without_words_is_refused(tmp_path: Path) -> None:
+  (tmp_path / 'text').write_bytes(b'a b ' * 95 + b' ' * 20)
+  assert len(opened(tmp_path / 'text').splits['test'].tokens) == 20
+  with pytest.raises(ConfigError, match='test is nothing but white space'):
+    opened(tmp_path / 'text', 'words')
 
 
 def test_a_word_longer_than_a_piece_is_cut_where_pieces_are() -> None:
@@ -278,35 +286,19 @@ def test_a_preparation_that_was_killed_leaves_nothing_behind(
   assert not any(path.exists() for path in left)
 
 
-RACER = """
-import sys, time
+IMPORTS = """
+import sys
 from memjax.data.corpus import open_corpus
 import memjax.data.builders
-print('ready', flush=True)
-sys.stdin.readline()
+"""
+RACE = """
 corpus = open_corpus('files', sys.argv[1], 'characters')
 print(*(corpus.splits[split].tokens.sum() for split in corpus.splits))
 """
 
 
 def test_processes_prepare_the_same_corpus_at_once(folder: Path) -> None:
-  racers = [
-    subprocess.Popen(
-      [sys.executable, '-c', RACER, str(folder)],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      cwd=ROOT,
-    )
-    for _ in range(3)
-  ]
-  for racer in racers:
-    assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
-  for racer in racers:
-    racer.stdin.write('go\n')
-    racer.stdin.flush()
-  answers = [racer.communicate(timeout=60) for racer in racers]
+  answers = raced(IMPORTS, RACE, [str(folder)], 3)
   splits = opened(folder, 'characters').splits
   sums = ' '.join(str(splits[split].tokens.sum()) for split in SPLITS)
   assert answers == [(f'{sums}\n', '')] * 3

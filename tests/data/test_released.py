@@ -8,8 +8,6 @@ import json
 import os
 from pathlib import Path
 import re
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -20,6 +18,7 @@ from memjax.data.download import File
 from memjax.data.released import NAMES, RELEASED, Released, released
 from memjax.data.sources import SPLITS, Source, text_files
 from memjax.errors import ConfigError
+from tests.racing import raced
 from tests.served import served
 
 SHAKESPEARE = Path(os.environ.get('MEMJAX_DATA', 'no')) / 'tinyshakespeare'
@@ -222,17 +221,15 @@ def test_an_archive_of_something_else_is_one_line(
   assert list((cache / 'unpacked').iterdir()) == []
 
 
-RACER = """
+IMPORTS = """
 import dataclasses, sys
 from memjax.data.released import RELEASED, released
 url, size, sha256 = sys.argv[1:]
 entry = RELEASED['text8']
 file = entry.file._replace(url=url, size=int(size), sha256=sha256)
 RELEASED['text8'] = dataclasses.replace(entry, file=file, cuts=(9, 10))
-print('ready', flush=True)
-sys.stdin.readline()
-print(*released('text8').digests.values())
 """
+RACE = "print(*released('text8').digests.values())"
 
 
 def test_processes_fetch_and_unpack_it_once(
@@ -242,23 +239,8 @@ def test_processes_fetch_and_unpack_it_once(
   with served(monkeypatch, {'text8.zip': content}, delay=0.3) as at:
     address, asked = at
     file = holding(RELEASED['text8'].file, address, content)
-    racers = [
-      subprocess.Popen(
-        [sys.executable, '-c', RACER, file.url, str(file.size), file.sha256],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-      )
-      for _ in range(2)
-    ]
-    for racer in racers:
-      assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
-    for racer in racers:
-      racer.stdin.write('go\n')
-      racer.stdin.flush()
-    answers = [racer.communicate(timeout=60) for racer in racers]
+    words = [file.url, str(file.size), file.sha256]
+    answers = raced(IMPORTS, RACE, words, 2)
     assert len(asked) == 1
   parts = TEXT[:9], TEXT[9:10], TEXT[10:]
   digests = ' '.join(hashlib.sha256(part).hexdigest() for part in parts)
