@@ -30,7 +30,6 @@ from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Feed, Params
 
-
 Read = Callable[..., tuple[jax.Array, jax.Array]]
 
 
@@ -84,14 +83,14 @@ def input_gradients(
   if lanes.goes_on(task, batch_size):
     segments += -(-(lags - 1) // task.length)
   labels = min(labels, batch_size * task.length)
-
   read = _reader(model, task, lags, labels)
   stream = Stream(seed, lanes.NUMBER, batch_size)
   total, count = np.zeros(()), 0
   for step in lanes.steps(task, batch_size, segments - 1, batches):
     key = jax.random.fold_in(jax.random.key(seed), step)
-    norm, there = read(params_N, lanes.feeds(task, stream, step, segments), key)
-    total, count = total + np.asarray(norm, np.float64), count + int(there)
+    feeds = lanes.feeds(task, stream, step, segments)
+    norm, there = jax.device_get(read(params_N, feeds, key))
+    total, count = total + norm.astype(np.float64), count + int(there)
   require(count > 0, 'lags', lags, 'no label has so many inputs behind it')
   lag, norm = np.arange(lags), total / count
   return InputGradients(lag, norm, half_life(norm, lag), count)

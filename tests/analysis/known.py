@@ -123,3 +123,21 @@ class Noise(GeneratedTask):
     error_BT = jnp.square(y - batch.targets).mean(-1)
     weights_BT = batch.weights_BT
     return {'loss': ((error_BT * weights_BT).sum(), weights_BT.sum())}
+
+
+class Idle(DelayLine):
+  """A delay line that hands on a number and a flag, too, and uses neither."""
+
+  def initial_carry(self, batch_size: int) -> Any:
+    flag_B = jnp.zeros(batch_size, bool)
+    return super().initial_carry(batch_size), jnp.zeros(batch_size), flag_B
+
+  @nn.compact
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
+    tokens, number_B, flag_B = carry
+    line = DelayLine(self.vocab, self.delay, name='line')
+    tokens, y = line(tokens, x, reset_BT)
+    number_B = jnp.where(reset_BT.any(1), 0, number_B) + x.mean(1)
+    return (tokens, number_B, ~flag_B), y

@@ -1,15 +1,17 @@
 """What a delay line holds where its memory is handed over."""
 
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.borders import borders
+from memjax.analysis.borders import borders, leaf_names
 from memjax.errors import ConfigError
+from memjax.models.base import Memory
 from memjax.tasks.text import Text
-from tests.analysis.known import DelayLine, SayAgain
+from tests.analysis.known import DelayLine, Idle, SayAgain
 
 DELAY = 6
 PARAMS = {'sure': jnp.ones(2)}
@@ -42,3 +44,15 @@ def test_an_episode_is_cut_in_two() -> None:
     for carry, after in found:
       assert after.inputs.shape == (2, 12 - first)
       np.testing.assert_array_equal(carry[0, :, -3:], after.targets[:, :3])
+
+
+class Forgetful(Memory):
+  def initial_carry(self, batch_size: int) -> Any:
+    return ()
+
+
+def test_leaves_have_names_and_there_must_be_some() -> None:
+  assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
+  assert leaf_names(Idle(4, DELAY)) == ('0', '1', '2')
+  with pytest.raises(ConfigError, match="'Forgetful': has nothing in its"):
+    leaf_names(Forgetful())

@@ -1,0 +1,95 @@
+"""What it costs a memory to lose what it is known to hold."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.analysis.borders import borders
+from memjax.analysis.knockout import knock_out
+from memjax.errors import ConfigError
+from memjax.tasks.text import Text
+from tests.analysis.known import (
+  SURE,
+  DelayLine,
+  Idle,
+  LeakyIntegrator,
+  Noise,
+  SayAgain,
+)
+
+VOCAB, LAG, CUT = 4, 3, 10
+TASK = SayAgain(vocab=VOCAB, lag=LAG)
+ROWS, BATCHES = 16, 2
+
+
+def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
+  model, params = Idle(VOCAB, LAG), {'line': {'sure': jnp.full(1, SURE)}}
+  found = knock_out(model, params, TASK, ROWS, BATCHES, cut=CUT)
+  assert found.leaves == ('all', '0', '1', '2')
+  removed = shuffled = labels = 0
+  for carry_N, after in borders(
+    model, params, TASK, CUT, ROWS, BATCHES, seed=0
+  ):
+    held = np.asarray(carry_N[0][0])
+    removed += (held != 0).sum()  # what is removed is said to be 0
+    shuffled += (held != np.roll(held, 1, axis=0)).sum()
+    labels += after.weights_BT.sum()
+  for way, wrong in (('removed', removed), ('shuffled', shuffled)):
+    cost = np.array([[wrong, wrong, 0, 0]]) / float(labels)
+    np.testing.assert_allclose(found.accuracy_fall[way], cost, atol=1e-6)
+    np.testing.assert_allclose(found.loss_rise[way], SURE * cost, rtol=1e-5)
+  # Exactly nothing of what is not used; and only floats can be noised.
+  for figures in (found.loss_rise, found.accuracy_fall):
+    assert (figures['removed'][0, 2:] == 0).all()
+    assert (figures['shuffled'][0, 2:] == 0).all()
+    np.testing.assert_array_equal(figures['noised'], [[0, np.nan, 0, np.nan]])
+  assert found.accuracy.tolist() == [1]
+
+
+def test_a_leaky_integrator_loses_what_decays() -> None:
+  """It is right about noise, so all of its loss is what is done to it."""
+  decay, rows = 0.8, 512
+  task = Noise(width=2, length=12, decay=decay)
+  model, params = LeakyIntegrator(2), {'decay': jnp.array([decay, 0.0])}
+  found = knock_out(model, params, task, rows, 1)
+  (carry_N, after), *_ = borders(model, params, task, 0, rows, 1, seed=0)
+  h_BD = np.asarray(carry_N[0], np.float64)
+  left = np.mean(decay ** (2 * np.arange(1, after.inputs.shape[1] + 1)))
+  moved = np.square(h_BD - np.roll(h_BD, 1, axis=0)).mean()
+  expected = {
+    'removed': left * np.square(h_BD).mean(),
+    'shuffled': left * moved,
+    'noised': left * h_BD.var(axis=0).mean(),  # times a mean square of normals
+  }
+  for way, tolerance in (
+    ('removed', 1e-4),
+    ('shuffled', 1e-4),
+    ('noised', 0.2),
+  ):
+    all_and_leaf = found.loss_rise[way]
+    np.testing.assert_allclose(all_and_leaf[0], expected[way], rtol=tolerance)
+    np.testing.assert_array_equal(all_and_leaf[1], 0)  # remembers nothing
+  assert np.isnan(found.accuracy_fall['removed']).all()
+
+
+def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
+  path = tmp_path / 'again.txt'
+  path.write_text('abcdefg' * 400)
+  task = Text(corpus='files', path=str(path), length=8)
+  model, params = DelayLine(256, 6), {'sure': jnp.full(1, SURE)}
+  found = knock_out(model, params, task, 4, 3)
+  assert found.leaves == ('all', 'carry')
+  fall: Any = found.accuracy_fall['removed']
+  np.testing.assert_allclose(fall, 6 / 8)
+  assert found.accuracy.tolist() == [1]
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+  model, params = DelayLine(VOCAB, LAG), {'sure': jnp.ones(1)}
+  with pytest.raises(ConfigError, match='batch_size: 1: must be at least 2'):
+    knock_out(model, params, TASK, batch_size=1)
+  with pytest.raises(ConfigError, match='no label follows a border'):
+    knock_out(model, params, TASK, batches=0)
