@@ -79,7 +79,6 @@ def test_integers_are_read_as_codes_and_constants_as_nothing() -> None:
 
 
 def test_a_text_is_probed_where_its_segments_end(tmp_path: Path) -> None:
-  """Segments shorter than the memory: what flowed in before is still there."""
   letters = np.random.default_rng(0).choice(list(b'abcd'), 30_000)
   (tmp_path / 'a.txt').write_bytes(bytes(letters.tolist()))
   task = Text(
