@@ -74,8 +74,8 @@ class Sweep(NamedTuple):
     """The flags that have more than one value."""
     return [
       name
-      for name, parameter in self.parameters.items()
-      if isinstance(parameter, Range) or len(parameter.values) > 1
+      for name, choices in self.parameters.items()
+      if isinstance(choices, Range) or len(choices.values) > 1
     ]
 
   def command(self, values: Mapping[str, Scalar]) -> list[str]:

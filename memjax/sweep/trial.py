@@ -44,24 +44,25 @@ def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
       start_new_session=True,
       pass_fds=[claim.lock.fileno()],
     )
-  pruned = follow(sweep, claim, process, stop)
+  reported, pruned = follow(sweep, claim, process, stop)
   if asked := process.poll() is None:
     process.terminate()  # it saves its step and exits
   code = process.wait()
   rows = evaluations(claim.workdir, sweep.metric)
+  for count, (_, value) in enumerate(rows[reported:], reported + 1):
+    claim.trial.report(value, count)
   step, value = rows[-1] if rows else (0, math.nan)
-  if pruned:
-    return Outcome(TrialState.PRUNED, value, step)
   saved = code == 0 and last_line(said).startswith(STOPPED)
-  if saved or (asked and code):
+  if not pruned and (saved or (asked and code)):
     return Outcome(TrialState.RUNNING, value, step)
-  if code:
+  if not pruned and code:
     reason = f'{ended(code)}: {last_line(errors)}'
     return Outcome(TrialState.FAIL, value, step, reason)
   if not math.isfinite(value):
     reason = f'{sweep.metric} is {value}' if rows else f'no {sweep.metric}'
     return Outcome(TrialState.FAIL, value, step, reason)
-  return Outcome(TrialState.COMPLETE, value, step)
+  state = TrialState.PRUNED if pruned else TrialState.COMPLETE
+  return Outcome(state, value, step)
 
 
 def follow(
@@ -69,27 +70,27 @@ def follow(
   claim: Claim,
   process: subprocess.Popen,
   stop: threading.Event,
-) -> bool:
-  """Reports evaluations until the end or `stop`; whether to give the trial up.
+) -> tuple[int, bool]:
+  """Reports evaluations until the end or `stop`, or until it is hopeless.
 
-  A run that has reached its last step is never given up.
+  A run that has reached its last step is not given up.
+
+  Returns:
+    How many are reported, and whether to give the trial up.
   """
   reported = claim.reported
-  while True:
-    running = process.poll() is None and not stop.is_set()
+  while process.poll() is None and not stop.is_set():
     began = time.monotonic()
     seen = evaluations(claim.workdir, sweep.metric)
     for count, (step, value) in enumerate(seen[reported:], reported + 1):
       claim.trial.report(value, count)
-      more = running and step < steps(claim.workdir)
-      if more and claim.trial.should_prune():
-        return True
-    if not running:
-      return False
+      if step < steps(claim.workdir) and claim.trial.should_prune():
+        return count, True
     reported = max(reported, len(seen))
     pause = max(POLL, 20 * (time.monotonic() - began))
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(pause)
+  return reported, False
 
 
 def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:

@@ -148,6 +148,17 @@ def test_hyperband_means_what_wandb_means(
   assert read(sweep(tmp_path, {'early_terminate': early})).hyperband == meant
 
 
+def assert_named(file: Path, words: list[str]) -> None:
+  """The file is refused in a line that has these words."""
+  with pytest.raises(ConfigError) as error:
+    check(read(file), file)
+  said = str(error.value)
+  assert said.startswith(f'{file}: ')
+  assert '\n' not in said
+  for word in words:
+    assert word in said
+
+
 @pytest.mark.parametrize(
   ('changes', 'words'),
   [
@@ -170,14 +181,7 @@ def test_hyperband_means_what_wandb_means(
 def test_a_mistake_is_named(
   tmp_path: Path, changes: Mapping[str, Any], words: list[str]
 ) -> None:
-  file = sweep(tmp_path, changes)
-  with pytest.raises(ConfigError) as error:
-    check(read(file), file)
-  said = str(error.value)
-  assert said.startswith(f'{file}: ')
-  assert '\n' not in said
-  for word in words:
-    assert word in said
+  assert_named(sweep(tmp_path, changes), words)
 
 
 @pytest.mark.parametrize(
@@ -212,14 +216,7 @@ def test_a_mistake_is_named(
 def test_a_mistake_in_a_parameter_is_named(
   tmp_path: Path, name: str, spec: Mapping[str, Any], words: list[str]
 ) -> None:
-  file = sweep(tmp_path, {}, **{name: spec})
-  with pytest.raises(ConfigError) as error:
-    check(read(file), file)
-  said = str(error.value)
-  assert said.startswith(f'{file}: ')
-  assert '\n' not in said
-  for word in words:
-    assert word in said
+  assert_named(sweep(tmp_path, {}, **{name: spec}), words)
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,11 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
   assert again == said[said.index(again[:40]) :]  # the table, nothing run
 
 
-@pytest.mark.parametrize(('steps', 'end'), [(6, 'given up'), (3, 'done')])
+@pytest.mark.parametrize(
+  ('steps', 'end', 'last'), [(6, 'given up', 4), (3, 'done', 3)]
+)
 def test_hyperband_gives_up_what_is_worse_than_the_best(
-  tmp_path: Path, steps: int, end: str
+  tmp_path: Path, steps: int, end: str, last: int
 ) -> None:
   """At the third evaluation, and not where that is the end of a run."""
   folder = tmp_path / 'out'
@@ -125,7 +127,8 @@ def test_hyperband_gives_up_what_is_worse_than_the_best(
   best, worse = table(folder)
   assert (best['trial'], best['state'], best[RATE]) == ('0', 'done', '0.3')
   assert int(best['step']) == steps
-  assert (worse['state'], worse['step']) == (end, '3')
+  assert (worse['state'], worse['step']) == (end, str(last))
+  assert float(worse['held_out/loss']) == pytest.approx(0.36 + 1 / last)
   said = (Path(worse['workdir']) / 'stdout.txt').read_text()
   assert said.startswith('stopped and saved in') == (end == 'given up')
 
