@@ -32,7 +32,7 @@ def get_config(variant: str = 'needle-transformer') -> ConfigDict:
   config.task = ConfigDict(
     {
       'name': path,
-      'corpus': 'standard_library',  # or files
+      'corpus': 'standard_library',  # or files, or any of configs/text.py
       'path': '',
       'length': 512,
     }

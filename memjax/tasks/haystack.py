@@ -16,14 +16,13 @@ from typing import ClassVar, NamedTuple
 import jax
 import numpy as np
 
-from memjax.data.corpus import Corpus, open_corpus
+from memjax.data.corpus import CORPORA, Corpus, open_corpus
 from memjax.data.sources import SPLITS
 from memjax.data.tokenizers import Bytes, Tokenizer
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive, solved
 from memjax.types import Batch, Feed, Metrics, Tokens
 
-CORPORA = ('standard_library', 'files')
 LETTERS = 4  # of a name
 NAMES = 26**LETTERS
 
@@ -81,7 +80,8 @@ class Haystack(Task):
   Attributes:
     symbols: how many different bytes an answer is drawn from.
     counts: the fields that say how much is hidden.
-    corpus: 'standard_library', Python's own on this machine, or 'files'.
+    corpus: any that `text.Text` reads, its bytes being the hay:
+      'standard_library', 'files', 'enwik8' and the others.
     path: the file or folder of 'files', else empty.
     split: 'train', 'validation' or 'test', of which the hay is.
     length: T, bytes a row reads.
