@@ -21,7 +21,7 @@ from matplotlib.ticker import ScalarFormatter
 import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
-from memjax.analysis.figures import EVALUATIONS, FAINT, INK
+from memjax.analysis.figures import EVALUATIONS, FAINT, INK, SCORES
 from memjax.report.page import Section, Table, render
 from memjax.report.pictures import png
 
@@ -31,7 +31,6 @@ SHOWN = (
   ' median is best; bars and bands are quartiles.'
 )
 MARKERS = 'osD^vPX*'
-SCORES = ('accuracy', 'recall', 'solved')  # the first that a task measures
 Result = dict[str, Any]
 Point = tuple[float, float, float, float]  # x, first quartile, median, third
 
@@ -176,14 +175,22 @@ def said_of(result: Result, metric: str) -> dict[str, str]:
   """The columns of one row."""
   best = at_best_rate(result, metric)
   values = scored(result, metric)[best]
-  low, middle, high = spread(result, metric)
+
+  def quartiles(metric: str) -> str:
+    there = scored(result, metric)[best]
+    low, middle, high = (
+      f'{x:#.3g}' for x in np.quantile(there, [0.25, 0.5, 0.75])
+    )
+    return f'{middle} ({low} to {high})'
+
   return {
     'model': result['model'],
     'width': f'{result["width"]}',
     'parameters': f'{result["parameters"]:,}',
     'state, bytes': f'{result["state_bytes"]:,}',
     'best rate': f'{np.array(result["learning_rates"])[best][0]:g}',
-    f'{metric}, median (quartiles)': f'{middle:.3f} ({low:.3f} to {high:.3f})',
+    f'{metric}, median (quartiles)': quartiles(metric),
+    'loss': quartiles('loss'),
     'seeds at 0.9 or more': f'{(values >= 0.9).sum()} of {len(values)}',
   }
 

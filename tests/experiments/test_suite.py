@@ -85,7 +85,10 @@ def made_up(model: str, width: int, scores: list[float]) -> report.Result:
     'seconds': width,
     'seeds': list(range(6)),
     'learning_rates': [1e-3] * 3 + [3e-3] * 3,
-    'scores': [{'split': 'held_out', 'metric': 'accuracy', 'values': scores}],
+    'scores': [
+      {'split': 'held_out', 'metric': 'accuracy', 'values': scores},
+      {'split': 'held_out', 'metric': 'loss', 'values': [2.0] * 6},
+    ],
     'curve': {
       'extent': 'distance',
       'edges': edges,
@@ -102,7 +105,8 @@ def test_the_report_shows_medians_of_the_best_rate(tmp_path: Path) -> None:
   assert near == pytest.approx((1, 0.45, 0.5, 0.725))
   assert far == pytest.approx((3, 0.225, 0.25, 0.3625))
   page = report.write([result], tmp_path).read_text()
-  assert '<td>0.003</td><td>0.500 (0.450 to 0.725)</td><td>1 of 3</td>' in page
+  cells = '<td>0.003</td><td>0.500 (0.450 to 0.725)</td>'
+  assert f'{cells}<td>2.00 (2.00 to 2.00)</td><td>1 of 3</td>' in page
   for one in look(tmp_path / 'index.html'):
     assert one.console == []
     assert [picture.natural for picture in one.pictures] == [13 * 110]
