@@ -17,7 +17,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, ScalarFormatter
 import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
@@ -79,17 +79,18 @@ def draw(results: Sequence[Result], title: str, path: Path) -> None:
     style['marker'] = MARKERS[i % len(MARKERS)]
     points(state, [(r['state_bytes'], *spread(r, metric)) for r in of], style)
     points(time, [(r['seconds'], *spread(r, metric)) for r in of], style)
-    if of[-1]['curve']:
+    if of[-1]['curves']:
       band(extent, curve_points(of[-1], metric), style)
   state.set(xlabel='state, bytes a row', ylabel=metric)
   state.set_ylim(-0.03, 1.03)
   time.set(xlabel='training of all seeds, seconds')
   for axes in (state, time):
     axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=6))
     axes.xaxis.set_major_formatter(ScalarFormatter())
-  curve = results[0]['curve']
-  extent.set(xlabel=f'{curve["extent"]}, widest model' if curve else '')
-  extent.set_visible(bool(curve))
+  extents = [curve['extent'] for curve in results[0]['curves']]
+  extent.set(xlabel=f'{extents[0]}, widest model' if extents else '')
+  extent.set_visible(bool(extents))
   for axes in (state, time, extent):
     axes.spines[['top', 'right']].set_visible(False)
     axes.spines[['left', 'bottom']].set_color(FAINT)
@@ -151,18 +152,19 @@ def spread(result: Result, metric: str) -> tuple[float, float, float]:
 
 
 def curve_points(result: Result, metric: str) -> list[Point]:
-  """The same by bin, at the middle of each."""
-  edges = np.array(result['curve']['edges'], float)
-  values = np.array(result['curve']['metrics'][metric], float)
-  quartiles = np.quantile(
-    values[at_best_rate(result, metric)], [0.25, 0.5, 0.75], axis=0
-  )
-  middles = (edges[:-1] + edges[1:] - 1) / 2
-  return [
-    (float(x), *map(float, three))
-    for x, three in zip(middles, quartiles.T, strict=True)
-    if np.isfinite(three).all()
-  ]
+  """The same by bin, at the middle of each, over all evaluation sets."""
+  best, found = at_best_rate(result, metric), []
+  for curve in result['curves']:
+    edges = np.array(curve['edges'], float)
+    values = np.array(curve['metrics'][metric], float)
+    quartiles = np.quantile(values[best], [0.25, 0.5, 0.75], axis=0)
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    found += [
+      (float(x), *map(float, three))
+      for x, three in zip(middles, quartiles.T, strict=True)
+      if np.isfinite(three).all()
+    ]
+  return sorted(found)
 
 
 def table(results: Iterable[Result]) -> Table:

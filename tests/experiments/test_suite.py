@@ -56,7 +56,7 @@ def test_a_cell_says_what_it_is_costs_and_scores(tmp_path: Path) -> None:
   assert result['state_bytes'] == 2 * 2 * 4 * 4  # layers, h and c, width, float
   assert {s['split'] for s in result['scores']} == {'held_out'}
   assert all(len(s['values']) == 4 for s in result['scores'])
-  assert len(result['curve']['metrics']['accuracy']) == 4
+  assert len(result['curves'][0]['metrics']['accuracy']) == 4
   run.write_table(tmp_path, [cell])
   lines = [r for r in table(tmp_path) if r['metric'] == 'accuracy']
   assert [line['seed'] for line in lines] == ['0', '1', '2', '3']
@@ -89,12 +89,14 @@ def made_up(model: str, width: int, scores: list[float]) -> report.Result:
       {'split': 'held_out', 'metric': 'accuracy', 'values': scores},
       {'split': 'held_out', 'metric': 'loss', 'values': [2.0] * 6},
     ],
-    'curve': {
-      'extent': 'distance',
-      'edges': edges,
-      'labels': [9, 9],
-      'metrics': {'accuracy': [none] * 3 + [[s, s / 2] for s in scores[3:]]},
-    },
+    'curves': [
+      {
+        'extent': 'distance',
+        'edges': edges,
+        'labels': [9, 9],
+        'metrics': {'accuracy': [none] * 3 + [[s, s / 2] for s in scores[3:]]},
+      }
+    ],
   }
 
 
