@@ -10,9 +10,13 @@ __version__ = '0.1.0'
 
 
 def load(
-  workdir: str | Path, step: int | str = 'latest', replica: int = 0
+  workdir: str | Path,
+  step: int | str = 'latest',
+  replica: int = 0,
+  *,
+  carry: bool = True,
 ) -> 'Run':
   """A trained model from its workdir: see `memjax.loading.load`."""
   from memjax import loading
 
-  return loading.load(workdir, step, replica)
+  return loading.load(workdir, step, replica, carry=carry)

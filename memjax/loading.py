@@ -1,10 +1,12 @@
 """A workdir as objects, on any machine, whatever trained it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from memjax.build import build_model
 from memjax.data.tokenizers import Tokenizer
@@ -30,10 +32,12 @@ class Run(NamedTuple):
     model: the model; `model.apply({'params': params}, carry, inputs, reset)`.
     params: its parameters, the moving average where the run keeps one; of a
       run of replicas those of one.
-    carry: the training batch's memory after the last step.
+    carry: the training batch's memory after the last step; None where only
+      the parameters were asked for.
     tokenizer: between text and its tokens; None where the task is not text.
     step: optimiser steps taken.
-    metrics: what was measured at that step, {'validation/loss': 1.2}.
+    metrics: what was measured at that step, {'validation/loss': 1.2}; of
+      replicas those of one.
   """
 
   config: dict[str, Any]
@@ -42,7 +46,7 @@ class Run(NamedTuple):
   carry: Carry
   tokenizer: Tokenizer | None
   step: int
-  metrics: dict[str, float]
+  metrics: dict[str, Any]
 
   @property
   def experiment(self) -> Experiment:
@@ -51,7 +55,11 @@ class Run(NamedTuple):
 
 
 def load(
-  workdir: str | Path, step: int | str = 'latest', replica: int = 0
+  workdir: str | Path,
+  step: int | str = 'latest',
+  replica: int = 0,
+  *,
+  carry: bool = True,
 ) -> Run:
   """Reads a checkpoint; nothing in the workdir changes.
 
@@ -59,24 +67,36 @@ def load(
 
   Args:
     workdir: where a run is kept.
-    step: 'latest', 'best' by the config's `checkpoint.best`, or a number.
+    step: 'latest', 'best' by the config's `checkpoint.best`, or a number; of
+      replicas one step is the best, that of the best median.
     replica: which, of a run of `train.replicas`.
+    carry: False reads the parameters alone, of a step whose memory may be
+      large, damaged or taken away.
 
   Raises:
     ConfigError: there is no such workdir, step or replica, or it is damaged.
   """
-  run = load_replicas(workdir, step)
+  run = load_replicas(workdir, step, carry=carry)
   replicas = run.config['train']['replicas']
   rule = f'the run has {replicas}, counted from 0'
   require(0 <= replica < replicas, 'replica', replica, rule)
   if replicas == 1:
     return run
-  params, carry = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
-  return run._replace(params=params, carry=carry)
+  params, memory = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
+  figures = {
+    name: float(np.broadcast_to(value, replicas)[replica])
+    for name, value in run.metrics.items()
+  }
+  return run._replace(params=params, carry=memory, metrics=figures)
 
 
-def load_replicas(workdir: str | Path, step: int | str = 'latest') -> Run:
-  """The same with all replicas: params and carry `(N, ...)` if N is above 1."""
+def load_replicas(
+  workdir: str | Path, step: int | str = 'latest', *, carry: bool = True
+) -> Run:
+  """The same with all replicas.
+
+  If N is above 1, params and carry are `(N, ...)` and metrics lists of N.
+  """
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
   reads, answers, tokenizer = workdirs.read_interface(workdir)
@@ -97,15 +117,11 @@ def load_replicas(workdir: str | Path, step: int | str = 'latest') -> Run:
       'must be latest, best or a number',
     )
   weights = 'ema' if config['optim']['ema'] else 'params'
-  carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
-  if (replicas := train['replicas']) > 1:
-    carry = jax.tree.map(
-      lambda s: jax.ShapeDtypeStruct((replicas, *s.shape), s.dtype), carry
-    )
-  items = [weights, 'carry'] if jax.tree.leaves(carry) else [weights]
+  memory = _memory(model, train) if carry else None
+  items = [weights, 'carry'] if jax.tree.leaves(memory) else [weights]
   found = newest_whole(folder, number, items)
   params = load_arrays(folder, found.step, (weights,)).items[weights]
-  memory = load_item(folder, 'carry', carry, found.step)
+  memory = load_item(folder, 'carry', memory, found.step)
   return Run(
     config=config,
     model=model,
@@ -114,4 +130,14 @@ def load_replicas(workdir: str | Path, step: int | str = 'latest') -> Run:
     tokenizer=tokenizer,
     step=found.step,
     metrics=found.metrics,
+  )
+
+
+def _memory(model: Memory, train: Mapping[str, Any]) -> Carry:
+  """Shapes and types of the carry of a training batch, or of N of them."""
+  carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
+  if (replicas := train['replicas']) == 1:
+    return carry
+  return jax.tree.map(
+    lambda s: jax.ShapeDtypeStruct((replicas, *s.shape), s.dtype), carry
   )

@@ -110,7 +110,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     'state_bytes': sum(
       leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry)
     ),
-    'seconds': sum(row['seconds'] for row in rows if row['split'] == 'train'),
+    'seconds': history.seconds(rows),
     'scores': scores,
     'curve': curve_of(run.model, run.params, experiment.task, replicas),
   }

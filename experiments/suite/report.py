@@ -10,9 +10,7 @@ quartile.
 """
 
 import argparse
-import base64
 from collections.abc import Iterable, Sequence
-import html
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,14 @@ import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
 from memjax.analysis.figures import EVALUATIONS, FAINT, INK
+from memjax.report.page import Section, Table, render
+from memjax.report.pictures import png
 
+SHOWN = (
+  'Scores against the bytes of state of a row, against training time, and'
+  ' against distance or length. Medians over seeds at the learning rate whose'
+  ' median is best; bars and bands are quartiles.'
+)
 MARKERS = 'osD^vPX*'
 SCORES = ('accuracy', 'recall', 'solved')  # the first that a task measures
 Result = dict[str, Any]
@@ -48,21 +53,16 @@ def main() -> None:
 def write(results: Sequence[Result], folder: Path) -> Path:
   """Draws everything into the folder; returns the page."""
   folder.mkdir(parents=True, exist_ok=True)
-  parts = ['<h1>The memory suite</h1>']
+  sections = []
   tasks = dict.fromkeys((r['study'], r['task']) for r in results)
   for study, task in tasks:
     of = [r for r in results if (r['study'], r['task']) == (study, task)]
-    picture = folder / f'{study}-{task}.png'
-    draw(of, f'{study} {task}', picture)
-    image = base64.b64encode(picture.read_bytes()).decode()
-    name = html.escape(f'{study} {task}')
-    parts += [
-      f'<h2>{name}</h2>',
-      f'<img alt="{name}" src="data:image/png;base64,{image}">',
-      table(of),
-    ]
+    name, picture = f'{study} {task}', folder / f'{study}-{task}.png'
+    draw(of, name, picture)
+    alt = f'{metric_of(of[0])} of {name} against state, time and extent'
+    sections.append(Section(name, '', [png(picture, alt)], [table(of)]))
   page = folder / 'index.html'
-  page.write_text(PAGE.format(body='\n'.join(parts)), encoding='utf-8')
+  page.write_text(render('The memory suite', SHOWN, sections), encoding='utf-8')
   return page
 
 
@@ -166,15 +166,10 @@ def curve_points(result: Result, metric: str) -> list[Point]:
   ]
 
 
-def table(results: Iterable[Result]) -> str:
-  """A row for each model and width, as HTML."""
+def table(results: Iterable[Result]) -> Table:
+  """A row for each model and width."""
   rows = [said_of(result, metric_of(result)) for result in results]
-  head = ''.join(f'<th>{name}</th>' for name in rows[0])
-  body = ''.join(
-    '<tr>' + ''.join(f'<td>{cell}</td>' for cell in row.values()) + '</tr>'
-    for row in rows
-  )
-  return f'<table><tr>{head}</tr>{body}</table>'
+  return Table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def said_of(result: Result, metric: str) -> dict[str, str]:
@@ -183,7 +178,7 @@ def said_of(result: Result, metric: str) -> dict[str, str]:
   values = scored(result, metric)[best]
   low, middle, high = spread(result, metric)
   return {
-    'model': html.escape(result['model']),
+    'model': result['model'],
     'width': f'{result["width"]}',
     'parameters': f'{result["parameters"]:,}',
     'state, bytes': f'{result["state_bytes"]:,}',
@@ -191,22 +186,6 @@ def said_of(result: Result, metric: str) -> dict[str, str]:
     f'{metric}, median (quartiles)': f'{middle:.3f} ({low:.3f} to {high:.3f})',
     'seeds at 0.9 or more': f'{(values >= 0.9).sum()} of {len(values)}',
   }
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>The memory suite</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem;
-  margin: 2rem auto; padding: 0 1rem; color: #222 }}
-img {{ max-width: 100% }}
-table {{ border-collapse: collapse; margin: 1rem 0 }}
-td, th {{ padding: .2rem .8rem; border-bottom: 1px solid #ddd;
-  text-align: right }}
-td:first-child, th:first-child {{ text-align: left }}
-</style></head><body>
-{body}
-</body></html>
-"""
 
 
 if __name__ == '__main__':

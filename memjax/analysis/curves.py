@@ -15,7 +15,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory, apply
-from memjax.tasks.base import GeneratedTask, Stream
+from memjax.tasks.base import GeneratedTask, Stream, Task
 from memjax.types import Batch, Feed, Metrics, Params
 
 NUMBER = 1 << 30  # of the stream: neither training's nor an evaluation's
@@ -60,8 +60,7 @@ def curve(
   Raises:
     ConfigError: the task does not tell extents.
   """
-  name = type(task).__name__
-  require(bool(task.extent), 'task', name, 'tells no distance and no length')
+  require_extents(task)
   low_E, high_E = jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])
 
   @jax.jit
@@ -101,7 +100,11 @@ def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
 
   They are those of a thousand rows: each extent has a bin of its own where
   they are few.
+
+  Raises:
+    ConfigError: the task does not tell extents.
   """
+  require_extents(task)
   stream = Stream(0, NUMBER, 1000)
   batch = jax.jit(task.batch)(task.rows(stream, 0, np.arange(1000)))
   extents = np.asarray(batch.extent_BT)[np.asarray(batch.weights_BT) > 0]
@@ -111,3 +114,9 @@ def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
     shares = np.linspace(0, 1, most + 1)[:-1]
     different = np.unique(np.quantile(extents, shares, method='lower'))
   return np.append(different, extents.max() + 1)
+
+
+def require_extents(task: Task) -> None:
+  """Requires a task that tells how much its labels ask."""
+  name = type(task).__name__
+  require(bool(task.extent), 'task', name, 'tells no distance and no length')

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
 
@@ -29,12 +30,21 @@ LABEL_GAP = 13.0  # points between the labels of two lines
 
 
 class Curve(NamedTuple):
-  """One line of a panel: a metric of a split, or a value to compare with."""
+  """One line of a panel: what was measured, or a value to compare with.
+
+  Attributes:
+    label: its name.
+    colour: TRAIN and INK are drawn thin, as what others are compared with.
+    x: rising.
+    values: one for each x.
+    style: of the line; dotted where it was not measured.
+    quartiles: the first and third of what `values` are the medians of.
+  """
 
   label: str
   colour: str
-  steps: list[int]
-  values: list[float]
+  x: Sequence[float]
+  values: Sequence[float]
   style: str = '-'
   quartiles: Sequence[tuple[float, float]] = ()
 
@@ -57,64 +67,110 @@ def learning_curve(
     path: where to write.
     along: what the rows' steps count.
   """
+  panels, last = learning_panels(rows, baselines)
+  draw(panels, along, (0, last)).savefig(path, dpi=150)
+
+
+def learning_panels(
+  rows: Sequence[Row], baselines: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, list[Curve]], int]:
+  """The panels of the learning curve, and the step that they end at."""
+  last = max([1, *(row['step'] for row in rows)])
+  panels = {
+    metric: [
+      *references(baselines.get(metric, {}), 0, last),
+      *_curves(rows, metric),
+    ]
+    for metric in told(rows)
+  }
+  return panels, last
+
+
+def told(rows: Iterable[Row]) -> list[str]:
+  """The metrics that tell of learning: what is descended, and one score."""
+  names = {name for row in rows for name in row['metrics']}
+  descended = 'bits_per_byte' if 'bits_per_byte' in names else 'loss'
+  return [descended, *[name for name in SCORES if name in names][:1]]
+
+
+def references(
+  values: Mapping[str, float], first: float, last: float
+) -> list[Curve]:
+  """Dotted lines across, {name: value}."""
+  return [
+    Curve(name, INK, [first, last], [value, value], ':')
+    for name, value in values.items()
+  ]
+
+
+def draw(
+  panels: Mapping[str, Sequence[Curve]],
+  xlabel: str,
+  xlim: tuple[float, float] | None = None,
+) -> 'Figure':
+  """Panels below each other, {metric: its curves}, every curve named.
+
+  Args:
+    panels: a score reaches from 0 to 1; a metric of positive values is drawn
+      on a logarithmic scale where these differ tenfold.
+    xlabel: what all have to the right.
+    xlim: from where to where; the curves' own ends if None.
+  """
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-  names = {name for row in rows for name in row['metrics']}
-  panels = ['bits_per_byte' if 'bits_per_byte' in names else 'loss']
-  panels += [name for name in SCORES if name in names][:1]
-  heights = [3.4, 2.4][: len(panels)]
+  heights = [2.4 if metric in SCORES else 3.4 for metric in panels]
   layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
   figure = Figure(figsize=(8, 0.6 + sum(heights)), layout=layout)
   all_axes = figure.subplots(
     len(panels), sharex=True, squeeze=False, height_ratios=heights
   )[:, 0]
-  last = max([1, *(row['step'] for row in rows)])
-  drawn = []
-  for axes, metric in zip(all_axes, panels, strict=True):
-    references = [
-      Curve(name, INK, [0, last], [value, value], ':')
-      for name, value in baselines.get(metric, {}).items()
-    ]
-    curves = [*references, *_curves(rows, metric)]
+  for axes, (metric, curves) in zip(all_axes, panels.items(), strict=True):
     _draw_panel(axes, metric, curves)
-    drawn.append((axes, curves))
-  all_axes[-1].set(xlabel=along, xlim=(0, last))
+  ends = [x for curves in panels.values() for c in curves for x in c.x]
+  all_axes[-1].set_xlabel(xlabel, color=INK)
+  all_axes[-1].set_xlim(xlim or (min(ends), max(ends)))
   figure.draw_without_rendering()  # fixes the heights that labels go by
-  for axes, curves in drawn:
+  for axes, curves in zip(all_axes, panels.values(), strict=True):
     _label_ends(axes, curves)
-  figure.savefig(path, dpi=150)
+  return figure
 
 
 def _curves(rows: Sequence[Row], metric: str) -> Iterable[Curve]:
   """Training first, so that evaluations are drawn over it."""
   splits = dict.fromkeys(['train', *(row['split'] for row in rows)])
   for i, split in enumerate(splits):
-    there = [
-      row
-      for row in rows
-      if row['split'] == split
-      and math.isfinite(row['metrics'].get(metric, math.nan))
-    ]
-    if there:
-      colour = EVALUATIONS[(i - 1) % len(EVALUATIONS)] if i else TRAIN
-      steps = [row['step'] for row in there]
-      values = [row['metrics'][metric] for row in there]
-      band = [tuple(r['quartiles'][metric]) for r in there if 'quartiles' in r]
-      yield Curve(split, colour, steps, values, quartiles=band)
+    colour = EVALUATIONS[(i - 1) % len(EVALUATIONS)] if i else TRAIN
+    of = [row for row in rows if row['split'] == split]
+    yield from learned(of, metric, split, colour)
+
+
+def learned(
+  rows: Iterable[Row], metric: str, label: str, colour: str
+) -> list[Curve]:
+  """The curve of a metric over these rows; none if it is never a number."""
+  there = [
+    row for row in rows if math.isfinite(row['metrics'].get(metric, math.nan))
+  ]
+  if not there:
+    return []
+  steps = [row['step'] for row in there]
+  values = [row['metrics'][metric] for row in there]
+  band = [tuple(r['quartiles'][metric]) for r in there if 'quartiles' in r]
+  return [Curve(label, colour, steps, values, quartiles=band)]
 
 
 def _draw_panel(axes: 'Axes', metric: str, curves: Sequence[Curve]) -> None:
-  values = [v for curve in curves for v in curve.values if curve.style == '-']
+  values = [v for curve in curves for v in curve.values if curve.style != ':']
   if metric in SCORES:
     axes.set_ylim(0, 1)
   elif values and min(values) > 0 and max(values) > 10 * min(values):
     axes.set_yscale('log')
   for curve in curves:
     thin = curve.colour in (TRAIN, INK)
-    few = len(curve.steps) <= (1 if thin else 30)
+    few = len(curve.x) <= (1 if thin else 30)
     axes.plot(
-      curve.steps,
+      curve.x,
       curve.values,
       curve.style,
       color=curve.colour,
@@ -126,7 +182,7 @@ def _draw_panel(axes: 'Axes', metric: str, curves: Sequence[Curve]) -> None:
     if curve.quartiles:
       low, high = zip(*curve.quartiles, strict=True)
       axes.fill_between(
-        curve.steps, low, high, color=curve.colour, alpha=0.18, linewidth=0
+        curve.x, low, high, color=curve.colour, alpha=0.18, linewidth=0
       )
   axes.set_ylabel(UNITS.get(metric, metric), color=INK)
   axes.spines[['top', 'right']].set_visible(False)

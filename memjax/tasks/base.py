@@ -108,6 +108,9 @@ class Task:
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     """Sums and counts; training descends 'loss', sum over count.
 
+    Of a metric whose name begins with 'perplexity' the sum is of nats: its
+    figure is the exponential of sum over count.
+
     The default is for classes: cross-entropy in nats and accuracy over the
     weighted positions.
     """

@@ -15,6 +15,7 @@ from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
+from memjax.training.best import Figure, figures_of
 from memjax.training.feeding import feeds
 from memjax.training.metrics import Row, means
 from memjax.training.protocol import of_parts
@@ -121,13 +122,13 @@ def evaluate(
   step: int,
   params: Params,
   write: Callable[[Row], None],
-) -> dict[str, float]:
+) -> dict[str, Figure]:
   """Writes a row for each set; returns {'set/metric': figure}."""
-  figures: dict[str, float] = {}
+  figures: dict[str, Figure] = {}
   for evaluator in evaluators:
     row = evaluator.row(step, params)
     write(row)
-    figures |= {f'{row["split"]}/{k}': v for k, v in row['metrics'].items()}
+    figures |= figures_of(row)
   return figures
 
 

@@ -9,7 +9,7 @@ when its line has ended, so what a killed process leaves of its last line is no
 row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import json
 import math
 import os
@@ -72,6 +72,17 @@ def read(path: Path) -> list[Row]:
         str(path), f'line {number}', 'is no row of metrics: mend or remove it'
       ) from None
   return rows
+
+
+def seconds(rows: Iterable[Row]) -> float:
+  """How long was trained, over all starts: each counts its own from 0."""
+  total = before = 0.0
+  for row in rows:
+    if row['split'] == 'train':
+      now = row['seconds']
+      total += now - before if now >= before else now
+      before = now
+  return total
 
 
 def trim(path: Path, step: int) -> list[Row]:

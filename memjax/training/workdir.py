@@ -57,7 +57,7 @@ def claim(workdir: Path, experiment: Experiment) -> None:
     )
   _write(path, experiment.config)
   _write(workdir / 'interface.json', _interface(experiment.task))
-  starts = _starts(workdir)
+  starts = read_starts(workdir)
   fingerprint = experiment.task.fingerprint()
   if starts and starts[-1]['data_fingerprint'] != fingerprint:
     raise ConfigError(
@@ -96,6 +96,12 @@ def read_interface(workdir: Path) -> Interface:
   return Interface(reads, answers, tokenizer and from_json(tokenizer))
 
 
+def read_starts(workdir: Path) -> list[dict[str, Any]]:
+  """What `run.json` says of every start: when, by what, on what machine."""
+  path = workdir / 'run.json'
+  return json.loads(path.read_text()) if path.exists() else []
+
+
 def _interface(task: Task) -> dict[str, Any]:
   reads, answers = (
     {'kind': type(spec).__name__} | spec._asdict()
@@ -117,11 +123,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for field in sorted(there.keys() | here.keys())
     if there.get(field) != here.get(field) and not field.startswith(MAY_DIFFER)
   ]
-
-
-def _starts(workdir: Path) -> list[dict[str, Any]]:
-  path = workdir / 'run.json'
-  return json.loads(path.read_text()) if path.exists() else []
 
 
 def _start(fingerprint: str) -> dict[str, Any]:

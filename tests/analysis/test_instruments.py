@@ -1,4 +1,4 @@
-"""Every instrument on models of the configs, with two replicas."""
+"""Instruments of context, gradient and loss, on models of the configs."""
 
 import jax
 import jax.numpy as jnp

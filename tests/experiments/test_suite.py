@@ -11,6 +11,7 @@ from experiments.suite import cell as cells_run
 from experiments.suite import report, run
 from experiments.suite.grid import STUDIES, Cell, cells
 from memjax.experiment import read
+from tests.report.browser import look
 
 SMALL = {
   'task.length': 16,
@@ -102,6 +103,10 @@ def test_the_report_shows_medians_of_the_best_rate(tmp_path: Path) -> None:
   assert far == pytest.approx((3, 0.225, 0.25, 0.3625))
   page = report.write([result], tmp_path).read_text()
   assert '<td>0.003</td><td>0.500 (0.450 to 0.725)</td><td>1 of 3</td>' in page
+  for one in look(tmp_path / 'index.html'):
+    assert one.console == []
+    assert [picture.natural for picture in one.pictures] == [13 * 110]
+    assert one.needed <= one.width
 
 
 def test_a_replica_that_was_lost_scores_0() -> None:

@@ -1,4 +1,4 @@
-"""Two processes with four devices each train as one process does."""
+"""Two processes with four devices each train, and are read, as one is."""
 
 import json
 import os
@@ -9,7 +9,9 @@ import sys
 
 import numpy as np
 
+import memjax
 from tests.flags import xla_flags
+from tests.small import assert_close
 
 ROOT = Path(__file__).parents[2]
 ARGS = [
@@ -59,3 +61,7 @@ def test_two_hosts_train_as_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(
       list(a['metrics'].values()), list(b['metrics'].values()), rtol=1e-5
     )
+  alone, both = (memjax.load(tmp_path / name) for name in ('one', 'two'))
+  assert alone.step == both.step == 4
+  assert_close(alone.params, both.params, 1e-5)
+  assert_close(alone.carry, both.carry, 1e-5)

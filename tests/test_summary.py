@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memjax import modes, report
+from memjax import modes, summary
 from memjax.errors import ConfigError
-from memjax.training import history
+from memjax.training import history, replicas
 from memjax.training.loop import train
-from memjax.training.replicas import summary
 from memjax.training.settings import Experiment
 from memjax.training.writers import Nowhere
 from tests.small import small
@@ -46,7 +45,7 @@ def workdir(tmp_path: Path) -> Path:
 def test_a_figure_stands_beside_its_baseline_and_protocol(
   experiment: Experiment, capsys: Any
 ) -> None:
-  report.print_evaluation(experiment, ROW)
+  summary.print_evaluation(experiment, ROW)
   title, *metrics, protocol = capsys.readouterr().out.strip().split('\n')
   assert title == 'held_out at step 4'
   words = [line.split() for line in metrics]
@@ -66,8 +65,8 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
 def test_replicas_are_a_median_and_quartiles(
   experiment: Experiment, capsys: Any
 ) -> None:
-  figures = summary({'recall': np.array([0.0, 0.5, 1.0])})
-  report.print_evaluation(experiment, ROW | figures)
+  figures = replicas.summary({'recall': np.array([0.0, 0.5, 1.0])})
+  summary.print_evaluation(experiment, ROW | figures)
   line = capsys.readouterr().out.splitlines()[2]
   seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'
   assert ' '.join(line.split()) == f'recall 0.5000 {seeds}, chance 0.1250'
@@ -76,15 +75,15 @@ def test_replicas_are_a_median_and_quartiles(
 def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
   experiment: Experiment, workdir: Path, capsys: Any
 ) -> None:
-  report.summarise(experiment, workdir)
+  summary.summarise(experiment, workdir)
   said = capsys.readouterr().out
   assert said.count('held_out at step 4') == 1
   assert 'step 2' not in said
   assert 'train' not in said
   *_, last = said.splitlines()
   assert last == f'Everything is in {workdir}: metrics.jsonl'
-  report.draw(experiment, workdir, Nowhere())
-  report.summarise(experiment, workdir)
+  summary.draw(experiment, workdir, Nowhere())
+  summary.summarise(experiment, workdir)
   assert capsys.readouterr().out.endswith(
     f'in {workdir}: metrics.jsonl, figures/learning_curve.png\n'
   )
@@ -96,8 +95,8 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(
   def fail(*args: Any) -> None:
     raise ValueError('no such font\nin a long traceback')
 
-  monkeypatch.setattr(report, 'learning_curve', fail)
-  report.draw(experiment, workdir, Nowhere())
+  monkeypatch.setattr(summary, 'learning_curve', fail)
+  summary.draw(experiment, workdir, Nowhere())
   said = capsys.readouterr().err
   path = workdir / 'figures/learning_curve.png'
   assert said == f'{path}: not drawn: no such font\n'
@@ -107,15 +106,15 @@ def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
   experiment: Experiment, tmp_path: Path, capsys: Any
 ) -> None:
   (tmp_path / 'figures').write_text('in the way')
-  assert train(experiment, tmp_path, report.draw)
+  assert train(experiment, tmp_path, summary.draw)
   assert 'figures' in capsys.readouterr().err
-  report.summarise(experiment, tmp_path)
-  *summary, place = capsys.readouterr().out.splitlines()
+  summary.summarise(experiment, tmp_path)
+  *said, place = capsys.readouterr().out.splitlines()
   assert 'checkpoints' in place
   assert 'learning_curve' not in place
 
   assert modes.evaluate(experiment.config, tmp_path) == 0
-  assert capsys.readouterr().out.splitlines() == summary[:-1]
+  assert capsys.readouterr().out.splitlines() == said[:-1]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.memory.width': 8})
   with pytest.raises(ConfigError, match=r'memory\.width is 16 there, 8 here'):

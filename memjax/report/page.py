@@ -1,0 +1,165 @@
+"""One HTML page that holds everything: text, tables, pictures, no script.
+
+It asks nothing of a network, which its own policy forbids it, and reads alike
+on a phone and a desk, by day and by night.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+import html
+import re
+from typing import NamedTuple
+
+from memjax.report.pictures import Picture
+
+
+class Table(NamedTuple):
+  """Rows of text below a head; numbers stand to the right."""
+
+  head: Sequence[str]
+  rows: Sequence[Sequence[str]]
+  caption: str = ''
+
+
+class Section(NamedTuple):
+  """One question put to the runs.
+
+  Attributes:
+    title: a few words.
+    definition: what is shown and how it was measured, below the pictures.
+    pictures: and tables, in the order they are shown.
+    notes: a line each, such as why a run shows nothing here.
+    quotes: (title, text as it was written).
+    folded: the same, shut until it is asked for.
+  """
+
+  title: str
+  definition: str = ''
+  pictures: Sequence[Picture] = ()
+  tables: Sequence[Table] = ()
+  notes: Sequence[str] = ()
+  quotes: Sequence[tuple[str, str]] = ()
+  folded: Sequence[tuple[str, str]] = ()
+
+
+def render(title: str, lead: str, sections: Iterable[Section]) -> str:
+  """The page: a title, a line below it, the sections and a way to each."""
+  sections = list(sections)
+  links = ''.join(
+    f'<a href="#{anchor(s.title)}">{html.escape(s.title)}</a>' for s in sections
+  )
+  body = '\n'.join(map(_section, sections))
+  return PAGE.format(
+    title=html.escape(title), lead=html.escape(lead), links=links, body=body
+  )
+
+
+def anchor(title: str) -> str:
+  return '-'.join(''.join(c if c.isalnum() else ' ' for c in title).split())
+
+
+def _section(section: Section) -> str:
+  title = html.escape(section.title)
+  parts = [f'<section id="{anchor(section.title)}"><h2>{title}</h2>']
+  parts += map(_picture, section.pictures)
+  parts += [
+    f'<p class="definition">{_prose(paragraph)}</p>'
+    for paragraph in section.definition.split('\n\n')
+    if paragraph
+  ]
+  parts += map(_table, section.tables)
+  for name, text in section.quotes:
+    parts.append(f'<h3>{html.escape(name)}</h3><pre>{html.escape(text)}</pre>')
+  for name, text in section.folded:
+    parts.append(
+      f'<details><summary>{html.escape(name)}</summary>'
+      f'<pre>{html.escape(text)}</pre></details>'
+    )
+  if section.notes:
+    items = ''.join(f'<li>{html.escape(note)}</li>' for note in section.notes)
+    parts.append(f'<ul class="notes">{items}</ul>')
+  return '\n'.join([*parts, '</section>'])
+
+
+def _prose(text: str) -> str:
+  """What stands between `backticks` is code."""
+  return re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))
+
+
+def _picture(picture: Picture) -> str:
+  content = base64.b64encode(picture.content).decode()
+  alt = html.escape(picture.alt)
+  source = f'data:{picture.kind};base64,{content}'
+  return f'<figure><img alt="{alt}" src="{source}"></figure>'
+
+
+def _table(table: Table) -> str:
+  def row(cells: Sequence[str], tag: str) -> str:
+    inside = ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)
+    return f'<tr>{inside}</tr>'
+
+  caption = table.caption and f'<caption>{html.escape(table.caption)}</caption>'
+  body = ''.join(row(cells, 'td') for cells in table.rows)
+  return (
+    f'<div class="wide"><table>{caption}<thead>{row(table.head, "th")}</thead>'
+    f'<tbody>{body}</tbody></table></div>'
+  )
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>
+:root {{ --page: #fff; --ink: #222; --soft: #666; --line: #e2e2e2;
+  --tint: #f6f6f4; --link: #0072b2 }}
+@media (prefers-color-scheme: dark) {{ :root {{ --page: #16181b;
+  --ink: #e4e4e4; --soft: #9da1a6; --line: #33373c; --tint: #1e2125;
+  --link: #5cb3ea }} }}
+* {{ box-sizing: border-box }}
+body {{ margin: 0 auto; max-width: 58rem; padding: 3.5rem 1.25rem 6rem;
+  background: var(--page); color: var(--ink);
+  font: 1rem/1.55 system-ui, sans-serif }}
+h1 {{ font-size: 2rem; line-height: 1.2; font-weight: 650;
+  letter-spacing: -.015em; margin: 0 0 .4rem; overflow-wrap: anywhere }}
+h2 {{ font-size: 1.3rem; line-height: 1.3; font-weight: 600;
+  letter-spacing: -.005em; margin: 0 0 1rem }}
+h3 {{ font-size: .95rem; font-weight: 600; margin: 1.5rem 0 .4rem }}
+.lead, .definition, .notes, caption, summary {{ color: var(--soft) }}
+.lead {{ margin: 0 }}
+nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-top: 1.5rem;
+  font-size: .9rem }}
+a {{ color: var(--link); text-decoration: none }}
+a:hover {{ text-decoration: underline }}
+section {{ margin-top: 3.5rem; padding-top: 1.5rem;
+  border-top: 1px solid var(--line) }}
+figure {{ margin: 0 0 1rem }}
+img {{ display: block; width: 100%; height: auto }}
+img[src^="data:image/png"] {{ background: #fff; border-radius: 4px }}
+.definition, .notes {{ font-size: .9rem; max-width: 42rem }}
+.definition {{ margin: 0 0 .7rem }}
+.notes {{ margin: 1rem 0 0; padding: 0; list-style: none }}
+.notes li {{ padding-left: 1rem; border-left: 2px solid var(--line);
+  margin: .35rem 0; overflow-wrap: anywhere }}
+.wide {{ overflow-x: auto; margin: 1.25rem 0 }}
+table {{ border-collapse: collapse; font-size: .9rem; line-height: 1.4;
+  font-variant-numeric: tabular-nums }}
+caption {{ text-align: left; padding-bottom: .4rem }}
+th, td {{ text-align: right; vertical-align: top;
+  padding: .35rem 0 .35rem 1.6rem; border-bottom: 1px solid var(--line) }}
+th {{ font-weight: 600; vertical-align: bottom }}
+th:first-child, td:first-child {{ text-align: left; padding-left: 0 }}
+td:first-child {{ color: var(--soft) }}
+code {{ font: .92em ui-monospace, monospace }}
+pre {{ margin: 0; padding: .9rem 1rem; background: var(--tint);
+  border-radius: 4px; font: .82rem/1.5 ui-monospace, monospace;
+  white-space: pre-wrap; overflow-wrap: anywhere }}
+details {{ margin-top: .6rem; font-size: .9rem }}
+summary {{ cursor: pointer; margin-bottom: .4rem }}
+</style></head><body>
+<header><h1>{title}</h1><p class="lead">{lead}</p><nav>{links}</nav></header>
+{body}
+</body></html>
+"""
