@@ -102,7 +102,7 @@ def table(
       f'{of["seconds_a_step"] * steps:.0f}',
       f'{trained_for(rows, of["tokens_a_step"]):.0f}',
     ]
-    last = {row['split']: row for row in rows if row['step'] == steps}
+    last = {row['split']: row for row in rows}
     for split in ('validation', 'otherwise'):
       if split in last:
         row = last[split]
