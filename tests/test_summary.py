@@ -65,7 +65,8 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
 def test_replicas_are_a_median_and_quartiles(
   experiment: Experiment, capsys: Any
 ) -> None:
-  figures = replicas.summary({'recall': np.array([0.0, 0.5, 1.0])})
+  recall, loss = np.array([0.0, 0.5, 1.0]), np.ones(3)
+  figures = replicas.summary({'recall': recall, 'loss': loss})
   summary.print_evaluation(experiment, ROW | figures)
   line = capsys.readouterr().out.splitlines()[2]
   seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'
