@@ -3,10 +3,13 @@
 --config=FILE[:VARIANT]     what to run; --config.train.steps=100 changes it
 --workdir=DIR               where it is kept; runs/NAME if not given. The
                             same command again goes on where it stopped.
---mode=eval|sample|report   reads the workdir's checkpoint; report, several's
+--mode=eval|sample|report   reads the workdir's checkpoint; sample and report
+                            need no --config, report takes several: DIR,DIR
 --list                      every config, model and task there is
+--help                      this, and what sample can be asked for
 """
 
+from collections.abc import Iterable
 import pathlib
 import signal
 import sys
@@ -22,17 +25,17 @@ WORKDIR = flags.DEFINE_string('workdir', '', 'where the run is kept')
 MODE = flags.DEFINE_enum(
   'mode', 'train', ['train', 'eval', 'sample', 'report'], 'what to do'
 )
-PROMPT = flags.DEFINE_string('prompt', '\n', 'sample: the text to go on from')
-LENGTH = flags.DEFINE_integer('length', 200, 'sample: tokens to generate')
-TEMPERATURE = flags.DEFINE_float('temperature', 1.0, 'sample: 0 is greedy')
 flags.DEFINE_bool('list', False, 'print what there is to run')
-SEED = flags.DEFINE_integer('seed', 0, 'sample: which of the possible texts')
 
 
 def main() -> int:
   """Runs the mode; returns the exit code."""
+  if '--help' in sys.argv[1:]:
+    return show([str(__doc__), *command_line.explained()])
   if '--list' in sys.argv[1:]:
-    return show()
+    from memjax.catalogue import catalogue
+
+    return show(catalogue(pathlib.Path('configs')))
   try:
     config, name = command_line.parse(sys.argv, CONFIG)
     return run(config, pathlib.Path(WORKDIR.value or f'runs/{name}'))
@@ -50,13 +53,10 @@ def say(message: object, code: int) -> int:
   return code
 
 
-def show() -> int:
-  """Prints what there is to run."""
-  from memjax.catalogue import catalogue
-
-  signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `| head` expects
-  for line in catalogue(pathlib.Path('configs')):
-    print(line)
+def show(lines: Iterable[str]) -> int:
+  """Prints them; `| head` may read a part."""
+  signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+  print(*lines, sep='\n')
   return 0
 
 
@@ -69,9 +69,8 @@ def run(config: dict, workdir: pathlib.Path) -> int:
   if MODE.value == 'report':
     return modes.report(workdir)
   if MODE.value == 'sample':
-    return modes.sample(
-      workdir, PROMPT.value, LENGTH.value, TEMPERATURE.value, SEED.value
-    )
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `| head` expects
+    return modes.sample(workdir, **command_line.sampling())
   return modes.train(config, workdir)
 
 

@@ -1,4 +1,4 @@
-"""Numbers hidden in text: a needle, several, or a chain of names to follow.
+"""Hidden in text: a needle, several, a chain of names, a word told most often.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
 Command: python launch.py --config=configs/needle.py:needle-transformer
@@ -18,6 +18,7 @@ TASKS = {
     'variable_tracking.VariableTracking',
     {'chains': 1, 'hops': 2},
   ),
+  'words': ('common_words.CommonWords', {'words': 4, 'common': 5, 'seldom': 2}),
 }
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
@@ -31,7 +32,7 @@ def get_config(variant: str = 'needle-transformer') -> ConfigDict:
   config.task = ConfigDict(
     {
       'name': path,
-      'corpus': 'standard_library',  # or files
+      'corpus': 'standard_library',  # or files, or any of configs/text.py
       'path': '',
       'length': 512,
     }

@@ -1,7 +1,9 @@
-"""Language modelling on bytes, any of the memories at about equal width.
+"""Language modelling on any text, any of the memories at about equal width.
 
 Paper: Dai et al. 2019, https://arxiv.org/abs/1901.02860, section 4.
 Command: python launch.py --config=configs/text.py:transformer_xl
+  a released text: --config.task.corpus=enwik8
+  its words: --config.task.corpus=wikitext-2 --config.task.tokens=words
   your own text: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
 Result: not measured.
 """
@@ -12,6 +14,8 @@ from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 VARIANTS = MODELS
+# How an evaluation set reads a text: 0 and '' are as in training.
+PROTOCOL = {'segment': 0, 'memory': 0, 'clamp': 0, 'stride': 0, 'carry': ''}
 
 
 def get_config(variant: str = 'transformer_xl') -> ConfigDict:
@@ -21,9 +25,12 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   config.task = ConfigDict(
     {
       'name': 'text.Text',
-      'corpus': 'standard_library',  # or files
-      'path': '',
-      'tokens': 'bytes',  # or characters
+      # or files, tiny_shakespeare, enwik8, text8, wikitext-2, wikitext-2-raw,
+      # wikitext-103, wikitext-103-raw, pg19
+      'corpus': 'standard_library',
+      'path': '',  # of files
+      'tokens': 'bytes',  # or characters, words, bpe
+      'vocab': 0,  # the most symbols of bpe, or of words (0: all of them)
       'length': 128,
       'reset_at_documents': False,
     }
@@ -32,16 +39,17 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup=500, weight_decay=0.01)
   config.log.update(every=100, prompt='def ', sample=400)
-  config.checkpoint.update(every=1000, best='validation/bits_per_byte')
+  config.checkpoint.update(every=1000, best='validation/loss')
   for split, every in (('validation', 1000), ('test', config.train.steps)):
+    rows = {'every': every, 'batch_size': 32, 'steps': 0}
     config.evals[split] = ConfigDict(
-      {'every': every, 'batch_size': 32, 'steps': 0, 'task': {'split': split}}
+      rows | PROTOCOL | {'task': {'split': split}}
     )
   if name == 'transformer_xl':
     config.evals.longer_memory = (
       config.evals.validation.copy_and_resolve_references()
     )
-    config.evals.longer_memory.model = {'memory': {'memory': 512, 'clamp': 128}}
+    config.evals.longer_memory.update(memory=512, clamp=128)
   if size == 'quick':
     config.task.length = 16
     config.model = model(name, width=16, layers=1, context=16)

@@ -10,6 +10,7 @@ from memjax.models.base import Memory
 from memjax.models.positions import LearnedPositions
 from memjax.models.stack import Block
 from memjax.tasks.base import GeneratedTask, Task
+from memjax.tasks.haystack import Haystack
 
 WIDTH = 80
 
@@ -67,6 +68,8 @@ def _is_whole(value: type) -> bool:
   """Whether it can be run, and is no part that others are made of."""
   if issubclass(value, GeneratedTask):
     return value.example is not GeneratedTask.example
+  if issubclass(value, Haystack):
+    return value.story is not Haystack.story
   if issubclass(value, Task):
     return value.rows is not Task.rows
   return value not in (Memory, Block, LearnedPositions)

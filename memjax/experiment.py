@@ -6,8 +6,9 @@ from typing import Any
 
 from memjax.build import build_model, build_task, construct
 from memjax.errors import ConfigError, nearest, require
+from memjax.models.base import Memory
 from memjax.tasks.base import Task
-from memjax.training import settings
+from memjax.training import protocol, settings
 from memjax.training.sections import (
   Checkpoint,
   Log,
@@ -57,6 +58,7 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
     'must be a whole number below 2^32: jax takes no more',
   )
   task = build_task(config['task'])
+  model = build_model(config['model'], task.input_spec, task.output_spec)
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
   }
@@ -67,8 +69,8 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
     config=config,
     seed=seed,
     task=task,
-    model=build_model(config['model'], task.input_spec, task.output_spec),
-    evals={name: _evaluation(config, name, task) for name in config['evals']},
+    model=model,
+    evals={n: _evaluation(config, n, task, model) for n in config['evals']},
     **sections,
   )
 
@@ -88,16 +90,20 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 
 def _evaluation(
-  config: dict[str, Any], name: str, trained: Task
+  config: dict[str, Any], name: str, trained: Task, trained_model: Memory
 ) -> settings.Evaluation:
   """An evaluation set: the training task and model with its changes."""
   field = f'evals.{name}'
   require(name != 'train', field, name, 'is the name of the training metrics')
   spec = dict(config['evals'][name])
   changes = {key: spec.pop(key, {}) for key in ('task', 'model')}
-  task_spec = _merge(config['task'], changes['task'])
-  model_spec = _merge(config['model'], changes['model'])
+  asked = {k: v for k, v in spec.items() if k in protocol.SWEPT and v}
   try:
+    read = protocol.changes(asked, trained, trained_model)
+    task_spec, model_spec = (
+      _merge(_merge(config[key], changes[key]), read[key])
+      for key in ('task', 'model')
+    )
     task = build_task(task_spec)
     require(
       (task.input_spec, task.output_spec)
@@ -109,7 +115,7 @@ def _evaluation(
     )
     model = build_model(model_spec, task.input_spec, task.output_spec)
   except ConfigError as error:
-    raise error.within(field) from None
+    raise protocol.as_asked(error, asked).within(field) from None
   evaluated = flatten({'task': task_spec, 'model': model_spec})
   built = {'task': task, 'model': model, 'evaluated': evaluated}
   built['changes'] = flatten(changes)

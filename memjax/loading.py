@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from memjax.build import build_model
 from memjax.data.tokenizers import Tokenizer
@@ -35,7 +36,8 @@ class Run(NamedTuple):
       the parameters were asked for.
     tokenizer: between text and its tokens; None where the task is not text.
     step: optimiser steps taken.
-    metrics: what was measured at that step, {'validation/loss': 1.2}.
+    metrics: what was measured at that step, {'validation/loss': 1.2}; of
+      replicas those of one.
   """
 
   config: dict[str, Any]
@@ -44,7 +46,7 @@ class Run(NamedTuple):
   carry: Carry
   tokenizer: Tokenizer | None
   step: int
-  metrics: dict[str, float]
+  metrics: dict[str, Any]
 
   @property
   def experiment(self) -> Experiment:
@@ -65,7 +67,8 @@ def load(
 
   Args:
     workdir: where a run is kept.
-    step: 'latest', 'best' by the config's `checkpoint.best`, or a number.
+    step: 'latest', 'best' by the config's `checkpoint.best`, or a number; of
+      replicas one step is the best, that of the best median.
     replica: which, of a run of `train.replicas`.
     carry: False reads the parameters alone, of a step whose memory may be
       large, damaged or taken away.
@@ -80,13 +83,20 @@ def load(
   if replicas == 1:
     return run
   params, memory = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
-  return run._replace(params=params, carry=memory)
+  figures = {
+    name: float(np.broadcast_to(value, replicas)[replica])
+    for name, value in run.metrics.items()
+  }
+  return run._replace(params=params, carry=memory, metrics=figures)
 
 
 def load_replicas(
   workdir: str | Path, step: int | str = 'latest', *, carry: bool = True
 ) -> Run:
-  """The same with all replicas: params and carry `(N, ...)` if N is above 1."""
+  """The same with all replicas.
+
+  If N is above 1, params and carry are `(N, ...)` and metrics lists of N.
+  """
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
   reads, answers, tokenizer = workdirs.read_interface(workdir)

@@ -1,12 +1,14 @@
 """What `launch.py --mode` offers: train, evaluate, sample, report."""
 
 from collections.abc import Mapping
+import os
 from pathlib import Path
 import sys
 from typing import Any
 
-from memjax import summary
-from memjax.errors import require
+from memjax import sampling, summary
+from memjax.drawing import Choice
+from memjax.errors import ConfigError, require
 from memjax.experiment import read
 from memjax.loading import Run, load, load_replicas
 from memjax.report import write
@@ -72,17 +74,71 @@ def check_same_model(run: Run, experiment: Experiment, workdir: Path) -> None:
 
 
 def sample(
-  workdir: Path, prompt: str, length: int, temperature: float, seed: int
+  workdir: Path,
+  *,
+  prompt: str | None,
+  prompt_file: str | None,
+  length: int,
+  temperature: float,
+  top_k: int,
+  top_p: float,
+  seed: int | None,
+  replica: int,
+  save_carry: str | None,
+  carry: str | None,
 ) -> int:
-  """Streams text that goes on from the prompt to the terminal."""
+  """Streams text to the terminal, until its length or Ctrl-C.
+
+  It goes on from a prompt, from a saved carry, or from a prompt that is read
+  with a saved carry. A seed beside the carry draws another continuation.
+  """
+  choice = Choice(temperature, top_k, top_p)
   require(length >= 1, 'length', length, 'must be at least 1')
+  text = given_prompt(prompt, prompt_file)
+  if save_carry:
+    folder = Path(save_carry).absolute().parent
+    there = folder.is_dir()
+    require(there, 'save_carry', save_carry, 'its folder does not exist')
   compiled.keep()
-  run = load(workdir)
-  for piece in summary.sample(run, prompt, length, temperature, seed):
-    sys.stdout.write(piece)
-    sys.stdout.flush()
+  run = load(workdir, replica=replica)
+  if carry:
+    thread = sampling.load(carry, run)
+    if seed is not None:
+      thread = sampling.with_seed(thread, seed)
+    thread = sampling.read(run, thread, text or b'')
+  else:
+    first = b'\n' if text is None else text
+    thread = sampling.begin(run, first, seed or 0)
+  try:
+    for piece, after in sampling.follow(run, thread, length, choice):
+      sys.stdout.write(piece)
+      sys.stdout.flush()
+      thread = after
+  except KeyboardInterrupt:  # the text ends here
+    pass
   sys.stdout.write('\n')
+  if save_carry:
+    sampling.save(save_carry, run, thread)
   return 0
+
+
+def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
+  """The text to go on from, as it was given; None if it was not.
+
+  Raises:
+    ConfigError: it was given twice, or the file cannot be read.
+  """
+  if file is None:
+    return None if prompt is None else os.fsencode(prompt)
+  require(prompt is None, 'prompt_file', file, 'is a second prompt: give one')
+  try:
+    if file != '-':
+      return Path(file).read_bytes()
+    with open(0, 'rb', closefd=False) as standard_input:
+      return standard_input.read()
+  except OSError as error:
+    rule = f'cannot be read: {error.strerror}'
+    raise ConfigError('prompt_file', file, rule) from None
 
 
 def report(workdir: Path) -> int:

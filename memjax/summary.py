@@ -1,14 +1,13 @@
 """What a run says when it is done: figures, a sample, where it all is."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 import textwrap
 from typing import Any
 
 from memjax.analysis.figures import learning_curve
-from memjax.errors import ConfigError
-from memjax.generate import generate
-from memjax.loading import Run, load
+from memjax.loading import load
+from memjax.sampling import sample
 from memjax.training import history
 from memjax.training.console import number
 from memjax.training.settings import Experiment
@@ -65,7 +64,8 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """One evaluation's figures, the baselines beside them, and the protocol.
 
-  Of the task's and the model's fields only what differs from training is said.
+  Of the task's and the model's fields only what differs from training is said,
+  and nothing of what is 0 or empty.
   """
   metrics, evaluation = row['metrics'], experiment.evals[row['split']]
   width = max(map(len, metrics))
@@ -90,7 +90,7 @@ def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
   return '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
-    if '.' not in field or field in changes
+    if field in changes or ('.' not in field and value)
   )
 
 
@@ -98,26 +98,3 @@ def references(experiment: Experiment) -> dict[str, dict[str, float]]:
   """The baselines to draw: those of the first evaluation set that has any."""
   each = (evaluation.baselines for evaluation in experiment.evals.values())
   return next(filter(None, each), {})
-
-
-def sample(
-  run: Run, prompt: str, length: int, temperature: float, seed: int
-) -> Iterator[str]:
-  """Pieces of text that follow the prompt, `length` tokens in all.
-
-  Raises:
-    ConfigError: the run's task is not text, or the prompt cannot be read.
-  """
-  if run.tokenizer is None:
-    name = run.config['task']['name']
-    raise ConfigError('task.name', name, 'is not text: it cannot be sampled')
-  try:  # what no terminal could decode is the bytes it was
-    ids = run.tokenizer.encode(prompt.encode(errors='surrogateescape'))
-  except UnicodeError:
-    raise ConfigError('prompt', prompt, 'is not UTF-8') from None
-  tokens = generate(
-    run.model, run.params, ids, temperature=temperature, seed=seed
-  )
-  decode = run.tokenizer.decoder()
-  for _ in range(length):
-    yield decode(next(tokens))

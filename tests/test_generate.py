@@ -1,4 +1,4 @@
-"""Streaming equals the model on the whole text, and draws what it says."""
+"""Streaming equals the model on the whole text, in however many parts."""
 
 import functools
 from typing import Any
@@ -11,61 +11,39 @@ import pytest
 from configs.models import model
 from memjax import generate as module
 from memjax.build import build_model
-from memjax.data.tokenizers import Bytes, Characters
+from memjax.drawing import ANY, Choice
 from memjax.errors import ConfigError
-from memjax.generate import generate
-from memjax.loading import Run
+from memjax.generate import State, begin, generate, key_of, read
 from memjax.models.base import Memory, apply
-from memjax.summary import sample
 from memjax.types import Tokens
+from tests.small import assert_close
 
 VOCAB, CONTEXT = 50, 5
 PROMPT = np.array([3, 1, 4, 1, 5, 9, 2])  # longer than the context
 LENGTH = 14
 
 
-class Fixed(Memory):
-  """Says the same of every token."""
-
-  logits: tuple[float, ...]
-
-  def initial_carry(self, batch_size: int) -> jax.Array:
-    return jnp.zeros((batch_size,))
-
-  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
-    logits_V = jnp.asarray(self.logits)
-    return carry, jnp.broadcast_to(logits_V, (*x.shape, logits_V.size))
+GREEDY = Choice(temperature=0)
 
 
-class Script(Memory):
-  """Says one token after the other, whatever it reads."""
-
-  script: tuple[int, ...]
-
-  def initial_carry(self, batch_size: int) -> jax.Array:
-    return jnp.zeros((batch_size,), jnp.int32)
-
-  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
-    said = jnp.asarray(self.script)[carry]
-    logits_BV = jax.nn.one_hot(said, 256)
-    return carry + 1, jnp.broadcast_to(
-      logits_BV[:, None], (*x.shape, logits_BV.shape[-1])
-    )
+@pytest.fixture(autouse=True)
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+  """A prompt is read as a piece and a rest; a text is several blocks."""
+  monkeypatch.setattr(module, 'PIECE', 4)
 
 
-class Echo(Memory):
-  """Says again what it has just read."""
-
-  def initial_carry(self, batch_size: int) -> jax.Array:
-    return jnp.zeros((batch_size,))
-
-  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
-    return carry, jax.nn.one_hot(x, 256)
-
-
-def take(length: int, *args: Any, **options: Any) -> list[int]:
-  tokens = generate(*args, **options)
-  return [next(tokens) for _ in range(length)]
+def take(
+  model: Memory,
+  params: Any,
+  state: State,
+  length: int,
+  choice: Choice = ANY,
+) -> tuple[list[int], State]:
+  """The tokens that follow, and the state after them."""
+  tokens: list[int] = []
+  for block, after in generate(model, params, state, length, choice):
+    tokens, state = [*tokens, *block.tolist()], after
+  return tokens, state
 
 
 @functools.cache
@@ -85,102 +63,122 @@ def random_model(name: str) -> tuple[Memory, Any]:
   return built, jax.tree.map(disturb, made['params'])
 
 
-@pytest.mark.parametrize('name', ['lstm', 'transformer', 'transformer_xl'])
+def whole_text(
+  model: Memory, params: Any, text: list[int]
+) -> tuple[Any, np.ndarray]:
+  """One call over the whole text: the carry after it, and the logits."""
+  ids = jnp.asarray(text, jnp.int32)[None]
+  call = jax.jit(apply, static_argnums=0)
+  carry, logits_BTV = call(
+    model, params, model.initial_carry(1), ids, jnp.zeros(ids.shape, bool)
+  )
+  return carry, np.asarray(logits_BTV[0])
+
+
+def assert_same(one: Any, other: Any) -> None:
+  """Bit for bit, the keys too."""
+
+  def bits(x: Any) -> np.ndarray:
+    typed = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(x) if typed else x)
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_array_equal(bits(a), bits(b)), one, other
+  )
+
+
+@pytest.mark.parametrize(
+  'name', ['lstm', 'transformer', 'transformer_xl', 'delta']
+)
 def test_greedy_is_the_argmax_chain_of_the_whole_text(name: str) -> None:
-  built, params = random_model(name)
-  tokens = take(LENGTH, built, params, PROMPT, temperature=0)
-  text = jnp.asarray([*PROMPT, *tokens], jnp.int32)[None]
-  reset_BT = jnp.zeros(text.shape, bool)
-  whole = jax.jit(apply, static_argnums=0)
-  _, logits_BTV = whole(built, params, built.initial_carry(1), text, reset_BT)
-  likely = np.asarray(jnp.argmax(logits_BTV[0], axis=-1))
-  assert tokens == likely[len(PROMPT) - 1 : -1].tolist()
-  assert len(set(tokens)) > 2
+  model, params = random_model(name)
+  start = begin(model, params, PROMPT)
+  tokens, _ = take(model, params, start, LENGTH, GREEDY)
+  _, logits_TV = whole_text(model, params, [*PROMPT, *tokens])
+  likely_T = logits_TV.argmax(-1)
+  assert tokens == likely_T[len(PROMPT) - 1 : -1].tolist()
+  assert len(set(tokens)) > 1
 
 
-def test_one_program_reads_a_prompt_and_one_a_token() -> None:
-  built, params = random_model('lstm')
-  count = module._read_and_draw._cache_size
-  before = count()
-  for seed, temperature in ((0, 1.0), (1, 0.5), (2, 0.0)):
-    take(9, built, params, PROMPT, temperature=temperature, seed=seed)
-  assert count() - before == 2
-  take(9, built, params, PROMPT[:3])
-  assert count() - before == 3
+def test_one_program_reads_pieces_and_one_does_the_rest() -> None:
+  model, params = random_model('lstm')
+  before = module._step._cache_size(), module._read._cache_size()
+  choices = [
+    Choice(),
+    Choice(0),
+    Choice(0.5, top_k=3),
+    Choice(2.0, 10, 0.9),
+    Choice(1, top_p=0.1),
+  ]
+  for size, choice in enumerate(choices, 1):
+    prompt = np.arange(3 * size)
+    state = begin(model, params, prompt, seed=size)
+    take(model, params, state, 5 + size, choice)
+  after = module._step._cache_size(), module._read._cache_size()
+  assert after[0] - before[0] <= 1
+  assert after[1] - before[1] <= 1
+  assert min(after) > 0
+
+
+def test_a_text_in_parts_is_the_unbroken_text() -> None:
+  model, params = random_model('lstm')
+  choice = Choice(0.8, 20, 0.9)
+  start = begin(model, params, PROMPT, seed=3)
+  unbroken, end = take(model, params, start, LENGTH, choice)
+  parts: list[int] = []
+  state = start
+  for length in (1, 5, 2, LENGTH - 8):
+    tokens, state = take(model, params, state, length, choice)
+    parts += tokens
+  assert parts == unbroken
+  assert_same(state, end)
+  again, _ = take(model, params, start, LENGTH, choice)
+  assert again == unbroken, 'a state is a value'
+
+
+def test_a_prompt_can_be_read_in_parts_and_between_tokens() -> None:
+  model, params = random_model('lstm')
+  said, state = take(model, params, begin(model, params, PROMPT), 3, GREEDY)
+  state = read(model, params, state, np.array([7, 8, 9, 10, 11, 12]))
+  state = read(model, params, state, np.array([], int))
+  text = [*PROMPT, *said, 7, 8, 9, 10, 11]
+  carry, _ = whole_text(model, params, text)
+  assert_close(state.carry, carry, 1e-5)
+  assert state.token == 12
+  # Reading draws nothing.
+  _, drawn = take(model, params, begin(model, params, PROMPT), 3)
+  assert_same(state.key, drawn.key)
 
 
 def test_a_seed_is_a_text() -> None:
-  built, params = random_model('lstm')
-  texts = [take(LENGTH, built, params, PROMPT, seed=s) for s in (1, 1, 2)]
+  model, params = random_model('lstm')
+
+  def text(seed: int, choice: Choice) -> list[int]:
+    state = begin(model, params, PROMPT, seed)
+    return take(model, params, state, LENGTH, choice)[0]
+
+  texts = [text(seed, ANY) for seed in (1, 1, 2)]
   assert texts[0] == texts[1] != texts[2]
-  greedy = [
-    take(LENGTH, built, params, PROMPT, temperature=0, seed=s) for s in (1, 2)
-  ]
-  assert greedy[0] == greedy[1]
-
-
-@pytest.mark.parametrize('temperature', [0.5, 2.0])
-def test_draws_are_those_of_the_softmax(temperature: float) -> None:
-  logits = (0.3, -1.0, 1.2, 0.0)
-  odds = np.exp(np.array(logits) / temperature)
-  draws = 4000
-  tokens = take(
-    draws, Fixed(logits=logits), {}, PROMPT[:1], temperature=temperature
-  )
-  counts, wanted = np.bincount(tokens, minlength=4), draws * odds / odds.sum()
-  chi_square = ((counts - wanted) ** 2 / wanted).sum()
-  assert chi_square < 16.3  # one in a thousand, 3 degrees of freedom
+  assert text(1, GREEDY) == text(2, GREEDY)
 
 
 @pytest.mark.parametrize(
-  ('prompt', 'options', 'field'),
+  ('prompt', 'seed', 'field'),
   [
-    ([], {}, 'prompt'),
-    ([[1, 2]], {}, 'prompt'),
-    ([1], {'temperature': -0.1}, 'temperature'),
-    ([1], {'temperature': float('nan')}, 'temperature'),
-    ([1], {'temperature': float('inf')}, 'temperature'),
-    ([1], {'seed': -1}, 'seed'),
-    ([1], {'seed': 2**32}, 'seed'),  # jax would cut it to 0
+    ([], 0, 'prompt'),
+    ([[1, 2]], 0, 'prompt'),
+    ([1], -1, 'seed'),
+    ([1], 2**32, 'seed'),  # jax would cut it to 0
   ],
 )
-def test_bad_values_are_refused_at_the_call(prompt, options, field) -> None:
+def test_a_bad_beginning_is_refused(prompt, seed, field) -> None:
+  model, params = random_model('lstm')
   with pytest.raises(ConfigError, match=f'^{field}: '):
-    generate(Echo(), {}, np.array(prompt, int), **options)
+    begin(model, params, np.array(prompt, int), seed)
 
 
-def run_of(built: Memory, tokenizer: Any) -> Run:
-  config = {'task': {'name': 'text.Text'}}
-  return Run(config, built, {}, (), tokenizer, 0, {})
-
-
-def test_characters_of_many_bytes_come_whole() -> None:
-  text = 'aé€😀z'
-  built = Script(script=tuple(text.encode()))
-  pieces = list(sample(run_of(built, Bytes()), '?', 11, 0.0, 0))
-  assert [piece for piece in pieces if piece] == list(text)
-  assert len(pieces) == len(text.encode())
-
-
-@pytest.mark.parametrize(
-  ('tokenizer', 'prompt', 'said'),
-  [
-    (Characters('ab'), 'ab', 'bbb'),
-    (Characters('ab'), 'abé', '\ufffd\ufffd\ufffd'),  # an id of its own
-    (Bytes(), 'ab\udcff', '\ufffd\ufffd\ufffd'),  # a byte, no UTF-8
-  ],
-)
-def test_the_prompt_is_read_as_it_is(tokenizer, prompt, said) -> None:
-  run = run_of(Echo(), tokenizer)
-  assert ''.join(sample(run, prompt, 3, 0.0, 0)) == said
-
-
-def test_a_prompt_that_is_no_text_is_refused() -> None:
-  run = run_of(Echo(), Characters('ab'))
-  with pytest.raises(ConfigError, match=r'^prompt: .* is not UTF-8'):
-    next(sample(run, 'ab\udcff', 3, 0.0, 0))
-
-
-def test_only_text_is_sampled() -> None:
-  with pytest.raises(ConfigError, match=r"^task\.name: 'text\.Text': is not"):
-    next(sample(run_of(Echo(), None), 'ab', 3, 0.0, 0))
+def test_no_length_is_refused_at_the_call() -> None:
+  model, params = random_model('lstm')
+  state = State(model.initial_carry(1), jnp.int32(0), key_of(0))
+  with pytest.raises(ConfigError, match=r'^length: 0: '):
+    generate(model, params, state, 0)

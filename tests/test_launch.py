@@ -35,6 +35,7 @@ def test_what_there_is_is_listed() -> None:
   assert configs <= listed
   assert {'lstm.LSTM', 'stack.Stack', 'mqar.MQAR', 'babi.BAbI'} <= listed
   assert not {'stack.Block', 'base.Task', 'bits.BitTask'} & listed
+  assert not {'haystack.Haystack', 'haystack.Numbers'} & listed
   assert '    MODEL' in lines
   assert '    copy-MODEL, repeat_copy-MODEL,' in done.stdout
 
@@ -83,6 +84,10 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--workdir=/proc/x'], ['workdir', '/proc/x']),
     ([COPY, '--mode=eval', '--workdir=/not/there'], ['/not/there']),
     ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
+    (['--mode=sample', '--workdir=/not/there'], ['/not/there', 'config.json']),
+    (['--mode=sample', '--workdir=x', '--config.seed=3'], ['config.seed']),
+    (['--mode=sample'], ['config: ', 'must be given']),
+    (['--mode=eval', '--workdir=x'], ['config: ', 'must be given']),
     (['--mode=report', '--workdir=/not/there'], ['/not/there']),
     (['--mode=report', '--workdir=configs,configs'], ['workdir', 'twice']),
     (['--mode=report', '--workdir=x', '--config.seed=1'], ['config.seed']),

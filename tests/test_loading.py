@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import memjax
-from memjax import summary
+from memjax import command_line, modes, sampling
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import Bytes
+from memjax.drawing import Choice
 from memjax.errors import ConfigError
 from memjax.models.base import apply
 from memjax.tasks.base import Stream
@@ -172,20 +173,33 @@ def test_one_device_loads_what_eight_have_trained(
   assert_same(loaded, jax.tree.leaves((run.params, run.carry)))
 
 
-def test_sampling_prints_the_text_and_a_newline(trained: Trained) -> None:
-  command = f"""launch.py --config=configs/text.py:transformer_xl,quick
-    --mode=sample --workdir={trained.workdir} --prompt=ab --length=30 --seed=3
-    --temperature=0.5"""
+def test_sampling_prints_the_text_and_a_newline(
+  trained: Trained, tmp_path: Path
+) -> None:
+  command = f"""launch.py --mode=sample --workdir={trained.workdir}
+    --prompt_file=- --length=30 --seed=3 --temperature=0.5 --top_k=9
+    --save_carry={tmp_path / 'carry'}"""
   ran = subprocess.run(
     [sys.executable, *command.split()],
     cwd=ROOT,
     capture_output=True,
     check=True,
+    input=b'ab',
   )
-  run = memjax.load(trained.workdir)
-  text = ''.join(summary.sample(run, 'ab', 30, temperature=0.5, seed=3))
+  run, choice = memjax.load(trained.workdir), Choice(0.5, top_k=9)
+  text, thread = '', sampling.begin(run, 'ab', seed=3)
+  for piece, after in sampling.follow(run, thread, 30, choice):
+    text, thread = text + piece, after
   assert ran.stdout.decode() == f'{text}\n'
   assert ran.stderr.decode() == ''
+  kept = sampling.load(tmp_path / 'carry', run)
+  assert_same(kept.state.carry, thread.state.carry)
+
+
+def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
+  asked = {flag.name: flag.default for flag in command_line.SAMPLING}
+  with pytest.raises(ConfigError, match=r'^replica: 1: the run has 1'):
+    modes.sample(trained.workdir, **(asked | {'replica': 1}))
 
 
 def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:

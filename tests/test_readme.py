@@ -1,6 +1,7 @@
 """The README holds: its commands and code run, its flags and fields exist."""
 
 from collections.abc import Iterator
+import functools
 import inspect
 import os
 from pathlib import Path
@@ -79,9 +80,23 @@ def known_fields() -> set[str]:
   return fields
 
 
+@functools.cache
 def known_flags() -> set[str]:
-  source = (ROOT / 'launch.py').read_text(encoding='utf-8')
-  return set(re.findall(r"flags\.DEFINE_\w+\(\s*'(\w+)'", source))
+  """Those that `launch.py` itself defines, not absl's own, and --help."""
+  script = (
+    'import launch; from absl import flags\n'
+    'for module, defined in flags.FLAGS.flags_by_module_dict().items():\n'
+    '  if module.startswith(("launch", "memjax")):\n'
+    '    print(*(flag.name for flag in defined))'
+  )
+  ran = subprocess.run(
+    [sys.executable, '-c', script],
+    cwd=ROOT,
+    capture_output=True,
+    check=True,
+    text=True,
+  )
+  return {'help', *ran.stdout.split()}
 
 
 def unknown(text: str) -> Iterator[str]:
@@ -99,6 +114,13 @@ def unknown(text: str) -> Iterator[str]:
     section = re.fullmatch(r'([a-z_]+)(\.[a-z_]+)+', code)
     if section and section[1] in sections and code not in fields:
       yield code
+
+
+def test_help_names_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.chdir(ROOT)
+  assert len(known_flags()) > 10
+  said = set(re.findall(r'^--(\w+)', launch(['--help']), re.M))
+  assert said == known_flags()
 
 
 def test_flags_and_fields_exist() -> None:

@@ -19,7 +19,7 @@ ROW = {
   'step': 4,
   'split': 'held_out',
   'metrics': {'accuracy': 0.5, 'loss': 1.23456, 'recall': 0.0},
-  'protocol': {'segment': 32, 'carry': 'flows on, fresh at each lane'},
+  'protocol': {'segment': 32, 'memory': 0, 'carry': 'fresh', 'task.delay': 9},
 }
 SMALL = {'parallel.data': 1}
 
@@ -59,15 +59,14 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
     for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
   }
   assert len(ends) == 1, 'figures stand in a column'
-  assert protocol.strip() == (
-    '(segment 32; carry flows on, fresh at each lane)'
-  )
+  assert protocol.strip() == '(segment 32; carry fresh)'
 
 
 def test_replicas_are_a_median_and_quartiles(
   experiment: Experiment, capsys: Any
 ) -> None:
-  figures = replicas.summary({'recall': np.array([0.0, 0.5, 1.0])})
+  recall, loss = np.array([0.0, 0.5, 1.0]), np.ones(3)
+  figures = replicas.summary({'recall': recall, 'loss': loss})
   summary.print_evaluation(experiment, ROW | figures)
   line = capsys.readouterr().out.splitlines()[2]
   seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'

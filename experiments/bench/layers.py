@@ -13,13 +13,13 @@ work to do, PyTorch's threads wait for each other, and `taskset -c 0 python ...`
 is the fair race.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import importlib.util
 import os
 import platform
 import sys
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import flax
 from flax import linen as nn
@@ -49,6 +49,8 @@ LAYERS: dict[str, tuple[Callable[[int], Memory], Callable[[int], Any], str]] = {
 TORCH = importlib.util.find_spec('torch') is not None
 
 Step = Callable[[], None]
+Clock = Callable[[], float]
+Name = TypeVar('Name')
 
 
 def compiled(model: nn.Module, *inputs: Any) -> tuple[Step, float]:
@@ -85,20 +87,35 @@ def torch_step(cell: str, x_BTF: jax.Array) -> Step:
   return step
 
 
-def seconds(step: Step) -> float:
-  begin = time.perf_counter()
+def seconds(step: Step, clock: Clock = time.perf_counter) -> float:
+  begin = clock()
   step()
-  return time.perf_counter() - begin
+  return clock() - begin
 
 
-def measure(steps: dict[str, Step], rounds: int) -> dict[str, np.ndarray]:
+def measure(
+  steps: Mapping[Name, Step], rounds: int, clock: Clock = time.perf_counter
+) -> dict[Name, np.ndarray]:
   """Seconds of each competitor in each round, after one to warm up."""
-  taken: dict[str, list[float]] = {name: [] for name in steps}
+  taken: dict[Name, list[float]] = {name: [] for name in steps}
   for i in range(rounds + 1):
     order = list(steps)[:: 1 if i % 2 else -1]
     for name in order:
-      taken[name].append(seconds(steps[name]))
+      taken[name].append(seconds(steps[name], clock))
   return {name: np.array(values[1:]) for name, values in taken.items()}
+
+
+def spread(ratios: np.ndarray) -> str:
+  """Their median and quartiles."""
+  low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+  return f'{middle:.2f} ({low:.2f}-{high:.2f})'
+
+
+def machine() -> str:
+  """The processor, and how many of its cores this process may use."""
+  cores = f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores'
+  processor = platform.processor() or platform.machine()
+  return f'{processor}, {cores}, {jax.devices()[0].device_kind}'
 
 
 def row(layer_name: str, shape: tuple[int, int, int], rounds: int) -> str:
@@ -119,10 +136,7 @@ def row(layer_name: str, shape: tuple[int, int, int], rounds: int) -> str:
   cells.append(f'{1e3 * np.median(taken["memjax"]):.1f}')
   for name in ('linen', 'torch'):
     if name in taken:
-      low, middle, high = np.quantile(
-        taken[name] / taken['memjax'], [0.25, 0.5, 0.75]
-      )
-      cells.append(f'{middle:.2f} ({low:.2f}-{high:.2f})')
+      cells.append(spread(taken[name] / taken['memjax']))
     else:
       cells.append('-')
   cells.append(f'{memory["memjax"]:.1f}')
@@ -137,9 +151,7 @@ def main() -> None:
     import torch
 
     versions += f', torch {torch.__version__}'
-  cores = f'{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores'
-  machine = platform.processor() or platform.machine()
-  print(f'{machine}, {cores}, {jax.devices()[0].device_kind}; {versions}')
+  print(f'{machine()}; {versions}')
   print(
     '| layer | B T D | memjax ms | linen / memjax | torch / memjax ', end=''
   )

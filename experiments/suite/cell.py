@@ -22,9 +22,11 @@ from memjax.analysis.curves import bins, curve
 from memjax.errors import ConfigError, Diverged
 from memjax.experiment import read
 from memjax.loading import load_replicas
+from memjax.models.base import Memory
 from memjax.tasks.base import GeneratedTask
 from memjax.training import compiled, history
 from memjax.training.loop import train
+from memjax.types import Params
 
 RUNS = Path('runs/suite')
 RESULT = 'result.json'
@@ -112,7 +114,11 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     ),
     'seconds': history.seconds(rows),
     'scores': scores,
-    'curve': curve_of(run.model, run.params, experiment.task, replicas),
+    'curves': [
+      curve_of(run.model, run.params, evaluation.task, replicas)
+      for evaluation in experiment.evals.values()
+      if isinstance(evaluation.task, GeneratedTask) and evaluation.task.extent
+    ],
   }
 
 
@@ -122,11 +128,9 @@ def spread(row: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def curve_of(
-  model: Any, params: Any, task: Any, replicas: int
-) -> dict[str, Any] | None:
-  """Accuracy by distance or length, on rows as the training's."""
-  if not (isinstance(task, GeneratedTask) and task.extent):
-    return None
+  model: Memory, params: Params, task: GeneratedTask, replicas: int
+) -> dict[str, Any]:
+  """Accuracy by distance or length, on rows as those of an evaluation set."""
   if replicas == 1:
     params = jax.tree.map(lambda p: p[None], params)
   found = curve(model, params, task, bins(task))

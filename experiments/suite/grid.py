@@ -108,7 +108,7 @@ def mqar() -> Iterator[Cell]:
         'task.length': length,
         'task.pairs': pairs,
         'task.vocab': 256,
-        'train.steps': 1000,
+        'train.steps': 600,
         'train.batch_size': 32,
         'train.steps_per_call': 10,
       },

@@ -17,11 +17,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, ScalarFormatter
 import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
-from memjax.analysis.figures import EVALUATIONS, FAINT, INK
+from memjax.analysis.figures import EVALUATIONS, FAINT, INK, SCORES
 from memjax.report.page import Section, Table, render
 from memjax.report.pictures import png
 
@@ -31,7 +31,6 @@ SHOWN = (
   ' median is best; bars and bands are quartiles.'
 )
 MARKERS = 'osD^vPX*'
-SCORES = ('accuracy', 'recall', 'solved')  # the first that a task measures
 Result = dict[str, Any]
 Point = tuple[float, float, float, float]  # x, first quartile, median, third
 
@@ -80,17 +79,18 @@ def draw(results: Sequence[Result], title: str, path: Path) -> None:
     style['marker'] = MARKERS[i % len(MARKERS)]
     points(state, [(r['state_bytes'], *spread(r, metric)) for r in of], style)
     points(time, [(r['seconds'], *spread(r, metric)) for r in of], style)
-    if of[-1]['curve']:
+    if of[-1]['curves']:
       band(extent, curve_points(of[-1], metric), style)
   state.set(xlabel='state, bytes a row', ylabel=metric)
   state.set_ylim(-0.03, 1.03)
   time.set(xlabel='training of all seeds, seconds')
   for axes in (state, time):
     axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=6))
     axes.xaxis.set_major_formatter(ScalarFormatter())
-  curve = results[0]['curve']
-  extent.set(xlabel=f'{curve["extent"]}, widest model' if curve else '')
-  extent.set_visible(bool(curve))
+  extents = [curve['extent'] for curve in results[0]['curves']]
+  extent.set(xlabel=f'{extents[0]}, widest model' if extents else '')
+  extent.set_visible(bool(extents))
   for axes in (state, time, extent):
     axes.spines[['top', 'right']].set_visible(False)
     axes.spines[['left', 'bottom']].set_color(FAINT)
@@ -152,18 +152,19 @@ def spread(result: Result, metric: str) -> tuple[float, float, float]:
 
 
 def curve_points(result: Result, metric: str) -> list[Point]:
-  """The same by bin, at the middle of each."""
-  edges = np.array(result['curve']['edges'], float)
-  values = np.array(result['curve']['metrics'][metric], float)
-  quartiles = np.quantile(
-    values[at_best_rate(result, metric)], [0.25, 0.5, 0.75], axis=0
-  )
-  middles = (edges[:-1] + edges[1:] - 1) / 2
-  return [
-    (float(x), *map(float, three))
-    for x, three in zip(middles, quartiles.T, strict=True)
-    if np.isfinite(three).all()
-  ]
+  """The same by bin, at the middle of each, over all evaluation sets."""
+  best, found = at_best_rate(result, metric), []
+  for curve in result['curves']:
+    edges = np.array(curve['edges'], float)
+    values = np.array(curve['metrics'][metric], float)
+    quartiles = np.quantile(values[best], [0.25, 0.5, 0.75], axis=0)
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    found += [
+      (float(x), *map(float, three))
+      for x, three in zip(middles, quartiles.T, strict=True)
+      if np.isfinite(three).all()
+    ]
+  return sorted(found)
 
 
 def table(results: Iterable[Result]) -> Table:
@@ -176,14 +177,22 @@ def said_of(result: Result, metric: str) -> dict[str, str]:
   """The columns of one row."""
   best = at_best_rate(result, metric)
   values = scored(result, metric)[best]
-  low, middle, high = spread(result, metric)
+
+  def quartiles(metric: str) -> str:
+    there = scored(result, metric)[best]
+    low, middle, high = (
+      f'{x:#.3g}' for x in np.quantile(there, [0.25, 0.5, 0.75])
+    )
+    return f'{middle} ({low} to {high})'
+
   return {
     'model': result['model'],
     'width': f'{result["width"]}',
     'parameters': f'{result["parameters"]:,}',
     'state, bytes': f'{result["state_bytes"]:,}',
     'best rate': f'{np.array(result["learning_rates"])[best][0]:g}',
-    f'{metric}, median (quartiles)': f'{middle:.3f} ({low:.3f} to {high:.3f})',
+    f'{metric}, median (quartiles)': quartiles(metric),
+    'loss': quartiles('loss'),
     'seeds at 0.9 or more': f'{(values >= 0.9).sum()} of {len(values)}',
   }
 

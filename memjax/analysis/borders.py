@@ -48,7 +48,7 @@ def borders(
   require(0 < cut < task.length, 'cut', cut, rule)
   make = jax.jit(task.batch)
   replicas = len(jax.tree.leaves(params_N)[0])
-  fresh = jax.tree.map(
+  carry_N = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (replicas, *x.shape)),
     model.initial_carry(batch_size),
   )
@@ -60,13 +60,12 @@ def borders(
 
     return jax.vmap(one)(params_N, carry_N)
 
-  stream, carry_N = Stream(seed, lanes.NUMBER, batch_size), fresh
+  stream = Stream(seed, lanes.NUMBER, batch_size)
   for step in lanes.steps(task, batch_size, int(on), batches):
     *earlier, last = map(make, lanes.feeds(task, stream, step, 1 + on))
     if not on:
       earlier = [jax.tree.map(lambda x: x[:, :cut], last)]
       last = jax.tree.map(lambda x: x[:, cut:], last)
-      carry_N = fresh
     carry_N = read(params_N, carry_N, earlier[0])
     yield carry_N, last
 

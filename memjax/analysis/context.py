@@ -111,10 +111,11 @@ def loss_by_context(
 def contexts(task: Task, batch_size: int = 64) -> np.ndarray:
   """1, 2, 4 and so on: as many inputs as half of the labels have behind them.
 
-  Of a text, twice the length of a segment.
+  Of a text, up to twice the length of a segment.
   """
   if lanes.goes_on(task, batch_size):
-    most = 2 * task.length
+    last = task.epoch_steps(batch_size)
+    most = (min(2, last - 1) if last else 2) * task.length
   else:
     stream = Stream(0, lanes.NUMBER, batch_size)
     feed = task.rows(stream, 0, np.arange(batch_size))

@@ -50,7 +50,10 @@ class Curve(NamedTuple):
 
 
 def learning_curve(
-  rows: Sequence[Row], baselines: Mapping[str, Mapping[str, float]], path: Path
+  rows: Sequence[Row],
+  baselines: Mapping[str, Mapping[str, float]],
+  path: Path,
+  along: str = 'training step',
 ) -> None:
   """Draws what was learned, step by step, as a PNG.
 
@@ -62,9 +65,10 @@ def learning_curve(
     rows: a run's rows, {'step', 'split', 'metrics'}, perhaps 'quartiles'.
     baselines: {metric: {name: value}} to draw as dotted lines.
     path: where to write.
+    along: what the rows' steps count.
   """
   panels, last = learning_panels(rows, baselines)
-  draw(panels, 'training step', (0, last)).savefig(path, dpi=150)
+  draw(panels, along, (0, last)).savefig(path, dpi=150)
 
 
 def learning_panels(

@@ -17,6 +17,7 @@ embedded input; lags and half-lives in steps.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Feed, Params
 
+AT_ONCE = 8  # labels: each has tables of its own
 Read = Callable[..., tuple[jax.Array, jax.Array]]
 
 
@@ -59,7 +61,7 @@ def input_gradients(
   seed: int = 0,
   labels: int = 64,
 ) -> InputGradients:
-  """One backward pass for each label.
+  """One backward pass for each label, some labels and all replicas at once.
 
   A label's row is read from its start; of a text, from as many segments before
   the label's own as the lags reach into.
@@ -106,7 +108,8 @@ def _reader(model: Memory, task: Task, lags: int, labels: int) -> Read:
     lane = lanes.lane(task, feeds)
     there_P, row_P, place_P = lanes.draw(lane, task.length, lags, labels, key)
 
-    def by_lag(params: Params, row: jax.Array, place: jax.Array) -> jax.Array:
+    def by_lag(params: Params, label: tuple[jax.Array, jax.Array]) -> jax.Array:
+      row, place = label
       inputs, reset_1T = lane.inputs[row][None], lane.reset_BT[row][None]
       e, answer = embedded(model, task.input_spec, params, inputs, reset_1T)
       asked = jax.tree.map(lambda x: x[row, place][None, None], lane)
@@ -117,8 +120,11 @@ def _reader(model: Memory, task: Task, lags: int, labels: int) -> Read:
 
       return norms(jax.grad(loss)(e))[place - jnp.arange(lags)]
 
-    of_labels = jax.vmap(by_lag, (None, 0, 0))
-    norm_NPG = jax.vmap(of_labels, (0, None, None))(params_N, row_P, place_P)
+    def of_labels(params: Params) -> jax.Array:
+      each = functools.partial(by_lag, params)
+      return jax.lax.map(each, (row_P, place_P), batch_size=AT_ONCE)
+
+    norm_NPG = jax.vmap(of_labels)(params_N)
     norm_NPG = jnp.where(there_P[None, :, None], norm_NPG, 0.0)
     return norm_NPG.sum(1), there_P.sum()
 

@@ -14,8 +14,9 @@ commonest token; of features, `R2`, the share of their variance explained,
 beside 0. It is a lower bound of what the carry holds: what is there need not be
 linear, and fewer states than numbers in the carry make a weak probe.
 
-Episodes are probed at steps spread evenly from the farthest lag to the end of
-the row; a corpus, whose memory goes on, at the end of each segment.
+Rows that begin with a reset are probed at steps spread evenly from the farthest
+lag to the end; others, segments of a corpus, at their end. Where a row has more
+resets, a lag may ask for what was forgotten.
 
 Paper: Alain & Bengio 2016, https://arxiv.org/abs/1610.01644.
 """
@@ -31,7 +32,7 @@ from memjax.analysis import ridge
 from memjax.analysis.reading import readings
 from memjax.errors import require
 from memjax.models.base import Memory, apply
-from memjax.tasks.base import GeneratedTask, Task
+from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Params, Sentences, Spec, Tokens
 
 ALL = 'all'
@@ -131,11 +132,11 @@ def _states(
   seed: int,
 ) -> tuple[list[np.ndarray], np.ndarray]:
   """The carry's leaves, `(N, S, X)`, and the inputs by lag, `(S, L, ...)`."""
+  spread = np.linspace(lags[-1], task.length - 1, batch_size)
+  spread_B = jnp.asarray(spread.round(), jnp.int32)
 
   def states(params: Params, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
-    at_B = jnp.full((batch_size,), task.length - 1)
-    if isinstance(task, GeneratedTask):
-      at_B = jnp.linspace(lags[-1], task.length - 1, batch_size).astype(int)
+    at_B = jnp.where(batch.reset_BT[:, 0], spread_B, task.length - 1)
     asked_BL = at_B[:, None] - lags[None]
     said = jax.vmap(lambda x, at: x[at])(batch.inputs, asked_BL)
     # Each row is pushed to the right until it ends where it is probed. What

@@ -12,26 +12,22 @@ Further letters: S states, X numbers of a state, L targets of O outputs each.
 import numpy as np
 
 STRENGTHS = 10.0 ** np.arange(-6, 2)  # of the penalty, for states of length 1
-ROUNDING = 1e-12  # what always is the same has a variance of this, no more
 
 
 def kernel(state_SX: np.ndarray) -> np.ndarray:
   """Products of centred states; the mean one has length 1, or all have 0."""
   if np.issubdtype(state_SX.dtype, np.floating):
     exact = state_SX.astype(np.float64)
-    scale = np.square(exact).sum(1).mean()
     exact -= _fitted(exact).mean(0)
     products = exact @ exact.T
   else:  # one-hot codes have as many ones in common as numbers are equal
     products = np.zeros((len(state_SX),) * 2)
     for column_S in state_SX.T:
       products += column_S[:, None] == column_S[None]
-    scale = state_SX.shape[1]
     mean_S = _fitted(products).mean(0)
     products += _fitted(mean_S).mean() - mean_S[:, None] - mean_S[None]
   variance = _fitted(products.diagonal()).mean()
-  varies = variance > ROUNDING * scale
-  return products / variance if varies else np.zeros_like(products)
+  return products / variance if variance > 0 else products
 
 
 def answers(kernel_SS: np.ndarray, target_SLO: np.ndarray) -> np.ndarray:

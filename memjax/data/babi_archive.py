@@ -3,45 +3,39 @@
 An archive, `tasks_1-20_v1-2.tar.gz`, holds a folder for each size, `en` and
 `en-10k`, and in it `qaN_NAME_train.txt` and `qaN_NAME_test.txt` of every task.
 It is read where it lies, never unpacked. One that is fetched must have the
-SHA-256 below, which huggingface/datasets recorded for this address
-(datasets/babi_qa/dataset_infos.json, 15,719,851 bytes); one that the user has
-may be any.
+size and SHA-256 below, which huggingface/datasets recorded for this address
+(datasets/babi_qa/dataset_infos.json); one that path names may be any.
 """
 
 from collections.abc import Iterator, Sequence
 import gzip
-import hashlib
-import http.client
-import logging
-import os
 from pathlib import Path, PurePosixPath
 import re
 import tarfile
 from typing import NamedTuple
-import urllib.error
-import urllib.request
 import zlib
 
-from memjax.data.cache import cache_folder
+from memjax.data.download import Asked, File, fetched
 from memjax.errors import ConfigError, require
 
-URL = 'https://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz'
-SHA256 = '0364ebde659f14d11bc21744516c5ec49d3d06cb692733f66680771244998898'
 NAME = 'tasks_1-20_v1-2.tar.gz'
+ARCHIVE = File(
+  f'https://www.thespermwhale.com/jaseweston/babi/{NAME}',
+  NAME,
+  15_719_851,
+  '0364ebde659f14d11bc21744516c5ec49d3d06cb692733f66680771244998898',
+)
 FOLDERS = {'1k': 'en', '10k': 'en-10k'}
 FILES = ('train', 'test')
-TIMEOUT = 20  # seconds without an answer
 CHUNK = 1 << 20  # bytes
 BETWEEN = 5_000  # questions: more than any file of 1k has, fewer than of 10k
 
 _INSTEAD = (
-  f'get {NAME} another way and let path name it or its unpacked folder, or '
+  ', or let path name it or its unpacked folder, or '
   "use source='made', which needs no file"
 )
 _FILE = re.compile(r'qa(\d+)_.*_(train|test)\.txt')
 _BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error)
-
-log = logging.getLogger(__name__)
 
 
 class Text(NamedTuple):
@@ -70,7 +64,7 @@ def texts(
     ConfigError: the path is missing or unreadable, lacks a file, or holds
       another size; or the archive cannot be fetched.
   """
-  place = Path(path).expanduser() if path else _fetched()
+  place = Path(path).expanduser() if path else _archive()
   require(place.exists(), 'path', path, 'does not exist')
   wanted = {(task, split) for task in tasks for split in FILES}
   found: dict[Key, Text] = {}
@@ -130,49 +124,5 @@ def _key(name: str) -> Key:
   return (int(match[1]), match[2]) if match else (0, '')
 
 
-def _fetched() -> Path:
-  """The released archive in the cache folder, fetched if it is not there.
-
-  It stands under its name only if it is whole.
-  """
-  place = cache_folder() / 'downloads' / NAME
-  if place.exists():
-    with place.open('rb') as file:
-      if hashlib.file_digest(file, 'sha256').hexdigest() == SHA256:
-        return place
-    log.warning('%s is damaged and fetched again', place)
-  place.parent.mkdir(parents=True, exist_ok=True)
-  partial = place.with_name(f'{NAME}.partial')
-  seen = hashlib.sha256()
-  try:
-    with partial.open('wb') as file:
-      for chunk in _chunks():
-        seen.update(chunk)
-        file.write(chunk)
-    rule = f'has SHA-256 {seen.hexdigest()}, not {SHA256}; {_INSTEAD}'
-    require(seen.hexdigest() == SHA256, 'path', URL, rule)
-    os.replace(partial, place)
-  finally:
-    partial.unlink(missing_ok=True)
-  return place
-
-
-def _chunks() -> Iterator[bytes]:
-  """The archive as it comes, each tenth of it told."""
-  come = told = 0
-  try:
-    with urllib.request.urlopen(URL, timeout=TIMEOUT) as response:
-      size = int(response.headers.get('Content-Length') or 0)
-      log.info('fetching %s: %.1f MB', URL, size / 1e6)
-      while chunk := response.read(CHUNK):
-        yield chunk
-        come += len(chunk)
-        if size and come * 10 // size > told:
-          told = come * 10 // size
-          log.info('fetched %d of %.1f MB', come // 10**6, size / 1e6)
-  except (OSError, http.client.HTTPException) as error:
-    if isinstance(error, urllib.error.HTTPError):
-      error.close()
-    reason = getattr(error, 'reason', None) or error
-    rule = f'cannot be fetched ({reason}); {_INSTEAD}'
-    raise ConfigError('path', URL, rule) from None
+def _archive() -> Path:
+  return fetched(ARCHIVE, Asked('path', '', _INSTEAD))

@@ -93,10 +93,15 @@ class TextFiles(Documents):
   """A file or a folder of the user's own."""
 
 
+class Released(Documents):
+  """A corpus that was released under a name."""
+
+
 def builder(source: Source, data_dir: Path) -> Documents:
   """The builder of a source."""
   hush()
-  builders = {cls.name: cls for cls in (StandardLibrary, TextFiles)}
+  kinds = (StandardLibrary, TextFiles, Released)
+  builders = {cls.name: cls for cls in kinds}
   return builders[source.name](source, data_dir=data_dir)
 
 

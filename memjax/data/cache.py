@@ -1,15 +1,21 @@
-"""The cache folder: one lock, and records that show whether they are whole."""
+"""The cache folder: one lock; records and folders that show they are whole."""
 
 from collections.abc import Iterator
 import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
+import shutil
 from typing import Any
 
 from memjax.errors import ConfigError
+
+META = 'meta.json'
+
+log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -54,6 +60,46 @@ def read_record(path: Path) -> dict[str, Any] | None:
   except (FileNotFoundError, ValueError, TypeError):
     return None
   return record if digest == _digest(record) else None
+
+
+@contextlib.contextmanager
+def filling(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+  """A new folder that comes to its place only once it is filled.
+
+  Yields the folder to fill and a record to fill, which `filled` gives back.
+  """
+  partial = place.with_name(f'{place.name}.partial')
+  shutil.rmtree(place, ignore_errors=True)
+  shutil.rmtree(partial, ignore_errors=True)
+  partial.mkdir(parents=True)
+  record: dict[str, Any] = {}
+  try:
+    yield partial, record
+    files = {path.name: file_digest(path) for path in partial.iterdir()}
+    write_record(partial / META, record | {'files': files})
+    os.replace(partial, place)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def filled(place: Path) -> dict[str, Any] | None:
+  """The record of a folder that holds what `filling` put there, or None."""
+  if not place.exists():
+    return None
+  record = read_record(place / META)
+  if record is not None and all(
+    (place / name).exists() and file_digest(place / name) == digest
+    for name, digest in record['files'].items()
+  ):
+    return record
+  log.warning('%s is damaged and made again', place)
+  return None
+
+
+def file_digest(path: Path) -> str:
+  """The SHA-256 of a file."""
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _digest(record: Any) -> str:

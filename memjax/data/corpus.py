@@ -2,9 +2,10 @@
 
 In the cache folder:
   records/FINGERPRINT/         the documents, a TFDS data set
-  tokens/FINGERPRINT-KIND/     of each split its tokens, the places where its
+  tokens/FINGERPRINT-KIND-N/   of each split its tokens, the places where its
                                documents start, and meta.json: sizes, SHA-256s,
-                               the tokenizer
+                               the tokenizer, of at most N symbols
+  downloads/, unpacked/        what was released and fetched
 The fingerprint is that of the text, so a changed file is another corpus. What
 is damaged or half written is found by its SHA-256 and made again. All of this
 happens under one lock: processes may prepare the same corpus at once.
@@ -12,22 +13,34 @@ happens under one lock: processes may prepare the same corpus at once.
 
 import dataclasses
 import functools
-import hashlib
 import logging
 import lzma
-import os
 from pathlib import Path
-import shutil
 from typing import Any
 
 import numpy as np
 
-from memjax.data.cache import cache_folder, lock, read_record, write_record
-from memjax.data.records import Reader, recorded
+from memjax.data.cache import (
+  cache_folder,
+  filled,
+  filling,
+  lock,
+  read_record,
+  write_record,
+)
+from memjax.data.records import Reader, recorded, whole_words
+from memjax.data.released import NAMES, released
 from memjax.data.sources import SPLITS, Source, standard_library, text_files
-from memjax.data.tokenizers import Bytes, Characters, Tokenizer, from_json
-from memjax.errors import ConfigError
+from memjax.data.tokenizers import (
+  Bytes,
+  Characters,
+  Tokenizer,
+  fitted,
+  from_json,
+)
+from memjax.errors import ConfigError, require
 
+CORPORA = ('standard_library', 'files', *NAMES)
 XZ_LIMIT = 16 << 20  # bytes: some 20 seconds
 
 log = logging.getLogger(__name__)
@@ -42,7 +55,8 @@ class Split:
     starts: int64, sorted: where in the tokens a document begins, or the rest
       of one that the splits share; the first is 0.
     bytes: of the text.
-    characters: of the text; where it is not UTF-8, bytes that may begin one.
+    characters: of the text, if it is UTF-8.
+    words: that begin with a label, any token but the first.
     unknown: how many tokens are the unknown character.
     unknown_bytes: of the text that those stand for.
   """
@@ -51,6 +65,7 @@ class Split:
   starts: np.ndarray
   bytes: int
   characters: int
+  words: int
   unknown: int
   unknown_bytes: int
 
@@ -62,11 +77,13 @@ class Corpus:
   Attributes:
     source: the documents, how they are cut, and their fingerprint.
     tokenizer: how they became tokens.
+    utf8: whether all of the text is.
     splits: train, validation and test.
   """
 
   source: Source
   tokenizer: Tokenizer
+  utf8: bool
   splits: dict[str, Split]
   folder: Path
 
@@ -90,24 +107,28 @@ class Corpus:
 
 
 @functools.cache
-def open_corpus(name: str, path: str, tokens: str) -> Corpus:
-  """A corpus by name, prepared if it is not; the same object every time.
+def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
+  """A corpus by name, prepared if it is not; one object for like arguments.
 
   Args:
-    name: 'standard_library' or 'files'.
+    name: 'standard_library', 'files' or what is in released.py.
     path: the file or folder of 'files'.
-    tokens: 'bytes' or 'characters'.
+    tokens: 'bytes', 'characters', 'words' or 'bpe'.
+    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
 
   Raises:
-    ConfigError: the text cannot be read, is too short, or is not UTF-8 where
-      characters are asked for; or the cache folder cannot be used.
+    ConfigError: the text cannot be read or fetched, is too short, or is not
+      UTF-8 where that is needed; or the cache folder cannot be used.
   """
-  library = name == 'standard_library'
-  source = standard_library() if library else text_files(path)
+  own = {
+    'standard_library': standard_library,
+    'files': lambda: text_files(path),
+  }
+  source = own[name]() if name in own else released(name)
   folder = cache_folder()
-  place = folder / 'tokens' / f'{source.fingerprint}-{tokens}'
+  place = folder / 'tokens' / f'{source.fingerprint}-{tokens}-{vocab}'
   with lock(folder):
-    meta = _intact(place)
+    meta = filled(place)
     if meta is None:
       log.info(
         'preparing %s: %s documents, %.1f MB',
@@ -115,55 +136,50 @@ def open_corpus(name: str, path: str, tokens: str) -> Corpus:
         f'{len(source.documents):,}',
         source.size / 1e6,
       )
-      pieces = recorded(source, folder / 'records')
-      _write(place, source, _tokenizer(source, tokens, pieces), pieces)
-      meta = _intact(place)
+      pieces = whole_words(recorded(source, folder / 'records'))
+      _write(place, source, tokens, vocab, pieces)
+      meta = filled(place)
     if meta is None:
       raise OSError(f'{place} does not hold what was written to it')
     splits = {
       split: _map(place, split, **meta['splits'][split]) for split in SPLITS
     }
-  return Corpus(source, from_json(meta['tokenizer']), splits, folder)
+  tokenizer = from_json(meta['tokenizer'])
+  return Corpus(source, tokenizer, meta['utf8'], splits, folder)
 
 
-def _tokenizer(source: Source, tokens: str, pieces: Reader) -> Tokenizer:
-  if tokens == Bytes.kind:
-    return Bytes()
+def _write(
+  place: Path, source: Source, tokens: str, vocab: int, pieces: Reader
+) -> None:
+  """Writes the tokens of all splits, and what they are."""
+  fault = _not_utf8(source, pieces)
+  if fault is not None and tokens != Bytes.kind:
+    raise fault
+  train = (text for _, _, text in pieces('train'))
+  tokenizer = fitted(tokens, train, vocab)
+  with filling(place) as (folder, record):
+    record['tokenizer'] = tokenizer.to_json()
+    record['utf8'] = fault is None
+    record['splits'] = {
+      split: _write_split(folder, split, source, tokenizer, pieces)
+      for split in SPLITS
+    }
+
+
+def _not_utf8(source: Source, pieces: Reader) -> ConfigError | None:
+  """What there is to say if a document is not UTF-8."""
   for split in SPLITS:
     for document, offset, text in pieces(split):
       try:
         text.decode()
       except UnicodeDecodeError as error:
-        raise ConfigError(
+        return ConfigError(
           'path',
           str(source.documents[document].path),
           f"is not UTF-8 at byte {offset + error.start}; tokens='bytes' reads "
           'any text',
-        ) from None
-  return Characters.of(text for _, _, text in pieces('train'))
-
-
-def _write(
-  place: Path, source: Source, tokenizer: Tokenizer, pieces: Reader
-) -> None:
-  """Writes all splits and then their meta.json, and puts them in place."""
-  partial = place.with_name(f'{place.name}.partial')
-  shutil.rmtree(place, ignore_errors=True)
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  try:
-    splits = {
-      split: _write_split(partial, split, source, tokenizer, pieces)
-      for split in SPLITS
-    }
-    digests = {path.name: _digest(path) for path in sorted(partial.iterdir())}
-    write_record(
-      partial / 'meta.json',
-      {'tokenizer': tokenizer.to_json(), 'splits': splits, 'files': digests},
-    )
-    os.replace(partial, place)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+        )
+  return None
 
 
 def _write_split(
@@ -175,7 +191,8 @@ def _write_split(
 ) -> dict[str, Any]:
   starts = [0]
   counts = np.zeros(tokenizer.vocab, np.int64)
-  size = characters = 0
+  size = characters = words = 0
+  before = np.zeros(0, np.uint8)
   with (folder / f'{split}.tokens').open('wb') as file:
     for document, offset, text in pieces(split):
       ids = tokenizer.encode(text)
@@ -187,16 +204,24 @@ def _write_split(
       letters = (np.frombuffer(text, np.uint8) & 0xC0) != 0x80
       characters += int(letters.sum())
       file.write(ids.tobytes())
+      ids = np.concatenate([before, ids])
+      begun = tokenizer.contents.words(ids[:-1], ids[1:], source.line_ends)
+      words += int(begun.sum())
+      before = ids[-1:]
+  rule = f'{split} is nothing but white space'
+  require(bool(counts.any()), 'path', source.place, rule)
   np.array(starts, '<i8').tofile(folder / f'{split}.starts')
   unknown = unknown_bytes = 0
   if isinstance(tokenizer, Characters):
     unknown = int(counts[tokenizer.unknown])
-    known_bytes = (counts * tokenizer.bytes_V.astype(np.int64)).sum()
+    bytes_V = tokenizer.contents.bytes_V.astype(np.int64)
+    known_bytes = (counts * bytes_V).sum()
     unknown_bytes = size - int(known_bytes)
   return {
     'dtype': ids.dtype.str,
     'bytes': size,
     'characters': characters,
+    'words': words,
     'unknown': unknown,
     'unknown_bytes': unknown_bytes,
   }
@@ -212,25 +237,6 @@ def _check(ids: np.ndarray, vocab: int, path: Path, offset: int) -> None:
       f'token {at} counted from byte {offset} is {ids[at]}, outside the '
       f'vocabulary of {vocab}',
     )
-
-
-def _intact(place: Path) -> dict[str, Any] | None:
-  """The meta.json of a folder that holds what was written there."""
-  if not place.exists():
-    return None
-  meta = read_record(place / 'meta.json')
-  if meta is not None and all(
-    (place / name).exists() and _digest(place / name) == digest
-    for name, digest in meta['files'].items()
-  ):
-    return meta
-  log.warning('%s is damaged and made again', place)
-  return None
-
-
-def _digest(path: Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _map(place: Path, split: str, dtype: str, **counts: int) -> Split:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import logging
 from pathlib import Path
+import re
 import shutil
 from typing import TypeAlias
 
@@ -10,6 +11,8 @@ from memjax.data.sources import SPLITS, Piece, Source, digest
 from memjax.errors import ConfigError
 
 Reader: TypeAlias = Callable[[str], Iterator[Piece]]  # from a split's name
+
+_WORD_ENDS = re.compile(rb'.*\S(?=\s)', re.DOTALL)
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,32 @@ def recorded(source: Source, folder: Path) -> Reader:
     raise changed from None
   except RuntimeError as error:  # how a record file says that a disk is full
     raise OSError(str(error)) from error
+
+
+def whole_words(pieces: Reader) -> Reader:
+  """The same text in pieces that end where a word does.
+
+  A piece ends before white space that follows a word, so no word is cut, nor
+  what GPT-2's pattern takes for one. A document's last piece is what is left,
+  and a piece without white space is left as it is.
+  """
+
+  def regrouped(split: str) -> Iterator[Piece]:
+    rest: Piece | None = None
+    for piece in pieces(split):
+      if rest is not None and rest.document == piece.document:
+        piece = Piece(rest.document, rest.offset, rest.text + piece.text)
+      elif rest is not None:
+        yield rest
+      border = _WORD_ENDS.match(piece.text)
+      end = border.end() if border else len(piece.text)
+      yield piece._replace(text=piece.text[:end])
+      left = piece.text[end:]
+      rest = Piece(piece.document, piece.offset + end, left) if left else None
+    if rest is not None:
+      yield rest
+
+  return regrouped
 
 
 class _NotTheText(Exception):

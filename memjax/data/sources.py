@@ -4,8 +4,8 @@ The bytes of all documents stand one after the other with nothing between them
 and are cut at 90 % and at 95 % into train, validation and test. A cut moves to
 the nearest border of two documents if one lies within 1 % of the corpus; if
 none does, as in a single file, it stays inside a document, moved back by up to
-3 bytes to where a UTF-8 character begins. Splits never overlap and leave
-nothing out.
+3 bytes to where a UTF-8 character begins. A corpus that was released with
+splits is cut where they begin. Splits never overlap and leave nothing out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,23 +59,23 @@ class Source:
     name: what the corpus is called.
     place: the file or folder it is in.
     documents: none of them empty.
+    cuts: the bytes at which validation and test begin; none: by the rule.
+    line_ends: whether an end of line counts as a word, as in WikiText.
   """
 
   name: str
   place: str
   documents: tuple[Document, ...]
+  cuts: tuple[int, ...] = ()
+  line_ends: bool = True
 
   @functools.cached_property
   def bounds(self) -> dict[str, tuple[int, int]]:
     """{split: its first byte in the corpus, and the first after it}."""
     ends = np.cumsum([document.size for document in self.documents])
     total = int(ends[-1])
-    cuts = [0, total]
-    for percent in (90, 95):
-      cut = total * percent // 100
-      border = int(ends[np.argmin(np.abs(ends - cut))])
-      near = abs(border - cut) * 100 <= total
-      cuts.insert(-1, border if near else self._character_start(cut, ends))
+    inner = self.cuts or [self._cut(percent, ends) for percent in (90, 95)]
+    cuts = [0, *inner, total]
     bounds = dict(zip(SPLITS, itertools.pairwise(cuts), strict=True))
     for split, (start, stop) in bounds.items():
       require(
@@ -98,7 +98,8 @@ class Source:
   def fingerprint(self) -> str:
     """The same for the same text in the same order, cut the same way."""
     sizes = [document.size for document in self.documents]
-    said = json.dumps([_RULE, sizes, self.bounds, self.digests])
+    rule = 'as released' if self.cuts else _RULE
+    said = json.dumps([rule, sizes, self.bounds, self.digests])
     return hashlib.sha256(said.encode()).hexdigest()
 
   @property
@@ -119,6 +120,13 @@ class Source:
       if start < last and end > first:
         inside = range(max(first - start, 0), min(last, end) - start)
         yield from _pieces(index, document.path, inside)
+
+  def _cut(self, percent: int, ends: np.ndarray) -> int:
+    total = int(ends[-1])
+    cut = total * percent // 100
+    border = int(ends[np.argmin(np.abs(ends - cut))])
+    near = abs(border - cut) * 100 <= total
+    return border if near else self._character_start(cut, ends)
 
   def _character_start(self, cut: int, ends: np.ndarray) -> int:
     index = int(np.searchsorted(ends, cut, side='right'))

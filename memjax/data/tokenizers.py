@@ -1,4 +1,7 @@
-"""Text to integers and back: bytes, or the characters of the training text."""
+"""Text to integers and back: bytes, or the characters of the training text.
+
+Words are in words.py, byte-pair encoding is in bpe.py.
+"""
 
 import codecs
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from memjax.errors import require
+from memjax.data.bpe import BPE
+from memjax.data.contents import Contents, contents
+from memjax.data.words import Words
+from memjax.errors import nearest, require
 
 CODE_POINTS = 0x110000
 SCALARS = CODE_POINTS - 0x800  # what a character can be: surrogates are none
@@ -21,6 +27,11 @@ class Bytes:
 
   kind = 'bytes'
   vocab = 256
+
+  @functools.cached_property
+  def contents(self) -> Contents:
+    """What each byte stands for."""
+    return contents([bytes([byte]) for byte in range(self.vocab)])
 
   def encode(self, text: bytes) -> np.ndarray:
     """`(T,)` uint8, the bytes themselves."""
@@ -41,6 +52,11 @@ class Bytes:
 
   def to_json(self) -> dict[str, Any]:
     return {'kind': self.kind}
+
+  @classmethod
+  def from_json(cls, record: Mapping[str, Any]) -> 'Bytes':
+    del record
+    return cls()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +99,11 @@ class Characters:
     return math.log2(SCALARS - len(self.symbols))
 
   @functools.cached_property
-  def bytes_V(self) -> np.ndarray:
-    """float32 UTF-8 bytes of each symbol; 0 for the unknown character."""
-    sizes = [len(symbol.encode()) for symbol in self.symbols]
-    return np.array([*sizes, 0], np.float32)
+  def contents(self) -> Contents:
+    """What each symbol stands for; the unknown character has no bytes."""
+    known = contents([symbol.encode() for symbol in f'{self.symbols}\ufffd'])
+    known.bytes_V[self.unknown] = 0
+    return known
 
   def encode(self, text: bytes) -> np.ndarray:
     """`(T,)` of the smallest unsigned integers that hold the vocabulary.
@@ -112,6 +129,10 @@ class Characters:
   def to_json(self) -> dict[str, Any]:
     return {'kind': self.kind, 'symbols': self.symbols}
 
+  @classmethod
+  def from_json(cls, record: Mapping[str, Any]) -> 'Characters':
+    return cls(record['symbols'])
+
   @functools.cached_property
   def _ids(self) -> np.ndarray:
     dtype = np.min_scalar_type(self.unknown)
@@ -122,17 +143,35 @@ class Characters:
     return ids
 
 
-Tokenizer = Bytes | Characters
+Tokenizer = Bytes | Characters | Words | BPE
+KINDS = {cls.kind: cls for cls in (Bytes, Characters, Words, BPE)}
+
+
+def fitted(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
+  """The tokenizer of a training text, given in pieces that cut no word.
+
+  Args:
+    kind: of KINDS.
+    texts: UTF-8, unless the kind is 'bytes'.
+    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
+
+  Raises:
+    ConfigError: a library is missing.
+  """
+  makers: dict[str, Callable[[], Tokenizer]] = {
+    Bytes.kind: Bytes,
+    Characters.kind: lambda: Characters.of(texts),
+    Words.kind: lambda: Words.of(texts, vocab),
+    BPE.kind: lambda: BPE.of(texts, vocab),
+  }
+  return makers[kind]()
 
 
 def from_json(record: Mapping[str, Any]) -> Tokenizer:
   """The tokenizer that `to_json` wrote."""
-  kinds = (Bytes.kind, Characters.kind)
-  rule = f'must be one of {", ".join(kinds)}'
-  require(record['kind'] in kinds, 'kind', record['kind'], rule)
-  if record['kind'] == Bytes.kind:
-    return Bytes()
-  return Characters(record['symbols'])
+  kind = record['kind']
+  require(kind in KINDS, 'kind', kind, f'unknown; {nearest(kind, KINDS)}')
+  return KINDS[kind].from_json(record)
 
 
 def _code_points(text: bytes) -> np.ndarray:

@@ -5,15 +5,15 @@ A memory can also show what it does inside: whoever applies it with
 it sows under these names. They are made only where a module `shows` them:
 nobody else pays for them.
 
-    ..._weights   shares of what lies on the last axis, `(B, T, H, M)`, none
-                  below 0, their sum at most 1: slots (`read_weights`,
-                  `write_weights`), actions (`action_weights`) or
-    lag_weights   of the past by distance, `(B, T, H, R)`: entry d is what lies
-                  d steps back, 0 the step's own. Several readings of one step
-                  have a name each that ends so (`hop_0_lag_weights`)
-    ..._gate      numbers in [0, 1], `(B, T, ...)`; a `forget_gate` and an
-                  `update_gate`, `(B, T, D)`, are the shares of their last
-                  values that units keep
+    ..._weights   `(B, T, H, ...)`, shares of what lies on the last axis, none
+                  below 0, at most 1 in all: `read_weights`, `write_weights`
+                  of M slots, `action_weights` of actions
+    lag_weights   such shares of the past: entry d is what lies d steps back, 0
+                  the step's own. Several readings in a step have each a name
+                  that ends so, `hop_0_lag_weights`
+    ..._gate      `(B, T, ...)`, numbers in [0, 1]: `forget_gate`, `update_gate`
+                  `(B, T, D)` are the shares of their last values that units
+                  keep, whatever the paper's letter for it is
 """
 
 from typing import Any

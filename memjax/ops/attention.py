@@ -104,11 +104,19 @@ def weights_by_lag(
   run_BS: Int[Array, 'B S'],
   window: int,
   relative: tuple[Float[Array, 'B T H J'], Float[Array, 'R g J']] | None = None,
-) -> Float[Array, 'B T H D']:
-  """The softmax of `windowed_attention`, of which it says the averages only.
+) -> Float[Array, 'B T H R']:
+  """The softmax of `windowed_attention` by distance; for looking at.
 
-  Args are those. Returns the weight of each distance from 0 to the window; 0
-  where a query sees nothing. It is for looking: memory grows with T S.
+  Args:
+    q_BTHK: this and all others are those of `windowed_attention`.
+    k_BSGK: keys.
+    run_BS: runs.
+    window: how many keys before its own a query sees.
+    relative: the second score.
+
+  Returns:
+    The weights of distances 0 ... window, R of them; 0 where there is no key
+    that the query sees. Memory grows with S S.
   """
   length, keys = q_BTHK.shape[1], k_BSGK.shape[1]
   # Whoever averages the rows of an identity has the weights themselves.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from memjax import summary
+from memjax import sampling, summary
 from memjax.analysis.figures import Curve, learned, learning_panels, told
 from memjax.errors import ConfigError
 from memjax.report.page import Section, Table
@@ -146,7 +146,7 @@ def sample(subjects: Sequence[Subject]) -> Section | None:
 
   def written(subject: Subject) -> str:
     prompt = subject.run.config['log']['prompt'] or '\n'
-    pieces = summary.sample(subject.first, prompt, SAMPLED, 1.0, 0)
+    pieces = sampling.sample(subject.first, prompt, SAMPLED, 1.0, 0)
     return prompt + ''.join(pieces)
 
   shown, notes = measured(texts, written)

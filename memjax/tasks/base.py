@@ -65,6 +65,11 @@ class Task:
     raise NotImplementedError(f'{type(self).__name__}.length')
 
   @property
+  def carry(self) -> str:
+    """'flows' from a row to the same row of the next step, or 'fresh'."""
+    return 'fresh'
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     """{metric: {name of a reference: its value}}, with sources in the docs."""
     return {}
@@ -102,6 +107,9 @@ class Task:
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     """Sums and counts; training descends 'loss', sum over count.
+
+    Of a metric whose name begins with 'perplexity' the sum is of nats: its
+    figure is the exponential of sum over count.
 
     The default is for classes: cross-entropy in nats and accuracy over the
     weighted positions.

@@ -82,7 +82,7 @@ class ListOps(GeneratedTask):
   def example(self, key: RowKey) -> Example:
     of_length, of_shape, of_digits, of_operators = jax.random.split(key, 4)
     length = between(of_length, self.shortest, self.length)
-    starts_N, ends_N = self._shape(of_shape, length)
+    starts_N, ends_N = self._shape(of_shape, length).T
     step_T = jnp.arange(self.length)
     digits = jax.random.randint(of_digits, step_T.shape, 0, 10) + DIGIT
     tokens = jnp.where(step_T < length, digits, 0)
@@ -98,21 +98,18 @@ class ListOps(GeneratedTask):
       nothing.at[last].set(length),
     )
 
-  def _shape(
-    self, key: RowKey, length: jax.Array
-  ) -> tuple[jax.Array, jax.Array]:
+  def _shape(self, key: RowKey, length: jax.Array) -> jax.Array:
     """Where the lists of a row start and end; T where there are no more."""
     law = jax.tree.map(
       lambda x: jnp.asarray(x, jnp.float32),
       laws(self.length, self.depth, self.arguments),
     )
 
-    def step(
-      pending: Pending, key: jax.Array
-    ) -> tuple[Pending, tuple[jax.Array, jax.Array]]:
-      level, count, room, place = pending.arguments[pending.top]
-      there = pending.top > 0
-      digits, size, within = self._first_list(key, law, level, count, room)
+    def divide(drawn: Drawn) -> Drawn:
+      level, count, room, place = drawn.pending[drawn.top]
+      digits, size, within = self._first_list(
+        keys[drawn.lists], law, level, count, room
+      )
       rest, room = count - digits - 1, room - digits
       start = place + digits
       more = jnp.array(
@@ -121,28 +118,29 @@ class ListOps(GeneratedTask):
           [level + 1, within, size - 2, start + 1],
         ]
       )
-      top, arguments = pending.top - 1, pending.arguments
+      top, pending = drawn.top - 1, drawn.pending
       for entry in more:
-        keep = there & (entry[2] > entry[1])
+        keep = entry[2] > entry[1]
         top += keep.astype(jnp.int32)
-        arguments = arguments.at[top].set(
-          jnp.where(keep, entry, arguments[top])
-        )
-      found = jnp.array([start, start + size - 1])
-      found = jnp.where(there, found, self.length)
-      return Pending(jnp.maximum(top, 0), arguments), (found[0], found[1])
+        pending = pending.at[top].set(jnp.where(keep, entry, pending[top]))
+      return Drawn(
+        top,
+        pending,
+        drawn.lists + 1,
+        drawn.ends_N2.at[drawn.lists].set([start, start + size - 1]),
+      )
 
     of_root, of_others = jax.random.split(key)
-    within = jax.random.categorical(
-      of_root, law.log_arguments[2, :, length - 2]
-    )
+    log_A = law.log_arguments[2, :, length - 2]
+    within = jax.random.categorical(of_root, log_A)
     whole = jnp.array([2, within, length - 2, 1])
     stack = jnp.zeros((self.depth + 2, 4), jnp.int32).at[1].set(whole)
-    begun = Pending((length - 2 > within).astype(jnp.int32), stack)
     most = (self.length - 1) // 3 - 1
-    keys = jax.random.split(of_others, most)
-    _, (starts, ends) = jax.lax.scan(step, begun, keys)
-    return jnp.append(starts, 0), jnp.append(ends, length - 1)
+    keys = jax.random.split(of_others, max(most, 1))
+    ends_N2 = jnp.full((most + 1, 2), self.length).at[-1].set([0, length - 1])
+    top = (length - 2 > within).astype(jnp.int32)
+    begun = Drawn(top, stack, jnp.zeros((), jnp.int32), ends_N2)
+    return jax.lax.while_loop(lambda d: d.top > 0, divide, begun).ends_N2
 
   def _first_list(
     self,
@@ -195,17 +193,21 @@ def pick(key: RowKey, weight_N: jax.Array) -> jax.Array:
   return 32 * part + last(inside_N, before_N)
 
 
-class Pending(NamedTuple):
-  """Arguments to be divided: a stack, its first entry unused.
+class Drawn(NamedTuple):
+  """Lists that have a place, and arguments still to be divided into lists.
 
   Attributes:
-    top: the entry on top, 0 if there is none.
-    arguments: of each entry the depth, how many arguments, how many tokens
-      they have, more than one each, and where they begin.
+    top: the entry on top of `pending`, 0 if there is none.
+    pending: a stack, its first entry unused; of each the depth, how many
+      arguments, of how many tokens, more than one each, and where they begin.
+    lists: how many have a place, but for the whole.
+    ends_N2: where they start and end; the whole is the last of them.
   """
 
   top: jax.Array
-  arguments: jax.Array
+  pending: jax.Array
+  lists: jax.Array
+  ends_N2: jax.Array
 
 
 def value_of(tokens_T: jax.Array, depth: int) -> jax.Array:

@@ -10,31 +10,45 @@ seed.
 Labels: every label of the split exactly once an epoch, for any B and T.
 Reset: where a lane starts, and where a document does if asked. Documents stand
 one after the other with nothing between them.
-Metrics: `loss`, nats per token, and `accuracy`. `bits_per_byte`: the bits of
-all labels over their bytes. With tokens='characters' also `bits_per_character`
-over the number of all characters; one that the training text never shows costs
-the bits of the unknown symbol and log2(1,112,064 - known symbols) more, to
-say which it is, so that bits are those of a code that could be decoded. Its
-bytes are counted as the mean over the split, exact over an epoch.
+Metrics: `loss`, nats per token, and `accuracy`. The nats of all labels are
+divided by what the labels stand for (contents.py): `bits_per_byte`,
+`bits_per_character` where the corpus is UTF-8, and `perplexity_per_word`, the
+exponential, where the split has words. A word counts with the label in which it
+begins, behind white space; an end of line is a word too, but not in pg19.
+  characters: one that the training text never shows costs the nats of the
+    unknown symbol and ln(1,112,064 - known symbols) more, to say which it is,
+    so that bits are those of a code that could be decoded. Its bytes are
+    counted as the mean over the split, exact over an epoch.
+  words: perplexity only, with the unknown word as one word: as in the
+    literature, and to be compared at the same vocabulary.
 Baseline: `xz -9` on the split, for splits of at most 16 MB.
 """
 
 import dataclasses
+import json
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.data.corpus import Corpus, Split, open_corpus
-from memjax.data.sources import SPLITS
-from memjax.data.tokenizers import Characters, Tokenizer
+from memjax.data.contents import Contents
+from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus
+from memjax.data.sources import SPLITS, digest
+from memjax.data.tokenizers import (
+  BPE,
+  KINDS,
+  Bytes,
+  Characters,
+  Tokenizer,
+  Words,
+)
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
 from memjax.types import Batch, Feed, Metrics, Tokens
 
-CORPORA = ('standard_library', 'files')
-TOKENS = ('bytes', 'characters')
+CARRIES = ('flows', 'fresh')
+LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,33 +56,55 @@ class Text(Task):
   """The next token of a corpus; making the task prepares the corpus.
 
   Attributes:
-    corpus: 'standard_library', Python's own on this machine, or 'files'.
+    corpus: 'standard_library', Python's own on this machine, 'files', or one
+      that was released: 'tiny_shakespeare', 'enwik8', 'text8', 'wikitext-2',
+      'wikitext-103', either with '-raw', or 'pg19'.
     path: the file or folder of 'files', else empty.
-    tokens: 'bytes' or 'characters'.
+    tokens: 'bytes', 'characters', 'words' or 'bpe'.
+    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
     length: T, tokens a row reads in a step.
-    split: 'train', 'validation' or 'test': 90, 5 and 5 % of the bytes.
+    split: 'train', 'validation' or 'test': as released, or 90, 5 and 5 % of
+      the bytes.
     reset_at_documents: forget where a document starts, too.
+    carry: 'flows', from a row to the same row of the next step, or 'fresh'.
+    stride: S, tokens between the starts of windows; 0: T, which is the only
+      one where the carry flows.
   """
 
   corpus: str = 'standard_library'
   path: str = ''
   tokens: str = 'bytes'
+  vocab: int = 0
   length: int = 128
   split: str = 'train'
   reset_at_documents: bool = False
+  carry: str = 'flows'
+  stride: int = 0
 
   def __post_init__(self) -> None:
     positive(self, 'length')
     for field, known in (
       ('corpus', CORPORA),
-      ('tokens', TOKENS),
+      ('tokens', KINDS),
       ('split', SPLITS),
+      ('carry', CARRIES),
     ):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
+    rule = f'must be from 0 to the length of a segment, {self.length}'
+    require(0 <= self.stride <= self.length, 'stride', self.stride, rule)
+    rule = "needs carry 'fresh': what is read again must not be remembered"
+    whole = self.stride in (0, self.length)
+    require(whole or self.carry == 'fresh', 'stride', self.stride, rule)
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
+    least = LEAST.get(self.tokens, math.inf)
+    rule = f'must be at least {least} for tokens={self.tokens!r}'
+    if self.tokens not in LEAST:
+      rule = "belongs to tokens='words' and 'bpe' only"
+    default = self.vocab == 0 and self.tokens != BPE.kind
+    require(default or self.vocab >= least, 'vocab', self.vocab, rule)
     have, need = len(self._split.tokens), self.length + 1
     rule = f'{have} tokens in {self._corpus.source.place}, a segment of length '
     rule += f'{self.length} needs {need}'
@@ -76,7 +112,7 @@ class Text(Task):
 
   @property
   def _corpus(self) -> Corpus:
-    return open_corpus(self.corpus, self.path, self.tokens)
+    return open_corpus(self.corpus, self.path, self.tokens, self.vocab)
 
   @property
   def _split(self) -> Split:
@@ -95,60 +131,111 @@ class Text(Task):
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
+    if self.tokens == Words.kind:
+      return {}
     xz = self._corpus.xz_bytes(self.split)
     if xz is None:
       return {}
     figures = {'bits_per_byte': {'xz -9': 8 * xz / self._split.bytes}}
-    if self.tokens == 'characters':
+    if self._corpus.utf8:
       per_character = 8 * xz / self._split.characters
       figures['bits_per_character'] = {'xz -9': per_character}
     return figures
 
   def fingerprint(self) -> str:
-    return self._corpus.source.fingerprint
+    text = self._corpus.source.fingerprint
+    if not isinstance(self.tokenizer, BPE):
+      return text
+    # Another version of the library may find other merges in the same text.
+    merges = json.dumps(self.tokenizer.to_json())
+    return digest([text.encode(), merges.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
-    return -(-self._lane(batch_size) // self.length)
+    if self.carry == 'flows':
+      return -(-self._lane(batch_size) // self.length)
+    windows = 1 - (self.length - self._labels) // self._stride
+    return -(-windows // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
     tokens, starts = self._split.tokens, self._split.starts
-    lane = self._lane(stream.batch_size)
-    segment = step % self.epoch_steps(stream.batch_size)
-    place_T = segment * self.length + np.arange(self.length)
-    label_BT = row_ids.astype(np.int64)[:, None] * lane + place_T
-    counts_BT = (place_T < lane) & (label_BT < len(tokens) - 1)
-    label_BT[~counts_BT] = 0
+    step %= self.epoch_steps(stream.batch_size)
+    first, weighs, end = self._spans(
+      stream.batch_size, step, row_ids.astype(np.int64)[:, None]
+    )
+    label_BT = first + np.arange(self.length)
+    there_BT = label_BT < np.minimum(end, self._labels)
+    counts_BT = there_BT & (label_BT >= weighs)
+    label_BT[~there_BT] = 0
     reset_BT = np.zeros(label_BT.shape, bool)
     if self.reset_at_documents:
       before_BT = np.searchsorted(starts, label_BT, side='right') - 1
-      reset_BT = (starts[before_BT] == label_BT) & counts_BT
-    reset_BT[:, 0] |= segment == 0
+      reset_BT = (starts[before_BT] == label_BT) & there_BT
+    reset_BT[:, 0] |= step == 0 or self.carry == 'fresh'
     return Batch(
-      np.where(counts_BT, tokens[label_BT], 0).astype(np.int32),
+      np.where(there_BT, tokens[label_BT], 0).astype(np.int32),
       np.where(counts_BT, tokens[label_BT + 1], 0).astype(np.int32),
       counts_BT.astype(np.float32),
       reset_BT,
     )
+
+  def _spans(
+    self, batch_size: int, step: int, row: np.ndarray
+  ) -> tuple[np.ndarray, ...]:
+    """Each row's first label, the first that weighs, and the end of both."""
+    if self.carry == 'flows':
+      lane = self._lane(batch_size)
+      first = row * lane + step * self.length
+      return first, first, (row + 1) * lane
+    window = step * batch_size + row
+    first = window * self._stride
+    old = np.where(window == 0, 0, self.length - self._stride)
+    return first, first + old, first + self.length
 
   def batch(self, feed: Feed) -> Batch:
     return feed
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     metrics = classification(y, batch)
-    nats, count = metrics['loss']
+    nats, _ = metrics['loss']
+    tables = jax.tree.map(jnp.asarray, self._contents)
+    if isinstance(self.tokenizer, Characters):
+      unknown_BT = batch.targets == self.tokenizer.unknown
+      unknown = jnp.where(unknown_BT, batch.weights_BT, 0).sum()
+      nats += unknown * (self.tokenizer.unknown_bits * math.log(2))
+
+    def counted(amount_BT: jax.Array) -> jax.Array:
+      return (amount_BT * batch.weights_BT).sum()
+
+    if self._split.words:
+      line_ends = self._corpus.source.line_ends
+      words_BT = tables.words(batch.inputs, batch.targets, line_ends)
+      metrics['perplexity_per_word'] = nats, counted(words_BT)
+    if self.tokens == Words.kind:
+      return metrics
     bits = nats / math.log(2)
+    if self._corpus.utf8:
+      characters = counted(tables.characters_V[batch.targets])
+      metrics['bits_per_character'] = bits, characters
+    metrics['bits_per_byte'] = bits, counted(tables.bytes_V[batch.targets])
+    return metrics
+
+  @property
+  def _contents(self) -> Contents:
+    """What the tokens stand for, the unknown character as in this split."""
+    known = self.tokenizer.contents
     if not isinstance(self.tokenizer, Characters):
-      return metrics | {'bits_per_byte': (bits, count)}
-    unknown_BT = batch.targets == self.tokenizer.unknown
-    unknown = jnp.where(unknown_BT, batch.weights_BT, 0).sum()
-    bits += unknown * self.tokenizer.unknown_bits
-    size_V = self.tokenizer.bytes_V.copy()
-    size_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)
-    size_BT = jnp.asarray(size_V)[batch.targets]
-    return metrics | {
-      'bits_per_character': (bits, count),
-      'bits_per_byte': (bits, (size_BT * batch.weights_BT).sum()),
-    }
+      return known
+    bytes_V = known.bytes_V.copy()
+    bytes_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)
+    return known._replace(bytes_V=bytes_V)
+
+  @property
+  def _stride(self) -> int:
+    return self.stride or self.length
+
+  @property
+  def _labels(self) -> int:
+    return len(self._split.tokens) - 1
 
   def _lane(self, batch_size: int) -> int:
-    return -(-(len(self._split.tokens) - 1) // batch_size)
+    return -(-self._labels // batch_size)

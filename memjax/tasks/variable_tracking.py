@@ -1,7 +1,7 @@
 """Variable tracking: follow a value from name to name through a long text.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654; the hay is
-any corpus, see `needle.py`.
+any corpus, see `haystack.py`.
 Specification: chains of `hops` + 1 sentences are hidden in a window of bytes,
 `VAR NAME = NUMBER. ` and then `VAR NAME = VAR NAME. ` for every hop, which
 gives the value of the name before to a new one. The sentences of a chain stand
@@ -22,11 +22,11 @@ said over and over, and it shows an example first.
 
 import dataclasses
 
-from memjax.tasks.needle import Draws, Haystack, Story
+from memjax.tasks.haystack import Draws, Numbers, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VariableTracking(Haystack):
+class VariableTracking(Numbers):
   """Chains of names in a text, and the last name of one to say the value of.
 
   Attributes:
@@ -36,10 +36,7 @@ class VariableTracking(Haystack):
 
   chains: int = 1
   hops: int = 2
-
-  @property
-  def counts(self) -> tuple[str, ...]:
-    return ('chains', 'hops')
+  counts = ('chains', 'hops', 'digits')
 
   def story(self, draws: Draws) -> Story:
     size = self.hops + 1
@@ -53,4 +50,4 @@ class VariableTracking(Haystack):
       told.append([b'VAR %s = %s. ' % pair for pair in pairs])
     asked = draws.below(self.chains)
     question = b' VAR %s is ' % names[asked * size + self.hops]
-    return Story(told, question, numbers[asked], asked)
+    return Story(told, question, numbers[asked], (asked, 0))

@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, require
 from memjax.training import manifest, processes
+from memjax.training.best import Figure
 from memjax.training.manifest import Damaged
 
 State: TypeAlias = Any  # a NamedTuple with the fields step and params
@@ -74,7 +75,7 @@ class Checkpoints:
     self._background = ThreadPoolExecutor(1, 'checkpoint')
     self._in_flight: Future[None] | None = None
 
-  def save(self, state: State, metrics: dict[str, float]) -> None:
+  def save(self, state: State, metrics: dict[str, Figure]) -> None:
     """Copies the state to the host and returns; the rest is background work.
 
     Waits for the save before, if that is still in flight. A step that is
@@ -82,7 +83,8 @@ class Checkpoints:
 
     Args:
       state: its buffers may be donated as soon as this returns.
-      metrics: values measured at this step; {} between evaluations.
+      metrics: values measured at this step, of replicas each one's; {} between
+        evaluations.
 
     Raises:
       ConfigError: this save or the one before failed, a full disk for one;
@@ -174,7 +176,7 @@ class Checkpoints:
     self._release()
 
   def _finish(
-    self, step: int, metrics: dict[str, float], leaves: dict[str, str]
+    self, step: int, metrics: dict[str, Figure], leaves: dict[str, str]
   ) -> None:
     """In the background: waits for Orbax, seals, publishes, retires."""
     try:

@@ -59,6 +59,7 @@ class Console:
     ]
     pace = self._pace(row) if live else []
     if live and self._console.is_terminal:
+      figures.sort(key=lambda figure: figure.startswith('loss '))  # goes last
       room = self._console.width - len(step) - BAR - 2
       while figures and len('  '.join(figures + pace)) > room:
         del figures[0]

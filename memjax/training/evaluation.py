@@ -1,6 +1,7 @@
-"""Named evaluation sets: every label once, the carry flowing through."""
+"""Named evaluation sets: every label once, by the protocol of the set."""
 
 from collections.abc import Callable, Sequence
+import functools
 import time
 from typing import Any
 import zlib
@@ -10,11 +11,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
+from memjax.errors import require
+from memjax.models.base import Memory
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
+from memjax.training.best import Figure, figures_of
 from memjax.training.feeding import feeds
 from memjax.training.metrics import Row, means
-from memjax.training.settings import Evaluation, Experiment
+from memjax.training.protocol import of_parts
+from memjax.training.settings import Experiment
+from memjax.training.state import initial_params
 from memjax.training.step import evaluate_batch
 from memjax.types import Carry, Feed, Metrics, Params
 
@@ -30,6 +36,7 @@ class Evaluator:
 
   def __init__(self, name: str, experiment: Experiment, mesh: Mesh):
     evaluation = experiment.evals[name]
+    check_parameters(experiment, name)
     self.every = evaluation.every
     self._name, self._set, self._mesh = name, evaluation, mesh
     index = zlib.crc32(name.encode()) | 1 << 31
@@ -53,7 +60,15 @@ class Evaluator:
     self._fresh = jax.jit(
       lambda: replicas.each(fresh, count)(ones), out_shardings=rows
     )
-    self._protocol = protocol(experiment, evaluation, self._steps)
+    self._protocol = of_parts(
+      evaluation.task,
+      evaluation.model,
+      lanes=evaluation.batch_size,
+      steps=self._steps,
+      parameters='ema' if experiment.optim.ema else 'last',
+      dtype=self._dtype,
+      fields=evaluation.evaluated,
+    )
 
   def _read(
     self, params: Params, carry: Carry, feed: Feed
@@ -76,7 +91,7 @@ class Evaluator:
       'step': step,
       'split': self._name,
       **figures,
-      'protocol': self._protocol,
+      'protocol': self._protocol.to_json(),
       'seconds': round(time.perf_counter() - start, 3),
     }
 
@@ -107,29 +122,37 @@ def evaluate(
   step: int,
   params: Params,
   write: Callable[[Row], None],
-) -> dict[str, float]:
+) -> dict[str, Figure]:
   """Writes a row for each set; returns {'set/metric': figure}."""
-  figures: dict[str, float] = {}
+  figures: dict[str, Figure] = {}
   for evaluator in evaluators:
     row = evaluator.row(step, params)
     write(row)
-    figures |= {f'{row["split"]}/{k}': v for k, v in row['metrics'].items()}
+    figures |= figures_of(row)
   return figures
 
 
-def protocol(
-  experiment: Experiment, evaluation: Evaluation, steps: int
-) -> dict[str, Any]:
-  """What must be said beside a figure for another to compare with it."""
-  return {
-    'segment': evaluation.task.length,
-    'lanes': evaluation.batch_size,
-    'steps': steps,
-    'carry': 'flows over segments, fresh at each lane',
-    'parameters': 'ema' if experiment.optim.ema else 'last',
-    'dtype': experiment.train.dtype,
-    'data': evaluation.task.fingerprint()[:12] or 'generated',
-  } | evaluation.evaluated
+def check_parameters(experiment: Experiment, name: str) -> None:
+  """Requires the model of a set to have the trained model's parameters.
+
+  Raises:
+    ConfigError: the set's changes made one of another shape.
+  """
+  evaluated, key = experiment.evals[name].model, jax.random.key(0)
+
+  def shapes(model: Memory) -> dict[str, tuple[int, ...]]:
+    made = jax.eval_shape(lambda: initial_params(model, experiment.task, key))
+    leaves = jax.tree_util.tree_leaves_with_path(made)
+    name = functools.partial(jax.tree_util.keystr, simple=True, separator='.')
+    return {name(path): leaf.shape for path, leaf in leaves}
+
+  if evaluated == experiment.model:
+    return
+  there, here = shapes(experiment.model), shapes(evaluated)
+  for path in there | here:
+    shape, trained = here.get(path, 'none'), there.get(path, 'none')
+    rule = f'has the shape {shape} in this model, {trained} in the trained one'
+    require(shape == trained, f'evals.{name}', path, rule)
 
 
 def _add(totals: Any, metrics: Metrics) -> Any:

@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, nearest, require
 from memjax.training import manifest
+from memjax.training.best import Figure
 from memjax.training.checkpoint import silence_orbax
 from memjax.training.manifest import Damaged, Manifest
 
@@ -26,12 +27,12 @@ class Loaded(NamedTuple):
 
   Attributes:
     step: its number.
-    metrics: what was measured there.
+    metrics: what was measured there, of replicas each one's.
     items: pytrees of numpy arrays by name, such as `items['params']`.
   """
 
   step: int
-  metrics: dict[str, float]
+  metrics: dict[str, Figure]
   items: dict[str, Any]
 
 
@@ -91,6 +92,8 @@ def load_item(
 
 def best_step(folder: Path, metric: str, best_is: str = 'min') -> int | None:
   """The step with the best finite value of a metric; None if none has one.
+
+  Of replicas that of their median, see `best.py`.
 
   Args:
     folder: the checkpoints of a run.

@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from memjax.tasks.base import Stream
 from memjax.training import history, parallel, processes
 from memjax.training import workdir as workdirs
+from memjax.training.best import Figure
 from memjax.training.checkpoint import Checkpoints
 from memjax.training.evaluation import Evaluator, evaluate
 from memjax.training.feeding import feeds
@@ -68,7 +69,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       if due(step, experiment.log.every, experiment):
         state, sums = run.take(state)
         meter.take(step, sums)
-      figures: dict[str, float] = {}
+      figures: dict[str, Figure] = {}
       if now := [e for e in evaluators if due(step, e.every, experiment)]:
         with meter.paused():
           figures = evaluate(now, step, state.evaluated, writers.write)

@@ -11,15 +11,16 @@ from collections.abc import Collection
 import contextlib
 import hashlib
 import json
-import math
 import os
 from pathlib import Path
 import re
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from memjax.errors import require
+from memjax.training.best import Figure, first_best
 
 NAME = 'manifest.json'
 
@@ -33,14 +34,14 @@ class Manifest(NamedTuple):
 
   Attributes:
     step: the number that is also the folder's name.
-    metrics: values measured at this step; may be empty.
+    metrics: values measured at this step, of replicas each one's; may be empty.
     leaves: the type of every array by its path in the state, such as
       `{'params/readout/bias': 'float32[10]'}`.
     files: `[bytes, SHA-256]` of every other file by its path in the folder.
   """
 
   step: int
-  metrics: dict[str, float]
+  metrics: dict[str, Figure]
   leaves: dict[str, str]
   files: dict[str, list]
 
@@ -76,10 +77,10 @@ def best_of(
   values = {
     step: manifest.metrics[metric]
     for step, manifest in manifests.items()
-    if math.isfinite(manifest.metrics.get(metric, math.nan))
+    if metric in manifest.metrics
   }
-  choose = min if best_is == 'min' else max
-  return choose(values, key=values.__getitem__, default=None)
+  place = first_best(list(values.values()), best_is)
+  return None if place is None else list(values)[place]
 
 
 def leaf_types(tree: Any) -> dict[str, str]:
@@ -112,7 +113,7 @@ def require_leaves(
 
 
 def seal(
-  folder: Path, metrics: dict[str, float], leaves: dict[str, str]
+  folder: Path, metrics: dict[str, Figure], leaves: dict[str, str]
 ) -> None:
   """Hashes all files of a step's folder and writes its manifest, all synced.
 
@@ -126,7 +127,7 @@ def seal(
     else:
       name = path.relative_to(folder).as_posix()
       files[name] = [path.stat().st_size, _sha256(path, sync=True)]
-  measured = {name: float(value) for name, value in metrics.items()}
+  measured = {k: np.asarray(v, float).tolist() for k, v in metrics.items()}
   manifest = Manifest(int(folder.name), measured, leaves, files)
   unfinished = folder / f'{NAME}.unfinished'
   with unfinished.open('w', encoding='utf-8') as file:

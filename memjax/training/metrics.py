@@ -21,11 +21,16 @@ Row = dict[str, Any]
 def means(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, np.ndarray]:
   """{metric: sum / count}, `()` or `(N,)`, of sums and counts on the host.
 
+  Of a perplexity, whose sum is of nats, it is the exponential.
+
   Raises:
     ConfigError: a batch held ids outside the task's vocabularies.
   """
-  with np.errstate(invalid='ignore'):
+  with np.errstate(invalid='ignore', over='ignore'):
     values = {name: np.divide(*pair) for name, pair in sums.items()}
+    for name in values:
+      if name.startswith('perplexity'):
+        values[name] = np.exp(values[name])
   invalid = values.pop('invalid_ids').max()
   require(not invalid, 'task', invalid, 'ids outside the vocabulary a step')
   return values

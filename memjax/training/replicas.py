@@ -81,11 +81,14 @@ def summary(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """What a row of `metrics.jsonl` says of figures `()` or `(N,)`.
 
   `metrics` are the medians over replicas, `quartiles` the first and third,
-  `replicas` the figures themselves, in the order of the seeds. Those that are
-  no number are left out of the medians and quartiles, and seen in `replicas`.
+  `replicas` the figures themselves, in the order of the seeds. A replica whose
+  loss is no number has none: it is left out of the medians and quartiles, and
+  is NaN in `replicas`.
   """
   if not any(v.ndim for v in values.values()):
     return {'metrics': {name: float(v) for name, v in values.items()}}
+  learns_N = np.isfinite(values['loss'])
+  values = {name: np.where(learns_N, v, np.nan) for name, v in values.items()}
   low, middle, high = (
     {name: _quantile(v, share) for name, v in values.items()}
     for share in (0.25, 0.5, 0.75)

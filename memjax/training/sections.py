@@ -49,7 +49,8 @@ class Train:
     accumulate: the rows of a step are read in so many parts, to save memory;
       the gradient is the same.
     dtype: compute type; parameters and carry stay float32.
-    patience: stop after so many evaluations without a new best; 0: never.
+    patience: stop after so many evaluations without a new best, of replicas
+      without one of their median; 0: never.
     replicas: runs with successive seeds, in one program; 1: this seed's alone.
     begin_from: the workdir of a run whose parameters this one begins with;
       empty: fresh parameters.

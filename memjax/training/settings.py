@@ -9,6 +9,7 @@ from typing import Any
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
+from memjax.training.protocol import check_context
 from memjax.training.sections import (
   Checkpoint,
   Log,
@@ -32,6 +33,12 @@ class Evaluation:
     model: the model evaluated, on the trained parameters.
     evaluated: fields of task and model, {'model.memory.memory': 64}.
     changes: those of them that differ from training.
+    segment: of the protocol, as are those that follow and are in `task` and
+      `model` by now; 0 and empty stay as in training.
+    memory: positions before the segment that the model sees.
+    clamp: the distance beyond which all count as this one.
+    stride: labels that weigh in a segment, for windows that overlap.
+    carry: 'flows' from segment to segment, or 'fresh' at each.
   """
 
   every: int
@@ -41,6 +48,11 @@ class Evaluation:
   model: Memory
   evaluated: dict[str, Any]
   changes: dict[str, Any]
+  segment: int = 0
+  memory: int = 0
+  clamp: int = 0
+  stride: int = 0
+  carry: str = ''
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -56,6 +68,7 @@ class Evaluation:
       self.steps,
       'must be at least 1 for a task that makes its own data',
     )
+    check_context(self.task, self.model)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Gradients by lag of a leaky integrator, which halves them as is known."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -15,13 +16,14 @@ from memjax.errors import ConfigError
 from memjax.models.base import apply
 from memjax.models.stack import Stack
 from memjax.tasks.base import GeneratedTask, Stream
-from memjax.types import Batch
+from memjax.types import Batch, Feed
 from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
 
 DECAYS = np.array([0.8, 0.5])
 LEAKY = LeakyIntegrator(2)
 PARAMS = {'decay': jnp.asarray(DECAYS, jnp.float32)}
 NOISE = Noise(width=2, length=16, decay=0.9)
+RESET = 11
 LAGS, ROWS, BATCHES, ALL = 8, 4, 2, 99
 
 
@@ -55,15 +57,23 @@ def test_each_lag_leaves_the_decay_of_the_norm() -> None:
   np.testing.assert_allclose(found.half_life, halves_N, rtol=1e-4)
 
 
-def test_so_it_does_of_the_carry() -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interrupted(Noise):
+  def batch(self, feed: Feed) -> Batch:
+    batch = super().batch(feed)
+    return batch._replace(reset_BT=batch.reset_BT.at[:, RESET].set(True))
+
+
+def test_so_it_does_of_the_carry_up_to_a_reset() -> None:
   cut = 5
-  found = carry_gradients(LEAKY, PARAMS, NOISE, LAGS, ROWS, BATCHES, 0, cut)
+  task = Interrupted(width=2, length=16, decay=0.9)
+  found = carry_gradients(LEAKY, PARAMS, task, LAGS, ROWS, BATCHES, 0, cut)
   assert found.leaves == ('carry',)
-  assert found.labels.tolist() == [ROWS * BATCHES] * LAGS
-  error_NG = errors_NBT()[:, :, cut : cut + LAGS].mean(1)
+  assert found.lags.tolist() == list(range(RESET - cut))
+  assert (found.labels == ROWS * BATCHES).all()
+  error_NG = errors_NBT()[:, :, cut:RESET].mean(1)
   expected = error_NG * DECAYS[:, None] ** (found.lags + 1)
   np.testing.assert_allclose(found.norm[:, 0], expected, rtol=1e-4)
-  assert found.half_life.shape == (2, 1)
 
 
 def test_half_lives() -> None:

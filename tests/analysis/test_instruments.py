@@ -1,4 +1,4 @@
-"""Every instrument on models of the configs, with two replicas."""
+"""Instruments of context, gradient and loss, on models of the configs."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from tests.small import small
 FEW = {'batch_size': 2, 'batches': 1}
 
 
-@pytest.mark.parametrize('name', ['lstm', 'transformer_xl', 'dnc'])
+@pytest.mark.parametrize('name', ['lstm', 'transformer_xl', 'stack_rnn'])
 def test_figures_are_finite_and_shaped(name: str) -> None:
   experiment = small('copy_memory', name)
   model, task = experiment.model, experiment.task

@@ -39,7 +39,7 @@ def test_a_leaky_trace_holds_what_its_decay_left() -> None:
     LeakyIntegrator(task.width), {'decay': jnp.asarray(decays)}, task, lags, 64
   )
   assert found.metric == 'R2'
-  steps_T = np.linspace(8, task.length - 1, 64).astype(int)
+  steps_T = np.linspace(8, task.length - 1, 64).round()
   squares_N1 = decays[:, None] ** 2
   age_T = (1 - squares_N1 ** (steps_T + 1)).mean(1, keepdims=True)
   wanted_NL = squares_N1**lags * (1 - squares_N1) / age_T
@@ -79,7 +79,6 @@ def test_integers_are_read_as_codes_and_constants_as_nothing() -> None:
 
 
 def test_a_text_is_probed_where_its_segments_end(tmp_path: Path) -> None:
-  """Segments shorter than the memory: what flowed in before is still there."""
   letters = np.random.default_rng(0).choice(list(b'abcd'), 30_000)
   (tmp_path / 'a.txt').write_bytes(bytes(letters.tolist()))
   task = Text(

@@ -1,5 +1,6 @@
 """What is read, of attention and gates whose figures are known."""
 
+from pathlib import Path
 from typing import Any
 
 from flax import linen as nn
@@ -12,6 +13,7 @@ from memjax.analysis.reads import read_by_lag, time_constants
 from memjax.build import build_model
 from memjax.errors import ConfigError
 from memjax.models.base import Memory, shows
+from memjax.tasks.text import Text
 from tests.analysis.known import DelayLine, Noise, SayAgain
 
 ROWS, BATCHES, WINDOW = 8, 3, 4
@@ -71,6 +73,17 @@ def test_all_weight_lies_where_the_model_looks() -> None:
   share_NHR = found.share['lag_weights']
   wanted_R = np.eye(lag + 3)[lag]
   np.testing.assert_array_equal(share_NHR[:, 0], [wanted_R, wanted_R / 2])
+
+
+def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:
+  """What the first steps have not read yet, those of later segments have."""
+  (tmp_path / 'a.txt').write_bytes(b'ab' * 2000)
+  task = Text(corpus='files', path=str(tmp_path / 'a.txt'), length=4)
+  params = {'share': jnp.ones(1)}
+  found = read_by_lag(LooksBack(5), params, task, ROWS, BATCHES)
+  steps = BATCHES * task.length
+  share = found.share['lag_weights'][0, 0, 5]
+  np.testing.assert_allclose(share, (steps - 5) / steps, rtol=1e-6)
 
 
 def test_blind_attention_gives_all_it_sees_alike() -> None:

@@ -4,14 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 import contextlib
 import hashlib
-import http.server
 import io
-import logging
 import os
 from pathlib import Path
 import re
 import tarfile
-import threading
 
 import pytest
 
@@ -29,6 +26,7 @@ from memjax.data.babi import (
 from memjax.data.babi_archive import texts
 from memjax.data.sources import SPLITS
 from memjax.errors import ConfigError
+from tests.served import served
 
 REAL = Path(os.environ.get('MEMJAX_DATA', 'nowhere')) / 'babi'
 real = pytest.mark.skipif(
@@ -444,39 +442,17 @@ def test_only_the_train_stories_are_made_to_size(
 
 @contextlib.contextmanager
 def server(
-  monkeypatch: pytest.MonkeyPatch, content: bytes, short: int = 0
+  monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> Iterator[list[str]]:
-  """Serves some bytes as the archive, less than promised if short."""
-  asked: list[str] = []
-
-  class Serve(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-      asked.append(self.path)
-      if not self.path.endswith(ARCHIVE):
-        self.send_error(404)
-        return
-      self.send_response(200)
-      self.send_header('Content-Length', str(len(content)))
-      self.end_headers()
-      self.wfile.write(content[: len(content) - short])
-
-    def log_message(self, *args: object) -> None:
-      pass
-
-  served = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Serve)
-  thread = threading.Thread(target=served.serve_forever)
-  thread.start()
-  address = f'http://127.0.0.1:{served.server_address[1]}/{ARCHIVE}'
-  monkeypatch.setenv('no_proxy', '127.0.0.1')
-  monkeypatch.setattr(babi_archive, 'URL', address)
-  digest = hashlib.sha256(content).hexdigest()
-  monkeypatch.setattr(babi_archive, 'SHA256', digest)
-  try:
+  """Serves some bytes as the archive."""
+  with served(monkeypatch, {ARCHIVE: content}) as (address, asked):
+    file = babi_archive.ARCHIVE._replace(
+      url=f'{address}/{ARCHIVE}',
+      size=len(content),
+      sha256=hashlib.sha256(content).hexdigest(),
+    )
+    monkeypatch.setattr(babi_archive, 'ARCHIVE', file)
     yield asked
-  finally:
-    served.shutdown()
-    thread.join()
-    served.server_close()
 
 
 @pytest.fixture
@@ -485,76 +461,37 @@ def archive(tmp_path: Path) -> bytes:
 
 
 def test_the_archive_is_fetched_once(
-  archive: bytes,
-  cache: Path,
-  monkeypatch: pytest.MonkeyPatch,
-  caplog: pytest.LogCaptureFixture,
+  archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  caplog.set_level(logging.INFO)
-  monkeypatch.setattr(babi_archive, 'CHUNK', len(archive) // 4 + 1)
   with server(monkeypatch, archive) as asked:
     first = opened('')
-    assert len(asked) == 1
+    assert asked == [ARCHIVE]
   assert questions(first['train'] + first['validation']) == 100
   (place,) = (cache / 'downloads').iterdir()
   assert place.name == ARCHIVE
   assert place.read_bytes() == archive
-  said = [r.getMessage() for r in caplog.records if r.message[:5] == 'fetch']
-  assert len(said) == 5
-  assert babi_archive.URL in said[0]
   assert opened('', task=2)['test']  # the server is gone
-  place.write_bytes(archive[:-1] + b'x')
-  with server(monkeypatch, archive) as asked:
-    assert opened('') == first
-    assert len(asked) == 1
-  assert 'is damaged and fetched again' in caplog.text
-  assert place.read_bytes() == archive
 
 
-@pytest.mark.parametrize('fault', ['short', 'other', 'missing', 'nobody'])
 def test_an_archive_that_does_not_come_is_one_line(
-  archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+  archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  with server(monkeypatch, archive, short=9 if fault == 'short' else 0):
-    address = babi_archive.URL
-    if fault == 'other':
-      monkeypatch.setattr(babi_archive, 'SHA256', '0' * 64)
-    if fault == 'missing':
-      address = address.replace(ARCHIVE, 'elsewhere')
-    if fault == 'nobody':
-      address = f'http://127.0.0.1:1/{ARCHIVE}'
-    monkeypatch.setattr(babi_archive, 'URL', address)
-    with pytest.raises(ConfigError) as error:
-      opened('')
+  with server(monkeypatch, archive):
+    pass
+  with pytest.raises(ConfigError) as error:
+    opened('')
   said = str(error.value)
-  assert said.startswith(f'path: {address!r}: ')
-  came = f'has SHA-256 {hashlib.sha256(archive).hexdigest()}, not 000'
-  short = f'has SHA-256 {hashlib.sha256(archive[:-9]).hexdigest()}, not '
-  assert {
-    'short': short,
-    'other': came,
-    'missing': 'cannot be fetched (Not Found)',
-    'nobody': 'cannot be fetched ([Errno',
-  }[fault] in said
-  assert f'get {ARCHIVE} another way and let path name it' in said
+  assert said.startswith(f"path: '': {babi_archive.ARCHIVE.url} cannot be")
+  assert f'put {ARCHIVE} into ' in said
+  assert 'or let path name it or its unpacked folder' in said
   assert "source='made'" in said
   assert '\n' not in said
-  assert not list(cache.rglob('*.tar.gz*'))
-
-
-def test_an_archive_half_fetched_is_not_the_archive(
-  archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  (cache / 'downloads').mkdir(parents=True)
-  left = cache / 'downloads' / f'{ARCHIVE}.partial'
-  left.write_bytes(archive[:100])
-  with server(monkeypatch, archive) as asked:
-    assert opened('')['test']
-    assert len(asked) == 1
-  assert not left.exists()
 
 
 def test_the_registered_archive() -> None:
-  assert re.fullmatch('[0-9a-f]{64}', babi_archive.SHA256)
-  assert babi_archive.URL.startswith('https://')
-  assert babi_archive.URL.endswith(ARCHIVE)
+  url, name, size, sha256, _ = babi_archive.ARCHIVE
+  assert re.fullmatch('[0-9a-f]{64}', sha256)
+  assert size == 15_719_851
+  assert url.startswith('https://')
+  assert url.endswith(name)
+  assert name == ARCHIVE

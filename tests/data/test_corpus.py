@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from memjax.data import corpus as corpora
+from memjax.data import sources
 from memjax.data.corpus import Corpus, open_corpus
-from memjax.data.records import recorded
-from memjax.data.sources import SPLITS, text_files
+from memjax.data.records import recorded, whole_words
+from memjax.data.sources import SPLITS, Piece, text_files
 from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
+from tests.racing import raced
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,10 +43,10 @@ def folder(tmp_path: Path) -> Path:
   return tmp_path / 'texts'
 
 
-def opened(folder: Path, tokens: str = 'bytes') -> Corpus:
+def opened(folder: Path, tokens: str = 'bytes', vocab: int = 0) -> Corpus:
   """The corpus as a new process would find it."""
   open_corpus.cache_clear()
-  return open_corpus('files', str(folder), tokens)
+  return open_corpus('files', str(folder), tokens, vocab)
 
 
 def text_of(folder: Path) -> bytes:
@@ -94,6 +96,86 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
   assert corpus.splits['test'].unknown > 0
 
 
+@pytest.mark.parametrize('vocab', [0, 20])
+def test_words_are_those_of_the_documents(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vocab: int
+) -> None:
+  monkeypatch.setattr(sources, 'PIECE', 50)  # words are read in parts
+  (tmp_path / 'texts').mkdir()
+  rng = random.Random(0)
+  for i in range(40):
+    text = ''.join(rng.choices(['ab', 'é', ' ', '\n', '  \t'], k=200))
+    (tmp_path / f'texts/{i:02}').write_text(text, encoding='utf-8')
+  corpus = opened(tmp_path / 'texts', 'words', vocab)
+  assert len(corpus.tokenizer.symbols) == (vocab or corpus.tokenizer.vocab)
+  for split, (first, last) in corpus.source.bounds.items():
+    expected, end = [], 0
+    for path in sorted((tmp_path / 'texts').iterdir()):
+      start, end = end, end + path.stat().st_size
+      if first <= start < last:
+        lines = path.read_text(encoding='utf-8').split('\n')
+        words = [word for line in lines for word in [*line.split(), '<eos>']]
+        expected += words[:-1]
+    known = set(corpus.tokenizer.symbols)
+    expected = [word if word in known else '<unk>' for word in expected]
+    assert split != 'train' or ('<unk>' in expected) == bool(vocab)
+    ids = corpus.splits[split].tokens
+    assert [corpus.tokenizer.symbols[i] for i in ids] == expected
+    assert corpus.splits[split].words == len(expected) - 1
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_pieces_end_where_words_do_and_are_the_text(seed: int) -> None:
+  rng = random.Random(seed)
+  parts = ['a', 'bcde', 'fg\n', ' \n', '\t']
+  texts = [' '.join(rng.choices(parts, k=200)).encode() for _ in range(3)]
+  given = []
+  for document, text in enumerate(texts):
+    at = 0
+    while at < len(text):
+      piece = text[at : at + rng.randint(20, 60)]
+      given.append(Piece(document, at, piece))
+      at += len(piece)
+  found = list(whole_words(lambda split: iter(given))('train'))
+  for document, text in enumerate(texts):
+    own = [piece for piece in found if piece.document == document]
+    assert b''.join(piece.text for piece in own) == text
+    words = [word for piece in own for word in piece.text.split()]
+    assert words == text.split()
+    assert [text[p.offset :][: len(p.text)] for p in own] == [
+      piece.text for piece in own
+    ]
+    assert all(piece.text[-1:].strip() for piece in own[:-1])
+
+
+def test_a_split_without_words_is_refused(tmp_path: Path) -> None:
+  (tmp_path / 'text').write_bytes(b'a b ' * 95 + b' ' * 20)
+  assert len(opened(tmp_path / 'text').splits['test'].tokens) == 20
+  with pytest.raises(ConfigError, match='test is nothing but white space'):
+    opened(tmp_path / 'text', 'words')
+
+
+def test_a_word_longer_than_a_piece_is_cut_where_pieces_are() -> None:
+  given = [Piece(0, 0, b'x' * 50), Piece(0, 50, b'x' * 50), Piece(1, 0, b'y')]
+  assert list(whole_words(lambda split: iter(given))('train')) == given
+
+
+def test_merges_do_not_depend_on_how_a_text_is_read(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  text = ''.join(random.Random(2).choices(['the ', 'cat', 'é\n\n  '], k=900))
+  (tmp_path / 'text').write_text(text, encoding='utf-8')
+  whole = opened(tmp_path / 'text', 'bpe', 270)
+  shutil.rmtree(tmp_path / 'cache')
+  monkeypatch.setattr(sources, 'PIECE', 40)
+  parts = opened(tmp_path / 'text', 'bpe', 270)
+  assert parts.tokenizer == whole.tokenizer
+  assert tokens_of(parts) == tokens_of(whole)
+  ids = [i for split in SPLITS for i in parts.splits[split].tokens]
+  assert parts.tokenizer.restore(ids).decode() == text
+  assert parts.tokenizer.vocab == 270
+
+
 def test_tfds_itself_reads_the_records(folder: Path, cache: Path) -> None:
   import tensorflow_datasets as tfds
 
@@ -111,7 +193,7 @@ def test_the_same_corpus_is_prepared_once(folder: Path, cache: Path) -> None:
     return {path: path.stat().st_mtime_ns for path in files}
 
   first = opened(folder)
-  assert open_corpus('files', str(folder), 'bytes') is first
+  assert open_corpus('files', str(folder), 'bytes', 0) is first
   before = written()
   assert tokens_of(opened(folder)) == text_of(folder)
   assert written() == before
@@ -195,7 +277,7 @@ def test_a_preparation_that_was_killed_leaves_nothing_behind(
   fingerprint = text_files(str(folder)).fingerprint
   left = [
     cache / 'records' / fingerprint / 'text_files' / 'incomplete.X_1.0.0',
-    cache / 'tokens' / f'{fingerprint}-bytes.partial',
+    cache / 'tokens' / f'{fingerprint}-bytes-0.partial',
   ]
   for path in left:
     path.mkdir(parents=True)
@@ -204,35 +286,19 @@ def test_a_preparation_that_was_killed_leaves_nothing_behind(
   assert not any(path.exists() for path in left)
 
 
-RACER = """
-import sys, time
+IMPORTS = """
+import sys
 from memjax.data.corpus import open_corpus
 import memjax.data.builders
-print('ready', flush=True)
-sys.stdin.readline()
+"""
+RACE = """
 corpus = open_corpus('files', sys.argv[1], 'characters')
 print(*(corpus.splits[split].tokens.sum() for split in corpus.splits))
 """
 
 
 def test_processes_prepare_the_same_corpus_at_once(folder: Path) -> None:
-  racers = [
-    subprocess.Popen(
-      [sys.executable, '-c', RACER, str(folder)],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      cwd=ROOT,
-    )
-    for _ in range(3)
-  ]
-  for racer in racers:
-    assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
-  for racer in racers:
-    racer.stdin.write('go\n')
-    racer.stdin.flush()
-  answers = [racer.communicate(timeout=60) for racer in racers]
+  answers = raced(IMPORTS, RACE, [str(folder)], 3)
   splits = opened(folder, 'characters').splits
   sums = ' '.join(str(splits[split].tokens.sum()) for split in SPLITS)
   assert answers == [(f'{sums}\n', '')] * 3

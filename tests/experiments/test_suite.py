@@ -56,7 +56,7 @@ def test_a_cell_says_what_it_is_costs_and_scores(tmp_path: Path) -> None:
   assert result['state_bytes'] == 2 * 2 * 4 * 4  # layers, h and c, width, float
   assert {s['split'] for s in result['scores']} == {'held_out'}
   assert all(len(s['values']) == 4 for s in result['scores'])
-  assert len(result['curve']['metrics']['accuracy']) == 4
+  assert len(result['curves'][0]['metrics']['accuracy']) == 4
   run.write_table(tmp_path, [cell])
   lines = [r for r in table(tmp_path) if r['metric'] == 'accuracy']
   assert [line['seed'] for line in lines] == ['0', '1', '2', '3']
@@ -85,13 +85,18 @@ def made_up(model: str, width: int, scores: list[float]) -> report.Result:
     'seconds': width,
     'seeds': list(range(6)),
     'learning_rates': [1e-3] * 3 + [3e-3] * 3,
-    'scores': [{'split': 'held_out', 'metric': 'accuracy', 'values': scores}],
-    'curve': {
-      'extent': 'distance',
-      'edges': edges,
-      'labels': [9, 9],
-      'metrics': {'accuracy': [none] * 3 + [[s, s / 2] for s in scores[3:]]},
-    },
+    'scores': [
+      {'split': 'held_out', 'metric': 'accuracy', 'values': scores},
+      {'split': 'held_out', 'metric': 'loss', 'values': [2.0] * 6},
+    ],
+    'curves': [
+      {
+        'extent': 'distance',
+        'edges': edges,
+        'labels': [9, 9],
+        'metrics': {'accuracy': [none] * 3 + [[s, s / 2] for s in scores[3:]]},
+      }
+    ],
   }
 
 
@@ -102,7 +107,8 @@ def test_the_report_shows_medians_of_the_best_rate(tmp_path: Path) -> None:
   assert near == pytest.approx((1, 0.45, 0.5, 0.725))
   assert far == pytest.approx((3, 0.225, 0.25, 0.3625))
   page = report.write([result], tmp_path).read_text()
-  assert '<td>0.003</td><td>0.500 (0.450 to 0.725)</td><td>1 of 3</td>' in page
+  cells = '<td>0.003</td><td>0.500 (0.450 to 0.725)</td>'
+  assert f'{cells}<td>2.00 (2.00 to 2.00)</td><td>1 of 3</td>' in page
   for one in look(tmp_path / 'index.html'):
     assert one.console == []
     assert [picture.natural for picture in one.pictures] == [13 * 110]

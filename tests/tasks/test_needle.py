@@ -15,12 +15,13 @@ import pytest
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, invalid_ids
-from memjax.tasks.needle import Haystack, Needle
+from memjax.tasks.haystack import Numbers
+from memjax.tasks.needle import Needle
 from memjax.tasks.variable_tracking import VariableTracking
-from memjax.types import Batch, Tokens
+from memjax.types import Tokens
 from tests.tasks.drawn import assert_uniform
+from tests.tasks.haystack import ROWS, drawn, hay, scored, texts
 
-ROWS = 400
 GOLDEN = {
   'one': '93c7d3e99a332e96',
   'three': '54ba23b488158469',
@@ -32,44 +33,17 @@ GOLDEN = {
 @pytest.fixture(scope='module')
 def tasks(
   tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Haystack]]:
-  """Tasks whose hay counts up in letters that no sentence has."""
-  folder = tmp_path_factory.mktemp('texts')
-  hay = ''.join(f'{i:04}' for i in range(9000))
-  moved = hay.translate(str.maketrans('0123456789', 'ABCDEFGHIJ'))
-  (folder / 'hay').write_text(moved)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('MEMJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
-    open_corpus.cache_clear()
-    there = {'corpus': 'files', 'path': str(folder)}
+) -> Iterator[dict[str, Numbers]]:
+  with hay(tmp_path_factory) as there:
     yield {
       'one': Needle(**there, length=150),
       'three': Needle(**there, length=200, needles=3, digits=2),
       'chain': VariableTracking(**there, length=120, hops=1, digits=1),
       'chains': VariableTracking(**there, length=300, chains=2, hops=3),
     }
-    open_corpus.cache_clear()
 
 
 every_task = pytest.mark.parametrize('name', GOLDEN)
-
-
-def batch_of(task: Haystack, seed: int = 0, step: int = 0) -> Batch:
-  return task.rows(Stream(seed, 0, ROWS), step, np.arange(ROWS))
-
-
-def texts(batch: Batch) -> list[bytes]:
-  """The rows with the byte that no model reads, the answer's last."""
-  last = batch.targets[:, -1:]
-  rows = np.concatenate([batch.inputs, last], 1).astype(np.uint8)
-  return [row.tobytes() for row in rows]
-
-
-def scored(task: Haystack, said: np.ndarray, batch: Batch) -> dict[str, float]:
-  """What logits for the digits at the end are worth."""
-  asked = jax.tree.map(lambda x: jnp.asarray(x[:, -task.digits :]), batch)
-  measured = task.measure(jnp.asarray(said, jnp.float32), asked)
-  return {name: float(a / b) for name, (a, b) in measured.items()}
 
 
 def answer_to(text: bytes) -> bytes:
@@ -87,10 +61,10 @@ def answer_to(text: bytes) -> bytes:
 
 @every_task
 def test_the_oracle_scores_everything(
-  tasks: dict[str, Haystack], name: str
+  tasks: dict[str, Numbers], name: str
 ) -> None:
   task = tasks[name]
-  batch = batch_of(task)
+  batch = drawn(task)
   said = []
   for text in texts(batch):
     said.append(list(answer_to(text[: -task.digits])))
@@ -102,10 +76,10 @@ def test_the_oracle_scores_everything(
 
 @every_task
 def test_labels_are_the_digits_at_the_end(
-  tasks: dict[str, Haystack], name: str
+  tasks: dict[str, Numbers], name: str
 ) -> None:
   task = tasks[name]
-  batch = batch_of(task)
+  batch = drawn(task)
   asked = np.arange(task.length) >= task.length - task.digits
   np.testing.assert_array_equal(batch.weights_BT, np.tile(asked, (ROWS, 1)))
   digits = batch.targets[:, asked] - ord('0')
@@ -124,9 +98,9 @@ def test_labels_are_the_digits_at_the_end(
 
 @every_task
 def test_the_distance_leads_back_to_the_digit(
-  tasks: dict[str, Haystack], name: str
+  tasks: dict[str, Numbers], name: str
 ) -> None:
-  batch = batch_of(tasks[name])
+  batch = drawn(tasks[name])
   b, t = np.nonzero(batch.weights_BT)
   distance = batch.extent_BT[b, t]
   assert (distance > 0).all()
@@ -141,13 +115,13 @@ def test_the_distance_leads_back_to_the_digit(
 
 @every_task
 def test_the_hay_is_one_window_of_the_split(
-  tasks: dict[str, Haystack], name: str
+  tasks: dict[str, Numbers], name: str
 ) -> None:
   task = tasks[name]
   first, last = open_corpus('files', task.path, 'bytes').source.bounds['train']
   whole = (Path(task.path) / 'hay').read_bytes()[first:last]
   starts = set()
-  for text in texts(batch_of(task)):
+  for text in texts(drawn(task)):
     hay = re.sub(rb'(The magic number for|VAR) [a-z]{4} [^.]*\. ', b'', text)
     hay = re.sub(rb' (The magic number for|VAR) [a-z]{4} is \d+$', b'', hay)
     assert re.fullmatch(rb'[A-J]+', hay)
@@ -155,10 +129,10 @@ def test_the_hay_is_one_window_of_the_split(
   assert len(starts) > ROWS * 0.95
 
 
-def test_the_asked_needle_lies_anywhere(tasks: dict[str, Haystack]) -> None:
+def test_the_asked_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
   task = tasks['one']
   distance = np.concatenate(
-    [batch_of(task, step=s).extent_BT.max(axis=1) for s in range(3)]
+    [drawn(task, step=s).extent_BT.max(axis=1) for s in range(3)]
   )
   nearest = len(b'12345.  The magic number for abcd is ') - 1
   hay = 151 - 36 - 30 - 5  # but for the sentence, the question, the answer
@@ -169,10 +143,10 @@ def test_the_asked_needle_lies_anywhere(tasks: dict[str, Haystack]) -> None:
 
 @pytest.mark.parametrize(('name', 'numbers'), [('three', 3), ('chains', 2)])
 def test_names_differ_and_any_is_asked_for(
-  tasks: dict[str, Haystack], name: str, numbers: int
+  tasks: dict[str, Numbers], name: str, numbers: int
 ) -> None:
   asked = []
-  for text in texts(batch_of(tasks[name])):
+  for text in texts(drawn(tasks[name])):
     *told, question = re.findall(rb'(?:for|VAR) ([a-z]{4}) (?:=|is)', text)
     assert len(set(told)) == len(told) == {'three': 3, 'chains': 8}[name]
     asked.append(told.index(question))
@@ -183,8 +157,8 @@ def test_names_differ_and_any_is_asked_for(
     assert counts[-1] > counts[:-1].max()  # the last of a chain of four
 
 
-def test_chains_stand_in_their_order(tasks: dict[str, Haystack]) -> None:
-  for text in texts(batch_of(tasks['chains'])):
+def test_chains_stand_in_their_order(tasks: dict[str, Numbers]) -> None:
+  for text in texts(drawn(tasks['chains'])):
     known: set[bytes] = set()
     for name, value in re.findall(rb'VAR ([a-z]+) = (?:VAR )?(\w+)\.', text):
       assert value.isdigit() or value in known
@@ -194,10 +168,10 @@ def test_chains_stand_in_their_order(tasks: dict[str, Haystack]) -> None:
 
 @every_task
 def test_guessing_scores_the_baselines(
-  tasks: dict[str, Haystack], name: str
+  tasks: dict[str, Numbers], name: str
 ) -> None:
   task, rng = tasks[name], np.random.default_rng(0)
-  batch = batch_of(task)
+  batch = drawn(task)
   told = [re.findall(rb' (?:is|=) (\d+)\. ', text) for text in texts(batch)]
   number = [list(values[rng.integers(len(values))]) for values in told]
   players = {
@@ -218,7 +192,7 @@ def test_guessing_scores_the_baselines(
 
 
 def test_a_row_depends_on_seed_stream_step_and_row_only(
-  tasks: dict[str, Haystack],
+  tasks: dict[str, Numbers],
 ) -> None:
   task = tasks['three']
   rows = task.rows(Stream(3, 1, 4), 2, np.arange(4))
@@ -235,13 +209,13 @@ def test_a_row_depends_on_seed_stream_step_and_row_only(
 
 
 @every_task
-def test_the_data_is_what_it_was(tasks: dict[str, Haystack], name: str) -> None:
-  batch = batch_of(tasks[name], seed=17)
+def test_the_data_is_what_it_was(tasks: dict[str, Numbers], name: str) -> None:
+  batch = drawn(tasks[name], seed=17)
   seen = hashlib.sha256(batch.inputs.tobytes() + batch.targets.tobytes())
   assert seen.hexdigest()[:16] == GOLDEN[name]
 
 
-def test_a_task_is_its_fields(tasks: dict[str, Haystack]) -> None:
+def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
   task = tasks['chains']
   assert pickle.loads(pickle.dumps(task)) == task
   assert task.fingerprint() == tasks['one'].fingerprint() != ''
@@ -261,19 +235,25 @@ def test_a_task_is_its_fields(tasks: dict[str, Haystack]) -> None:
     (Needle, {'split': 'test', 'length': 5000}, 'split: .*1800 bytes in .*a r'),
     (VariableTracking, {'hops': 0}, 'hops: 0: must be at least 1'),
     (VariableTracking, {'chains': 0}, 'chains: 0: must be at least 1'),
+    (VariableTracking, {'hops': 513}, 'hops: 513: must be at most length 512'),
+    (
+      VariableTracking,
+      {'length': 999, 'chains': 999, 'hops': 999},
+      'names: 999000: must be at most 456976',
+    ),
   ],
 )
 def test_a_bad_field_is_refused(
-  tasks: dict[str, Haystack], task: type, fields: dict, message: str
+  tasks: dict[str, Numbers], task: type, fields: dict, message: str
 ) -> None:
   there = {'corpus': 'files', 'path': tasks['one'].path}
   with pytest.raises(ConfigError, match=message):
     task(**there | fields)
 
 
-def test_the_smallest_task_works(tasks: dict[str, Haystack]) -> None:
+def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:
   task = Needle(corpus='files', path=tasks['one'].path, length=71)
-  for text in texts(batch_of(task)):
+  for text in texts(drawn(task)):
     hay = re.fullmatch(
       rb'([A-J]?)The magic number for (....) is (\d{5})\. ([A-J]?)'
       rb' The magic number for \2 is \3',

@@ -1,6 +1,7 @@
 """Text: every label once an epoch, lanes that flow on, figures in bits."""
 
 from collections.abc import Iterator
+import dataclasses
 import hashlib
 import lzma
 import math
@@ -16,10 +17,16 @@ import pytest
 
 from memjax.build import build_task
 from memjax.data.corpus import open_corpus
+from memjax.data.tokenizers import BPE
 from memjax.errors import ConfigError
+from memjax.tasks import text as text_module
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.text import Text
+from memjax.training.metrics import means
+from memjax.training.replicas import summary
+from memjax.training.workdir import claim, read_interface
 from memjax.types import Batch, Tokens
+from tests.small import small
 
 SHAKESPEARE = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'
 
@@ -40,6 +47,17 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_corpus.cache_clear()
 
 
+@pytest.fixture(scope='module')
+def spaced(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+  """One text of words in lines."""
+  rng = random.Random(2)
+  path = tmp_path_factory.mktemp('spaced') / 'text'
+  words = ['the', 'thé', 'cat', 'a', 'mat', '  sat\n', '\n', '<unk>']
+  text = ' '.join(rng.choices(words, range(8, 0, -1), k=2000))
+  path.write_text(text, encoding='utf-8')
+  return path
+
+
 def files(path: Path, **fields: object) -> Text:
   return Text(corpus='files', path=str(path), **fields)
 
@@ -50,14 +68,15 @@ def step_of(task: Text, batch_size: int, step: int) -> Batch:
 
 
 def text_of(folder: Path) -> bytes:
+  if folder.is_file():
+    return folder.read_bytes()
   return b''.join(path.read_bytes() for path in sorted(folder.iterdir()))
 
 
 def split_text(task: Text) -> bytes:
   """The bytes of the task's split, from the files themselves."""
-  first, last = open_corpus(task.corpus, task.path, task.tokens).source.bounds[
-    task.split
-  ]
+  source = open_corpus(task.corpus, task.path, task.tokens, task.vocab).source
+  first, last = source.bounds[task.split]
   return text_of(Path(task.path))[first:last]
 
 
@@ -92,6 +111,37 @@ def test_lanes_are_the_text_in_order_each_label_once(
     assert not reset[:, 1:].any()
 
 
+@pytest.mark.parametrize(('length', 'stride'), [(7, 1), (7, 5), (7, 7), (4, 0)])
+@pytest.mark.parametrize('tail', [0, 1, 2, 3])
+def test_windows_score_each_label_once_behind_enough_of_the_text(
+  texts: Path, tmp_path: Path, length: int, stride: int, tail: int
+) -> None:
+  (tmp_path / 'text').write_bytes(text_of(texts)[: 600 + 20 * tail])
+  fields = {'split': 'test', 'length': length, 'carry': 'fresh'}
+  task = files(tmp_path, stride=stride, **fields)
+  text = np.frombuffer(split_text(task), np.uint8).astype(int)
+  labels, stride = len(text) - 1, stride or length
+  for rows in (1, 3, 64):
+    epoch = [
+      step_of(task, rows, step) for step in range(task.epoch_steps(rows))
+    ]
+    scored = []
+    for i, (inputs, targets, weights, reset) in enumerate(
+      row for step in epoch for row in zip(*step[:4], strict=True)
+    ):
+      first = i * stride
+      inside = text[first : first + length + 1]
+      there = max(len(inside) - 1, 0)
+      places = np.flatnonzero(weights)
+      scored += (first + places).tolist()
+      assert inputs[:there].tolist() == inside[:-1].tolist()
+      assert targets[places].tolist() == inside[places + 1].tolist()
+      assert (places >= length - stride).all() or i == 0
+      assert reset.tolist() == [True] + [False] * (length - 1)
+    assert scored == list(range(labels))
+    assert len(epoch) == 1 or epoch[-1].weights_BT.any()
+
+
 def test_each_epoch_is_as_the_first(texts: Path) -> None:
   task = files(texts, length=10)
   steps = task.epoch_steps(4)
@@ -118,7 +168,7 @@ def test_memory_is_forgotten_where_documents_start(
   task = files(
     texts, split=split, length=7, tokens=tokens, reset_at_documents=True
   )
-  corpus = open_corpus('files', str(texts), tokens)
+  corpus = open_corpus('files', str(texts), tokens, 0)
   first, last = corpus.source.bounds[split]
   expected = []
   end = 0
@@ -173,14 +223,102 @@ def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
   return totals, nats
 
 
-def test_bits_per_byte_of_bytes(texts: Path) -> None:
-  task = files(texts, length=11, split='test')
+def words_behind_space(text: str, line_ends: bool = True) -> int:
+  """The words that begin with a label, and the ends of lines."""
+  words = len(text[1:].split()) - (not text[0].isspace())
+  return words + text[1:].count('\n') * line_ends
+
+
+@pytest.mark.parametrize(
+  ('tokens', 'vocab'), [('bytes', 0), ('characters', 0), ('bpe', 300)]
+)
+def test_one_sum_of_nats_over_what_the_labels_stand_for(
+  spaced: Path, tokens: str, vocab: int
+) -> None:
+  task = files(spaced, length=11, split='test', tokens=tokens, vocab=vocab)
   totals, nats = epoch_figures(task, 3)
-  size = len(split_text(task))
-  assert totals['loss'][1] == totals['bits_per_byte'][1] == size - 1
-  bits = sum(n for n, _ in nats) / math.log(2)
-  assert totals['bits_per_byte'][0] == pytest.approx(bits, rel=1e-6)
-  assert set(totals) == {'loss', 'accuracy', 'bits_per_byte'}
+  first = task.tokenizer.decode(task._split.tokens[:1])
+  text = split_text(task).decode()
+  assert text.startswith(first)
+  left = text[len(first) :]
+  total = sum(n for n, _ in nats)
+  for name, (expected, count) in {
+    'loss': (total, len(task._split.tokens) - 1),
+    'bits_per_byte': (total / math.log(2), len(left.encode())),
+    'bits_per_character': (total / math.log(2), len(left)),
+    'perplexity_per_word': (total, words_behind_space(text)),
+  }.items():
+    assert totals[name][0] == pytest.approx(expected, rel=1e-6)
+    assert totals[name][1] == count, name
+  assert len(totals) == 5
+
+
+@pytest.mark.parametrize('vocab', [0, 4])
+def test_words_have_the_perplexity_of_their_tokens(
+  spaced: Path, vocab: int
+) -> None:
+  task = files(spaced, length=11, split='test', tokens='words', vocab=vocab)
+  text = split_text(task).decode()
+  totals, nats = epoch_figures(task, 3)
+  assert set(totals) == {'loss', 'accuracy', 'perplexity_per_word'}
+  words = text.replace('\n', ' <eos> ').split()
+  assert totals['perplexity_per_word'][1] == len(words) - 1
+  total = sum(n for n, _ in nats)
+  assert totals['perplexity_per_word'][0] == pytest.approx(total, rel=1e-6)
+  counts = {'invalid_ids': (np.float64(0), np.float64(1))}
+  row = means({**totals, **counts})
+  assert row['perplexity_per_word'] == pytest.approx(math.exp(row['loss']))
+  assert task.baselines == {}
+
+
+def test_ends_of_lines_are_no_words_where_the_corpus_says_so(
+  spaced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  corpus = open_corpus('files', str(spaced), 'words', 0)
+  source = dataclasses.replace(corpus.source, line_ends=False)
+  changed = dataclasses.replace(corpus, source=source)
+  monkeypatch.setattr(text_module, 'open_corpus', lambda *_: changed)
+  task = files(spaced, length=11, split='test', tokens='words')
+  totals, nats = epoch_figures(task, 3)
+  text = split_text(files(spaced, length=11, split='test')).decode()
+  assert totals['perplexity_per_word'][1] == words_behind_space(text, False)
+  assert totals['loss'][1] == words_behind_space(text)
+  total = sum(n for n, _ in nats)
+  assert totals['perplexity_per_word'][0] == pytest.approx(total, rel=1e-6)
+
+
+def test_the_perplexity_of_replicas_is_the_median_of_theirs() -> None:
+  nats_N = np.array([1.0, 3.0, 8.0, 900.0])
+  ones_N = np.ones(4)
+  sums = {'perplexity_per_word': (2 * nats_N, 2 * ones_N)}
+  sums |= {'loss': (nats_N, ones_N), 'invalid_ids': (0 * ones_N, ones_N)}
+  row = summary(means(sums))
+  each = row['replicas']['perplexity_per_word']
+  assert each == [*np.exp(nats_N[:3]), math.inf]
+  assert row['metrics']['perplexity_per_word'] == np.exp(3.0)  # of the finite
+  assert row['metrics']['loss'] == 5.5
+
+
+def test_text_that_is_not_utf8_has_no_characters(
+  tmp_path: Path,
+) -> None:
+  (tmp_path / 'text').write_bytes(b'some \xff words ' * 40)
+  task = files(tmp_path / 'text', length=8)
+  totals, _ = epoch_figures(task, 1)
+  assert set(totals) == {
+    'loss',
+    'accuracy',
+    'perplexity_per_word',
+    'bits_per_byte',
+  }
+  assert set(task.baselines) == {'bits_per_byte'}
+  with pytest.raises(ConfigError, match='not UTF-8'):
+    files(tmp_path / 'text', length=8, tokens='bpe', vocab=300)
+
+
+def test_text_without_white_space_has_no_words(texts: Path) -> None:
+  totals, _ = epoch_figures(files(texts, length=11, split='test'), 3)
+  assert 'perplexity_per_word' not in totals
 
 
 def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
@@ -200,16 +338,41 @@ def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
   assert totals['bits_per_byte'][1] == pytest.approx(len(text[1:].encode()))
 
 
+@pytest.mark.parametrize(('tokens', 'vocab'), [('words', 5), ('bpe', 270)])
+def test_the_tokenizer_stays_in_the_workdir(
+  spaced: Path, tmp_path: Path, tokens: str, vocab: int
+) -> None:
+  given = {'path': str(spaced), 'tokens': tokens, 'vocab': vocab}
+  fields = {f'task.{name}': value for name, value in given.items()}
+  experiment = small('text', 'lstm', fields | {'task.corpus': 'files'})
+  claim(tmp_path, experiment)
+  claim(tmp_path, experiment)  # the second start of the same run
+  face = read_interface(tmp_path)
+  assert face.tokenizer == experiment.task.tokenizer
+  assert face.input_spec == face.output_spec == Tokens(vocab)
+
+
+def test_other_merges_are_other_data(
+  spaced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  task = files(spaced, tokens='bpe', vocab=270)
+  corpus = open_corpus('files', str(spaced), 'bpe', 270)
+  before = task.fingerprint()
+  assert before != corpus.source.fingerprint
+  other = dataclasses.replace(corpus, tokenizer=BPE(((97, 98),)))
+  monkeypatch.setattr(text_module, 'open_corpus', lambda *_: other)
+  assert task.fingerprint() != before
+
+
 @pytest.mark.parametrize('tokens', ['bytes', 'characters'])
 def test_the_baseline_is_xz(texts: Path, tokens: str) -> None:
   task = files(texts, length=4, split='test', tokens=tokens)
   text = split_text(task)
   bits = 8 * len(lzma.compress(text, preset=9))
-  expected = {'bits_per_byte': {'xz -9': bits / len(text)}}
-  if tokens == 'characters':
-    per_character = bits / len(text.decode())
-    expected['bits_per_character'] = {'xz -9': per_character}
-  assert task.baselines == expected
+  assert task.baselines == {
+    'bits_per_byte': {'xz -9': bits / len(text)},
+    'bits_per_character': {'xz -9': bits / len(text.decode())},
+  }
 
 
 def test_a_task_is_its_fields(texts: Path) -> None:
@@ -228,8 +391,18 @@ def test_a_task_is_its_fields(texts: Path) -> None:
   [
     ({'length': 0}, ['task.length', 'at least 1']),
     ({'split': 'valid'}, ['task.split', 'did you mean validation?']),
-    ({'tokens': 'words'}, ['task.tokens', 'bytes, characters']),
+    ({'tokens': 'word'}, ['task.tokens', 'did you mean words?']),
+    ({'vocab': 9}, ['task.vocab', '9', "belongs to tokens='words' and 'bpe'"]),
+    ({'tokens': 'words', 'vocab': 2}, ['task.vocab', 'must be at least 3']),
+    ({'tokens': 'words', 'vocab': -1}, ['task.vocab', 'must be at least 3']),
+    ({'tokens': 'bpe'}, ['task.vocab', 'must be at least 257']),
+    ({'corpus': 'enwiki8'}, ['task.corpus', 'did you mean enwik8?']),
+    ({'corpus': 'wikitext2'}, ['task.corpus', 'did you mean wikitext-2?']),
+    ({'corpus': 'text8'}, ['task.path', "corpus='files' only"]),
     ({'corpus': 'file'}, ['task.corpus', 'did you mean files?']),
+    ({'carry': 'flow'}, ['task.carry', 'did you mean flows?']),
+    ({'stride': 3}, ['task.stride', "needs carry 'fresh'"]),
+    ({'stride': 5}, ['task.stride', 'from 0 to', '4']),
     ({'path': ''}, ['task.path', 'must be given']),
     ({'corpus': 'standard_library'}, ['task.path', "corpus='files' only"]),
     ({'path': '/no/such'}, ['task.path', '/no/such', 'does not exist']),

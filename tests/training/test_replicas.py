@@ -10,7 +10,7 @@ import pytest
 
 import memjax
 from memjax.errors import ConfigError
-from memjax.training import history, parallel
+from memjax.training import history, manifest, parallel
 from memjax.training.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
 from memjax.training.replicas import summary, varied
@@ -135,6 +135,38 @@ def test_a_stopped_run_of_replicas_goes_on_bit_for_bit(
     assert [row[name] for row in parts] == [row[name] for row in whole]
 
 
+def test_replicas_stop_together_and_one_step_is_the_best(
+  tmp_path: Path,
+) -> None:
+  """Two learn nothing, so their first evaluation is the best; one diverges."""
+  changes = RUN | {
+    'train.replicas': 3,
+    'train.steps': 20,
+    'train.patience': 2,
+    'evals.held_out.every': 2,
+    'checkpoint.best': 'held_out/accuracy',
+    'checkpoint.best_is': 'max',
+    'checkpoint.keep': 1,
+    'optim.name': 'sgd',
+    'optim.clip': 0.0,
+    'optim.options': {},
+    'optim.vary': 'learning_rate=1e-30,1e38,1e-30',
+  }
+  experiment = small('copy_memory', 'lstm', changes)
+  for _ in range(2):  # the second finds it finished
+    assert train(experiment, tmp_path)
+    measured = [r for r in rows(tmp_path) if r['split'] == 'held_out']
+    assert [row['step'] for row in measured] == [2, 4, 6]
+  assert manifest.steps_in(tmp_path / 'checkpoints') == [2, 6]
+  for i in range(3):
+    best = memjax.load(tmp_path, step='best', replica=i)
+    assert best.step == 2
+    accuracy = measured[0]['replicas']['accuracy'][i]
+    np.testing.assert_equal(best.metrics['held_out/accuracy'], accuracy)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(best.params))
+    assert (largest > 1e30) == math.isnan(accuracy) == (i == 1)
+
+
 def test_devices_share_the_replicas() -> None:
   overrides = {'train.replicas': 8, 'train.batch_size': 3}
   state = run(small('copy_memory', 'lstm', overrides), 1)
@@ -159,6 +191,10 @@ def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
   assert row['quartiles'] == {'loss': [1.5, 3.0]}
   again = history.decode(history.encode({'step': 1, 'split': 'train', **row}))
   np.testing.assert_array_equal(again['replicas']['loss'], values)
+  values_of = {'loss': values, 'accuracy': np.array([0.5, 0.1, 0.7, 0.9])}
+  right = summary(values_of)
+  assert right['metrics']['accuracy'] == 0.7
+  assert math.isnan(right['replicas']['accuracy'][1])
   none = summary({'loss': np.full(2, math.nan)})
   assert math.isnan(none['metrics']['loss'])
 

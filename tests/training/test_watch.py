@@ -1,5 +1,9 @@
 """The best evaluation, and patience with those after it."""
 
+from collections.abc import Sequence
+import math
+
+from memjax.training.best import Figure, first_best
 from memjax.training.watch import Watch
 from tests.small import small
 
@@ -17,7 +21,7 @@ def watching(best_is: str = 'min', patience: int = 0) -> Watch:
   return Watch(experiment, [])
 
 
-def losses(watch: Watch, values: list[float]) -> list[bool]:
+def losses(watch: Watch, values: Sequence[Figure]) -> list[bool]:
   return [watch.see({'held_out/loss': value}) for value in values]
 
 
@@ -62,3 +66,42 @@ def test_rows_read_back_are_as_good_as_seen() -> None:
   ]
   assert Watch(experiment, rows).exhausted
   assert not Watch(experiment, rows[:2]).exhausted
+
+
+NAN = math.nan
+
+
+def test_of_replicas_the_median_counts() -> None:
+  values = [[3.0, 5.0, 7.0], [1.0, 6.0, 4.9], [9.0, 4.9, 4.8], [0.1, 5.0, 6.0]]
+  values += [[4.0, 4.0, 4.0]]
+  is_best = [True, True, False, False, True]
+  assert losses(watching(), values) == is_best
+  opposite = [[-v for v in replicas] for replicas in values]
+  assert losses(watching('max'), opposite) == is_best
+
+
+def test_a_poor_replica_that_diverges_makes_no_best() -> None:
+  watch = watching(patience=2)
+  values: list[Figure] = [[1.0, 9.0], [1.1, NAN], [1.2, NAN]]
+  assert losses(watch, values) == [True, False, False]
+  assert watch.exhausted
+  assert first_best(values, 'min') == 0
+
+
+def test_a_good_replica_that_diverges_does_not_stop_the_others() -> None:
+  watch = watching(patience=2)
+  values = [[0.1, 5.0, 8.0], [0.1, 4.0, 7.0]]
+  values += [[NAN, 3.9, 6.9], [NAN, 3.8, 6.8], [NAN, 3.7, 6.7], [NAN, NAN, 6.6]]
+  assert losses(watch, values) == [True] * 6
+  assert losses(watch, [[NAN] * 3]) == [False]
+  assert not watch.exhausted
+  assert losses(watch, [[NAN] * 3]) == [False]
+  assert watch.exhausted
+
+
+def test_none_is_best_where_none_is_a_number() -> None:
+  assert first_best([], 'min') is None
+  assert first_best([NAN, math.inf], 'max') is None
+  assert first_best([[NAN, NAN]], 'min') is None
+  assert first_best([[NAN, 2.0], [3.0, 2.5]], 'min') == 1
+  assert first_best([3.0, [2.0, 4.0], [NAN, 2.0]], 'min') == 2

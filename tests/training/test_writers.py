@@ -175,7 +175,7 @@ def test_a_narrow_terminal_drops_figures_before_the_pace(
   monkeypatch.setenv('FORCE_COLOR', '1')
   monkeypatch.setenv('TERM', 'xterm')
   monkeypatch.setenv('COLUMNS', str(columns))
-  crowded = TRAIN | {'metrics': dict.fromkeys(('first', 'more', 'loss'), 0.123)}
+  crowded = TRAIN | {'metrics': dict.fromkeys(('loss', 'first', 'more'), 0.123)}
   text = shown([(0.0, crowded | {'step': 200}), (9.0, crowded)])
   last = text.split('\n')[-2]
   assert 'step  400/2000' in last

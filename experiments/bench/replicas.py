@@ -1,0 +1,116 @@
+"""What N seeds in one program gain over N runs one after another.
+
+    python -m experiments.bench.replicas [ROUNDS]
+
+For every N a call of `train.replicas = N` races against N calls of one run,
+whose program is compiled once and called N times; both have their batches on
+the device. They take turns at going first, and a row gives the steps a second
+of all replicas together, then the time of N runs over that of the N replicas,
+the median over rounds of both in the same round (quartiles): above 1, replicas
+are faster. The last ratio is that of runs of LONG steps, compiling included,
+which N runs do once, as N replicas do. Seconds are the processor's: what this
+process used of it, whatever else the machine had to do meanwhile, so give it
+one core, with `taskset -c 1 python ...`.
+"""
+
+import platform
+import sys
+import time
+
+import jax
+import numpy as np
+
+from configs import adding, mqar
+from configs.models import model
+from experiments.bench.layers import Step, machine, measure, seconds, spread
+from memjax.experiment import read
+from memjax.tasks.base import Stream
+from memjax.training import parallel
+from memjax.training.feeding import feeds
+from memjax.training.program import program
+from memjax.training.settings import Experiment
+
+REPLICAS = (1, 2, 4, 8, 16)
+WIDTHS = (32, 128)
+CALL, LONG = 2, 1000  # steps
+CLOCK = time.process_time
+WORK = {
+  'LSTM on adding': (adding, 'lstm', 1, {'length': 100}),
+  'Transformer on MQAR': (mqar, 'transformer', 2, {'vocab': 256}),
+}
+
+
+def experiment(name: str, width: int, replicas: int) -> Experiment:
+  """What is trained, on 16 rows a step."""
+  family, memory, layers, task = WORK[name]
+  config = family.get_config(memory)
+  with config.unlocked():
+    config.task.update(task)
+    config.model = model(memory, width, layers, context=config.task.length)
+    config.train.update(
+      batch_size=16, steps_per_call=CALL, steps=LONG, replicas=replicas
+    )
+    config.parallel.data = 1
+  return read(config.to_dict())
+
+
+def call_of(made: Experiment) -> Step:
+  """Training for CALL steps more, on one batch; the first call compiles."""
+  mesh, train = parallel.make_mesh(made.parallel), made.train
+  run = program(made, mesh)
+  state = run.begin()
+  stream = Stream(0, 0, train.batch_size)
+  calls = range(0, CALL, CALL)
+  (feed,) = feeds(made.task, stream, mesh, calls, CALL, train.replicas)
+
+  def call() -> None:
+    nonlocal state
+    state = jax.block_until_ready(run.advance(state, feed))
+
+  return call
+
+
+def rows(name: str, width: int, rounds: int) -> None:
+  """Prints the row of every number of replicas."""
+  calls = {n: call_of(experiment(name, width, n)) for n in REPLICAS}
+  alone = calls[1]
+
+  def apart(runs: int) -> Step:
+    def call() -> None:
+      for _ in range(runs):
+        alone()
+
+    return call
+
+  first = {n: seconds(call, CLOCK) for n, call in calls.items()}
+  steps = {}
+  for n in REPLICAS:
+    steps['together', n], steps['apart', n] = calls[n], apart(n)
+  taken = measure(steps, rounds, CLOCK)
+  once = np.median(taken['together', 1])
+  for n in REPLICAS:
+    together, side = taken['together', n], taken['apart', n]
+    times = LONG / CALL
+    compiling = first[n] - np.median(together)
+    long = first[1] - once + times * side
+    long /= compiling + times * together
+    rate = n * CALL / np.median(together)
+    cells = [name, width, n, f'{rate:.0f}', spread(side / together)]
+    cells += [f'{compiling:.1f}', spread(long)]
+    print(f'| {" | ".join(map(str, cells))} |', flush=True)
+
+
+def main() -> None:
+  rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+  versions = f'Python {platform.python_version()}, jax {jax.__version__}'
+  print(f'{machine()}; {versions}, {rounds} rounds')
+  print('| what | width | N | steps/s | N runs / N replicas ', end='')
+  print(f'| compiling, s | {LONG} steps with compiling |')
+  print('|---|---|---|---|---|---|---|')
+  for name in WORK:
+    for width in WIDTHS:
+      rows(name, width, rounds)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,196 @@
+"""Trains memories on text, at equal parameters and equal time.
+
+    python -m experiments.text.run [CORPUS ...] [--minutes=4] [--path=FILE]
+
+Every model has the width whose parameters come nearest to half a million. First
+a step of each is timed, the models taking turns, and each gets as many steps as
+fit into the minutes; then each is an ordinary run, runs/text/CORPUS/MODEL. Time
+is that of the processor, which a busy machine does not lengthen. The timing is
+kept in runs/text/CORPUS/timing.json: the same command goes on where it was
+stopped. At the end table.py writes a table and curves. One seed a model.
+
+CORPUS is tinyshakespeare, by characters, from MEMJAX_DATA or --path, or
+standard_library, by bytes; both if none is given.
+"""
+
+import argparse
+import bisect
+from collections.abc import Callable
+import json
+import os
+from pathlib import Path
+import time
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+
+from configs import text
+from configs.models import model as model_of
+from experiments.babi.run import reach_the_end
+from experiments.text.table import TIMING, Timing, write
+from memjax.build import build_model
+from memjax.errors import ConfigError, Diverged
+from memjax.experiment import read
+from memjax.tasks.base import Stream, Task
+from memjax.training import compiled, parallel
+from memjax.training.feeding import feeds
+from memjax.training.program import program
+from memjax.training.settings import Experiment
+from memjax.training.state import TRAINING, initial_params
+
+CORPORA = ('tinyshakespeare', 'standard_library')
+MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'recurrent_memory')
+PARAMETERS, LAYERS, CONTEXT = 500_000, 2, 128
+ROWS = 16
+POINTS = 20  # of a curve
+ROUNDS, STEPS = 5, 4  # of the timing
+
+# Beside the carry that flows from segment to segment, read alike in training.
+ALSO = {
+  'transformer': {'carry': 'fresh', 'stride': 16},
+  'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
+}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('corpora', nargs='*', default=CORPORA, metavar='CORPUS')
+  parser.add_argument('--minutes', type=float, default=4.0)
+  parser.add_argument('--path', default='', help='of tinyshakespeare')
+  parser.add_argument('--runs', type=Path, default=Path('runs/text'))
+  given = parser.parse_args()
+  for unknown in set(given.corpora) - set(CORPORA):
+    parser.error(f'no corpus {unknown}; known: {", ".join(CORPORA)}')
+  data = os.environ.get('MEMJAX_DATA', '')
+  path = given.path or str(Path(data) / 'tinyshakespeare' / 'input.txt')
+  if 'tinyshakespeare' in given.corpora and not Path(path).is_file():
+    parser.error(f'--path: {path}: no such file; MEMJAX_DATA is {data!r}')
+  compiled.keep()
+  for corpus in given.corpora:
+    of_corpus = {'corpus': 'standard_library', 'path': '', 'tokens': 'bytes'}
+    if corpus == 'tinyshakespeare':
+      of_corpus = {'corpus': 'files', 'path': path, 'tokens': 'characters'}
+    try:
+      study(corpus, of_corpus, 60 * given.minutes, given.runs / corpus)
+    except (ConfigError, Diverged, OSError) as error:
+      print(f'{corpus} failed: {error}', flush=True)
+
+
+def study(
+  corpus: str, task: dict[str, str], seconds: float, folder: Path
+) -> None:
+  """All models on one corpus: times, trains and compares them."""
+  folder.mkdir(parents=True, exist_ok=True)
+  kept = folder / TIMING
+  if not kept.exists():
+    part = kept.with_suffix('.part')
+    part.write_text(json.dumps(timed(task), indent=1))
+    part.replace(kept)
+  timing: Timing = json.loads(kept.read_text())
+  for model, of in timing.items():
+    steps = max(round(seconds / of['seconds_a_step'] / POINTS), 1) * POINTS
+    print(f'{corpus}: {model}, {steps} steps, {of}', flush=True)
+    config = configured(model, task, of['width'], steps)
+    reach_the_end(config, folder / model)
+  print(write(folder), flush=True)
+
+
+def timed(task: dict[str, str]) -> Timing:
+  """Each model's width, and the seconds that it takes for a step."""
+  experiments, timing = {}, Timing()
+  for model in MODELS:
+    width, parameters = sized(model, task)
+    timing[model] = {
+      'width': width,
+      'parameters': parameters,
+      'tokens_a_step': ROWS * CONTEXT,
+    }
+    config = configured(model, task, width, POINTS)
+    experiments[model] = read(config.to_dict())
+  a_step = step_seconds(experiments)
+  for model, of in timing.items():
+    of['seconds_a_step'] = round(a_step[model], 5)
+  return timing
+
+
+def sized(model: str, task: dict[str, str]) -> tuple[int, int]:
+  """The width with the nearest number of parameters, and that number."""
+  reads = read(configured(model, task, 32, POINTS).to_dict()).task
+  count = counter(model, reads)
+  widths = [w for w in range(32, 512, 2) if w % max(w // 64, 1) == 0]
+  above = bisect.bisect_left(widths, PARAMETERS, key=count)
+  near = {width: count(width) for width in widths[above - 1 : above + 1]}
+  width = min(near, key=lambda w: abs(near[w] - PARAMETERS))
+  return width, near[width]
+
+
+def counter(model: str, task: Task) -> Callable[[int], int]:
+  """From a width to the parameters of the model."""
+
+  def count(width: int) -> int:
+    spec = model_of(model, width, LAYERS, CONTEXT).to_dict()
+    built = build_model(spec, task.input_spec, task.output_spec)
+    params = jax.eval_shape(
+      lambda: initial_params(built, task, jax.random.key(0))
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+  return count
+
+
+def step_seconds(experiments: dict[str, Experiment]) -> dict[str, float]:
+  """Processor seconds of a training step: medians, all taking turns."""
+  turns = {model: stepper(e) for model, e in experiments.items()}
+  taken: dict[str, list[float]] = {model: [] for model in turns}
+  for _ in range(ROUNDS):
+    for model, turn in turns.items():
+      began = time.process_time()
+      turn()
+      taken[model].append((time.process_time() - began) / STEPS)
+  return {model: float(np.median(t)) for model, t in taken.items()}
+
+
+def stepper(experiment: Experiment) -> Callable[[], None]:
+  """Takes STEPS steps on one batch, compiled and begun by now."""
+  mesh = parallel.make_mesh(experiment.parallel)
+  run = program(experiment, mesh)
+  stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
+  (feed,) = feeds(experiment.task, stream, mesh, range(1), 1)
+  state = run.advance(run.begin(), feed)
+
+  def turn() -> None:
+    nonlocal state
+    for _ in range(STEPS):
+      state = run.advance(state, feed)
+    jax.block_until_ready(state)
+
+  return turn
+
+
+def configured(
+  model: str, task: dict[str, str], width: int, steps: int
+) -> ConfigDict:
+  """The family's config for one model on one corpus."""
+  config = text.get_config(model).unlock()
+  config.task.update(task, length=CONTEXT)
+  config.model = model_of(model, width, LAYERS, CONTEXT)
+  config.train.update(steps=steps, batch_size=ROWS, steps_per_call=1)
+  config.optim.update(learning_rate=3e-3, warmup=steps // POINTS)
+  config.parallel.data = 1
+  config.log.update(every=steps // POINTS, sample=0)
+  config.log.wandb.mode = 'disabled'
+  config.checkpoint.update(every=steps // 4, best='', keep=1)
+  whole = {'batch_size': ROWS, 'steps': 0, 'task': {'split': 'validation'}}
+  whole |= text.PROTOCOL
+  config.evals = ConfigDict(
+    {'validation': {'every': 2 * steps // POINTS} | whole}
+  )
+  if model in ALSO:
+    also = {'every': steps} | whole | ALSO[model]
+    config.evals.otherwise = ConfigDict(also)
+  return config
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,50 @@
+"""A sweep held against the configs it changes, before anything runs."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from memjax import command_line
+from memjax.errors import ConfigError, nearest, require
+from memjax.sweep.file import Sweep
+from memjax.sweep.parameters import Scalar, Values
+
+
+def check(sweep: Sweep, path: Path) -> None:
+  """Requires program, configs, their fields and the metric's set to exist.
+
+  Every value of every parameter is tried once. What only building the model
+  can tell is left to the trial, which then fails.
+
+  Raises:
+    ConfigError: something is missing; the message names the file.
+  """
+  try:
+    there = Path(sweep.program).is_file()
+    require(there, 'program', sweep.program, 'is no file here')
+    for values in samples(sweep):
+      _check_command(sweep, sweep.command(values))
+  except ConfigError as error:
+    field = f'{path}: {error.field}'
+    raise ConfigError(field, error.value, error.rule) from None
+
+
+def samples(sweep: Sweep) -> Iterator[Mapping[str, Scalar]]:
+  """Points that have every listed value, and both ends of every range."""
+  listed = {
+    name: p.values if isinstance(p, Values) else (p.low, p.high)
+    for name, p in sweep.parameters.items()
+  }
+  for i in range(max(map(len, listed.values()))):
+    yield {name: values[i % len(values)] for name, values in listed.items()}
+
+
+def _check_command(sweep: Sweep, command: list[str]) -> None:
+  given = [word for word in command if word.startswith('--config=')]
+  rule = 'must name one --config=FILE'
+  require(len(given) == 1, 'command', ' '.join(given), rule)
+  config = command_line.read(given[0].removeprefix('--config='))
+  command_line.check_overrides(config, command)
+  evaluated, _, _ = sweep.metric.partition('/')
+  known = ('train', *config['evals'])
+  rule = f'{given[0]} has no set {evaluated}; {nearest(evaluated, known)}'
+  require(evaluated in known, 'metric.name', sweep.metric, rule)

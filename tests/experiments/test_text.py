@@ -1,0 +1,103 @@
+"""Equal parameters, and a table of what each memory reached in its time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.text import run, table
+from memjax.experiment import read
+
+LSTM = {
+  'width': 8,
+  'parameters': 1234,
+  'seconds_a_step': 0.5,
+  'tokens_a_step': 2048,
+}
+XL = LSTM | {'width': 6, 'seconds_a_step': 2.0}
+FLOWS = {'carry': 'flows', 'segment': 128, 'stride': 128, 'memory': 0}
+SLIDES = FLOWS | {'carry': 'fresh', 'stride': 16}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+  """Two finished runs, one of them measured in two ways."""
+
+  def measured(split: str, step: int, bits: float, protocol: dict) -> dict:
+    metrics = {'bits_per_byte': bits}
+    row = {'step': step, 'split': split, 'protocol': protocol}
+    return row | {'metrics': metrics}
+
+  train = {'split': 'train', 'metrics': {'bits_per_byte': 3.0}}
+  rows = {
+    'lstm': [
+      train | {'step': 20},
+      measured('validation', 20, 3.0, FLOWS),
+      train | {'step': 40, 'tokens_per_second': 1024.0},
+      measured('validation', 40, 2.5, FLOWS),
+    ],
+    'transformer_xl': [
+      train | {'step': 10, 'tokens_per_second': 1024.0},
+      measured('validation', 10, 2.25, FLOWS | {'memory': 128}),
+      measured('otherwise', 10, 2.125, SLIDES),
+    ],
+  }
+  for model, of in rows.items():
+    (tmp_path / model).mkdir()
+    lines = '\n'.join(map(json.dumps, of))
+    (tmp_path / model / 'metrics.jsonl').write_text(f'{lines}\n')
+  return tmp_path
+
+
+def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
+  timing = {'lstm': LSTM, 'transformer_xl': XL}
+  references = {'bits_per_byte': {'xz -9': 2.75}}
+  recl = {'lstm': [64, 32, 16], 'transformer_xl': [256, 128, 64]}
+  _, _, *lines = table.table(timing, runs, recl, references)
+  cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
+  assert [row[:3] for row in cells] == [
+    ['lstm', 'flows, segment 128', '2.500'],
+    ['transformer_xl', 'flows, segment 128, memory 128', '2.250'],
+    ['transformer_xl', 'fresh, segment 128, stride 16', '2.125'],
+    ['xz -9', '', '2.750'],
+  ]
+  assert cells[0][3] == '64 / 32 / 16'
+  assert cells[0][4:] == ['1,234', '8', '40', '500', '20', '80']
+  assert cells[1][4:] == ['1,234', '6', '10', '2000', '20', '20']
+  assert len({len(row) for row in cells}) == 1
+
+
+def test_curves_are_by_time(runs: Path) -> None:
+  drawn = list(table.curves({'lstm': LSTM, 'transformer_xl': XL}, runs))
+  assert [(r['split'], r['step']) for r in drawn] == [
+    ('lstm', 10.0),
+    ('lstm', 20.0),
+    ('transformer_xl', 20.0),
+  ]
+
+
+def test_a_model_has_the_width_nearest_to_its_parameters(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (tmp_path / 'text').write_text('what is said once is said again. ' * 200)
+  task = {'corpus': 'files', 'path': str(tmp_path), 'tokens': 'characters'}
+  monkeypatch.setattr(run, 'LAYERS', 1)
+  monkeypatch.setattr(run, 'PARAMETERS', 60_000)
+  width, parameters = run.sized('lstm', task)
+  count = run.counter('lstm', read(configured(task)).task)
+  assert parameters == count(width)
+  for other in (width - 2, width + 2):
+    assert abs(count(other) - 60_000) >= abs(parameters - 60_000)
+
+
+def configured(task: dict[str, str]) -> dict:
+  return run.configured('lstm', task, 32, run.POINTS).to_dict()
+
+
+def test_a_missing_text_is_one_line(
+  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+  monkeypatch.setattr('sys.argv', ['run', '--path=/not/there'])
+  with pytest.raises(SystemExit):
+    run.main()
+  assert '--path: /not/there: no such file' in capsys.readouterr().err

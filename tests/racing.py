@@ -1,0 +1,39 @@
+"""Processes that do the same at the same moment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+import subprocess
+import sys
+
+ROOT = Path(__file__).parents[1]
+START = """
+print('ready', flush=True)
+sys.stdin.readline()
+"""
+
+
+def raced(
+  before: str, race: str, words: Sequence[str], count: int
+) -> list[tuple[str, str]]:
+  """(standard output, standard error) of each of some processes.
+
+  Each runs the Python in `before`, which imports sys, waits until all of them
+  have, and then runs `race`; words are the arguments of both.
+  """
+  racers = [
+    subprocess.Popen(
+      [sys.executable, '-c', before + START + race, *words],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      cwd=ROOT,
+    )
+    for _ in range(count)
+  ]
+  for racer in racers:
+    assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
+  for racer in racers:
+    racer.stdin.write('go\n')
+    racer.stdin.flush()
+  return [racer.communicate(timeout=60) for racer in racers]

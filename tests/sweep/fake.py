@@ -1,0 +1,49 @@
+"""Stands in for launch.py in a sweep: keeps to its contract, trains nothing.
+
+The loss at a step is (learning_rate - 0.3)^2 + 1 / step. As launch.py it has a
+workdir to itself, goes on where an earlier start was stopped, and ends after
+the step that SIGTERM meets. Each start is a line of `starts`, beside the
+workdirs; while there is a file `hold` there, no step is made. A learning rate
+above 0.8 is a crash at step `optim.warmup` and waits for SIGTERM before step
+`train.patience`. At the end it takes `optim.final` seconds, as to draw a
+picture.
+"""
+
+import fcntl
+import json
+from pathlib import Path
+import signal
+import sys
+import time
+
+given = dict(arg.removeprefix('--').split('=', 1) for arg in sys.argv[1:])
+rate = float(given['config.optim.learning_rate'])
+steps = int(given.get('config.train.steps', 3))
+crash, wait = (
+  int(given.get(f'config.{field}', 0)) if rate > 0.8 else 0
+  for field in ('optim.warmup', 'train.patience')
+)
+workdir = Path(given['workdir'])
+metrics, hold = workdir / 'metrics.jsonl', workdir.parent / 'hold'
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+lock = (workdir / '.lock').open('a')
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+(workdir / 'config.json').write_text(json.dumps({'train': {'steps': steps}}))
+with (workdir.parent / 'starts').open('a') as starts:
+  starts.write(f'{workdir.name}\n')
+done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+for step in range(done + 1, steps + 1):
+  while (hold.exists() or step == wait) and not stop:
+    time.sleep(0.02)
+  if step == crash:
+    raise ArithmeticError('one over nothing')
+  loss = (rate - 0.3) ** 2 + 1 / step
+  row = {'step': step, 'split': 'held_out', 'metrics': {'loss': loss}}
+  with metrics.open('a') as file:
+    file.write(json.dumps(row) + '\n')
+  if stop:
+    print(f'stopped and saved in {workdir}: the same command goes on from here')
+    sys.exit()
+time.sleep(float(given.get('config.optim.final', 0)))
+print(f'Everything is in {workdir}')

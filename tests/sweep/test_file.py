@@ -1,0 +1,234 @@
+"""A sweep file is wandb's: its agent starts what is started here without it."""
+
+from collections.abc import Mapping
+import math
+from pathlib import Path
+import sys
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+import pytest
+from wandb import wandb_agent
+import yaml
+
+from memjax import command_line
+from memjax.errors import ConfigError
+from memjax.experiment import read as read_experiment
+from memjax.sweep.check import check, samples
+from memjax.sweep.file import Hyperband, read
+from memjax.sweep.parameters import Range, Scalar, Values
+from tests.sweep.tiny import sweep
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / 'experiments' / 'sweeps').glob('*.yaml'))
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+  """What wandb's agent changes is set back, and its files lie elsewhere."""
+  monkeypatch.chdir(ROOT)
+  monkeypatch.setenv('WANDB_DIR', str(tmp_path))
+  for name in ('RUN_ID', 'SWEEP_ID', 'SWEEP_PARAM_PATH'):
+    monkeypatch.setenv(f'WANDB_{name}', 'set back')
+
+
+def started_by_wandb(
+  file: Path, values: Mapping[str, Scalar], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], Mapping[str, str]]:
+  """Command and environment of a run that wandb's server hands out."""
+  content = yaml.safe_load(file.read_text())
+  seen: dict[str, Any] = {}
+
+  class Process:
+    def __init__(self, **given: Any):
+      seen.update(given)
+
+  monkeypatch.setattr(wandb_agent, 'AgentProcess', Process)
+  agent = wandb_agent.Agent(api=None, queue=None, sweep_id='s1')
+  agent._sweep_command = content['command']
+  answer = agent._process_command(
+    {
+      'type': 'run',
+      'run_id': 'r7',
+      'program': content['program'],
+      'args': {name: {'value': value} for name, value in values.items()},
+    }
+  )
+  assert 'exception' not in answer, answer
+  return seen['command'], seen['env']
+
+
+def parsed(
+  words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], str]:
+  """Config and name of a command line, with flags as of a new process."""
+  new = flags.FlagValues()
+  monkeypatch.setattr(flags, 'FLAGS', new)
+  monkeypatch.setattr(sys, 'argv', words)  # config_flags reads it as well
+  holder = config_flags.DEFINE_config_file('config', flag_values=new)
+  return command_line.parse(words, holder)
+
+
+@pytest.mark.filterwarnings('ignore:.*load_module:DeprecationWarning')
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_wandb_starts_what_is_started_here(
+  file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  read_file = read(file)
+  check(read_file, file)
+  for values in samples(read_file):
+    command, environment = started_by_wandb(file, values, monkeypatch)
+    env, python, *words = command
+    assert (env, python) == ('/usr/bin/env', 'python')
+    assert read_file.command(values) == [env, sys.executable, *words]
+    config, name = parsed(words, monkeypatch)
+    assert name.endswith('-' + environment['WANDB_RUN_ID'])
+    experiment = read_experiment(config)
+    split, _, _ = read_file.metric.partition('/')
+    assert split in experiment.evals
+    for flag, value in values.items():
+      field: Any = {'config': experiment.config}
+      for part in flag.split('.'):
+        field = field[part]
+      assert field == value
+
+
+def test_the_three_methods_have_an_example() -> None:
+  assert {read(file).method for file in FILES} == {'grid', 'random', 'bayes'}
+
+
+def parameter(tmp_path: Path, spec: Mapping[str, Any]) -> Values | Range:
+  file = sweep(tmp_path, {'method': 'random', 'run_cap': 4}, clip=spec)
+  return read(file).parameters['config.clip']
+
+
+@pytest.mark.parametrize(
+  ('spec', 'meant'),
+  [
+    ({'value': 'a'}, Values(('a',))),
+    ({'values': [True, False]}, Values((True, False))),
+    ({'distribution': 'categorical', 'values': [1]}, Values((1,))),
+    ({'min': 1, 'max': 3}, Range(1, 3)),
+    ({'min': 1, 'max': 3.0}, Range(1.0, 3.0)),
+    ({'distribution': 'uniform', 'min': 1, 'max': 3}, Range(1.0, 3.0)),
+    (
+      {'distribution': 'log_uniform', 'min': 0, 'max': 2},
+      Range(1.0, math.exp(2), log=True),
+    ),
+    (
+      {'distribution': 'log_uniform_values', 'min': 1, 'max': 100},
+      Range(1.0, 100.0, log=True),
+    ),
+    (
+      {'distribution': 'q_uniform', 'min': 10, 'max': 95, 'q': 20},
+      Range(20, 80, step=20),
+    ),
+  ],
+)
+def test_parameters_mean_what_wandb_means(
+  tmp_path: Path, spec: Mapping[str, Any], meant: Values | Range
+) -> None:
+  assert parameter(tmp_path, spec) == meant
+  assert list(map(type, parameter(tmp_path, spec))) == list(map(type, meant))
+
+
+@pytest.mark.parametrize(
+  ('spec', 'meant'),
+  [
+    ({'min_iter': 2}, Hyperband(2, 0, 3)),
+    ({'max_iter': 27, 's': 2}, Hyperband(3, 27, 3)),
+    ({'min_iter': 2, 'max_iter': 32, 'eta': 4}, Hyperband(2, 32, 4)),
+  ],
+)
+def test_hyperband_means_what_wandb_means(
+  tmp_path: Path, spec: Mapping[str, int], meant: Hyperband
+) -> None:
+  early = {'type': 'hyperband', **spec}
+  assert read(sweep(tmp_path, {'early_terminate': early})).hyperband == meant
+
+
+def assert_named(file: Path, words: list[str]) -> None:
+  """The file is refused in a line that has these words."""
+  with pytest.raises(ConfigError) as error:
+    check(read(file), file)
+  said = str(error.value)
+  assert said.startswith(f'{file}: ')
+  assert '\n' not in said
+  for word in words:
+    assert word in said
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({'program': 'lunch.py'}, ['program', 'lunch.py', 'no file']),
+    ({'method': 'tpe'}, ['method', 'tpe', 'grid, random, bayes']),
+    ({'method': 'random'}, ['run_cap', 'random makes']),
+    ({'run_cap': 0}, ['run_cap', '0', 'at least 1']),
+    ({'metric': {'name': 'loss'}}, ['metric.name', 'loss', 'SET/METRIC']),
+    ({'metric': {'name': 'held/loss'}}, ['held/loss', 'mean held_out?']),
+    ({'metric': {'target': 1}}, ['metric.target', '1', 'not done']),
+    ({'methud': 'grid'}, ['methud', 'did you mean method?']),
+    ({'command': ['${args_no_hyphens}']}, ['command', '${args_no_hyphens}']),
+    ({'command': ['${program}']}, ['command', 'must hold ${args}']),
+    ({'command': ['--workdir=a']}, ['command', '--workdir=a', 'its own']),
+    ({'parameters': {}}, ['parameters', '{}']),
+    ({'early_terminate': {'type': 'envelope'}}, ['envelope', 'hyperband']),
+    ({'early_terminate': {'type': 'hyperband'}}, ['needs min_iter']),
+  ],
+)
+def test_a_mistake_is_named(
+  tmp_path: Path, changes: Mapping[str, Any], words: list[str]
+) -> None:
+  assert_named(sweep(tmp_path, changes), words)
+
+
+@pytest.mark.parametrize(
+  ('name', 'spec', 'words'),
+  [
+    ('model__memory', {'parameters': {}}, ['config.model.memory', 'a.b']),
+    ('model__width', {'value': 3}, ['model.width', 'no such field']),
+    ('model__memory', {'value': 3}, ['replaces a whole section']),
+    ('seed', {'values': [1, 1]}, ['seed.values', 'twice']),
+    ('seed', {'values': [[1]]}, ['seed.values', '[1]', 'number']),
+    ('seed', {'min': 1, 'max': 3}, ['seed', 'grid has no ranges']),
+    ('seed', {'min': 3, 'max': 1}, ['seed.max', '1', 'above min 3']),
+    ('seed', {'min': '1e-4', 'max': 1}, ['seed.min', '1e-4', '1.0e-4']),
+    ('seed', {'min': 1}, ['seed', 'max beside min']),
+    ('seed', {}, ['seed', '{}', 'one of value']),
+    ('seed', {'value': 1, 'min': 1, 'max': 2}, ['seed', 'one of value']),
+    ('seed', {'distribution': 'beta', 'min': 1, 'max': 2}, ['beta']),
+    ('seed', {'distribution': 'uniform', 'value': 2}, ['uniform']),
+    ('seed', {'min': 1, 'max': 4, 'q': 2}, ['seed.q', 'q_uniform alone']),
+    (
+      'seed',
+      {'distribution': 'log_uniform_values', 'min': 0, 'max': 1},
+      ['seed.min', 'above 0'],
+    ),
+    (
+      'seed',
+      {'distribution': 'q_uniform', 'min': 1, 'max': 3, 'q': 2},
+      ['seed.q', '2', 'two multiples'],
+    ),
+  ],
+)
+def test_a_mistake_in_a_parameter_is_named(
+  tmp_path: Path, name: str, spec: Mapping[str, Any], words: list[str]
+) -> None:
+  assert_named(sweep(tmp_path, {}, **{name: spec}), words)
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [('a: [', 'is no YAML'), ('', 'holds no fields'), ('- a', 'holds no fields')],
+)
+def test_a_file_that_is_none_is_named(
+  tmp_path: Path, text: str, words: str
+) -> None:
+  file = tmp_path / 'a.yaml'
+  with pytest.raises(ConfigError, match='No such file'):
+    read(file)
+  file.write_text(text)
+  with pytest.raises(ConfigError, match=words):
+    read(file)

@@ -1,0 +1,48 @@
+"""Rows of tasks that hide sentences in a text, to look at and to score."""
+
+from collections.abc import Iterator
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.data.corpus import open_corpus
+from memjax.tasks.base import Stream
+from memjax.tasks.haystack import Haystack
+from memjax.types import Batch
+
+ROWS = 400
+
+
+@contextlib.contextmanager
+def hay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+  """Fields of a task whose hay counts up in letters that no sentence has."""
+  folder = tmp_path_factory.mktemp('texts')
+  numbers = ''.join(f'{i:04}' for i in range(9000))
+  moved = numbers.translate(str.maketrans('0123456789', 'ABCDEFGHIJ'))
+  (folder / 'hay').write_text(moved)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('MEMJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
+    open_corpus.cache_clear()
+    yield {'corpus': 'files', 'path': str(folder)}
+    open_corpus.cache_clear()
+
+
+def drawn(task: Haystack, seed: int = 0, step: int = 0) -> Batch:
+  return task.rows(Stream(seed, 0, ROWS), step, np.arange(ROWS))
+
+
+def texts(batch: Batch) -> list[bytes]:
+  """The rows with the byte that no model reads, the answer's last."""
+  last = batch.targets[:, -1:]
+  rows = np.concatenate([batch.inputs, last], 1).astype(np.uint8)
+  return [row.tobytes() for row in rows]
+
+
+def scored(task: Haystack, said: np.ndarray, batch: Batch) -> dict[str, float]:
+  """What logits for the answer at the end are worth."""
+  asked = jax.tree.map(lambda x: jnp.asarray(x[:, -said.shape[1] :]), batch)
+  measured = task.measure(jnp.asarray(said, jnp.float32), asked)
+  return {name: float(a / b) for name, (a, b) in measured.items()}

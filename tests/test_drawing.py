@@ -1,0 +1,118 @@
+"""Draws follow the distribution that is left, enumerated in NumPy."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from memjax.drawing import ANY, Choice, cut, draw
+from memjax.errors import ConfigError
+
+LOGITS = np.log([0.3, 0.02, 0.3, 0.08, 0.1, 0.1, 0.1])  # ties among them
+DRAWS = 4000
+DRAW: Any = jax.jit(jax.vmap(draw, (0, None, None)))
+CUT = jax.jit(cut)
+
+
+def odds(logits: np.ndarray, choice: Choice) -> np.ndarray:
+  """The distribution by its definition, one token after the other."""
+  if choice.temperature == 0:
+    return np.eye(len(logits))[logits.argmax()]
+  p = np.exp(logits / choice.temperature)
+  ranking = sorted(range(len(p)), key=lambda i: (-p[i], i))
+  ranking = ranking[: choice.top_k or None]
+  total = sum(p[i] for i in ranking)
+  kept, mass = [], 0.0
+  for i in ranking:
+    kept.append(i)
+    mass += p[i] / total
+    if mass >= choice.top_p and choice.top_p < 1:
+      break
+  left = np.zeros_like(p)
+  left[kept] = p[kept]
+  return left / left.sum()
+
+
+def odds_of(logits: np.ndarray, choice: Choice) -> np.ndarray:
+  """The distribution of ours, in the order of the ids."""
+  order_V, kept_V = CUT(jnp.float32(logits), choice.traced())
+  if choice.temperature == 0:
+    return np.eye(len(logits))[order_V[0]]
+  made = np.zeros(len(logits))
+  made[np.asarray(order_V)] = jax.nn.softmax(kept_V / choice.temperature)
+  return made
+
+
+@pytest.mark.parametrize('temperature', [0.0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize('top_k', [0, 1, 3, 4, 7, 100])
+def test_what_is_left_is_what_the_definitions_leave(temperature, top_k) -> None:
+  for top_p in (0.01, 0.29, 0.55, 0.75, 0.95, 1.0):
+    choice = Choice(temperature, top_k, top_p)
+    np.testing.assert_allclose(
+      odds_of(LOGITS, choice), odds(LOGITS, choice), atol=1e-6, err_msg=choice
+    )
+
+
+def test_of_equally_likely_tokens_the_first_stay() -> None:
+  flat = np.zeros(8)
+  for choice in (Choice(top_k=4), Choice(top_p=0.5), Choice(top_p=0.4375)):
+    np.testing.assert_array_equal(
+      odds_of(flat, choice), np.repeat([0.25, 0.0], 4)
+    )
+
+
+def test_the_nucleus_is_of_what_top_k_has_left() -> None:
+  """0.3 of 0.6 is half of it: one token is left, of 0.3 of 1 it were two."""
+  choice = Choice(top_k=2, top_p=0.45)
+  assert np.flatnonzero(odds_of(LOGITS, choice)).tolist() == [0]
+  choice = Choice(top_p=0.45)
+  assert np.flatnonzero(odds_of(LOGITS, choice)).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+  'choice',
+  [
+    ANY,
+    Choice(0.5),
+    Choice(2.0),
+    Choice(1.0, top_k=4),
+    Choice(1.0, top_p=0.65),
+    Choice(1.5, 5, 0.8),
+  ],
+)
+def test_draws_follow_what_is_left(choice: Choice) -> None:
+  keys = jax.random.split(jax.random.key(5), DRAWS)
+  tokens = DRAW(keys, jnp.float32(LOGITS), choice.traced())
+  counts = np.bincount(tokens, minlength=len(LOGITS))
+  wanted = DRAWS * odds(LOGITS, choice)
+  assert not counts[wanted == 0].any()
+  counts, wanted = counts[wanted > 0], wanted[wanted > 0]
+  chi_square = ((counts - wanted) ** 2 / wanted).sum()
+  one_in_a_thousand = [0, 10.8, 13.8, 16.3, 18.5, 20.5, 22.5]
+  assert chi_square < one_in_a_thousand[len(counts) - 1]
+
+
+def test_the_coldest_draw_is_the_most_likely_token() -> None:
+  keys = jax.random.split(jax.random.key(0), 20)
+  tokens = DRAW(keys, jnp.float32(LOGITS), Choice(0).traced())
+  assert not tokens.any()
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('temperature', -0.1),
+    ('temperature', float('nan')),
+    ('temperature', float('inf')),
+    ('top_k', -1),
+    ('top_k', 2**31),
+    ('top_p', 0.0),
+    ('top_p', 1.01),
+    ('top_p', float('nan')),
+  ],
+)
+def test_a_choice_out_of_range_is_refused(field: str, value: float) -> None:
+  with pytest.raises(ConfigError, match=f'^{field}: '):
+    Choice(**{field: value})

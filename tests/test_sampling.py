@@ -1,0 +1,312 @@
+"""Text goes on as if it had never been put down, and from nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.models import model
+from memjax import command_line, modes, sampling
+from memjax.build import build_model
+from memjax.data.tokenizers import Bytes, Characters
+from memjax.drawing import ANY, Choice
+from memjax.errors import ConfigError
+from memjax.loading import Run
+from memjax.models.base import Memory
+from memjax.sampling import Thread, begin, follow, read, sample
+from memjax.types import Tokens
+
+GREEDY = Choice(temperature=0)
+CHOICE = Choice(0.7, 60, 0.95)
+LENGTH = 40
+
+
+class Script(Memory):
+  """Says one token after the other, whatever it reads."""
+
+  script: tuple[int, ...]
+
+  def initial_carry(self, batch_size: int) -> jax.Array:
+    return jnp.zeros((batch_size,), jnp.int32)
+
+  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
+    said = jnp.asarray(self.script)[carry]
+    logits_BV = jax.nn.one_hot(said, 256)
+    return carry + 1, jnp.broadcast_to(
+      logits_BV[:, None], (*x.shape, logits_BV.shape[-1])
+    )
+
+
+class Echo(Memory):
+  """Says again what it has just read."""
+
+  def initial_carry(self, batch_size: int) -> jax.Array:
+    return jnp.zeros((batch_size,))
+
+  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
+    return carry, jax.nn.one_hot(x, 256)
+
+
+def run_of(built: Memory, tokenizer: Any, params: Any = None) -> Run:
+  config = {'task': {'name': 'text.Text'}, 'model': {'memory': {'width': 8}}}
+  return Run(config, built, params or {}, (), tokenizer, 5, {})
+
+
+@pytest.fixture(scope='module')
+def run() -> Run:
+  """An untrained model of bytes: its text is noise, of all kinds of bytes."""
+  spec = model('gru', width=8, layers=1, context=4).to_dict()
+  built = build_model(spec, Tokens(256), Tokens(256))
+  ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
+  carry = built.initial_carry(1)
+  made = jax.jit(built.init)(jax.random.key(0), carry, ids, reset_BT)
+  return run_of(built, Bytes(), made['params'])
+
+
+def text_of(
+  run: Run, thread: Thread, length: int, choice: Choice = CHOICE
+) -> tuple[str, Thread]:
+  text = ''
+  for piece, after in follow(run, thread, length, choice):
+    text, thread = text + piece, after
+  return text, thread
+
+
+def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
+  run: Run, tmp_path: Path
+) -> None:
+  unbroken, end = text_of(run, begin(run, 'ab', seed=1), LENGTH)
+  thread, text = begin(run, 'ab', seed=1), ''
+  for i, length in enumerate((1, 7, LENGTH - 8)):
+    sampling.save(tmp_path / f'{i}', run, thread)
+    assert [path.name for path in tmp_path.iterdir()] == [f'{i}']
+    thread = sampling.load(tmp_path / f'{i}', run)
+    said, thread = text_of(run, thread, length)
+    text += said
+    (tmp_path / f'{i}').unlink()
+  assert text == unbroken
+  assert thread.tail == end.tail
+  np.testing.assert_array_equal(
+    *(jax.random.key_data(t.state.key) for t in (thread, end))
+  )
+  other = sampling.with_seed(begin(run, 'ab', seed=1), 2)
+  again = begin(run, 'ab', seed=2)
+  assert text_of(run, other, LENGTH)[0] == text_of(run, again, LENGTH)[0]
+  assert text_of(run, again, LENGTH)[0] != unbroken
+
+
+@pytest.mark.parametrize('cut', range(12))
+def test_a_character_cut_by_the_file_comes_whole(
+  tmp_path: Path, cut: int
+) -> None:
+  text = b'a\xc3\xa9\xe2\xe2\x82\xac\xf0\x9f\x98\x80z'
+  run = run_of(Script(script=tuple(text)), Bytes())
+  said, thread = '', begin(run, '?')
+  if cut:
+    said, thread = text_of(run, thread, cut, GREEDY)
+  sampling.save(tmp_path / 'carry', run, thread)
+  thread = sampling.load(tmp_path / 'carry', run)
+  rest, _ = text_of(run, thread, len(text) - cut, GREEDY)
+  assert said + rest == 'aé\ufffd€😀z'
+
+
+def test_characters_of_many_bytes_come_whole() -> None:
+  text = 'aé€😀z'
+  run = run_of(Script(script=tuple(text.encode())), Bytes())
+  thread, pieces = begin(run, '?'), []
+  for _ in text.encode():
+    piece, thread = text_of(run, thread, 1, GREEDY)
+    pieces.append(piece)
+  assert [piece for piece in pieces if piece] == list(text)
+
+
+@pytest.mark.parametrize(
+  ('tokenizer', 'prompt', 'said'),
+  [
+    (Characters('ab'), 'ab', 'bbb'),
+    (Bytes(), 'ab\udcff', '\ufffd\ufffd\ufffd'),  # a byte, no UTF-8
+    (Bytes(), b'ab\xff', '\ufffd\ufffd\ufffd'),
+  ],
+)
+def test_the_prompt_is_read_as_it_is(tokenizer, prompt, said) -> None:
+  run = run_of(Echo(), tokenizer)
+  assert ''.join(sample(run, prompt, 3, 0.0, 0)) == said
+  thread = read(run, begin(run, b'b'), prompt)
+  assert text_of(run, thread, 3, GREEDY)[0] == said
+
+
+def test_an_unknown_character_is_read_as_one_and_said(caplog) -> None:
+  run = run_of(Echo(), Characters('ab'))
+  assert ''.join(sample(run, 'abéa\u3000é', 2, 0.0, 0)) == '\ufffd\ufffd'
+  [record] = caplog.records
+  said = r"prompt: 'é\u3000': characters that no training text had"
+  assert record.getMessage() == said
+
+
+@pytest.mark.parametrize(
+  ('prompt', 'line'),
+  [
+    ('ab\udcff', r"^prompt: b'\\xff': is not UTF-8, at 2$"),
+    ('', r"^prompt: '': must hold at least one token$"),
+  ],
+)
+def test_a_prompt_that_is_no_text_is_refused(prompt: str, line: str) -> None:
+  with pytest.raises(ConfigError, match=line):
+    begin(run_of(Echo(), Characters('ab')), prompt)
+
+
+def test_only_text_is_sampled() -> None:
+  with pytest.raises(ConfigError, match=r"^task\.name: 'text\.Text': is not"):
+    begin(run_of(Echo(), None), 'ab')
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    ({'step': 6}, 'step is 5 there, 6 here'),
+    ({'tokenizer': Characters('ab')}, 'tokenizer is'),
+    ({'params': {'a': jnp.ones(3)}}, 'parameters is'),
+    (
+      {'config': {'model': {'memory': {'width': 9}}}},
+      r'model\.memory\.width is 8 there, 9 here$',
+    ),
+    ({'model': Script((1,))}, 'holds other arrays'),
+  ],
+)
+def test_another_runs_memory_is_refused(
+  tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+  run = run_of(Echo(), Bytes(), {'a': jnp.zeros(3)})
+  sampling.save(tmp_path / 'carry', run, begin(run, 'ab'))
+  with pytest.raises(ConfigError, match=f'^carry: .*{words}') as error:
+    sampling.load(tmp_path / 'carry', run._replace(**change))
+  assert '\n' not in str(error.value)
+
+
+def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
+  run, path = run_of(Echo(), Bytes()), tmp_path / 'carry'
+  with pytest.raises(ConfigError, match=r'^carry: .*No such file'):
+    sampling.load(path, run)
+  path.write_bytes(b'')
+  with pytest.raises(ConfigError, match=r'^carry: .*holds no carry'):
+    sampling.load(path, run)
+  with path.open('wb') as file:
+    np.savez(file, other=np.zeros(3))
+  with pytest.raises(ConfigError, match=r'^carry: .*is damaged: KeyError'):
+    sampling.load(path, run)
+
+
+def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
+  """Wherever a byte is wrong, all is as it was or one line says so."""
+  path, thread = tmp_path / 'carry', begin(run, 'ab')
+  sampling.save(path, run, thread)
+  whole, lines = path.read_bytes(), []
+  for at in range(0, len(whole), 13):
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+    try:
+      loaded = sampling.load(path, run)
+    except ConfigError as error:
+      lines.append(str(error))
+    else:
+      assert loaded.tail == thread.tail
+      jax.tree.map(
+        np.testing.assert_array_equal, loaded.state.carry, thread.state.carry
+      )
+  assert len(lines) > 50
+  assert not any('\n' in line for line in lines)
+
+
+def test_a_carry_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+  run = run_of(Echo(), Bytes())
+  with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
+    sampling.save(tmp_path / 'there/carry', run, begin(run, 'ab'))
+  (tmp_path / 'folder').mkdir()
+  with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
+    sampling.save(tmp_path / 'folder', run, begin(run, 'ab'))
+  assert [path.name for path in tmp_path.iterdir()] == ['folder']
+
+
+ASKED: dict[str, Any] = {
+  flag.name: flag.default for flag in command_line.SAMPLING
+}
+
+
+@pytest.fixture
+def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+  """What `--mode=sample` prints of the run, its flags given."""
+  monkeypatch.setattr(modes, 'load', lambda workdir, replica: run)
+
+  def said(**flags: Any) -> str:
+    assert modes.sample(Path('run'), **(ASKED | {'length': 20} | flags)) == 0
+    return capsys.readouterr().out
+
+  return said
+
+
+def test_the_terminal_shows_what_follows(run: Run, say, tmp_path) -> None:
+  for prompt, flags in (('\n', {}), ('a b', {'prompt': 'a b'})):
+    text, _ = text_of(run, begin(run, prompt), 20, ANY)
+    assert say(**flags) == f'{text}\n'
+  file = tmp_path / 'prompt'
+  file.write_bytes(b'a\xff\n')
+  text, _ = text_of(run, begin(run, b'a\xff\n', seed=9), 20, CHOICE)
+  assert f'{text}\n' == say(
+    prompt_file=str(file), seed=9, temperature=0.7, top_k=60, top_p=0.95
+  )
+
+
+def test_the_terminal_goes_on_from_a_carry(run: Run, say, tmp_path) -> None:
+  one, two = str(tmp_path / 'one'), str(tmp_path / 'two')
+  unbroken = say(prompt='ab', seed=4, length=30)
+  text = say(prompt='ab', seed=4, length=12, save_carry=one)[:-1]
+  text += say(carry=one, length=18, save_carry=two)
+  assert text == unbroken
+  # With a prompt it reads on, with a seed it draws anew.
+  thread = sampling.load(two, run)
+  text, _ = text_of(run, read(run, thread, 'no'), 20, ANY)
+  assert say(carry=two, prompt='no') == f'{text}\n'
+  text, _ = text_of(run, sampling.with_seed(thread, 7), 20, ANY)
+  assert say(carry=two, seed=7) == f'{text}\n'
+
+
+def test_a_text_that_is_stopped_is_kept(
+  run: Run, say, tmp_path, monkeypatch
+) -> None:
+  def stopped(*args: Any) -> Any:
+    yield from (
+      block for block, _ in zip(follow(*args), range(3), strict=False)
+    )
+    raise KeyboardInterrupt
+
+  path = str(tmp_path / 'carry')
+  unbroken = say(prompt='ab', length=40)
+  with monkeypatch.context() as patch:
+    patch.setattr(sampling, 'follow', stopped)
+    text = say(prompt='ab', save_carry=path, length=40)[:-1]
+  assert 0 < len(text) < len(unbroken)
+  assert (text + say(carry=path, length=40)).startswith(unbroken[:-1])
+
+
+@pytest.mark.parametrize(
+  ('flags', 'words'),
+  [
+    ({'prompt': 'a', 'prompt_file': 'b'}, "prompt_file: 'b': is a second"),
+    ({'prompt_file': '/not/there'}, r'prompt_file: .*No such file'),
+    ({'prompt_file': '/tmp'}, r'prompt_file: .*[Ii]s a directory'),
+    ({'prompt': ''}, 'prompt: .*at least one token'),
+    ({'length': 0}, 'length: 0: must be at least 1'),
+    ({'temperature': -1.0}, r'temperature: -1\.0: '),
+    ({'top_k': -1}, 'top_k: -1: '),
+    ({'top_p': 0.0}, r'top_p: 0\.0: '),
+    ({'seed': -1}, 'seed: -1: '),
+    ({'carry': '/not/there'}, 'carry: .*No such file'),
+    ({'save_carry': '/not/there'}, 'save_carry: .*its folder does not exist'),
+  ],
+)
+def test_what_cannot_be_sampled_is_one_line(say, flags, words) -> None:
+  with pytest.raises(ConfigError, match=f'^{words}') as error:
+    say(**flags)
+  assert '\n' not in str(error.value)
