@@ -69,6 +69,7 @@ MAY_IMPORT = {
     'sampling',
     'analysis',
     'loading',
+    'models.base',
     'tasks.base',
     'training',
   ),

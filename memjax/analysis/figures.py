@@ -107,6 +107,7 @@ def draw(
   panels: Mapping[str, Sequence[Curve]],
   xlabel: str,
   xlim: tuple[float, float] | None = None,
+  xscale: str = 'linear',
 ) -> 'Figure':
   """Panels below each other, {metric: its curves}, every curve named.
 
@@ -115,6 +116,7 @@ def draw(
       on a logarithmic scale where these differ tenfold.
     xlabel: what all have to the right.
     xlim: from where to where; the curves' own ends if None.
+    xscale: 'linear', or 'log', in powers of 2.
   """
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -129,6 +131,9 @@ def draw(
     _draw_panel(axes, metric, curves)
   ends = [x for curves in panels.values() for c in curves for x in c.x]
   all_axes[-1].set_xlabel(xlabel, color=INK)
+  if xscale == 'log':
+    all_axes[-1].set_xscale('log', base=2)
+    all_axes[-1].xaxis.set_major_formatter('{x:g}')
   all_axes[-1].set_xlim(xlim or (min(ends), max(ends)))
   figure.draw_without_rendering()  # fixes the heights that labels go by
   for axes, curves in zip(all_axes, panels.values(), strict=True):

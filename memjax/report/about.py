@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from memjax.analysis.cost import state_size
 from memjax.report.page import Section, Table
 from memjax.report.subjects import Subject
 from memjax.training import history
@@ -39,7 +40,7 @@ def _facts(subject: Subject) -> dict[str, str]:
     'task': config['task']['name'],
     'memory': config['model'].get('memory', config['model'])['name'],
     'parameters': f'{params:,}',
-    'state of a row': f'{state_bytes(run.model):,} bytes',
+    'state of a row': f'{sum(state_size(run.model)):,} bytes',
     'steps': f'{run.step:,} of {train["steps"]:,}',
     'rows in a step': f'{train["batch_size"]:,}',
     'seeds': f'{seed}' if last == seed else f'{seed} to {last}',
@@ -63,13 +64,6 @@ def _machine(starts: Sequence[dict[str, Any]]) -> dict[str, str]:
     'started': f'{starts[0]["time"][:16].replace("T", " ")} UTC'
     + (f', and {len(starts) - 1} times again' if len(starts) > 1 else ''),
   }
-
-
-def state_bytes(model: Any) -> int:
-  """Of what is carried from step to step, for a row."""
-  carry = jax.eval_shape(lambda: model.initial_carry(1))
-  leaves = jax.tree.leaves(carry)
-  return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _differences(configs: Sequence[dict[str, Any]]) -> list[list[str]]:

@@ -62,11 +62,7 @@ def _section(section: Section) -> str:
   title = html.escape(section.title)
   parts = [f'<section id="{anchor(section.title)}"><h2>{title}</h2>']
   parts += map(_picture, section.pictures)
-  parts += [
-    f'<p class="definition">{_prose(paragraph)}</p>'
-    for paragraph in section.definition.split('\n\n')
-    if paragraph
-  ]
+  parts += map(_prose, filter(None, section.definition.split('\n\n')))
   parts += map(_table, section.tables)
   for name, text in section.quotes:
     parts.append(f'<h3>{html.escape(name)}</h3><pre>{html.escape(text)}</pre>')
@@ -82,8 +78,11 @@ def _section(section: Section) -> str:
 
 
 def _prose(text: str) -> str:
-  """What stands between `backticks` is code."""
-  return re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))
+  """A paragraph: as it is where it is set in by spaces, `code` as code."""
+  if text.startswith('  '):
+    return f'<p class="definition as-is">{html.escape(text)}</p>'
+  inside = re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))
+  return f'<p class="definition">{inside}</p>'
 
 
 def _picture(picture: Picture) -> str:
@@ -138,8 +137,10 @@ section {{ margin-top: 3.5rem; padding-top: 1.5rem;
 figure {{ margin: 0 0 1rem }}
 img {{ display: block; width: 100%; height: auto }}
 img[src^="data:image/png"] {{ background: #fff; border-radius: 4px }}
-.definition, .notes {{ font-size: .9rem; max-width: 42rem }}
-.definition {{ margin: 0 0 .7rem }}
+.definition, .notes {{ font-size: .88rem; max-width: 42rem }}
+.definition {{ margin: 0 0 .55rem }}
+.as-is {{ white-space: pre; overflow-x: auto;
+  font: .8rem/1.45 ui-monospace, monospace }}
 .notes {{ margin: 1rem 0 0; padding: 0; list-style: none }}
 .notes li {{ padding-left: 1rem; border-left: 2px solid var(--line);
   margin: .35rem 0; overflow-wrap: anywhere }}
@@ -151,6 +152,7 @@ th, td {{ text-align: right; vertical-align: top;
   padding: .35rem 0 .35rem 1.6rem; border-bottom: 1px solid var(--line) }}
 th {{ font-weight: 600; vertical-align: bottom }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0 }}
+td {{ white-space: nowrap }}
 td:first-child {{ color: var(--soft) }}
 code {{ font: .92em ui-monospace, monospace }}
 pre {{ margin: 0; padding: .9rem 1rem; background: var(--tint);

@@ -37,6 +37,7 @@ def lines(
   panels: Mapping[str, Sequence[Curve]],
   xlabel: str,
   xlim: tuple[float, float] | None = None,
+  xscale: str = 'linear',
 ) -> Picture:
   """Panels of curves, as `draw` draws them, said in words as well."""
   said = []
@@ -44,7 +45,7 @@ def lines(
     ends = [f'{curve.label} {number(curve.values[-1])}' for curve in curves]
     there = f'{UNITS.get(metric, metric)} against {xlabel}'
     said.append(f'{there}; at the end {", ".join(ends)}.')
-  return svg(draw(panels, xlabel, xlim), ' '.join(said))
+  return svg(draw(panels, xlabel, xlim, xscale), ' '.join(said))
 
 
 def svg(figure: 'Figure', alt: str) -> Picture:

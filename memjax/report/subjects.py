@@ -11,6 +11,7 @@ import jax
 from memjax.analysis.figures import EVALUATIONS
 from memjax.errors import ConfigError, require
 from memjax.loading import Run, load_replicas
+from memjax.models.base import Memory
 from memjax.training import history
 from memjax.training.history import Row
 from memjax.training.settings import Experiment
@@ -61,6 +62,11 @@ class Subject:
     if self.replicas > 1:
       return self.run.params
     return jax.tree.map(lambda x: x[None], self.run.params)
+
+  @property
+  def read(self) -> tuple[Memory, Params, Any]:
+    """What an instrument reads: the model, its parameters and the task."""
+    return self.run.model, self.params_N, self.experiment.task
 
   @property
   def first(self) -> Run:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 import time
 
-from memjax.report import about, learning, remembering
+from memjax.report import about, inside, learning, remembering
 from memjax.report.page import Section, render
 from memjax.report.subjects import Subject, gather
 from memjax.training.writers import reason
@@ -17,6 +17,13 @@ SECTIONS: tuple[Callable[[Sequence[Subject]], Section | None], ...] = (
   learning.evaluation,
   learning.sample,
   remembering.by_extent,
+  remembering.by_context,
+  remembering.knocked_out,
+  remembering.told,
+  inside.by_lag,
+  inside.attention,
+  inside.gates,
+  remembering.costs,
 )
 
 

@@ -1,12 +1,15 @@
 """The page of several runs, as a browser shows it, and what it says of them."""
 
+import os
 from pathlib import Path
 import re
+import shutil
 from typing import Any
 
 import pytest
 
 from memjax import modes
+from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.report import write
 from memjax.report.page import Section
@@ -22,7 +25,7 @@ SHORT: dict[str, Any] = {'train.steps': 4, 'parallel.data': 1}
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-  """Two seeds of recall, and a text."""
+  """Two seeds of recall, and a text that is no longer here."""
   folder = tmp_path_factory.mktemp('runs')
   corpus = folder / 'corpus.txt'
   corpus.write_text('<b> a line & another\n' * 100)
@@ -32,6 +35,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ('text', small('text', 'lstm', SHORT | text)),
   ):
     assert train(experiment, folder / name, lambda *run: None)
+  corpus.unlink()
+  shutil.rmtree(os.environ['MEMJAX_CACHE'])
+  open_corpus.cache_clear()
   return folder
 
 
@@ -52,8 +58,22 @@ SECTIONS = (
   'Evaluation',
   'A sample',
   'By distance or length',
+  'By context',
+  'Without its memory',
+  'Told from the carry',
+  'Gradients',
+  'Attention',
+  'Gates',
+  'What it costs',
 )
-PICTURES = ('loss against training step', 'accuracy, share of labels against')
+PICTURES = (
+  'loss against training step; at the end recall ',
+  'accuracy, share of labels against distance; at the end recall ',
+  'loss against inputs read; at the end recall ',
+  'accuracy, share of labels against steps back; at the end recall ',
+  'gradient norm against lag; at the end recall ',
+  'reading, tokens per second against steps of a segment; at the end recall ',
+)
 
 
 def test_a_browser_shows_every_picture_and_has_no_complaint(
@@ -100,7 +120,30 @@ def test_figures_are_those_of_the_rows_and_stand_by_baselines(
 
 
 def test_what_is_not_defined_for_a_run_is_a_line(looks: list[Look]) -> None:
-  assert "text: task 'Text' tells no distance and no length" in looks[-1].text
+  text = looks[-1].text
+  assert "recall: model 'Stack' shows no attention to its own past" in text
+  assert len(re.findall(r'^text: task\.path .*corpus\.txt', text, re.M)) == 9
+  assert 'not measured' not in text
+  assert 'failed' not in text
+
+
+def test_an_instrument_shows_its_figures_and_its_definition(
+  looks: list[Look],
+) -> None:
+  text = looks[-1].text.replace('\N{NO-BREAK SPACE}', ' ')
+  figure = r'\d[\d.e+-]*( \(\S+ to \S+\))?'
+  for row in (
+    f'10% hardest labels\t{figure}',
+    rf'0/c_BD(\t-?{figure}){{3}}',
+    'bits of state\t1,024',
+    f'carry 0/h_BD\t({figure}|inf)',
+    rf'layer_0/memory/.*, 50% of units below\t{figure}',
+    r'train, 64 steps\t\d+\.\d\d MB',
+  ):
+    assert re.search(f'^{row}$', text, re.M), row
+  assert 'RECL of model i is where it stops' in text
+  assert '\n    b(c, t)     = min_i l_i(c, t)  ' in looks[-1].text
+  assert 'Time constants: a unit that keeps the share f' in text
 
 
 def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
