@@ -94,7 +94,10 @@ def adding() -> Iterator[Cell]:
 def mqar() -> Iterator[Cell]:
   """How much state does it take to recall 4 or 8 pairs?"""
   models = ('transformer', 'transformer_xl', 'lstm', 'gru', 'delta')
-  sizes = itertools.product(((64, 4), (128, 8)), models, (16, 32, 64))
+  sizes = (
+    *itertools.product(((64, 4),), models, (16, 32, 64)),
+    *itertools.product(((128, 8),), models, (16, 32)),
+  )
   for (length, pairs), model, width in sizes:
     yield Cell(
       study='mqar',
@@ -193,7 +196,7 @@ def segments() -> Iterator[Cell]:
         'task.segments': count,
         'train.segment_length': length,
         'train.bptt_segments': count,
-        'train.steps': 1000,
+        'train.steps': 600,
         'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
