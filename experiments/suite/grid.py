@@ -196,7 +196,7 @@ def segments() -> Iterator[Cell]:
         'task.segments': count,
         'train.segment_length': length,
         'train.bptt_segments': count,
-        'train.steps': 600,
+        'train.steps': 400,
         'train.steps_per_call': 10,
       },
       evals={'held_out': {}},
