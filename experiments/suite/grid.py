@@ -172,9 +172,9 @@ def digits() -> Iterator[Cell]:
       width=128,
       layers=1,
       context=1,
-      changes={'task.order': order, 'train.steps': 4000},
+      changes={'task.order': order, 'train.steps': 1600},
       evals={'test': {'task': {'split': 'test'}}},
-      rates=(1e-3, 3e-3),
+      rates=(2e-3,),
       batches=0,
     )
 
