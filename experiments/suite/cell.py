@@ -76,7 +76,7 @@ def configured(cell: Cell) -> ConfigDict:
   config.checkpoint.update(every=steps // 4, best='', keep=1)
   rows = {'every': steps, 'batch_size': 100, 'steps': cell.batches}
   config.evals = ConfigDict(
-    {name: rows | {'task': dict(task)} for name, task in cell.evals.items()}
+    {name: rows | dict(fields) for name, fields in cell.evals.items()}
   )
   return config
 
@@ -91,7 +91,8 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
   run = load_replicas(workdir)
   experiment = run.experiment
   rows = history.read(workdir / 'metrics.jsonl')
-  carry = jax.eval_shape(lambda: run.model.initial_carry(1))
+  *_, last = experiment.evals.values()
+  carry = jax.eval_shape(lambda: last.model.initial_carry(1))
   params = jax.tree.leaves(run.params)
   replicas = experiment.train.replicas
   scores = [
@@ -115,7 +116,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     'seconds': history.seconds(rows),
     'scores': scores,
     'curves': [
-      curve_of(run.model, run.params, evaluation.task, replicas)
+      curve_of(evaluation.model, run.params, evaluation.task, replicas)
       for evaluation in experiment.evals.values()
       if isinstance(evaluation.task, GeneratedTask) and evaluation.task.extent
     ],
