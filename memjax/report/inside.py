@@ -39,7 +39,8 @@ def by_lag(subjects: Sequence[Subject]) -> Section:
   each = [(s, lives[s.name]) for s in subjects if s.name in lives]
   tables = [Table(*columns(each), 'Half-lives, in steps')] if each else []
   definition = words(gradients, carry_gradients)
-  return Section('Gradients', definition, pictures, tables, [*notes, *more])
+  notes = list(dict.fromkeys([*notes, *more]))
+  return Section('Gradients', definition, pictures, tables, notes)
 
 
 def attention(subjects: Sequence[Subject]) -> Section:

@@ -60,26 +60,24 @@ def by_context(subjects: Sequence[Subject]) -> Section:
   pictures = [lines(panels, 'inputs read', xscale='log')] if panels else []
   tables = []
   try:
-    group = {subject.name: found for subject, found in shown}
-    found = recl.relative_effective_context_length(group)
-    each = [
-      (
-        subject,
-        {
-          f'{share:.0%} hardest labels': said(lengths_N)
-          for share, lengths_N in zip(
-            found.shares, found.lengths[subject.name].T, strict=True
-          )
-        },
-      )
-      for subject, _ in shown
-    ]
-    caption = 'Relative effective context length, in inputs'
-    tables.append(Table(*columns(each), caption))
-  except ConfigError as error:
+    tables += [_recl(shown)] if shown else []
+  except ConfigError as error:  # such runs do not compare
     notes.append(f'RECL: {error.field} {error.rule}')
   definition = words(context, recl)
   return Section('By context', definition, pictures, tables, notes)
+
+
+def _recl(shown: Sequence[tuple[Subject, context.LossByContext]]) -> Table:
+  """A row for each share of the labels; all runs are one group."""
+  group = {subject.name: found for subject, found in shown}
+  found = recl.relative_effective_context_length(group)
+  shares = [f'{share:.0%} hardest labels' for share in found.shares]
+  each = [
+    (s, dict(zip(shares, map(said, found.lengths[s.name].T), strict=True)))
+    for s, _ in shown
+  ]
+  caption = 'Relative effective context length, in inputs'
+  return Table(*columns(each), caption)
 
 
 def knocked_out(subjects: Sequence[Subject]) -> Section:

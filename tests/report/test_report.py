@@ -13,7 +13,7 @@ from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.report import write
 from memjax.report.page import Section
-from memjax.report.subjects import names
+from memjax.report.subjects import gather, names
 from memjax.training import history
 from memjax.training.console import number
 from memjax.training.loop import train
@@ -122,7 +122,7 @@ def test_figures_are_those_of_the_rows_and_stand_by_baselines(
 def test_what_is_not_defined_for_a_run_is_a_line(looks: list[Look]) -> None:
   text = looks[-1].text
   assert "recall: model 'Stack' shows no attention to its own past" in text
-  assert len(re.findall(r'^text: task\.path .*corpus\.txt', text, re.M)) == 9
+  assert len(re.findall(r'^text: task\.path .*corpus\.txt', text, re.M)) == 8
   assert 'not measured' not in text
   assert 'failed' not in text
 
@@ -168,6 +168,19 @@ def test_a_section_that_fails_is_a_line_and_the_others_are_there(
     'test_report, broken',
     'What was trained',
   ]
+
+
+def test_where_no_run_can_be_measured_an_instrument_says_so(
+  runs: Path,
+) -> None:
+  alone = gather([runs / 'text'])
+  for make in write.SECTIONS[4:]:
+    section = make(alone)
+    assert section is not None
+    assert len(section.notes) == 1
+    assert section.definition
+    assert not section.pictures
+    assert not section.tables
 
 
 def test_what_is_broken_is_seen(tmp_path: Path) -> None:
