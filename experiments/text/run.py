@@ -1,13 +1,14 @@
 """Trains memories on text, at equal parameters and equal time.
 
-    python -m experiments.text.run [CORPUS ...] [--minutes=4] [--path=FILE]
+    python -m experiments.text.run [CORPUS ...] [--minutes=3] [--path=FILE]
 
 Every model has the width whose parameters come nearest to half a million. First
 a step of each is timed, the models taking turns, and each gets as many steps as
-fit into the minutes; then each is an ordinary run, runs/text/CORPUS/MODEL. Time
-is that of the processor, which a busy machine does not lengthen. The timing is
-kept in runs/text/CORPUS/timing.json: the same command goes on where it was
-stopped. At the end table.py writes a table and curves. One seed a model.
+fit into the minutes; then each seed of each is an ordinary run,
+runs/text/CORPUS/MODEL/SEED. Time is that of the processor, which a busy machine
+does not lengthen. The timing is kept in runs/text/CORPUS/timing.json: the same
+command goes on where it was stopped. At the end table.py writes a table and
+curves.
 
 CORPUS is tinyshakespeare, by characters, from MEMJAX_DATA or --path, or
 standard_library, by bytes; both if none is given.
@@ -16,6 +17,7 @@ standard_library, by bytes; both if none is given.
 import argparse
 import bisect
 from collections.abc import Callable
+import itertools
 import json
 import os
 from pathlib import Path
@@ -43,6 +45,7 @@ CORPORA = ('tinyshakespeare', 'standard_library')
 MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'recurrent_memory')
 PARAMETERS, LAYERS, CONTEXT = 500_000, 2, 128
 ROWS = 16
+SEEDS = 3
 POINTS = 20  # of a curve
 ROUNDS, STEPS = 5, 4  # of the timing
 
@@ -56,7 +59,7 @@ ALSO = {
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('corpora', nargs='*', default=CORPORA, metavar='CORPUS')
-  parser.add_argument('--minutes', type=float, default=4.0)
+  parser.add_argument('--minutes', type=float, default=3.0)
   parser.add_argument('--path', default='', help='of tinyshakespeare')
   parser.add_argument('--runs', type=Path, default=Path('runs/text'))
   given = parser.parse_args()
@@ -88,11 +91,12 @@ def study(
     part.write_text(json.dumps(timed(task), indent=1))
     part.replace(kept)
   timing: Timing = json.loads(kept.read_text())
-  for model, of in timing.items():
+  for seed, (model, of) in itertools.product(range(SEEDS), timing.items()):
     steps = max(round(seconds / of['seconds_a_step'] / POINTS), 1) * POINTS
-    print(f'{corpus}: {model}, {steps} steps, {of}', flush=True)
+    print(f'{corpus}: {model}, seed {seed}, {steps} steps, {of}', flush=True)
     config = configured(model, task, of['width'], steps)
-    reach_the_end(config, folder / model)
+    config.seed = seed
+    reach_the_end(config, folder / model / str(seed))
   print(write(folder), flush=True)
 
 

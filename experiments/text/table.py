@@ -3,9 +3,10 @@
     python -m experiments.text.table [--folder=runs/text/tinyshakespeare]
 
 `experiments.text.run` ends with it. Bits are those of the whole validation
-split, for each way of reading it; curves.png has them against the time. RECL is
-that of the models as one group, for the hardest tenth, the harder half and all
-of some labels of the validation split, given 1, 2, 4 and so on characters.
+split, for each way of reading it, medians and quartiles over the seeds;
+curves.png has them against the time. RECL is that of all seeds of all models as
+one group, the median over the seeds, for the hardest tenth, the harder half and
+all of some labels of the validation split, given 1, 2, 4 and so on characters.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis.context import LossByContext, contexts, loss_by_context
@@ -22,8 +24,9 @@ from memjax.analysis.figures import learning_curve
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.loading import load
 from memjax.training import history
+from memjax.training import workdir as workdirs
 
-TIMING = 'timing.json'
+TIMING, METRICS = 'timing.json', 'metrics.jsonl'
 BATCHES, LABELS = 12, 64  # of RECL; from each batch so many labels
 Timing = dict[str, dict[str, Any]]
 
@@ -38,7 +41,7 @@ def main() -> None:
 def write(folder: Path) -> str:
   """Writes table.md and curves.png into the folder; returns the table."""
   timing = json.loads((folder / TIMING).read_text())
-  first = load(folder / next(iter(timing))).experiment
+  first = load(seeds(folder / next(iter(timing)))[0], carry=False).experiment
   references = first.evals['validation'].baselines
   along = 'seconds of the processor'
   rows = list(curves(timing, folder))
@@ -48,20 +51,22 @@ def write(folder: Path) -> str:
   return page
 
 
-def reach(timing: Timing, folder: Path) -> dict[str, list[int]]:
-  """RECL of every model, in a group of all."""
-  found = {model: lost(folder / model) for model in timing}
+def reach(timing: Timing, folder: Path) -> dict[str, list[float]]:
+  """RECL of every model, in a group of all seeds of all."""
+  found = {model: lost(seeds(folder / model)) for model in timing}
   lengths = relative_effective_context_length(found).lengths
-  return {model: of[0].tolist() for model, of in lengths.items()}
+  return {
+    model: np.median(of, axis=0).tolist() for model, of in lengths.items()
+  }
 
 
-def lost(workdir: Path) -> LossByContext:
+def lost(ended: Sequence[Path]) -> LossByContext:
   """The loss on some validation labels by how much context is given."""
-  run = load(workdir)
-  validation = run.experiment.evals['validation']
+  runs = [load(workdir, carry=False) for workdir in ended]
+  validation = runs[0].experiment.evals['validation']
   return loss_by_context(
     validation.model,
-    jax.tree.map(lambda x: x[None], run.params),
+    jax.tree.map(lambda *x: jnp.stack(x), *(run.params for run in runs)),
     validation.task,
     contexts(validation.task, validation.batch_size),
     validation.batch_size,
@@ -70,44 +75,78 @@ def lost(workdir: Path) -> LossByContext:
   )
 
 
+def seeds(folder: Path) -> list[Path]:
+  """The workdirs of a model's finished runs, a seed each."""
+  found = sorted(path.parent for path in folder.glob(f'*/{METRICS}'))
+  ended = [w for w in found if measured(w, 'train')[-1]['step'] == steps(w)]
+  if not ended:
+    raise SystemExit(f'{folder}: no run has ended yet')
+  return ended
+
+
+def steps(workdir: Path) -> int:
+  return workdirs.read_config(workdir)['train']['steps']
+
+
 def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
-  """Validation rows of all models, each a split, by time instead of step."""
+  """Validation rows of all models, each a split, by time instead of step.
+
+  Bits and accuracy are medians over the seeds, with quartiles.
+  """
   for model, of in timing.items():
-    for row in history.read(folder / model / 'metrics.jsonl'):
-      if row['split'] == 'validation':
-        when = row['step'] * of['seconds_a_step']
-        yield row | {'split': model, 'step': when}
+    runs = [measured(w, 'validation') for w in seeds(folder / model)]
+    for rows in zip(*runs, strict=True):
+      (step,) = {row['step'] for row in rows}
+      metrics, quartiles = {}, {}
+      for name in rows[0]['metrics']:
+        low, metrics[name], high = spread([r['metrics'][name] for r in rows])
+        quartiles[name] = (low, high)
+      when = step * of['seconds_a_step']
+      row = {'split': model, 'step': when, 'metrics': metrics}
+      yield row | {'quartiles': quartiles}
+
+
+def measured(workdir: Path, split: str) -> list[dict[str, Any]]:
+  rows = history.read(workdir / METRICS)
+  return [row for row in rows if row['split'] == split]
+
+
+def spread(values: Sequence[float]) -> list[float]:
+  """First quartile, median and third."""
+  return np.quantile(values, [0.25, 0.5, 0.75]).tolist()
 
 
 def table(
   timing: Timing,
   folder: Path,
-  recl: Mapping[str, Sequence[int]],
+  recl: Mapping[str, Sequence[float]],
   references: Mapping[str, Mapping[str, float]],
 ) -> Iterator[str]:
   """A line for each model and way of reading, the references below."""
   yield (
-    '| model | read by | bits | RECL, r 0.1 / 0.5 / 1 | parameters | width '
-    '| steps | ms a step | processor seconds | seconds |'
+    '| model | read by | bits, median (quartiles) | RECL, r 0.1 / 0.5 / 1 '
+    '| parameters | width | steps | ms a step | processor seconds | seconds |'
   )
   yield f'|{"---|" * 10}'
   for model, of in timing.items():
-    rows = history.read(folder / model / 'metrics.jsonl')
-    steps = rows[-1]['step']
+    ended = seeds(folder / model)
+    trained = [measured(w, 'train') for w in ended]
+    took = [seconds(rows, of['tokens_a_step']) for rows in trained]
     costs = [
       f'{of["parameters"]:,}',
       str(of['width']),
-      str(steps),
+      str(steps(ended[0])),
       f'{1e3 * of["seconds_a_step"]:.0f}',
-      f'{of["seconds_a_step"] * steps:.0f}',
-      f'{trained_for(rows, of["tokens_a_step"]):.0f}',
+      f'{of["seconds_a_step"] * steps(ended[0]):.0f}',
+      f'{np.median(took):.0f}',
     ]
-    last = {row['split']: row for row in rows}
     for split in ('validation', 'otherwise'):
-      if split in last:
-        row = last[split]
-        cells = [model, said(row['protocol']), f'{bits(row["metrics"]):.3f}']
-        cells.append(' / '.join(map(str, recl[model])))
+      ends = [rows[-1] for w in ended if (rows := measured(w, split))]
+      if ends:
+        low, half, high = spread([bits(row['metrics']) for row in ends])
+        cells = [model, said(ends[0]['protocol'])]
+        cells.append(f'{half:.3f} ({low:.3f}, {high:.3f})')
+        cells.append(' / '.join(f'{length:g}' for length in recl[model]))
         yield f'| {" | ".join([*cells, *costs])} |'
   for name, value in bits(references).items():
     yield f'| {name} | | {value:.3f} |{" |" * 7}'
@@ -126,11 +165,10 @@ def bits(metrics: Mapping[str, Any]) -> Any:
   return metrics.get('bits_per_character', metrics.get('bits_per_byte', {}))
 
 
-def trained_for(rows: Sequence[Mapping[str, Any]], tokens_a_step: int) -> float:
-  """Seconds by the clock, without evaluations and compiling."""
-  train = [row for row in rows if row['split'] == 'train']
-  rates = [row.get('tokens_per_second', np.nan) for row in train]
-  return float(np.nanmean(tokens_a_step / np.array(rates)) * train[-1]['step'])
+def seconds(rows: Sequence[Mapping[str, Any]], tokens_a_step: int) -> float:
+  """Of training by the clock, without evaluations and compiling."""
+  rates = [row.get('tokens_per_second', np.nan) for row in rows]
+  return float(np.nanmean(tokens_a_step / np.array(rates)) * rows[-1]['step'])
 
 
 if __name__ == '__main__':

@@ -23,9 +23,11 @@ def work(sweep: Sweep, study: Study, workers: int) -> bool:
   Returns:
     Whether they are; False after SIGTERM or Ctrl-C, what ran saved.
   """
-  stop = threading.Event()
+  stop, voice = threading.Event(), Voice()
   with stopping(stop), ThreadPoolExecutor(workers) as pool:
-    futures = [pool.submit(_worker, sweep, study, stop) for _ in range(workers)]
+    futures = [
+      pool.submit(_worker, sweep, study, stop, voice) for _ in range(workers)
+    ]
     for future in futures:
       future.result()
   return not stop.is_set()
@@ -49,21 +51,35 @@ def stopping(stop: threading.Event) -> Iterator[None]:
       signal.signal(signum, handler)
 
 
-def _worker(sweep: Sweep, study: Study, stop: threading.Event) -> None:
-  said: list[int] = []
+class Voice:
+  """Says whole lines, whichever worker has them to say."""
+
+  def __init__(self) -> None:
+    self._lock = threading.Lock()
+    self._said: set[str] = set()
+
+  def say(self, line: str, once: bool = False) -> None:
+    with self._lock:
+      if not (once and line in self._said):
+        print(line, flush=True)
+      self._said.add(line)
+
+
+def _worker(
+  sweep: Sweep, study: Study, stop: threading.Event, voice: Voice
+) -> None:
   try:
     while not stop.is_set():
       if claim := study.take():
         with claim.lock:
-          attempt(sweep, study, claim, stop)
+          attempt(sweep, study, claim, stop, voice)
       elif all(t.state.is_finished() for t in study.trials()):
         return
       else:
-        elsewhere = study.elsewhere()
-        if elsewhere and elsewhere != said:
+        if elsewhere := study.elsewhere():
           numbers = ', '.join(map(str, elsewhere))
-          say(f'waits for what runs elsewhere: trial {numbers}')
-        said = elsewhere
+          line = f'waits for what runs elsewhere: trial {numbers}'
+          voice.say(line, once=True)
         stop.wait(WAIT)
   except BaseException:
     stop.set()  # of the others
@@ -71,16 +87,21 @@ def _worker(sweep: Sweep, study: Study, stop: threading.Event) -> None:
 
 
 def attempt(
-  sweep: Sweep, study: Study, claim: Claim, stop: threading.Event
+  sweep: Sweep,
+  study: Study,
+  claim: Claim,
+  stop: threading.Event,
+  voice: Voice,
 ) -> None:
   """Runs one trial and says so before and after."""
   again = (claim.workdir / 'metrics.jsonl').exists()
   begins = f'trial {claim.number}{" goes on" if again else ""}'
-  say(f'{begins}: {described(sweep, claim.values)}')
+  voice.say(f'{begins}: {described(sweep, claim.values)}')
   outcome = trial.run(sweep, claim, stop)
   if outcome.state != TrialState.RUNNING:
     study.tell(claim, outcome)
-  say(f'trial {claim.number} {_ended(sweep, outcome)}{_standing(sweep, study)}')
+  ended, standing = _ended(sweep, outcome), _standing(sweep, study)
+  voice.say(f'trial {claim.number} {ended}{standing}')
 
 
 def _ended(sweep: Sweep, outcome: Outcome) -> str:
@@ -99,7 +120,3 @@ def _standing(sweep: Sweep, study: Study) -> str:
   if best.value is None or best.state != TrialState.COMPLETE:
     return f'; {left} left'
   return f'; best {number(best.value)}, trial {best.number}; {left} left'
-
-
-def say(line: str) -> None:
-  print(line, flush=True)

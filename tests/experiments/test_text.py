@@ -21,7 +21,17 @@ SLIDES = FLOWS | {'carry': 'fresh', 'stride': 16}
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-  """Two finished runs, one of them measured in two ways."""
+  """Runs of two models, one of which is measured in two ways.
+
+  Of the LSTM three have ended and one has not.
+  """
+
+  def ran(workdir: Path, steps: int, rows: list[dict]) -> None:
+    workdir.mkdir(parents=True)
+    config = json.dumps({'train': {'steps': steps}})
+    (workdir / 'config.json').write_text(config)
+    lines = '\n'.join(map(json.dumps, rows))
+    (workdir / 'metrics.jsonl').write_text(f'{lines}\n')
 
   def measured(split: str, step: int, bits: float, protocol: dict) -> dict:
     metrics = {'bits_per_byte': bits}
@@ -29,36 +39,38 @@ def runs(tmp_path: Path) -> Path:
     return row | {'metrics': metrics}
 
   train = {'split': 'train', 'metrics': {'bits_per_byte': 3.0}}
-  rows = {
-    'lstm': [
+  for seed, (half, whole) in enumerate([(3, 2.5), (3.5, 2.25), (2.75, 3)]):
+    rows = [
       train | {'step': 20},
-      measured('validation', 20, 3.0, FLOWS),
+      measured('validation', 20, half, FLOWS),
       train | {'step': 40, 'tokens_per_second': 1024.0},
-      measured('validation', 40, 2.5, FLOWS),
-    ],
-    'transformer_xl': [
-      train | {'step': 10, 'tokens_per_second': 1024.0},
-      measured('validation', 10, 2.25, FLOWS | {'memory': 128}),
-      measured('otherwise', 10, 2.125, SLIDES),
-    ],
-  }
-  for model, of in rows.items():
-    (tmp_path / model).mkdir()
-    lines = '\n'.join(map(json.dumps, of))
-    (tmp_path / model / 'metrics.jsonl').write_text(f'{lines}\n')
+      measured('validation', 40, whole, FLOWS),
+    ]
+    ran(tmp_path / 'lstm' / str(seed), 40, rows)
+  ran(tmp_path / 'lstm' / '3', 40, [train | {'step': 20}])
+  rows = [
+    train | {'step': 10, 'tokens_per_second': 1024.0},
+    measured('validation', 10, 2.25, FLOWS | {'memory': 128}),
+    measured('otherwise', 10, 2.125, SLIDES),
+  ]
+  ran(tmp_path / 'transformer_xl' / '0', 10, rows)
   return tmp_path
 
 
 def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
   timing = {'lstm': LSTM, 'transformer_xl': XL}
   references = {'bits_per_byte': {'xz -9': 2.75}}
-  recl = {'lstm': [64, 32, 16], 'transformer_xl': [256, 128, 64]}
+  recl = {'lstm': [64, 32, 16.0], 'transformer_xl': [256, 128, 64]}
   _, _, *lines = table.table(timing, runs, recl, references)
   cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
   assert [row[:3] for row in cells] == [
-    ['lstm', 'flows, segment 128', '2.500'],
-    ['transformer_xl', 'flows, segment 128, memory 128', '2.250'],
-    ['transformer_xl', 'fresh, segment 128, stride 16', '2.125'],
+    ['lstm', 'flows, segment 128', '2.500 (2.375, 2.750)'],
+    [
+      'transformer_xl',
+      'flows, segment 128, memory 128',
+      '2.250 (2.250, 2.250)',
+    ],
+    ['transformer_xl', 'fresh, segment 128, stride 16', '2.125 (2.125, 2.125)'],
     ['xz -9', '', '2.750'],
   ]
   assert cells[0][3] == '64 / 32 / 16'
@@ -67,12 +79,24 @@ def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
   assert len({len(row) for row in cells}) == 1
 
 
-def test_curves_are_by_time(runs: Path) -> None:
+def test_a_model_without_a_finished_run_is_one_line(runs: Path) -> None:
+  (runs / 'transformer_xl' / '0').rename(runs / 'gone')
+  timing = {'lstm': LSTM, 'transformer_xl': XL}
+  with pytest.raises(SystemExit, match=r'transformer_xl: no run has ended'):
+    list(table.table(timing, runs, {'lstm': [1, 1, 1]}, {}))
+
+
+def test_curves_are_medians_by_time(runs: Path) -> None:
   drawn = list(table.curves({'lstm': LSTM, 'transformer_xl': XL}, runs))
   assert [(r['split'], r['step']) for r in drawn] == [
     ('lstm', 10.0),
     ('lstm', 20.0),
     ('transformer_xl', 20.0),
+  ]
+  bits = [(r['metrics'], r['quartiles']) for r in drawn[:2]]
+  assert bits == [
+    ({'bits_per_byte': 3.0}, {'bits_per_byte': (2.875, 3.25)}),
+    ({'bits_per_byte': 2.5}, {'bits_per_byte': (2.375, 2.75)}),
   ]
 
 

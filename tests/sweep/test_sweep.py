@@ -3,7 +3,9 @@ helps; a crash is a line of its table."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 import csv
+import io
 import json
 import math
 import os
@@ -23,6 +25,7 @@ from memjax.sweep.file import read
 from memjax.sweep.study import Outcome, Study
 from memjax.sweep.table import short
 from memjax.sweep.trial import command
+from memjax.sweep.workers import WAIT, Voice
 from tests.sweep.tiny import sweep
 
 ROOT = Path(__file__).parents[2]
@@ -175,11 +178,39 @@ def test_what_runs_elsewhere_is_waited_for(tmp_path: Path, held: Path) -> None:
   wait_for_starts(held, 1)
   other = start(file, held)
   assert other.stdout
-  assert other.stdout.readline() == 'waits for what runs elsewhere: trial 0\n'
+  waits = 'waits for what runs elsewhere: trial 0\n'
+  assert other.stdout.readline() == waits
+  time.sleep(2 * WAIT)  # each of its two workers has looked again
   (held / 'hold').unlink()
   assert 'trial 0 done: ' in finished(one)
-  assert 'trial 0 done: ' not in finished(other)
+  said = finished(other)
+  assert 'trial 0 done: ' not in said
+  assert waits not in said
   assert starts(held) == ['trial-0000']
+
+
+def test_lines_of_several_workers_are_whole(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  """Written in parts, with a pause between them, as threads may be paused."""
+  parts: list[str] = []
+
+  class Slow(io.StringIO):
+    def write(self, text: str) -> int:
+      parts.append(text)
+      time.sleep(0.001)
+      return len(text)
+
+  monkeypatch.setattr(sys, 'stdout', Slow())
+  voice, said = Voice(), [f'{i} is said' for i in range(8)]
+  with ThreadPoolExecutor(4) as pool:
+    list(pool.map(voice.say, 3 * said))
+    list(pool.map(lambda line: voice.say(line, once=True), [*said, 'new']))
+  monkeypatch.undo()
+  assert Counter(''.join(parts).splitlines()) == {
+    **dict.fromkeys(said, 3),
+    'new': 1,
+  }
 
 
 def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
