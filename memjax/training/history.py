@@ -75,14 +75,9 @@ def read(path: Path) -> list[Row]:
 
 
 def seconds(rows: Iterable[Row]) -> float:
-  """How long was trained, over all starts: each counts its own from 0."""
-  total = before = 0.0
-  for row in rows:
-    if row['split'] == 'train':
-      now = row['seconds']
-      total += now - before if now >= before else now
-      before = now
-  return total
+  """How long was trained, over all starts, each up to its last row."""
+  trained = [row['seconds'] for row in rows if row['split'] == 'train']
+  return trained[-1] if trained else 0.0
 
 
 def trim(path: Path, step: int) -> list[Row]:

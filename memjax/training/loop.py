@@ -59,7 +59,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     watch = Watch(experiment, rows)
-    meter = Meter(writers.write, step, experiment)
+    meter = Meter(writers.write, experiment, step, history.seconds(rows))
 
     for feed in remaining_feeds(experiment, mesh, step, watch.exhausted):
       state = run.advance(state, feed)

@@ -44,12 +44,17 @@ class Meter:
   """
 
   def __init__(
-    self, write: Callable[[Row], None], step: int, experiment: Experiment
+    self,
+    write: Callable[[Row], None],
+    experiment: Experiment,
+    step: int,
+    seconds: float,
   ):
+    """Goes on at a step that was reached after so many seconds."""
     self._write = write
     train = experiment.train
     self._tokens = train.replicas * train.batch_size * experiment.task.length
-    self._start = time.perf_counter()
+    self._start = time.perf_counter() - seconds
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
     self._pending: tuple[int, Metrics] | None = None

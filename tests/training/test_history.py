@@ -95,18 +95,3 @@ def test_trimming_replaces_the_file_in_one_piece(
   with pytest.raises(KeyboardInterrupt):
     history.trim(path, 10)
   assert path.read_bytes() == before
-
-
-def test_the_time_of_all_starts_is_added() -> None:
-  rows = [
-    {'split': split, 'seconds': seconds}
-    for split, seconds in (
-      ('train', 3.0),
-      ('validation', 50.0),
-      ('train', 10.0),
-      ('train', 4.0),  # another start
-      ('train', 6.0),
-    )
-  ]
-  assert history.seconds(rows) == 16.0
-  assert history.seconds([]) == 0.0

@@ -51,6 +51,26 @@ def test_a_stopped_run_goes_on_bit_for_bit(
   assert steps == ([1, 2, 3, 4, 5, 6] if every == 1 else [4, 6])
 
 
+def test_time_goes_on_where_it_was_stopped(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  experiment = small('copy_memory', 'lstm', SHORT | {'log.every': 1})
+  stop_at(monkeypatch, 2)
+  train(experiment, tmp_path)
+  path = tmp_path / 'metrics.jsonl'
+  before = history.read(path)
+  lines = [history.encode(r | {'seconds': r['seconds'] + 1e6}) for r in before]
+  path.write_text(''.join(lines))
+  stop_at(monkeypatch, 0)
+  train(experiment, tmp_path)
+  rows = history.read(path)
+  trained = [row['seconds'] for row in rows if row['split'] == 'train']
+  assert len(trained) == 6
+  assert trained == sorted(trained)
+  assert trained[-1] == history.seconds(rows) > 1e6
+  assert history.seconds([]) == 0
+
+
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
   experiment = small('copy_memory', 'lstm', SHORT)
   assert train(experiment, tmp_path)
