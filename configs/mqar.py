@@ -2,7 +2,8 @@
 
 Paper: Arora et al. 2023, Zoology, https://arxiv.org/abs/2312.04927.
 Command: python launch.py --config=configs/mqar.py:transformer
-Result: not measured.
+Result: after fewer steps, in experiments/suite/README.md; with what is set here
+  not measured.
 """
 
 from ml_collections import ConfigDict

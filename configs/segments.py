@@ -7,7 +7,8 @@ without memory, .967 of Transformer-XL, theirs 1.0 at best, .55 on average; in
 9 segments: .102, .278, 1.0, .614. The gradient crosses all segments of a row.
 Command: python launch.py --config=configs/segments.py:copy-transformer_xl
   --config.task.segments=9
-Result: not measured.
+Result: after fewer steps, in experiments/suite/README.md; with what is set here
+  not measured.
 Deviations: the learning rate falls by a cosine, not on plateaus, over 100,000
 steps, not up to 400,000; rows are drawn anew, not from 10,000. Without memory
 is `transformer`, whose context is a segment and begins anew with each.
