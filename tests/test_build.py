@@ -12,6 +12,8 @@ from memjax.types import Tokens
 TASK = {'name': 'copy_memory.CopyMemory', 'delay': 5}
 LSTM = {'name': 'lstm.LSTM', 'width': 16}
 STACK = {'name': 'stack.Stack', 'layers': 2, 'memory': LSTM}
+ATTENTION = {'name': 'transformer.CausalAttention', 'width': 8, 'heads': 2}
+CAUSAL = STACK | {'memory': ATTENTION | {'context': 8}}
 
 
 def test_a_spec_becomes_a_model_that_runs() -> None:
@@ -38,6 +40,7 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
     (STACK | {'layers': 0}, ['model.layers', 'at least 1']),
     (STACK | {'memory': {'width': 3}}, ['model.memory', 'needs a name']),
     (STACK | {'memory': LSTM | {'x': 1}}, ['model.memory.x', 'no such field']),
+    (CAUSAL | {'positions': 7}, ['model.positions: 7', "memory's context, 8"]),
   ],
 )
 def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:

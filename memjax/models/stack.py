@@ -114,7 +114,8 @@ class Stack(Memory):
     mlp_width: hidden units of each layer's MLP; 0 for no MLP.
     activation: of the MLP, 'gelu' (GPT-2) or 'relu' (Transformer-XL).
     positions: learned absolute positions that start anew every so many tokens
-      and at each reset, added to the encoded inputs; 0 for none.
+      and at each reset, added to the encoded inputs; 0 for none. Of a memory
+      whose context starts anew they are as many as it holds.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
       inside the MLP.
     remat: compute each layer again in the backward pass instead of keeping its
@@ -150,6 +151,10 @@ class Stack(Memory):
       rule = "must be even for sentences 'attention'"
       require(width % 2 == 0, 'memory.width', width, rule)
     require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
+    context = getattr(self.memory, 'context', self.positions)
+    rule = f"must be 0 or the memory's context, {context}, and start with it"
+    fits = self.positions in (0, context)
+    require(fits, 'positions', self.positions, rule)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> Carry:
