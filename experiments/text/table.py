@@ -4,13 +4,15 @@
 
 `experiments.text.run` ends with it. Bits are those of the whole validation
 split, for each way of reading it, medians and quartiles over the seeds;
-curves.png has them against the time. RECL is that of all seeds of all models as
-one group, the median over the seeds, for the hardest tenth, the harder half and
-all of some labels of the validation split, given 1, 2, 4 and so on characters.
+curves.png has them against the time. context.png has the loss on some labels of
+the validation split that are given 1, 2, 4 and so on tokens; RECL, the median
+over the seeds, each a group of all models, is for the hardest tenth, the harder
+half and all of these labels.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis.context import LossByContext, contexts, loss_by_context
-from memjax.analysis.figures import learning_curve
+from memjax.analysis.figures import EVALUATIONS, Curve, draw, learning_curve
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.loading import load
 from memjax.training import history
@@ -39,25 +41,44 @@ def main() -> None:
 
 
 def write(folder: Path) -> str:
-  """Writes table.md and curves.png into the folder; returns the table."""
+  """Writes table.md and two pictures into the folder; returns the table."""
   timing = json.loads((folder / TIMING).read_text())
   first = load(seeds(folder / next(iter(timing)))[0], carry=False).experiment
   references = first.evals['validation'].baselines
   along = 'seconds of the processor'
   rows = list(curves(timing, folder))
   learning_curve(rows, references, folder / 'curves.png', along=along)
-  page = '\n'.join(table(timing, folder, reach(timing, folder), references))
+  found = {model: lost(seeds(folder / model)) for model in timing}
+  panel = {'bits per label': [*by_context(found)]}
+  picture = draw(panel, 'tokens of context', xscale='log')
+  picture.savefig(folder / 'context.png', dpi=150)
+  page = '\n'.join(table(timing, folder, reach(found), references))
   (folder / 'table.md').write_text(f'{page}\n')
   return page
 
 
-def reach(timing: Timing, folder: Path) -> dict[str, list[float]]:
-  """RECL of every model, in a group of all seeds of all."""
-  found = {model: lost(seeds(folder / model)) for model in timing}
-  lengths = relative_effective_context_length(found).lengths
-  return {
-    model: np.median(of, axis=0).tolist() for model, of in lengths.items()
-  }
+def by_context(found: Mapping[str, LossByContext]) -> Iterator[Curve]:
+  """Bits of a label by how many tokens are given, medians over the seeds."""
+  colours = itertools.cycle(EVALUATIONS)
+  for (model, of), colour in zip(found.items(), colours, strict=False):
+    bits_NC = of.loss / np.log(2)
+    low_C, half_C, high_C = np.quantile(bits_NC, [0.25, 0.5, 0.75], axis=0)
+    band = list(zip(low_C, high_C, strict=True))
+    yield Curve(model, colour, of.contexts.tolist(), half_C, quartiles=band)
+
+
+def reach(found: Mapping[str, LossByContext]) -> dict[str, list[float]]:
+  """RECL, the median over the seeds; the models of a seed are a group."""
+  lengths: dict[str, list[np.ndarray]] = {model: [] for model in found}
+  for seed in range(min(len(of.losses) for of in found.values())):
+    group = {
+      model: of._replace(losses=of.losses[seed, None])
+      for model, of in found.items()
+    }
+    of_seed = relative_effective_context_length(group).lengths
+    for model, (length_R,) in of_seed.items():
+      lengths[model].append(length_R)
+  return {m: np.median(of, axis=0).tolist() for m, of in lengths.items()}
 
 
 def lost(ended: Sequence[Path]) -> LossByContext:
@@ -68,7 +89,7 @@ def lost(ended: Sequence[Path]) -> LossByContext:
     validation.model,
     jax.tree.map(lambda *x: jnp.stack(x), *(run.params for run in runs)),
     validation.task,
-    contexts(validation.task, validation.batch_size),
+    contexts(validation.task, validation.batch_size).tolist(),
     validation.batch_size,
     BATCHES,
     labels=LABELS,
@@ -78,7 +99,7 @@ def lost(ended: Sequence[Path]) -> LossByContext:
 def seeds(folder: Path) -> list[Path]:
   """The workdirs of a model's finished runs, a seed each."""
   found = sorted(path.parent for path in folder.glob(f'*/{METRICS}'))
-  ended = [w for w in found if measured(w, 'train')[-1]['step'] == steps(w)]
+  ended = [w for w in found if trained_steps(w) == steps(w)]
   if not ended:
     raise SystemExit(f'{folder}: no run has ended yet')
   return ended
@@ -86,6 +107,10 @@ def seeds(folder: Path) -> list[Path]:
 
 def steps(workdir: Path) -> int:
   return workdirs.read_config(workdir)['train']['steps']
+
+
+def trained_steps(workdir: Path) -> int:
+  return max([0, *(row['step'] for row in measured(workdir, 'train'))])
 
 
 def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.text import run, table
+from memjax.analysis.context import LossByContext
 from memjax.experiment import read
 
 LSTM = {
@@ -98,6 +100,29 @@ def test_curves_are_medians_by_time(runs: Path) -> None:
     ({'bits_per_byte': 3.0}, {'bits_per_byte': (2.875, 3.25)}),
     ({'bits_per_byte': 2.5}, {'bits_per_byte': (2.375, 2.75)}),
   ]
+
+
+def test_context_is_measured_seed_by_seed() -> None:
+  """Of two labels; what the other seed knows is nothing to this one."""
+
+  def given(losses_NCP: list) -> LossByContext:
+    losses = np.array(losses_NCP, float)
+    mean = losses.mean(-1)
+    labels = np.zeros((2, 3), int)
+    return LossByContext(np.array([1, 2, 4]), mean, mean, losses, labels)
+
+  falls = [[4, 4], [2, 2], [1, 1]]
+  stays = [[4, 4], [2, 2], [2, 2]]
+  flat = [[1, 1], [1, 1], [1, 1]]
+  found = {'lstm': given([falls, stays]), 'gru': given([flat, stays])}
+  reach = {'lstm': [1.5] * 3, 'gru': [1.5] * 3}
+  assert table.reach(found) == reach
+  curve, _ = table.by_context(found)
+  assert (curve.label, list(curve.x)) == ('lstm', [1, 2, 4])
+  bits = np.array([4, 2, 1.5]) / np.log(2)
+  np.testing.assert_allclose(curve.values, bits)
+  quartiles = np.array([[4, 4], [2, 2], [1.25, 1.75]]) / np.log(2)
+  np.testing.assert_allclose(curve.quartiles, quartiles)
 
 
 def test_a_model_has_the_width_nearest_to_its_parameters(
