@@ -204,8 +204,9 @@ def _label_ends(axes: 'Axes', curves: Sequence[Curve]) -> None:
     float(axes.transData.transform((0, curve.values[-1]))[1]) * points
     for curve in curves
   ]
+  floor = float(axes.bbox.ymin) * points
   for curve, height, place in zip(
-    curves, heights, spread(heights, LABEL_GAP), strict=True
+    curves, heights, spread(heights, LABEL_GAP, floor), strict=True
   ):
     axes.annotate(
       f'{curve.label}  {curve.values[-1]:.3g}',
@@ -219,11 +220,13 @@ def _label_ends(axes: 'Axes', curves: Sequence[Curve]) -> None:
     )
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
+def spread(
+  heights: Sequence[float], gap: float, floor: float = -math.inf
+) -> list[float]:
   """Places near these heights, in their order, no two closer than the gap.
 
   Halfway between the places when all are pushed up and when all are pushed
-  down, which keeps a crowd where it was.
+  down, which keeps a crowd where it was; then up to the floor.
   """
   order = sorted(range(len(heights)), key=lambda i: heights[i])
   up, down = list(heights), list(heights)
@@ -231,4 +234,8 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     up[high] = max(up[high], up[low] + gap)
   for low, high in reversed(list(itertools.pairwise(order))):
     down[low] = min(down[low], down[high] - gap)
-  return [(u + d) / 2 for u, d in zip(up, down, strict=True)]
+  places = [(u + d) / 2 for u, d in zip(up, down, strict=True)]
+  for i in order:
+    places[i] = max(places[i], floor)
+    floor = places[i] + gap
+  return places

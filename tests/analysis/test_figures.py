@@ -166,6 +166,7 @@ def test_spreading_keeps_order_gap_and_centre() -> None:
   assert places[3] == 30.0
   assert spread([7.0, 7.0], 2.0) == [6.0, 8.0]
   assert spread([], 2.0) == []
+  assert spread([7.0, 7.0, 20.0], 2.0, floor=6.5) == [6.5, 8.5, 20.0]
 
 
 def test_matplotlib_is_imported_when_something_is_drawn_only() -> None:
