@@ -4,6 +4,9 @@
 
 Paper: Radford et al. 2019, GPT-2; Vaswani et al. 2017, section 3.5.
 Carry: the next position, `(B,)` int32.  Cost per step: B T D.
+Parameters: E normal of variance 1 / D, as the Stack's table of tokens is: the
+normed sum shows as much of the place as of the token. Places that begin far
+below the tokens are learned late, and with them to look at one's neighbour.
 Deviations: the context starts anew when it is full, where GPT-2 stops.
 """
 
@@ -68,10 +71,5 @@ class LearnedPositions(Memory):
   ) -> tuple[Carry, Sequence_BTD]:
     del train
     carry, position_BT = positions_in_context(carry, reset_BT, self.context)
-    table = nn.Embed(
-      self.context,
-      self.width,
-      embedding_init=nn.initializers.normal(0.02),
-      name='table',
-    )
+    table = nn.Embed(self.context, self.width, name='table')
     return carry, x + table(position_BT)

@@ -128,6 +128,18 @@ def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
+def test_positions_begin_as_large_as_the_tokens() -> None:
+  """Begun far below them, a step learns late to look at its neighbour."""
+  layer = CausalAttention(64, 1, 512)
+  model = Stack(Tokens(512), Tokens(3), layer, positions=512)
+  tokens_BT, reset_BT = jnp.zeros((1, 8), int), jnp.zeros((1, 8), bool)
+  carry = model.initial_carry(1)
+  params = model.init(jax.random.key(0), carry, tokens_BT, reset_BT)['params']
+  tokens = params['encoder']['embedding']['embedding']
+  places = params['positions']['table']['embedding']
+  np.testing.assert_allclose(places.std(), tokens.std(), rtol=0.03)
+
+
 @pytest.mark.parametrize('length', [1, LENGTH])
 @pytest.mark.parametrize(
   'model',
