@@ -17,7 +17,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from memjax import command_line
+from memjax.config import command_line
 from memjax.errors import ConfigError, Diverged
 
 CONFIG = config_flags.DEFINE_config_file('config', help_string='what to run')
@@ -33,7 +33,7 @@ def main() -> int:
   if '--help' in sys.argv[1:]:
     return show([str(__doc__), *command_line.explained()])
   if '--list' in sys.argv[1:]:
-    from memjax.catalogue import catalogue
+    from memjax.config.catalogue import catalogue
 
     return show(catalogue(pathlib.Path('configs')))
   try:

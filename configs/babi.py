@@ -44,12 +44,12 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
     learning_rate=3e-3,
     schedule='halving',
     halve_every=25 * EPOCH,
-    clip=1.0,
+    clip_norm=1.0,
   )
   if name == 'memn2n':
     config.model = model(name, width=20, layers=1, context=50)
     # The paper's 0.01 and 40, of sums over 32 questions, as those of means.
-    config.optim.update(name='sgd', learning_rate=0.32, clip=1.25)
+    config.optim.update(name='sgd', learning_rate=0.32, clip_norm=1.25)
   config.log.every = EPOCH
   config.checkpoint.update(
     every=10 * EPOCH, best='validation/accuracy', best_is='max'

@@ -16,11 +16,11 @@ def base() -> ConfigDict:
         'steps_per_call': 1,
         'segment_length': 0,  # the task's length
         'bptt_segments': 1,
-        'accumulate': 1,
+        'grad_accum_steps': 1,
         'dtype': 'float32',  # or bfloat16
         'patience': 0,  # evaluations without a new best; 0: never stop
         'replicas': 1,  # seeds in one program
-        'begin_from': '',  # a workdir, for its parameters
+        'init_from': '',  # a workdir, for its parameters
       },
       'optim': {
         'name': 'adamw',  # any optimiser of optax
@@ -28,12 +28,12 @@ def base() -> ConfigDict:
         'learning_rate': 1e-3,
         'schedule': 'cosine',  # constant, linear, inverse_sqrt, halving
         'halve_every': 0,  # steps, with the schedule halving
-        'warmup': 0,
-        'final': 0.1,  # of the learning rate, where the schedule ends
+        'warmup_steps': 0,
+        'final_lr_ratio': 0.1,  # of the learning rate, where the schedule ends
         'weight_decay': 0.0,
-        'clip': 1.0,
+        'clip_norm': 1.0,
         'ema': 0.0,
-        'vary': '',  # 'learning_rate=1e-4,1e-3', a value for each replica
+        'per_replica': '',  # 'learning_rate=1e-4,1e-3': one value a replica
       },
       'evals': {},
       'checkpoint': {'every': 500, 'keep': 2, 'best': '', 'best_is': 'min'},
@@ -61,7 +61,7 @@ def quick(config: ConfigDict) -> ConfigDict:
   config.log.update(every=1, sample=0)
   config.log.wandb.mode = 'disabled'
   config.checkpoint.every = 1
-  config.optim.warmup = min(config.optim.warmup, 1)
+  config.optim.warmup_steps = min(config.optim.warmup_steps, 1)
   for evaluation in config.evals.values():
     evaluation.update(every=2, batch_size=8, steps=2)
   return config

@@ -42,7 +42,7 @@ def get_config(variant: str = 'parity-lstm') -> ConfigDict:
   config = base()
   config.task = ConfigDict(
     {
-      'name': f'chomsky.{task}.{TASKS[task]}',
+      'name': f'{task}.{TASKS[task]}',
       'shortest': 1,
       'longest': 40,
     }

@@ -23,7 +23,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   )
   config.model = model(name, width=64, layers=1, context=64)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
-  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup=100)
+  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
   longer = {'shortest': 181, 'longest': 360}
   for label, fields in (('held_out', {}), ('longer', longer)):

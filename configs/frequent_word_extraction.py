@@ -1,7 +1,7 @@
 """The three most frequent of 64 to 256 words that follow Zipf's law.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
-Command: python launch.py --config=configs/frequent_words.py:gru
+Command: python launch.py --config=configs/frequent_word_extraction.py:gru
 Result: not measured.
 """
 
@@ -17,10 +17,12 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
   name, size = words(variant, VARIANTS)
   config = base()
-  config.task = ConfigDict({'name': 'frequent_words.FrequentWords'})
+  config.task = ConfigDict(
+    {'name': 'frequent_word_extraction.FrequentWordExtraction'}
+  )
   config.model = model(name, width=128, layers=2, context=256)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
-  config.optim.update(learning_rate=1e-3, warmup=100)
+  config.optim.update(learning_rate=1e-3, warmup_steps=100)
   config.log.every = 100
   longer = {'shortest': 512, 'longest': 512}
   for label, fields in (('held_out', {}), ('longer', longer)):

@@ -25,7 +25,7 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   )
   config.model = model(name, width=128, layers=4, context=512)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
-  config.optim.update(learning_rate=1e-3, warmup=500, weight_decay=0.01)
+  config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.every = 100
   longer = {'shortest': 1024, 'length': 1024}
   for label, fields in (('held_out', {}), ('longer', longer)):

@@ -20,17 +20,17 @@ from configs.models import MODELS, model
 # {task: (its class, the fields that make it quick)}
 TASKS = {
   'in_context_recall': (
-    'mad.in_context_recall.InContextRecall',
+    'in_context_recall.InContextRecall',
     {'length': 16},
   ),
-  'fuzzy_recall': ('mad.fuzzy_recall.FuzzyRecall', {'length': 24}),
-  'noisy_recall': ('mad.noisy_recall.NoisyRecall', {'length': 16}),
+  'fuzzy_recall': ('fuzzy_recall.FuzzyRecall', {'length': 24}),
+  'noisy_recall': ('noisy_recall.NoisyRecall', {'length': 16}),
   'selective_copy': (
     'selective_copy.SelectiveCopy',
     {'length': 16, 'symbols': 4},
   ),
-  'compression': ('mad.compression.Compression', {'length': 8}),
-  'memorization': ('mad.memorization.Memorization', {'length': 8, 'vocab': 16}),
+  'compression': ('compression.Compression', {'length': 8}),
+  'memorization': ('memorization.Memorization', {'length': 8, 'vocab': 16}),
 }
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
@@ -45,7 +45,7 @@ def get_config(variant: str = 'in_context_recall-transformer') -> ConfigDict:
   config.model = model(name, width=128, layers=2, context=256)
   steps = 400 if task == 'memorization' else 20_000
   config.train.update(steps=steps, batch_size=128, steps_per_call=50)
-  config.optim.update(learning_rate=5e-4, final=2e-3)
+  config.optim.update(learning_rate=5e-4, final_lr_ratio=2e-3)
   config.log.every = 100
   every = steps // 20 if steps > 1000 else 200
   config.checkpoint.update(every=every, best='held_out/accuracy', best_is='max')

@@ -16,10 +16,10 @@ def _memories(width: int, context: int) -> dict[str, dict]:
     'lstm': {'memory': {'name': 'lstm.LSTM'}},
     'gru': {'memory': {'name': 'gru.GRU'}},
     'transformer': {'positions': context}
-    | attention('transformer.CausalAttention', context=context),
+    | attention('transformer.BlockAttention', context=context),
     'sliding': attention('transformer.SlidingAttention', window=context),
     'transformer_xl': {'wiring': 'post_norm', 'activation': 'relu'}
-    | attention('transformer_xl.RelativeAttention', memory=context),
+    | attention('transformer_xl.TransformerXL', memory=context),
     'ntm': {'memory': {'name': 'ntm.NTM', 'slots': context, 'slot_width': 20}},
     'dnc': {'memory': {'name': 'dnc.DNC', 'slots': context}},
     'entnet': {
@@ -28,12 +28,12 @@ def _memories(width: int, context: int) -> dict[str, dict]:
     },
     'stack_rnn': {'memory': {'name': 'stack_rnn.StackRNN', 'slots': context}},
     'tape_rnn': {'memory': {'name': 'tape_rnn.TapeRNN', 'slots': context}},
-    'fast_weights': attention('fast_weights.AdditiveFastWeights'),
-    'delta': attention('fast_weights.DeltaFastWeights'),
+    'linear_attention': attention('linear_attention.LinearAttention'),
+    'schlag_delta': attention('schlag_delta.SchlagDelta'),
     'hopfield': attention('hopfield.HopfieldMemory', slots=context),
-    'recurrent_memory': {
+    'rmn': {
       'memory': {
-        'name': 'recurrent_memory.RecurrentMemory',
+        'name': 'rmn.RMN',
         'memory': context,
       }
     },

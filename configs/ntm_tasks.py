@@ -33,8 +33,8 @@ TASKS = {
     | _fixed('length', (10, 20), 'shortest', 'longest')
     | _fixed('repeats', (10, 20), 'fewest', 'most'),
   ),
-  'item_recall': (
-    'item_recall.ItemRecall',
+  'associative_recall': (
+    'associative_recall.AssociativeRecall',
     {'most': 3},
     _fixed('items', (6, 8, 10, 12), 'fewest', 'most'),
   ),
@@ -62,7 +62,7 @@ def get_config(variant: str = 'copy-ntm') -> ConfigDict:
   config.model = model(name, width=100, layers=1, context=128)
   config.train.update(steps=50_000, batch_size=16, steps_per_call=50)
   config.optim.update(
-    name='rmsprop', learning_rate=1e-4, schedule='constant', clip=10.0
+    name='rmsprop', learning_rate=1e-4, schedule='constant', clip_norm=10.0
   )
   config.optim.options = ConfigDict(
     {'decay': 0.95, 'eps': 1e-4, 'centered': True, 'momentum': 0.9}

@@ -25,7 +25,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   )
   config.model = model('transformer_xl', width=128, layers=2, context=64)
   config.train.update(steps=600, batch_size=32, steps_per_call=1)
-  config.optim.update(learning_rate=3e-3, warmup=50)
+  config.optim.update(learning_rate=3e-3, warmup_steps=50)
   config.log.update(every=20, prompt='def ', sample=200)
   config.checkpoint.update(every=200, best='validation/bits_per_byte')
   config.evals.validation = ConfigDict(

@@ -26,8 +26,8 @@ TASKS = {
     {'length': 16, 'symbols': 4},
     {'length_512': {'length': 512}, 'symbols_32': {'symbols': 32}},
   ),
-  'overwriting': (
-    'overwriting.Overwriting',
+  'mqar_overwrite': (
+    'mqar_overwrite.MQAROverwrite',
     {'length': 128, 'keys': 8, 'writes': 32, 'vocab': 8192},
     {'length': 16, 'keys': 2, 'writes': 4, 'vocab': 64},
     {
@@ -40,7 +40,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 
 def get_config(variant: str = 'induction_heads-transformer') -> ConfigDict:
-  """A task and a model, `overwriting-delta`, then perhaps `,quick`."""
+  """A task and a model, `selective_copy-gru`, then perhaps `,quick`."""
   both, size = words(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, fields, small, sets = TASKS[task]

@@ -1,7 +1,7 @@
 """Hidden in text: a needle, several, a chain of names, a word told most often.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
-Command: python launch.py --config=configs/needle.py:needle-transformer
+Command: python launch.py --config=configs/ruler.py:niah-transformer
   your own text: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
 Result: not measured.
 """
@@ -12,19 +12,22 @@ from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 TASKS = {
-  'needle': ('needle.Needle', {'needles': 1}),
-  'needles': ('needle.Needle', {'needles': 4}),
-  'variables': (
+  'niah': ('niah.NIAH', {'needles': 1}),
+  'multi_niah': ('niah.NIAH', {'needles': 4}),
+  'variable_tracking': (
     'variable_tracking.VariableTracking',
     {'chains': 1, 'hops': 2},
   ),
-  'words': ('common_words.CommonWords', {'words': 4, 'common': 5, 'seldom': 2}),
+  'common_word_extraction': (
+    'common_word_extraction.CommonWordExtraction',
+    {'words': 4, 'common': 5, 'seldom': 2},
+  ),
 }
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 
-def get_config(variant: str = 'needle-transformer') -> ConfigDict:
-  """A task and a model, `needle-gru`, then perhaps `,quick`."""
+def get_config(variant: str = 'niah-transformer') -> ConfigDict:
+  """A task and a model, `niah-gru`, then perhaps `,quick`."""
   both, size = words(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, fields = TASKS[task]
@@ -40,7 +43,7 @@ def get_config(variant: str = 'needle-transformer') -> ConfigDict:
   )
   config.model = model(name, width=128, layers=2, context=512)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
-  config.optim.update(learning_rate=1e-3, warmup=500, weight_decay=0.01)
+  config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.every = 100
   for label, length in (('validation', 512), ('longer', 1024)):
     rows = {'every': 1000, 'batch_size': 50, 'steps': 10}

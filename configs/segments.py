@@ -54,7 +54,7 @@ def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   context = segment if name in OF_A_SEGMENT else 24
   config.model = model(name, width=128, layers=4, context=context)
   config.train.update(steps=100_000, batch_size=32, steps_per_call=50)
-  config.optim.update(name='adam', learning_rate=1e-4, clip=0.25)
+  config.optim.update(name='adam', learning_rate=1e-4, clip_norm=0.25)
   config.log.every = 500
   config.checkpoint.update(every=2500, best='held_out/accuracy', best_is='max')
   config.evals.held_out = ConfigDict(

@@ -3,7 +3,8 @@
 Paper: Le et al. 2015, https://arxiv.org/abs/1504.00941; figures to compare with
 are Bai et al. 2018's (MNIST, accuracy in % row by row: LSTM 87.2, GRU 96.2,
 RNN 21.5; their permutation is not that of bit reversal).
-Command: python launch.py --config=configs/digits.py:gru, with scikit-learn
+Command: python launch.py --config=configs/sequential_images.py:gru, with
+scikit-learn
   MNIST: --config.task.source=mnist --config.task.path=FOLDER
   permuted: --config.task.order=bit_reversal
 Result: after fewer steps, in experiments/suite/README.md; with what is set here
@@ -24,7 +25,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config = base()
   config.task = ConfigDict(
     {
-      'name': 'pixels.Digits',
+      'name': 'sequential_images.Digits',
       'source': 'digits',  # or mnist, or made
       'path': '',
       'order': 'rows',  # or bit_reversal
@@ -32,7 +33,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   )
   config.model = model(name, width=128, layers=1, context=64)
   config.train.update(steps=10_000, batch_size=50, steps_per_call=20)
-  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup=100)
+  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
   config.checkpoint.update(every=500, best='validation/accuracy', best_is='max')
   for split, every in (('validation', 500), ('test', config.train.steps)):

@@ -38,7 +38,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   )
   config.model = model(name, width=256, layers=3, context=128, dropout=0.1)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
-  config.optim.update(learning_rate=1e-3, warmup=500, weight_decay=0.01)
+  config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.update(every=100, prompt='def ', sample=400)
   config.checkpoint.update(every=1000, best='validation/loss')
   for split, every in (('validation', 1000), ('test', config.train.steps)):

@@ -1,6 +1,6 @@
 """Tasks of working memory, as people do them, any of the memories on each.
 
-Paper: see memjax/tasks/n_back.py, delayed_xor.py and sequence_recall.py.
+Paper: see n_back.py, delayed_xor.py and sequence_recall.py in memjax/tasks.
 Command: python launch.py --config=configs/working_memory.py:n_back-gru
 Result: not measured.
 """
@@ -45,7 +45,7 @@ def get_config(variant: str = 'n_back-gru') -> ConfigDict:
   config.task = ConfigDict({'name': path})
   config.model = model(name, width=128, layers=1, context=64)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=50)
-  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup=100)
+  config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
   for label, fields in sets.items():
     rows = {'every': 500, 'batch_size': 200, 'steps': 5}

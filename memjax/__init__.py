@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from memjax.loading import Run
+  from memjax.runs.load import Run
 
 __version__ = '0.1.0'
 
@@ -16,7 +16,7 @@ def load(
   *,
   carry: bool = True,
 ) -> 'Run':
-  """A trained model from its workdir: see `memjax.loading.load`."""
-  from memjax import loading
+  """A trained model from its workdir: see `memjax.runs.load.load`."""
+  from memjax.runs import load
 
-  return loading.load(workdir, step, replica, carry=carry)
+  return load.load(workdir, step, replica, carry=carry)

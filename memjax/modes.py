@@ -6,24 +6,25 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from memjax import sampling, summary
-from memjax.drawing import Choice
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
 from memjax.errors import ConfigError, require
-from memjax.experiment import read
-from memjax.loading import Run, load, load_replicas
-from memjax.report import write
-from memjax.training import compiled, parallel, processes
+from memjax.generation import session
+from memjax.generation.sampler import Choice
+from memjax.report import summary, write
+from memjax.runs import compilation_cache, processes
+from memjax.runs.load import Run, load, load_replicas
+from memjax.runs.workdir import Interface, differences, read_interface
+from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
-from memjax.training.settings import Experiment
-from memjax.training.workdir import Interface, differences, read_interface
 
 
 def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or to SIGTERM; returns the exit code."""
   experiment = read(config)
   processes.connect(experiment.parallel)
-  compiled.keep()
+  compilation_cache.keep()
   finished = train_loop(experiment, workdir, summary.draw)
   if not processes.is_first():
     return 0
@@ -39,7 +40,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   experiment = read(config)
   require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
-  compiled.keep()
+  compilation_cache.keep()
   run = load_replicas(workdir)
   check_same_model(run, experiment, workdir)
   mesh = parallel.make_mesh(experiment.parallel)
@@ -99,18 +100,18 @@ def sample(
     folder = Path(save_carry).absolute().parent
     there = folder.is_dir()
     require(there, 'save_carry', save_carry, 'its folder does not exist')
-  compiled.keep()
+  compilation_cache.keep()
   run = load(workdir, replica=replica)
   if carry:
-    thread = sampling.load(carry, run)
+    thread = session.load(carry, run)
     if seed is not None:
-      thread = sampling.with_seed(thread, seed)
-    thread = sampling.read(run, thread, text or b'')
+      thread = session.with_seed(thread, seed)
+    thread = session.read(run, thread, text or b'')
   else:
     first = b'\n' if text is None else text
-    thread = sampling.begin(run, first, seed or 0)
+    thread = session.begin(run, first, seed or 0)
   try:
-    for piece, after in sampling.follow(run, thread, length, choice):
+    for piece, after in session.follow(run, thread, length, choice):
       sys.stdout.write(piece)
       sys.stdout.flush()
       thread = after
@@ -118,7 +119,7 @@ def sample(
     pass
   sys.stdout.write('\n')
   if save_carry:
-    sampling.save(save_carry, run, thread)
+    session.save(save_carry, run, thread)
   return 0
 
 
@@ -143,7 +144,7 @@ def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
 
 def report(workdir: Path) -> int:
   """Writes a page about the workdir, or about several with commas between."""
-  compiled.keep()
+  compilation_cache.keep()
   several = (
     [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
   )

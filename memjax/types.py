@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 Carry: TypeAlias = Any  # a pytree whose every leaf is (B, ...)
 Params: TypeAlias = Any
 Metrics: TypeAlias = dict[str, tuple[Array, Array]]  # name: (sum, count)
-Feed: TypeAlias = Any  # what the host hands the device to make a Batch of
+HostBatch: TypeAlias = Any  # what the host hands the device to make a Batch of
 
 Inputs_BTF: TypeAlias = Float[Array, 'B T F']
 Sequence_BTD: TypeAlias = Float[Array, 'B T D']
@@ -33,17 +33,17 @@ class Batch(NamedTuple):
     inputs: `(B, T)` int32 tokens, `(B, T, F)` float32 features or
       `(B, T, W)` int32 sentences, as the task's `input_spec` says.
     targets: `(B, T)` int32 classes or `(B, T, F)` float32 values.
-    weights_BT: float32, 1 where a position counts in the loss, else 0.
+    loss_weights_BT: float32, 1 where a position counts in the loss, else 0.
     reset_BT: bool, True where memory is forgotten before that position.
-    extent_BT: int32, how much a label asks of a memory, as the task's
-      `extent` tells, 0 where it asks nothing; () if the task does not tell.
+    score_axis_BT: int32, how much a label asks of a memory, as the task's
+      `score_axis` tells, 0 where it asks nothing; () if the task does not tell.
   """
 
   inputs: Any
   targets: Any
-  weights_BT: Any
+  loss_weights_BT: Any
   reset_BT: Any
-  extent_BT: Any = ()
+  score_axis_BT: Any = ()
 
 
 class Example(NamedTuple):
@@ -51,8 +51,8 @@ class Example(NamedTuple):
 
   inputs: Any
   targets: Any
-  weights_T: Any
-  extent_T: Any = ()
+  loss_weights_T: Any
+  score_axis_T: Any = ()
 
 
 class Tokens(NamedTuple):

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from configs import adding, babi, copy_memory, mqar, ntm_tasks, text
-from memjax.experiment import read
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
 from memjax.tasks.base import Stream
-from memjax.training import feeding, parallel, program
-from memjax.training.settings import Experiment
+from memjax.training import parallel, prefetch, program
 from memjax.training.state import TrainState
 
 FAMILIES = {
@@ -50,7 +50,7 @@ def run(experiment: Experiment, calls: int) -> TrainState:
   per_call = train.steps_per_call
   starts = range(0, calls * per_call, per_call)
   with compilations() as compiled, jax.log_compiles():
-    for feed in feeding.feeds(
+    for feed in prefetch.feeds(
       experiment.task, stream, mesh, starts, per_call, train.replicas
     ):
       state = functions.advance(state, feed)

@@ -18,105 +18,77 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / 'memjax').rglob('*.py'))
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 LAUNCH = ROOT / 'launch.py'
-MODELS = sorted((ROOT / 'memjax' / 'models').glob('*.py'))
+MODELS = sorted((ROOT / 'memjax' / 'models').rglob('*.py'))
 TASKS = sorted((ROOT / 'memjax' / 'tasks').rglob('*.py'))
 
-# What each part of memjax may import from memjax, besides itself, `types` and
-# `errors`. Only `build` turns names into concrete models and tasks.
+# What each room of memjax may import from memjax, besides itself and the two
+# modules that every room knows. Only `config.build` turns names into classes.
+EVERYWHERE = ('types', 'errors')
 MAY_IMPORT = {
-  'types': (),
-  'errors': (),
   'ops': (),
   'models': ('ops',),
   'data': (),
   'tasks': ('data',),
-  # A run keeps its tokenizer, so that its model can be read without the data;
-  # compiled programs lie in the cache folder, beside the corpora.
-  'training': ('models.base', 'tasks.base', 'data.tokenizers', 'data.cache'),
-  'build': ('models.base', 'tasks.base'),
-  'experiment': (
-    'build',
-    'models.base',
-    'tasks.base',
-    'training.protocol',
-    'training.sections',
-    'training.settings',
-  ),
-  'drawing': (),
-  'generate': ('models.base', 'drawing'),
-  'loading': (
-    'build',
-    'experiment',
-    'models.base',
-    'tasks.base',
-    'data.tokenizers',
-    'training',
-  ),
-  'analysis': ('models.base', 'tasks.base', 'loading', 'generate'),
-  'sampling': ('generate', 'drawing', 'loading', 'training', 'data.tokenizers'),
-  'command_line': (),
-  'catalogue': (
-    'build',
+  'config': (
     'models.base',
     'models.positions',
     'models.stack',
     'tasks.base',
-    'tasks.haystack',
+    'tasks.ruler.haystack',
   ),
-  'summary': ('analysis', 'sampling', 'loading', 'tasks.base', 'training'),
-  'report': (
-    'summary',
-    'sampling',
-    'analysis',
-    'loading',
+  # A run keeps its tokenizer, so that its model can be read without the data;
+  # compiled programs lie in the cache folder, beside the corpora.
+  'runs': (
+    'config',
     'models.base',
     'tasks.base',
-    'training',
+    'data.tokenizers',
+    'data.cache',
   ),
-  'modes': (
-    'summary',
-    'report',
-    'sampling',
-    'drawing',
-    'experiment',
-    'loading',
-    'training',
+  'logs': (),
+  'training': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
+  'generation': ('runs', 'models.base', 'data.tokenizers'),
+  'analysis': ('runs', 'generation', 'logs.plots', 'models.base', 'tasks.base'),
+  'report': (
+    'analysis',
+    'generation',
+    'runs',
+    'logs',
+    'config',
+    'models.base',
+    'tasks.base',
   ),
+  'modes': ('report', 'generation', 'training', 'runs', 'config'),
   # A sweep starts runs, it does not train: nothing here imports jax.
-  'sweep': (
-    'command_line',
-    'analysis.figures',
-    'training.console',
-    'training.history',
-  ),
-  '__init__': ('loading',),
+  'sweep': ('config.command_line', 'logs'),
+  '__init__': ('runs.load',),
 }
 LAUNCH_MAY_IMPORT = (
-  'catalogue',
-  'command_line',
+  'config.catalogue',
+  'config.command_line',
   'errors',
   'modes',
   'training.loop',
 )
+ROOM_LIMIT, TRAINING_FILES, ROOT_MODULES = 16, 16, 5
 
 SOFT, HARD, FUNCTION, CONFIG, LAUNCHER, STORY = 250, 400, 60, 80, 79, 150
 LARGER_THAN_SOFT = {
-  'memjax/training/checkpoint.py': 'saving and restoring are one protocol',
+  'memjax/runs/checkpoint.py': 'saving and restoring are one protocol',
 }
 
 # Files of models/ and tasks/ that are no model and no task.
 NO_MODEL = {
-  '__init__.py': 'the package',
   'base.py': 'the contract',
-  'stack.py': 'the house of the models, no paper of its own',
-  'recurrent.py': 'what the recurrent cells have in common',
+  'stack.py': 'the frame around the layers, no paper of its own',
+  'recurrent/cell.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }
 NO_TASK = {
-  '__init__.py': 'the package',
   'base.py': 'the contract',
-  'bits.py': 'what tasks on vectors of bits have in common',
-  'haystack.py': 'what tasks that hide sentences in a text have in common',
+  'chomsky/episode.py': 'what the fifteen tasks have in common',
+  'ntm/bits.py': 'what tasks on vectors of bits have in common',
+  'ruler/haystack.py': 'what tasks that hide sentences in text share',
 }
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
 TASK_HEADINGS = ('Specification:', 'Labels:', 'Metrics:')
@@ -156,9 +128,9 @@ def within(module: str, allowed: tuple[str, ...]) -> bool:
 def layering(path: Path) -> list[str]:
   """Imports from parts of memjax that this part may not know."""
   part, _ = part_of(path)
-  if part not in MAY_IMPORT:
-    return [f'{part} is a new part: say in MAY_IMPORT what it may import']
-  allowed = ('types', 'errors', part, *MAY_IMPORT[part])
+  if part not in (*MAY_IMPORT, *EVERYWHERE):
+    return [f'{part} is a new room: say in MAY_IMPORT what it may import']
+  allowed = (*EVERYWHERE, part, *MAY_IMPORT.get(part, ()))
   found = {
     name.removeprefix('memjax.')
     for name in imports(tree(path))
@@ -183,8 +155,8 @@ def config_imports(path: Path) -> list[str]:
 
 
 def dynamic_imports(path: Path) -> list[str]:
-  """Names resolved to modules anywhere but in build.py."""
-  if part_of(path)[1] == 'build':
+  """Names resolved to modules anywhere but in config/build.py."""
+  if part_of(path)[1] == 'config.build':
     return []
   return [name for name in imports(tree(path)) if name == 'importlib']
 
@@ -292,9 +264,24 @@ OF_THE_PACKAGE: list[Rule] = [
   long_functions,
   bad_names,
 ]
-CONCRETE = [p for p in MODELS if p.name not in NO_MODEL] + [
-  p for p in TASKS if p.name not in NO_TASK
-]
+
+
+def concrete(
+  files: list[Path], package: str, others: dict[str, str]
+) -> list[Path]:
+  """The files of a package that hold a model or a task."""
+  folder = ROOT / 'memjax' / package
+  return [
+    path
+    for path in files
+    if path.name != '__init__.py'
+    and path.relative_to(folder).as_posix() not in others
+  ]
+
+
+CONCRETE = concrete(MODELS, 'models', NO_MODEL) + concrete(
+  TASKS, 'tasks', NO_TASK
+)
 
 
 def breaches(rule: Rule, paths: list[Path]) -> dict[str, list[str]]:
@@ -336,6 +323,20 @@ def test_exceptions_are_of_files_that_exist() -> None:
   assert all((ROOT / 'memjax/tasks' / name).is_file() for name in NO_TASK)
 
 
+@pytest.mark.parametrize('files', [MODELS, TASKS])
+def test_a_file_name_is_enough_to_find_a_class(files: list[Path]) -> None:
+  names = [path.name for path in files if path.name != '__init__.py']
+  assert sorted(set(names)) == sorted(names)
+
+
+def test_the_house_is_small() -> None:
+  assert len(MAY_IMPORT) <= ROOM_LIMIT
+  training = [p for p in PACKAGE if p.parent.name == 'training']
+  root = [p for p in PACKAGE if p.parent.name == 'memjax']
+  assert len(training) <= TRAINING_FILES
+  assert len(root) <= ROOT_MODULES
+
+
 def test_nothing_imports_itself_in_a_circle() -> None:
   assert circle(PACKAGE) == []
 
@@ -372,26 +373,39 @@ def test_importing_memjax_imports_nothing_heavy() -> None:
     (layering, 'models/new.py', 'def f():\n  import memjax.training.step'),
     (layering, 'ops/new.py', 'from memjax.models import base'),
     (layering, 'data/new.py', 'from memjax.tasks import text'),
-    (layering, 'training/new.py', 'from memjax.models.lstm import LSTM'),
-    (layering, 'training/new.py', 'from memjax.build import build_model'),
-    (layering, 'build.py', 'from memjax.models import lstm'),
+    (
+      layering,
+      'training/new.py',
+      'from memjax.models.recurrent.lstm import LSTM',
+    ),
+    (layering, 'runs/new.py', 'from memjax.training import step'),
+    (layering, 'logs/new.py', 'from memjax.config import sections'),
+    (layering, 'config/build.py', 'from memjax.models.recurrent import lstm'),
     (layering, 'analysis/new.py', 'from memjax.training import step'),
     (layering, 'types.py', 'import memjax.ops.attention'),
     (layering, 'new.py', ''),
-    (launch_imports, 'launch.py', 'from memjax.models.lstm import LSTM'),
+    (
+      launch_imports,
+      'launch.py',
+      'from memjax.models.recurrent.lstm import LSTM',
+    ),
     (config_imports, 'configs/new.py', 'import jax'),
-    (config_imports, 'configs/new.py', 'from memjax.models.lstm import LSTM'),
+    (
+      config_imports,
+      'configs/new.py',
+      'from memjax.models.recurrent.lstm import LSTM',
+    ),
     (dynamic_imports, 'training/new.py', 'import importlib'),
     (foreign_imports, 'training/new.py', 'from flax import linen as nn'),
     (foreign_imports, 'training/new.py', 'import flax.linen as nn'),
     (foreign_imports, 'ops/new.py', 'import flax\nflax.linen.Dense(3)'),
     (foreign_imports, 'models/new.py', 'import tensorflow as tf'),
     (foreign_imports, 'data/new.py', 'def f():\n  from tensorflow import io'),
-    (config_defaults, 'build.py', 'x = self.config.get("a", 3)'),
+    (config_defaults, 'config/build.py', 'x = self.config.get("a", 3)'),
     (too_long, 'ops/new.py', '\n' * (SOFT + 1)),
     (too_long, 'training/loop.py', '\n' * (STORY + 1)),
-    (too_long, 'training/checkpoint.py', '\n' * (HARD + 1)),
-    (too_long, 'training/checkpoint.py', '\n' * SOFT),
+    (too_long, 'runs/checkpoint.py', '\n' * (HARD + 1)),
+    (too_long, 'runs/checkpoint.py', '\n' * SOFT),
     (long_functions, 'ops/new.py', 'def f():\n' + '  x = 1\n' * FUNCTION),
     (bad_names, 'ops/utils.py', ''),
     (bad_names, 'models/lstm_v2.py', ''),

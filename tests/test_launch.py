@@ -54,8 +54,14 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),
     ([COPY, '--config.train.steps=-5'], ['train.steps', '-5', 'negative']),
     ([COPY, '--config.train.steps=0'], ['train.steps', '0', 'at least 1']),
-    ([COPY, '--config.optim.clip=nan'], ['optim.clip', 'nan', 'finite']),
-    ([COPY, '--config.optim.clip=inf'], ['optim.clip', 'inf', 'finite']),
+    (
+      [COPY, '--config.optim.clip_norm=nan'],
+      ['optim.clip_norm', 'nan', 'finite'],
+    ),
+    (
+      [COPY, '--config.optim.clip_norm=inf'],
+      ['optim.clip_norm', 'inf', 'finite'],
+    ),
     ([COPY, '--config.optim.name=adm'], ['optim.name', 'adm', 'mean adam']),
     ([COPY, "--config.model={'name': 'x'}"], ['model', 'whole section']),
     ([COPY, "--config.train={'steps': 3}"], ['train', 'whole section']),
@@ -64,7 +70,10 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--config.model.memory.width=0'], ['memory.width', 'at least 1']),
     ([COPY, '--config.seed=4294967296'], ['seed', 'below 2^32']),
     ([COPY, '--config.task.delay=0'], ['task.delay', '0', 'at least 1']),
-    ([COPY, '--config.train.accumulate=3'], ['train.accumulate', 'divide']),
+    (
+      [COPY, '--config.train.grad_accum_steps=3'],
+      ['train.grad_accum_steps', 'divide'],
+    ),
     ([COPY, '--config.train.segment_length=5'], ['train.segment_length']),
     ([COPY, '--config.train.dtype=float16'], ['train.dtype', 'bfloat16']),
     ([COPY, '--config.checkpoint.best=nope/loss'], ['checkpoint.best']),

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import memjax
+from memjax.config.sections import flatten
 from memjax.tasks.base import Stream
-from memjax.training.sections import flatten
 from tests.flags import xla_flags
 
 ROOT = Path(__file__).parents[1]

@@ -17,10 +17,10 @@ from ml_collections import ConfigDict
 import numpy as np
 
 from configs import babi
+from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.experiment import read
+from memjax.runs import compilation_cache
 from memjax.tasks.base import Stream, Task
-from memjax.training import compiled
 from memjax.training.loop import train
 
 RUNS = Path('runs/babi')
@@ -47,7 +47,7 @@ def main() -> None:
   parser.add_argument('--tasks', default=','.join(map(str, range(1, 21))))
   parser.add_argument('--runs', type=Path, default=RUNS)
   given = parser.parse_args()
-  compiled.keep()
+  compilation_cache.keep()
   for model in given.models:
     for task in given.tasks.split(','):
       began = time.perf_counter()
@@ -76,7 +76,7 @@ def run(model: str, task: str, path: str, workdir: Path) -> None:
     span(start, budget.linear * epoch)
     linear = workdir.with_name(f'{workdir.name}-linear')
     reach_the_end(start, linear)
-    config.train.begin_from = str(linear)
+    config.train.init_from = str(linear)
   span(config, budget.epochs * epoch)
   reach_the_end(config, workdir)
 
@@ -96,7 +96,7 @@ def configured(model: str, task: str, path: str) -> ConfigDict:
   trained: Task = read(config.to_dict()).task
   rows = trained.epoch_steps(1)
   whole = trained.rows(Stream(0, 1, rows), 0, np.arange(rows))
-  batch = max(round(QUESTIONS * rows / whole.weights_BT.sum()), 1)
+  batch = max(round(QUESTIONS * rows / whole.loss_weights_BT.sum()), 1)
   epoch = trained.epoch_steps(batch)
   config.train.update(batch_size=batch, steps_per_call=epoch)
   config.optim.halve_every = 25 * epoch

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memjax.training import history
+from memjax.logs import metrics_file
 
 TASKS = range(1, 21)
 FAILED = 5.0  # per cent of error, from which on a task counts as failed
@@ -37,7 +37,9 @@ def main() -> None:
 
 def read(workdir: Path) -> tuple[float, np.ndarray] | None:
   """The chosen seed's test error and all seeds', per cent; None: unfinished."""
-  rows = {row['split']: row for row in history.read(workdir / 'metrics.jsonl')}
+  rows = {
+    row['split']: row for row in metrics_file.read(workdir / 'metrics.jsonl')
+  }
   if 'test' not in rows:
     return None
   losses = np.array(rows['fitted']['replicas']['loss'])

@@ -21,13 +21,20 @@ import numpy as np
 
 from configs.models import model
 from experiments.bench.loop import resident
-from memjax import generate
-from memjax.build import build_model
-from memjax.generate import State, begin
+from memjax.config.build import build_model
+from memjax.generation import decode
+from memjax.generation.decode import State, begin
 from memjax.models.base import Memory
 from memjax.types import Params, Tokens
 
-MODELS = ('lstm', 'transformer', 'sliding', 'transformer_xl', 'delta', 'dnc')
+MODELS = (
+  'lstm',
+  'transformer',
+  'sliding',
+  'transformer_xl',
+  'schlag_delta',
+  'dnc',
+)
 WIDTH, LAYERS, CONTEXT, VOCAB = 128, 2, 64, 256
 PLACES = (10, 100, 1_000, 10_000)
 ROUNDS, TOKENS = 15, 256
@@ -44,7 +51,7 @@ def untrained(name: str) -> tuple[Memory, Params]:
 
 def follow(built: Memory, params: Params, state: State, length: int) -> State:
   """The state so many tokens later."""
-  for _, after in generate.generate(built, params, state, length):
+  for _, after in decode.generate(built, params, state, length):
     state = after
   return jax.block_until_ready(state)
 
@@ -58,12 +65,12 @@ def seconds(built: Memory, params: Params, state: State) -> float:
 
 def one_by_one(built: Memory, params: Params, state: State) -> float:
   """The same without blocks."""
-  allowed = generate.BLOCK_SECONDS
-  generate.BLOCK_SECONDS = 0.0
+  allowed = decode.BLOCK_SECONDS
+  decode.BLOCK_SECONDS = 0.0
   try:
     return seconds(built, params, state)
   finally:
-    generate.BLOCK_SECONDS = allowed
+    decode.BLOCK_SECONDS = allowed
 
 
 def row(name: str) -> str:

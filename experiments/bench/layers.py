@@ -27,17 +27,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.base import Memory
-from memjax.models.gru import GRU
-from memjax.models.lstm import LSTM
-from memjax.models.transformer_xl import RelativeAttention
+from memjax.models.recurrent.gru import GRU
+from memjax.models.recurrent.lstm import LSTM
 
 SHAPES = ((32, 128, 256), (32, 512, 64), (8, 256, 128))  # B, T, D
 
 
 def transformer_xl(width: int) -> Memory:
   """A layer with heads of 64 and a memory of 128."""
-  return RelativeAttention(width, width // 64, 128)
+  return TransformerXL(width, width // 64, 128)
 
 
 # Each layer of ours, and whose cells of Flax's and PyTorch's race against it.

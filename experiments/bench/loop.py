@@ -25,14 +25,15 @@ import jax
 import numpy as np
 
 from configs import copy_memory, quickstart
-from memjax.experiment import read
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
+from memjax.logs import metrics_file
 from memjax.tasks.base import Stream
-from memjax.training import history, parallel
+from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
-from memjax.training.feeding import feeds
 from memjax.training.loop import train
+from memjax.training.prefetch import feeds
 from memjax.training.program import program
-from memjax.training.settings import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, EVERY, STEPS = 6, 20, 120
@@ -82,7 +83,7 @@ def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
   with tempfile.TemporaryDirectory() as folder:
     with memory_watched() as memory:
       train(experiment, Path(folder), lambda *run: None)
-    rows = history.read(Path(folder) / 'metrics.jsonl')
+    rows = metrics_file.read(Path(folder) / 'metrics.jsonl')
   seconds = np.diff([row['seconds'] for row in rows])
   return statistics.median(seconds[1:]) / EVERY, memory
 

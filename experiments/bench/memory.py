@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from configs.models import MODELS, model
-from memjax.build import build_model
+from memjax.config.build import build_model
 from memjax.models.base import apply
 from memjax.types import Params, Tokens
 

@@ -23,12 +23,12 @@ import numpy as np
 from configs import adding, mqar
 from configs.models import model
 from experiments.bench.layers import Step, machine, measure, seconds, spread
-from memjax.experiment import read
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
 from memjax.tasks.base import Stream
 from memjax.training import parallel
-from memjax.training.feeding import feeds
+from memjax.training.prefetch import feeds
 from memjax.training.program import program
-from memjax.training.settings import Experiment
 
 REPLICAS = (1, 2, 4, 8, 16)
 WIDTHS = (32, 128)

@@ -15,9 +15,10 @@ from ml_collections import ConfigDict
 import numpy as np
 
 from configs import ntm_tasks
+from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.experiment import read
-from memjax.training import compiled, history
+from memjax.logs import metrics_file
+from memjax.runs import compilation_cache
 from memjax.training.loop import train
 
 MODELS = ('ntm', 'lstm', 'transformer_xl', 'dnc')
@@ -33,7 +34,7 @@ def main() -> None:
   parser.add_argument('--rate', type=float, default=3e-3, help="Adam's")
   parser.add_argument('--runs', type=Path, default=Path('runs/ntm'))
   given = parser.parse_args()
-  compiled.keep()
+  compilation_cache.keep()
   for model in given.models:
     try:
       config = configured(model, given.steps, given.seeds, given.rate)
@@ -71,7 +72,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def line(model: str, workdir: Path) -> str:
   """The model's row of the table."""
-  rows = {r['split']: r for r in history.read(workdir / 'metrics.jsonl')}
+  rows = {r['split']: r for r in metrics_file.read(workdir / 'metrics.jsonl')}
   cells = [f'{rows["train"]["step"] * 16}'] if rows else ['none']
   for length in LENGTHS:
     row = rows.get(f'length_{length}')

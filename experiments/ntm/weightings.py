@@ -11,7 +11,7 @@ import numpy as np
 
 import memjax
 from memjax.analysis.weightings import draw, weightings
-from memjax.tasks.bit_copy import BitCopy
+from memjax.tasks.ntm.bit_copy import BitCopy
 
 VECTORS, SEED = 20, 0
 
@@ -27,7 +27,7 @@ def main() -> None:
   example = task.example(jax.random.key(SEED))
   inputs = np.asarray(example.inputs)
   logits, shown = weightings(run.model, run.params, inputs)
-  asked = np.asarray(example.weights_T)[:, None]
+  asked = np.asarray(example.loss_weights_T)[:, None]
   draw(inputs, asked / (1 + np.exp(-logits)), shown, given.picture)
 
 

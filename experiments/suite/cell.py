@@ -18,13 +18,14 @@ import numpy as np
 
 from configs.models import model as model_of
 from experiments.suite.grid import Cell, cells
-from memjax.analysis.curves import bins, curve
+from memjax.analysis.score_by_distance import bins, curve
+from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.experiment import read
-from memjax.loading import load_replicas
+from memjax.logs import metrics_file
 from memjax.models.base import Memory
+from memjax.runs import compilation_cache
+from memjax.runs.load import load_replicas
 from memjax.tasks.base import GeneratedTask
-from memjax.training import compiled, history
 from memjax.training.loop import train
 from memjax.types import Params
 
@@ -38,7 +39,7 @@ def main() -> None:
   parser.add_argument('--runs', type=Path, default=RUNS)
   given = parser.parse_args()
   (cell,) = [c for c in cells() if c.name == given.name]
-  compiled.keep()
+  compilation_cache.keep()
   try:
     run(cell, given.runs / cell.name)
   except (ConfigError, Diverged) as error:
@@ -69,7 +70,7 @@ def configured(cell: Cell) -> ConfigDict:
   config.train.replicas = len(rates)
   config.optim.learning_rate = cell.rates[0]
   if len(cell.rates) > 1:
-    config.optim.vary = f'learning_rate={",".join(map(str, rates))}'
+    config.optim.per_replica = f'learning_rate={",".join(map(str, rates))}'
   config.parallel.data = 1
   config.log.every = steps // 20
   config.log.wandb.mode = 'disabled'
@@ -90,7 +91,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
   """What the cell is, costs and scores; a list has a value a replica."""
   run = load_replicas(workdir)
   experiment = run.experiment
-  rows = history.read(workdir / 'metrics.jsonl')
+  rows = metrics_file.read(workdir / 'metrics.jsonl')
   *_, last = experiment.evals.values()
   carry = jax.eval_shape(lambda: last.model.initial_carry(1))
   params = jax.tree.leaves(run.params)
@@ -113,12 +114,13 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     'state_bytes': sum(
       leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry)
     ),
-    'seconds': history.seconds(rows),
+    'seconds': metrics_file.seconds(rows),
     'scores': scores,
     'curves': [
       curve_of(evaluation.model, run.params, evaluation.task, replicas)
       for evaluation in experiment.evals.values()
-      if isinstance(evaluation.task, GeneratedTask) and evaluation.task.extent
+      if isinstance(evaluation.task, GeneratedTask)
+      and evaluation.task.score_axis
     ],
   }
 
@@ -136,7 +138,7 @@ def curve_of(
     params = jax.tree.map(lambda p: p[None], params)
   found = curve(model, params, task, bins(task))
   return {
-    'extent': found.extent,
+    'score_axis': found.score_axis,
     'edges': found.edges.tolist(),
     'labels': found.labels.tolist(),
     'metrics': {

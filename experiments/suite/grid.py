@@ -95,7 +95,7 @@ def mqar() -> Iterator[Cell]:
   """How much state does it take to recall 4 or 8 pairs?"""
   models = ('transformer', 'transformer_xl', 'lstm', 'gru')
   sizes = (
-    *itertools.product(((64, 4),), (*models, 'delta'), (16, 32, 64)),
+    *itertools.product(((64, 4),), (*models, 'schlag_delta'), (16, 32, 64)),
     *itertools.product(((128, 8),), models, (16, 32)),
   )
   for (length, pairs), model, width in sizes:
@@ -167,7 +167,7 @@ def digits() -> Iterator[Cell]:
     yield Cell(
       study='digits',
       task=order,
-      family=f'digits:{model}',
+      family=f'sequential_images:{model}',
       model=model,
       width=128,
       layers=1,

@@ -21,7 +21,7 @@ from matplotlib.ticker import LogLocator, ScalarFormatter
 import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
-from memjax.analysis.figures import EVALUATIONS, FAINT, INK, SCORES
+from memjax.logs.plots import EVALUATIONS, FAINT, INK, SCORES
 from memjax.report.page import Section, Table, render
 from memjax.report.pictures import png
 
@@ -88,7 +88,7 @@ def draw(results: Sequence[Result], title: str, path: Path) -> None:
     axes.set_xscale('log', base=2)
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=6))
     axes.xaxis.set_major_formatter(ScalarFormatter())
-  extents = [curve['extent'] for curve in results[0]['curves']]
+  extents = [curve['score_axis'] for curve in results[0]['curves']]
   extent.set(xlabel=f'{extents[0]}, widest model' if extents else '')
   extent.set_visible(bool(extents))
   for axes in (state, time, extent):

@@ -31,18 +31,19 @@ from configs import text
 from configs.models import model as model_of
 from experiments.babi.run import reach_the_end
 from experiments.text.table import TIMING, Timing, write
-from memjax.build import build_model
+from memjax.config.build import build_model
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.experiment import read
+from memjax.runs import compilation_cache
 from memjax.tasks.base import Stream, Task
-from memjax.training import compiled, parallel
-from memjax.training.feeding import feeds
+from memjax.training import parallel
+from memjax.training.prefetch import feeds
 from memjax.training.program import program
-from memjax.training.settings import Experiment
 from memjax.training.state import TRAINING, initial_params
 
 CORPORA = ('tinyshakespeare', 'standard_library')
-MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'recurrent_memory')
+MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'rmn')
 PARAMETERS, LAYERS, CONTEXT = 500_000, 2, 128
 ROWS = 16
 SEEDS = 3
@@ -69,7 +70,7 @@ def main() -> None:
   path = given.path or str(Path(data) / 'tinyshakespeare' / 'input.txt')
   if 'tinyshakespeare' in given.corpora and not Path(path).is_file():
     parser.error(f'--path: {path}: no such file; MEMJAX_DATA is {data!r}')
-  compiled.keep()
+  compilation_cache.keep()
   for corpus in given.corpora:
     of_corpus = {'corpus': 'standard_library', 'path': '', 'tokens': 'bytes'}
     if corpus == 'tinyshakespeare':
@@ -180,7 +181,7 @@ def configured(
   config.task.update(task, length=CONTEXT)
   config.model = model_of(model, width, LAYERS, CONTEXT)
   config.train.update(steps=steps, batch_size=ROWS, steps_per_call=1)
-  config.optim.update(learning_rate=3e-3, warmup=steps // POINTS)
+  config.optim.update(learning_rate=3e-3, warmup_steps=steps // POINTS)
   config.parallel.data = 1
   config.log.update(every=steps // POINTS, sample=0)
   config.log.wandb.mode = 'disabled'

@@ -21,12 +21,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.context import LossByContext, contexts, loss_by_context
-from memjax.analysis.figures import EVALUATIONS, Curve, draw, learning_curve
+from memjax.analysis.loss_by_context import (
+  LossByContext,
+  contexts,
+  loss_by_context,
+)
 from memjax.analysis.recl import relative_effective_context_length
-from memjax.loading import load
-from memjax.training import history
-from memjax.training import workdir as workdirs
+from memjax.logs import metrics_file
+from memjax.logs.plots import EVALUATIONS, Curve, draw, learning_curve
+from memjax.runs import workdir as workdirs
+from memjax.runs.load import load
 
 TIMING, METRICS = 'timing.json', 'metrics.jsonl'
 BATCHES, LABELS = 12, 64  # of RECL; from each batch so many labels
@@ -132,7 +136,7 @@ def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def measured(workdir: Path, split: str) -> list[dict[str, Any]]:
-  rows = history.read(workdir / METRICS)
+  rows = metrics_file.read(workdir / METRICS)
   return [row for row in rows if row['split'] == split]
 
 

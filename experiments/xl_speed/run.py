@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.models import model as model_of
-from memjax.build import build_model
+from memjax.config.build import build_model
 from memjax.models.base import Memory, apply
 from memjax.types import Tokens
 

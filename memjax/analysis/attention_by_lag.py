@@ -83,7 +83,7 @@ def read_by_lag(
 
   def sums(params: Params, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
     carry, _, shown = look(model, params, carry, batch.inputs, batch.reset_BT)
-    labels_BT = jnp.where(batch.weights_BT > 0, 1.0, 0.0)
+    labels_BT = jnp.where(batch.loss_weights_BT > 0, 1.0, 0.0)
     by_lag = {
       path: jnp.einsum('bt,bthr->hr', labels_BT, weights)
       for path, weights in shown.items()

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis import lanes
-from memjax.analysis.borders import borders, is_float, leaf_names
-from memjax.analysis.gradients import half_life, norms
+from memjax.analysis import streams
+from memjax.analysis.input_gradients import half_life, norms
+from memjax.analysis.segment_boundaries import borders, is_float, leaf_names
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task
@@ -104,7 +104,7 @@ def _reader(model: Memory, task: Task, lags: int) -> Read:
         held = jax.tree.unflatten(structure, held)
         _, y = apply(model, params, held, near.inputs, near.reset_BT)
         said = y[:, place][:, None]
-        return lanes.label_losses(task, said, asked).sum()
+        return streams.label_losses(task, said, asked).sum()
 
       found = jax.tree.map(lambda g: norms(g).sum(), jax.grad(loss)(floats))
       return jnp.stack([found.get(i, jnp.nan) for i in range(len(leaves))])
@@ -117,9 +117,9 @@ def _reader(model: Memory, task: Task, lags: int) -> Read:
   ) -> tuple[jax.Array, jax.Array]:
     near = jax.tree.map(lambda x: x[:, :lags], after)
     held_BT = jnp.cumsum(near.reset_BT, axis=1) == 0
-    weights_BT = jnp.where(held_BT, near.weights_BT, 0.0)
-    near = near._replace(weights_BT=weights_BT)
+    loss_weights_BT = jnp.where(held_BT, near.loss_weights_BT, 0.0)
+    near = near._replace(loss_weights_BT=loss_weights_BT)
     norm = jax.vmap(by_lag, (0, 0, None))(params_N, carry_N, near)
-    return norm, (weights_BT > 0).sum(0)
+    return norm, (loss_weights_BT > 0).sum(0)
 
   return read

@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.probes import ALL, Probes
+from memjax.analysis.linear_probes import ALL, Probes
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task

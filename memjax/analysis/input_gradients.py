@@ -24,12 +24,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis import lanes
-from memjax.analysis.embedded import embedded
+from memjax.analysis import streams
+from memjax.analysis.input_embeddings import embedded
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Feed, Params
+from memjax.types import HostBatch, Params
 
 AT_ONCE = 8  # labels: each has tables of its own
 Read = Callable[..., tuple[jax.Array, jax.Array]]
@@ -82,15 +82,15 @@ def input_gradients(
   """
   require(lags >= 1, 'lags', lags, 'must be at least 1')
   segments = 1
-  if lanes.goes_on(task, batch_size):
+  if streams.goes_on(task, batch_size):
     segments += -(-(lags - 1) // task.length)
   labels = min(labels, batch_size * task.length)
   read = _reader(model, task, lags, labels)
-  stream = Stream(seed, lanes.NUMBER, batch_size)
+  stream = Stream(seed, streams.NUMBER, batch_size)
   total, count = np.zeros(()), 0
-  for step in lanes.steps(task, batch_size, segments - 1, batches):
+  for step in streams.steps(task, batch_size, segments - 1, batches):
     key = jax.random.fold_in(jax.random.key(seed), step)
-    feeds = lanes.feeds(task, stream, step, segments)
+    feeds = streams.feeds(task, stream, step, segments)
     norm, there = jax.device_get(read(params_N, feeds, key))
     total, count = total + norm.astype(np.float64), count + int(there)
   require(count > 0, 'lags', lags, 'no label has so many inputs behind it')
@@ -103,10 +103,10 @@ def _reader(model: Memory, task: Task, lags: int, labels: int) -> Read:
 
   @jax.jit
   def read(
-    params_N: Params, feeds: tuple[Feed, ...], key: jax.Array
+    params_N: Params, feeds: tuple[HostBatch, ...], key: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
-    lane = lanes.lane(task, feeds)
-    there_P, row_P, place_P = lanes.draw(lane, task.length, lags, labels, key)
+    lane = streams.lane(task, feeds)
+    there_P, row_P, place_P = streams.draw(lane, task.length, lags, labels, key)
 
     def by_lag(params: Params, label: tuple[jax.Array, jax.Array]) -> jax.Array:
       row, place = label
@@ -116,7 +116,7 @@ def _reader(model: Memory, task: Task, lags: int, labels: int) -> Read:
 
       def loss(e: Any) -> jax.Array:
         said = answer(e)[:, place][:, None]
-        return lanes.label_losses(task, said, asked)[0, 0]
+        return streams.label_losses(task, said, asked)[0, 0]
 
       return norms(jax.grad(loss)(e))[place - jnp.arange(lags)]
 

@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis import lanes
+from memjax.analysis import streams
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task
-from memjax.types import Feed, Metrics, Params
+from memjax.types import HostBatch, Metrics, Params
 
 Read = Callable[..., tuple[Metrics, jax.Array, jax.Array]]
 
@@ -81,15 +81,15 @@ def loss_by_context(
   rule = 'must be rising, from 1 or more on'
   require(rising, 'contexts', list(contexts), rule)
   segments = 1
-  if lanes.goes_on(task, batch_size):
+  if streams.goes_on(task, batch_size):
     segments += -(-(contexts[-1] - 1) // task.length)
   labels = min(labels, batch_size * task.length)
   read = _reader(model, task, contexts, labels)
-  stream = Stream(seed, lanes.NUMBER, batch_size)
+  stream = Stream(seed, streams.NUMBER, batch_size)
   parts = []
-  for step in lanes.steps(task, batch_size, segments - 1, batches):
+  for step in streams.steps(task, batch_size, segments - 1, batches):
     key = jax.random.fold_in(jax.random.key(seed), step)
-    feeds = lanes.feeds(task, stream, step, segments)
+    feeds = streams.feeds(task, stream, step, segments)
     found, there_P, label_P = jax.device_get(read(params_N, feeds, key))
     label_P = np.insert(label_P, 0, step, axis=1)
     label_P[:, 2] -= (segments - 1) * task.length
@@ -113,13 +113,13 @@ def contexts(task: Task, batch_size: int = 64) -> np.ndarray:
 
   Of a text, up to twice the length of a segment.
   """
-  if lanes.goes_on(task, batch_size):
+  if streams.goes_on(task, batch_size):
     last = task.epoch_steps(batch_size)
     most = (min(2, last - 1) if last else 2) * task.length
   else:
-    stream = Stream(0, lanes.NUMBER, batch_size)
+    stream = Stream(0, streams.NUMBER, batch_size)
     feed = task.rows(stream, 0, np.arange(batch_size))
-    _, place = np.nonzero(jax.jit(task.batch)(feed).weights_BT)
+    _, place = np.nonzero(jax.jit(task.batch)(feed).loss_weights_BT)
     most = int(np.median(place)) + 1
   return 2 ** np.arange(most.bit_length())
 
@@ -132,10 +132,12 @@ def _reader(
 
   @jax.jit
   def read(
-    params_N: Params, feeds: tuple[Feed, ...], key: jax.Array
+    params_N: Params, feeds: tuple[HostBatch, ...], key: jax.Array
   ) -> tuple[Metrics, jax.Array, jax.Array]:
-    lane = lanes.lane(task, feeds)
-    there_P, row_P, place_P = lanes.draw(lane, task.length, window, labels, key)
+    lane = streams.lane(task, feeds)
+    there_P, row_P, place_P = streams.draw(
+      lane, task.length, window, labels, key
+    )
     read_PT = place_P[:, None] - jnp.arange(window)[None, ::-1]
     inputs = lane.inputs[row_P[:, None], read_PT]
     asked = jax.tree.map(lambda x: x[row_P, place_P][:, None, None], lane)

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.curves import NUMBER
+from memjax.analysis.score_by_distance import NUMBER
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Carry, Feed, Params
+from memjax.types import Batch, Carry, HostBatch, Params
 
 Look: TypeAlias = Callable[[Params, Carry, Batch], tuple[Carry, Any]]
 
@@ -44,7 +44,9 @@ def readings(
   """
 
   @jax.jit
-  def read(params_N: Params, carry_N: Carry, feed: Feed) -> tuple[Carry, Any]:
+  def read(
+    params_N: Params, carry_N: Carry, feed: HostBatch
+  ) -> tuple[Carry, Any]:
     batch = task.batch(feed)
     return jax.vmap(lambda p, c: look(p, c, batch))(params_N, carry_N)
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memjax.analysis.context import LossByContext
+from memjax.analysis.loss_by_context import LossByContext
 from memjax.errors import require
 
 

@@ -1,10 +1,10 @@
 """What a memory scores, by how far back or how long a label asks.
 
-Definition: a task whose `extent` is 'distance' or 'length' tells of every label
-how much it asks of a memory. The curve has, for each bin of extents, the task's
-own metrics over the labels of that bin alone: one sum over one count, from
-rows that no training has seen. A metric that counts rows counts those rows
-that have a label in the bin.
+Definition: a task whose `score_axis` is 'label_distance' or 'sequence_length'
+tells of every label how much it asks of a memory. The curve has, for each bin
+of extents, the task's own metrics over the labels of that bin alone: one sum
+over one count, from rows that no training has seen. A metric that counts rows
+counts those rows that have a label in the bin.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import GeneratedTask, Stream, Task
-from memjax.types import Batch, Feed, Metrics, Params
+from memjax.types import Batch, HostBatch, Metrics, Params
 
 NUMBER = 1 << 30  # of the stream: neither training's nor an evaluation's
 
@@ -25,13 +25,14 @@ class Curve(NamedTuple):
   """Figures by bin: bin i holds the extents of [edges[i], edges[i + 1]).
 
   Attributes:
-    extent: 'distance', in steps, or 'length', as the task says.
+    score_axis: 'label_distance', in steps, or 'sequence_length', as the task
+    says.
     edges: `(E + 1,)` int, rising.
     metrics: {name: `(N, E)` float64}; no number where a bin had no label.
     labels: `(E,)`, how many labels each bin had.
   """
 
-  extent: str
+  score_axis: str
   edges: np.ndarray
   metrics: dict[str, np.ndarray]
   labels: np.ndarray
@@ -60,11 +61,11 @@ def curve(
   Raises:
     ConfigError: the task does not tell extents.
   """
-  require_extents(task)
+  require_score_axis(task)
   low_E, high_E = jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])
 
   @jax.jit
-  def read(params_N: Params, feed: Feed) -> tuple[Metrics, jax.Array]:
+  def read(params_N: Params, feed: HostBatch) -> tuple[Metrics, jax.Array]:
     batch = task.batch(feed)
 
     def one(params: Params) -> Metrics:
@@ -73,12 +74,14 @@ def curve(
       return jax.lax.map(lambda edge: task.measure(y, within(*edge)), both)
 
     def within(low: jax.Array, high: jax.Array) -> Batch:
-      there_BT = (batch.extent_BT >= low) & (batch.extent_BT < high)
-      weights_BT = jnp.where(there_BT, batch.weights_BT, 0.0)
-      return batch._replace(weights_BT=weights_BT)
+      there_BT = (batch.score_axis_BT >= low) & (batch.score_axis_BT < high)
+      loss_weights_BT = jnp.where(there_BT, batch.loss_weights_BT, 0.0)
+      return batch._replace(loss_weights_BT=loss_weights_BT)
 
     both = low_E, high_E
-    labels_E = jax.lax.map(lambda edge: within(*edge).weights_BT.sum(), both)
+    labels_E = jax.lax.map(
+      lambda edge: within(*edge).loss_weights_BT.sum(), both
+    )
     return jax.vmap(one)(params_N), labels_E
 
   stream, row_ids = Stream(seed, NUMBER, batch_size), np.arange(batch_size)
@@ -92,7 +95,7 @@ def curve(
       totals[metric] = totals.get(metric, 0) + both
   with np.errstate(invalid='ignore', divide='ignore'):
     metrics = {name: total / count for name, (total, count) in totals.items()}
-  return Curve(task.extent, np.asarray(edges), metrics, labels_E)
+  return Curve(task.score_axis, np.asarray(edges), metrics, labels_E)
 
 
 def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
@@ -104,10 +107,12 @@ def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
   Raises:
     ConfigError: the task does not tell extents.
   """
-  require_extents(task)
+  require_score_axis(task)
   stream = Stream(0, NUMBER, 1000)
   batch = jax.jit(task.batch)(task.rows(stream, 0, np.arange(1000)))
-  extents = np.asarray(batch.extent_BT)[np.asarray(batch.weights_BT) > 0]
+  extents = np.asarray(batch.score_axis_BT)[
+    np.asarray(batch.loss_weights_BT) > 0
+  ]
   extents = extents[extents > 0]
   different = np.unique(extents)
   if len(different) > most:
@@ -116,7 +121,9 @@ def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
   return np.append(different, extents.max() + 1)
 
 
-def require_extents(task: Task) -> None:
+def require_score_axis(task: Task) -> None:
   """Requires a task that tells how much its labels ask."""
   name = type(task).__name__
-  require(bool(task.extent), 'task', name, 'tells no distance and no length')
+  require(
+    bool(task.score_axis), 'task', name, 'tells no distance and no length'
+  )

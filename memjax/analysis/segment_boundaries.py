@@ -10,7 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from memjax.analysis import lanes
+from memjax.analysis import streams
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task
@@ -40,7 +40,7 @@ def borders(
   Raises:
     ConfigError: the cut is not within an episode, or one of a text.
   """
-  on = lanes.goes_on(task, batch_size)
+  on = streams.goes_on(task, batch_size)
   rule = 'must be 0, the border of segments, as rows go on in the next step'
   require(not (on and cut), 'cut', cut, rule)
   cut = cut or task.length // 2
@@ -60,9 +60,9 @@ def borders(
 
     return jax.vmap(one)(params_N, carry_N)
 
-  stream = Stream(seed, lanes.NUMBER, batch_size)
-  for step in lanes.steps(task, batch_size, int(on), batches):
-    *earlier, last = map(make, lanes.feeds(task, stream, step, 1 + on))
+  stream = Stream(seed, streams.NUMBER, batch_size)
+  for step in streams.steps(task, batch_size, int(on), batches):
+    *earlier, last = map(make, streams.feeds(task, stream, step, 1 + on))
     if not on:
       earlier = [jax.tree.map(lambda x: x[:, :cut], last)]
       last = jax.tree.map(lambda x: x[:, cut:], last)

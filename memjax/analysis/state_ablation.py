@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.borders import borders, is_float, leaf_names
+from memjax.analysis.segment_boundaries import borders, is_float, leaf_names
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task

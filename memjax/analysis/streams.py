@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.curves import NUMBER
+from memjax.analysis.score_by_distance import NUMBER
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Feed
+from memjax.types import Batch, HostBatch
 
 
 def goes_on(task: Task, batch_size: int) -> bool:
@@ -27,14 +27,14 @@ def steps(task: Task, batch_size: int, first: int, count: int) -> range:
 
 def feeds(
   task: Task, stream: Stream, last: int, segments: int
-) -> tuple[Feed, ...]:
+) -> tuple[HostBatch, ...]:
   """The host half of so many steps, of which this is the last."""
   rows = np.arange(stream.batch_size)
   first = last - segments + 1
   return tuple(task.rows(stream, s, rows) for s in range(first, last + 1))
 
 
-def lane(task: Task, feeds: tuple[Feed, ...]) -> Batch:
+def lane(task: Task, feeds: tuple[HostBatch, ...]) -> Batch:
   """The device half: one batch whose rows are as long as all the steps'."""
   batches = [task.batch(feed) for feed in feeds]
   return jax.tree.map(lambda *xs: jnp.concatenate(xs, axis=1), *batches)
@@ -56,7 +56,7 @@ def draw(
   total = lane.reset_BT.shape[1]
   place_BT = jnp.broadcast_to(jnp.arange(total), lane.reset_BT.shape)
   began_BT = jax.lax.cummax(jnp.where(lane.reset_BT, place_BT, 0), axis=1)
-  whole_BT = (lane.weights_BT > 0) & (place_BT - began_BT + 1 >= window)
+  whole_BT = (lane.loss_weights_BT > 0) & (place_BT - began_BT + 1 >= window)
   whole_BT = whole_BT[:, -length:]
   lot_BT = jnp.where(whole_BT, jax.random.uniform(key, whole_BT.shape), -1.0)
   lot_P, index_P = jax.lax.top_k(lot_BT.reshape(-1), labels)

@@ -1,7 +1,7 @@
 """Names to objects: `{'name': 'lstm.LSTM', **fields}` becomes an LSTM.
 
 A name is a dotted path inside the section's package (`lstm.LSTM` among the
-models, `mad.compression.Compression` among the tasks) or a full path to a class
+models, `compression.Compression` among the tasks) or a full path to a class
 of the user's own. The remaining keys are the fields of that dataclass; a nested
 mapping that has a name of its own is built first. There is no registry: a new
 file is found by its name.
@@ -104,17 +104,16 @@ def _build(
 
 
 def _find(name: str, package: str, field: str) -> type:
-  """The class at a dotted path inside the package, or at a full path."""
+  """The class `file.Class` of the package, or the one at a full path."""
   module_name, _, class_name = name.rpartition('.')
-  inside = _modules(package)
+  inside = modules(package)
   require(
     bool(module_name),
     field,
     name,
-    f'must be a dotted path, module.Class; {nearest(name, inside)}',
+    f'must be file.Class; {nearest(name, inside)}',
   )
-  if module_name in inside:
-    module_name = f'{package}.{module_name}'
+  module_name = inside.get(module_name, module_name)
   try:
     module = importlib.import_module(module_name)
   except ModuleNotFoundError as error:
@@ -133,19 +132,20 @@ def _find(name: str, package: str, field: str) -> type:
 
 def classes(package: str) -> Iterator[tuple[str, type]]:
   """Every dataclass inside a package, by the name that a config gives it."""
-  for inside in _modules(package):
-    module = importlib.import_module(f'{package}.{inside}')
+  for file, path in modules(package).items():
+    module = importlib.import_module(path)
     for name, value in _dataclasses(module).items():
-      yield f'{inside}.{name}', value
+      yield f'{file}.{name}', value
 
 
-def _modules(package: str) -> list[str]:
-  """The dotted names of the modules inside."""
-  path = importlib.import_module(package).__path__
-  return [
-    module.name.removeprefix(f'{package}.')
-    for module in pkgutil.walk_packages(path, f'{package}.')
-  ]
+def modules(package: str) -> dict[str, str]:
+  """{file name: dotted path} of every module inside a package."""
+  folder = importlib.import_module(package).__path__
+  return {
+    module.name.rpartition('.')[2]: module.name
+    for module in pkgutil.walk_packages(folder, f'{package}.')
+    if not module.ispkg
+  }
 
 
 def _dataclasses(module: ModuleType) -> dict[str, type]:

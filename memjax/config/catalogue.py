@@ -5,12 +5,12 @@ from pathlib import Path
 import runpy
 import textwrap
 
-from memjax.build import classes
+from memjax.config.build import classes
 from memjax.models.base import Memory
 from memjax.models.positions import LearnedPositions
 from memjax.models.stack import Block
 from memjax.tasks.base import GeneratedTask, Task
-from memjax.tasks.haystack import Haystack
+from memjax.tasks.ruler.haystack import Haystack
 
 WIDTH = 80
 

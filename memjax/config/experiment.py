@@ -6,11 +6,8 @@ The sections themselves are in `sections.py`; here they meet.
 import dataclasses
 from typing import Any
 
-from memjax.errors import require
-from memjax.models.base import Memory
-from memjax.tasks.base import Task
-from memjax.training.protocol import check_context
-from memjax.training.sections import (
+from memjax.config.protocol import check_context
+from memjax.config.sections import (
   Checkpoint,
   Log,
   Optim,
@@ -19,6 +16,9 @@ from memjax.training.sections import (
   at_least_one,
   one_of,
 )
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.tasks.base import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 import math
 from typing import Any
 
-from memjax.build import build_model, build_task, construct
-from memjax.errors import ConfigError, nearest, require
-from memjax.models.base import Memory
-from memjax.tasks.base import Task
-from memjax.training import protocol, settings
-from memjax.training.sections import (
+from memjax.config import experiment, protocol
+from memjax.config.build import build_model, build_task, construct
+from memjax.config.sections import (
   Checkpoint,
   Log,
   Optim,
@@ -17,6 +14,9 @@ from memjax.training.sections import (
   Train,
   flatten,
 )
+from memjax.errors import ConfigError, nearest, require
+from memjax.models.base import Memory
+from memjax.tasks.base import Task
 
 SECTIONS = {
   'train': Train,
@@ -27,7 +27,7 @@ SECTIONS = {
 }
 
 
-def read(config: Mapping[str, Any]) -> settings.Experiment:
+def read(config: Mapping[str, Any]) -> experiment.Experiment:
   """Builds every part a config names.
 
   Args:
@@ -65,7 +65,7 @@ def read(config: Mapping[str, Any]) -> settings.Experiment:
   last = seed + sections['train'].replicas - 1
   rule = f'the last replica would have seed {last}, not below 2^32'
   require(last < 2**32, 'train.replicas', sections['train'].replicas, rule)
-  return settings.Experiment(
+  return experiment.Experiment(
     config=config,
     seed=seed,
     task=task,
@@ -91,7 +91,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 def _evaluation(
   config: dict[str, Any], name: str, trained: Task, trained_model: Memory
-) -> settings.Evaluation:
+) -> experiment.Evaluation:
   """An evaluation set: the training task and model with its changes."""
   field = f'evals.{name}'
   require(name != 'train', field, name, 'is the name of the training metrics')
@@ -119,7 +119,7 @@ def _evaluation(
   evaluated = flatten({'task': task_spec, 'model': model_spec})
   built = {'task': task, 'model': model, 'evaluated': evaluated}
   built['changes'] = flatten(changes)
-  return construct(settings.Evaluation, spec, field, built)
+  return construct(experiment.Evaluation, spec, field, built)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Every field is required here: defaults live in `configs/base.py`, where the
 command line can override them. That numbers are finite and not negative is
-checked for all of them in `memjax/experiment.py`.
+checked for all of them in `memjax/config/reader.py`.
 """
 
 from collections.abc import Mapping
@@ -46,13 +46,13 @@ class Train:
     segment_length: steps of time per call of the model; 0: the task's length.
     bptt_segments: the gradient crosses the borders inside groups of so many
       segments, and no other border.
-    accumulate: the rows of a step are read in so many parts, to save memory;
-      the gradient is the same.
+    grad_accum_steps: the rows of a step are read in so many parts, to save
+      memory; the gradient is the same.
     dtype: compute type; parameters and carry stay float32.
     patience: stop after so many evaluations without a new best, of replicas
       without one of their median; 0: never.
     replicas: runs with successive seeds, in one program; 1: this seed's alone.
-    begin_from: the workdir of a run whose parameters this one begins with;
+    init_from: the workdir of a run whose parameters this one begins with;
       empty: fresh parameters.
   """
 
@@ -61,11 +61,11 @@ class Train:
   steps_per_call: int
   segment_length: int
   bptt_segments: int
-  accumulate: int
+  grad_accum_steps: int
   dtype: str
   patience: int
   replicas: int
-  begin_from: str
+  init_from: str
 
   def __post_init__(self) -> None:
     at_least_one(
@@ -74,14 +74,14 @@ class Train:
       'batch_size',
       'steps_per_call',
       'bptt_segments',
-      'accumulate',
+      'grad_accum_steps',
       'replicas',
     )
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))
     require(
-      self.batch_size % self.accumulate == 0,
-      'accumulate',
-      self.accumulate,
+      self.batch_size % self.grad_accum_steps == 0,
+      'grad_accum_steps',
+      self.grad_accum_steps,
       f'must divide batch_size {self.batch_size}',
     )
     require(
@@ -103,7 +103,7 @@ class Optim:
     schedule: constant, linear, cosine, inverse_sqrt or halving, after the
       warm-up.
     halve_every: steps after which halving halves the rate, again and again.
-    warmup: steps of linear warm-up from 0.
+    warmup_steps: steps of linear warm-up from 0.
     final: what linear and cosine end at, as a fraction of the peak.
     weight_decay: decoupled, on arrays of two or more axes.
     clip: largest global norm of the gradient; 0: no clipping.
@@ -118,12 +118,12 @@ class Optim:
   learning_rate: float
   schedule: str
   halve_every: int
-  warmup: int
-  final: float
+  warmup_steps: int
+  final_lr_ratio: float
   weight_decay: float
-  clip: float
+  clip_norm: float
   ema: float
-  vary: str
+  per_replica: str
 
   def __post_init__(self) -> None:
     one_of(
@@ -138,7 +138,12 @@ class Optim:
       'must be at least 1 with the schedule halving, 0 with any other',
     )
     require(self.ema < 1, 'ema', self.ema, 'must be below 1')
-    require(self.final <= 1, 'final', self.final, 'must be at most 1')
+    require(
+      self.final_lr_ratio <= 1,
+      'final_lr_ratio',
+      self.final_lr_ratio,
+      'must be at most 1',
+    )
     require(
       self.learning_rate > 0,
       'learning_rate',
@@ -146,9 +151,9 @@ class Optim:
       'must be above 0',
     )
     require(
-      self.schedule != 'inverse_sqrt' or self.warmup >= 1,
-      'warmup',
-      self.warmup,
+      self.schedule != 'inverse_sqrt' or self.warmup_steps >= 1,
+      'warmup_steps',
+      self.warmup_steps,
       'must be at least 1 with inverse_sqrt',
     )
 

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.drawing import ANY, Choice, Knobs, draw
 from memjax.errors import require
+from memjax.generation.sampler import ANY, Choice, Knobs, draw
 from memjax.models.base import Memory, apply
 from memjax.types import Carry, Params
 

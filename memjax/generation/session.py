@@ -21,13 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax import generate
 from memjax.data.tokenizers import Characters, Tokenizer
-from memjax.drawing import ANY, Choice
 from memjax.errors import ConfigError, require
-from memjax.generate import State
-from memjax.loading import Run
-from memjax.training.workdir import differences
+from memjax.generation import decode
+from memjax.generation.decode import State
+from memjax.generation.sampler import ANY, Choice
+from memjax.runs.load import Run
+from memjax.runs.workdir import differences
 
 LONGEST = 4  # bytes of a character, so at most as many tokens
 
@@ -54,7 +54,7 @@ def begin(run: Run, prompt: str | bytes, seed: int = 0) -> Thread:
       read, or the seed is out of its range.
   """
   ids = _encode(run, prompt)
-  state = generate.begin(run.model, run.params, ids, seed)
+  state = decode.begin(run.model, run.params, ids, seed)
   return Thread(state, _tail(ids))
 
 
@@ -65,7 +65,7 @@ def read(run: Run, thread: Thread, text: str | bytes) -> Thread:
     ConfigError: the text cannot be read.
   """
   ids = _encode(run, text)
-  state = generate.read(run.model, run.params, thread.state, ids)
+  state = decode.read(run.model, run.params, thread.state, ids)
   return Thread(state, _tail([*thread.tail, *ids]))
 
 
@@ -75,7 +75,7 @@ def with_seed(thread: Thread, seed: int) -> Thread:
   Raises:
     ConfigError: the seed is negative or too large.
   """
-  state = thread.state._replace(key=generate.key_of(seed))
+  state = thread.state._replace(key=decode.key_of(seed))
   return thread._replace(state=state)
 
 
@@ -92,9 +92,7 @@ def follow(
   Raises:
     ConfigError: the length is below 1.
   """
-  blocks = generate.generate(
-    run.model, run.params, thread.state, length, choice
-  )
+  blocks = decode.generate(run.model, run.params, thread.state, length, choice)
   return _decoded(_tokenizer(run), thread.tail, blocks)
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 import rich.console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from memjax.training.history import Row
+from memjax.logs.metrics_file import Row
 
 BAR = 12  # characters
 DIAGNOSTICS = ('gradient_norm', 'learning_rate')  # in the file, not shown here

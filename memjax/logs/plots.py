@@ -23,9 +23,9 @@ UNITS = {
   'bits_per_byte': 'bits per byte',
   'accuracy': 'accuracy, share of labels',
   'recall': 'recall, share of labels',
-  'solved': 'solved, share of rows',
+  'exact_match': 'solved, share of rows',
 }
-SCORES = ('recall', 'accuracy', 'solved')
+SCORES = ('recall', 'accuracy', 'exact_match')
 LABEL_GAP = 13.0  # points between the labels of two lines
 
 

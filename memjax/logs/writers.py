@@ -15,9 +15,9 @@ import sys
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from memjax.training import history
-from memjax.training.console import Console
-from memjax.training.history import Row
+from memjax.logs import metrics_file
+from memjax.logs.console import Console
+from memjax.logs.metrics_file import Row
 
 CONNECT_SECONDS, UPLOAD_SECONDS = 10, 60
 
@@ -119,7 +119,7 @@ class Writers:
     say(f'{name}: dropped: {reason(error)}; metrics.jsonl goes on')
 
 
-class Nowhere:
+class NullWriter:
   """The writers of all processes but the first."""
 
   def write(self, row: Row) -> None: ...
@@ -136,7 +136,7 @@ class JsonLines:
     self._file = path.open('a', encoding='utf-8')
 
   def write(self, row: Row) -> None:
-    self._file.write(history.encode(row))
+    self._file.write(metrics_file.encode(row))
     self._file.flush()
 
   def close(self) -> None:

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from memjax.models.gru import GRU
+from memjax.models.recurrent.gru import GRU
 from memjax.ops.attention import UNSEEN
 
 Words: TypeAlias = Float[Array, '*n W D']

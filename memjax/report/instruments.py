@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from memjax.analysis import context, cost, curves, knockout, probes, recl
-from memjax.analysis.figures import INK, SCORES, Curve
+from memjax.analysis import (
+  cost,
+  linear_probes,
+  loss_by_context,
+  recl,
+  score_by_distance,
+  state_ablation,
+)
 from memjax.errors import ConfigError
+from memjax.logs.plots import INK, SCORES, Curve
 from memjax.report.overlays import band, columns, overlay, said, words
 from memjax.report.page import Section, Table
 from memjax.report.pictures import lines
-from memjax.report.subjects import Subject, measured
+from memjax.report.runs import Subject, measured
 from memjax.tasks.base import GeneratedTask
 
 FEW: dict[str, Any] = {
@@ -28,32 +35,38 @@ LAGS = 32  # at most
 def by_extent(subjects: Sequence[Subject]) -> Section:
   """The score by distance or length."""
 
-  def measure(subject: Subject) -> curves.Curve:
+  def measure(subject: Subject) -> score_by_distance.Curve:
     task = subject.experiment.task
-    curves.require_extents(task)
+    score_by_distance.require_score_axis(task)
     assert isinstance(task, GeneratedTask)
-    edges = curves.bins(task)
-    return curves.curve(*subject.read, edges, batches=8)
+    edges = score_by_distance.bins(task)
+    return score_by_distance.curve(*subject.read, edges, batches=8)
 
-  def curve(found: curves.Curve) -> tuple[str, np.ndarray, np.ndarray]:
+  def curve(
+    found: score_by_distance.Curve,
+  ) -> tuple[str, np.ndarray, np.ndarray]:
     metric = next((m for m in SCORES if m in found.metrics), 'loss')
     middles = (found.edges[:-1] + found.edges[1:] - 1) / 2
     return metric, middles, found.metrics[metric]
 
   shown, notes = measured(subjects, measure)
   panels = overlay(shown, curve)
-  extents = ' or '.join(dict.fromkeys(found.extent for _, found in shown))
+  extents = ' or '.join(dict.fromkeys(found.score_axis for _, found in shown))
   pictures = [lines(panels, extents)] if panels else []
-  definition = words(curves)
+  definition = words(score_by_distance)
   return Section('By distance or length', definition, pictures, (), notes)
 
 
 def by_context(subjects: Sequence[Subject]) -> Section:
   """The loss by context, and the length of context that is of use."""
 
-  def measure(subject: Subject) -> context.LossByContext:
-    lengths = context.contexts(subject.experiment.task, FEW['batch_size'])
-    return context.loss_by_context(*subject.read, lengths.tolist(), **FEW)
+  def measure(subject: Subject) -> loss_by_context.LossByContext:
+    lengths = loss_by_context.contexts(
+      subject.experiment.task, FEW['batch_size']
+    )
+    return loss_by_context.loss_by_context(
+      *subject.read, lengths.tolist(), **FEW
+    )
 
   shown, notes = measured(subjects, measure)
   panels = overlay(shown, lambda found: ('loss', found.contexts, found.loss))
@@ -63,11 +76,13 @@ def by_context(subjects: Sequence[Subject]) -> Section:
     tables += [_recl(shown)] if shown else []
   except ConfigError as error:  # such runs do not compare
     notes.append(f'RECL: {error.field} {error.rule}')
-  definition = words(context, recl)
+  definition = words(loss_by_context, recl)
   return Section('By context', definition, pictures, tables, notes)
 
 
-def _recl(shown: Sequence[tuple[Subject, context.LossByContext]]) -> Table:
+def _recl(
+  shown: Sequence[tuple[Subject, loss_by_context.LossByContext]],
+) -> Table:
   """A row for each share of the labels; all runs are one group."""
   group = {subject.name: found for subject, found in shown}
   found = recl.relative_effective_context_length(group)
@@ -83,7 +98,7 @@ def _recl(shown: Sequence[tuple[Subject, context.LossByContext]]) -> Table:
 def knocked_out(subjects: Sequence[Subject]) -> Section:
   """What losing the memory costs, leaf by leaf."""
   shown, notes = measured(
-    subjects, lambda subject: knockout.knock_out(*subject.read, **FEW)
+    subjects, lambda subject: state_ablation.knock_out(*subject.read, **FEW)
   )
   tables = []
   for subject, found in shown:
@@ -94,19 +109,21 @@ def knocked_out(subjects: Sequence[Subject]) -> Section:
     ]
     caption = f'{subject.name}: rise of the loss, {said(found.loss)} as it was'
     tables.append(Table(['leaf of the carry', *ways], rows, caption))
-  definition = words(knockout)
+  definition = words(state_ablation)
   return Section('Without its memory', definition, (), tables, notes)
 
 
 def told(subjects: Sequence[Subject]) -> Section:
   """What linear probes tell from the carry, and how dearly it is kept."""
 
-  def measure(subject: Subject) -> probes.Probes:
+  def measure(subject: Subject) -> linear_probes.Probes:
     lags = np.arange(min(max(subject.experiment.task.length // 2, 1), LAGS))
-    return probes.probe(*subject.read, lags, batch_size=32, batches=16)
+    return linear_probes.probe(*subject.read, lags, batch_size=32, batches=16)
 
   shown, notes = measured(subjects, measure)
-  panels = overlay(shown, lambda f: (f.metric, f.lags, f.score[probes.ALL]))
+  panels = overlay(
+    shown, lambda f: (f.metric, f.lags, f.score[linear_probes.ALL])
+  )
   for _, found in shown:
     lags, chance = found.lags.tolist(), found.chance.tolist()
     blind = Curve('without the carry', INK, lags, chance, ':')
@@ -116,11 +133,11 @@ def told(subjects: Sequence[Subject]) -> Section:
   dense = [(s, found) for s, found in shown if found.classes]
   each = [(s, _density(s, found)) for s, found in dense]
   tables = [Table(*columns(each), 'State and what is told')] if each else []
-  definition = words(probes)
+  definition = words(linear_probes)
   return Section('Told from the carry', definition, pictures, tables, notes)
 
 
-def _density(subject: Subject, found: probes.Probes) -> dict[str, str]:
+def _density(subject: Subject, found: linear_probes.Probes) -> dict[str, str]:
   dense = cost.density(subject.run.model, found)
   return {
     'bits of state': f'{dense.state_bits:,}',

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memjax.analysis import carry_gradients, gradients, reads
-from memjax.analysis.figures import Curve
+from memjax.analysis import attention_by_lag, carry_gradients, input_gradients
+from memjax.logs.plots import Curve
+from memjax.report.instruments import FEW, LAGS
 from memjax.report.overlays import band, columns, overlay, said, words
 from memjax.report.page import Section, Table
 from memjax.report.pictures import lines
-from memjax.report.remembering import FEW, LAGS
-from memjax.report.subjects import Subject, measured
+from memjax.report.runs import Subject, measured
 
 GATES = '\n\nTime constants: '  # where the docstring turns to gates
 
@@ -18,9 +18,9 @@ GATES = '\n\nTime constants: '  # where the docstring turns to gates
 def by_lag(subjects: Sequence[Subject]) -> Section:
   """How far back gradients reach, to inputs and into the carry."""
 
-  def of_inputs(subject: Subject) -> gradients.InputGradients:
+  def of_inputs(subject: Subject) -> input_gradients.InputGradients:
     lags = min(max(subject.experiment.task.length // 2, 1), LAGS)
-    return gradients.input_gradients(*subject.read, lags, **FEW)
+    return input_gradients.input_gradients(*subject.read, lags, **FEW)
 
   def of_carry(subject: Subject) -> carry_gradients.CarryGradients:
     return carry_gradients.carry_gradients(*subject.read, LAGS, **FEW)
@@ -38,7 +38,7 @@ def by_lag(subjects: Sequence[Subject]) -> Section:
       of[f'carry {leaf}'] = said(life_N)
   each = [(s, lives[s.name]) for s in subjects if s.name in lives]
   tables = [Table(*columns(each), 'Half-lives, in steps')] if each else []
-  definition = words(gradients, carry_gradients)
+  definition = words(input_gradients, carry_gradients)
   notes = list(dict.fromkeys([*notes, *more]))
   return Section('Gradients', definition, pictures, tables, notes)
 
@@ -46,7 +46,7 @@ def by_lag(subjects: Sequence[Subject]) -> Section:
 def attention(subjects: Sequence[Subject]) -> Section:
   """What is attended to by lag, a panel a layer, the mean of its heads."""
   shown, notes = measured(
-    subjects, lambda subject: reads.read_by_lag(*subject.read, **FEW)
+    subjects, lambda subject: attention_by_lag.read_by_lag(*subject.read, **FEW)
   )
   panels: dict[str, list[Curve]] = {}
   for subject, found in shown:
@@ -56,14 +56,15 @@ def attention(subjects: Sequence[Subject]) -> Section:
       curve = band(subject, lags, share_NHR.mean(1))
       panels.setdefault(title, []).append(curve)
   pictures = [lines(panels, 'lag')] if panels else []
-  definition, _, _ = words(reads).partition(GATES)
+  definition, _, _ = words(attention_by_lag).partition(GATES)
   return Section('Attention', definition, pictures, (), notes)
 
 
 def gates(subjects: Sequence[Subject]) -> Section:
   """For how many steps units keep what they have, spread over units."""
   shown, notes = measured(
-    subjects, lambda subject: reads.time_constants(*subject.read, **FEW)
+    subjects,
+    lambda subject: attention_by_lag.time_constants(*subject.read, **FEW),
   )
   each = []
   for subject, found in shown:
@@ -74,5 +75,5 @@ def gates(subjects: Sequence[Subject]) -> Section:
         cells[f'{path}, {share:.0%} of units below'] = said(at_share_N)
     each.append((subject, cells))
   tables = [Table(*columns(each), 'Time constants, in steps')] if each else []
-  definition = ''.join(words(reads).partition(GATES)[1:])
+  definition = ''.join(words(attention_by_lag).partition(GATES)[1:])
   return Section('Gates', definition, (), tables, notes)

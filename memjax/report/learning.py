@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from memjax import sampling, summary
-from memjax.analysis.figures import Curve, learned, learning_panels, told
+from memjax.config.sections import flatten
 from memjax.errors import ConfigError
+from memjax.generation import session
+from memjax.logs.console import number
+from memjax.logs.metrics_file import Row
+from memjax.logs.plots import Curve, learned, learning_panels, told
+from memjax.report import summary
 from memjax.report.page import Section, Table
 from memjax.report.pictures import lines
-from memjax.report.subjects import Subject, measured
-from memjax.training.console import number
-from memjax.training.history import Row
-from memjax.training.sections import flatten
+from memjax.report.runs import Subject, measured
 
 SAMPLED = 400  # tokens
 
@@ -146,7 +147,7 @@ def sample(subjects: Sequence[Subject]) -> Section | None:
 
   def written(subject: Subject) -> str:
     prompt = subject.run.config['log']['prompt'] or '\n'
-    pieces = sampling.sample(subject.first, prompt, SAMPLED, 1.0, 0)
+    pieces = session.sample(subject.first, prompt, SAMPLED, 1.0, 0)
     return prompt + ''.join(pieces)
 
   shown, notes = measured(texts, written)

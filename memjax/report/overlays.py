@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from memjax.analysis.figures import Curve
-from memjax.report.subjects import Subject
-from memjax.training.console import number
+from memjax.logs.console import number
+from memjax.logs.plots import Curve
+from memjax.report.runs import Subject
 
 T = TypeVar('T')
 QUARTILES = (0.25, 0.5, 0.75)

@@ -5,16 +5,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from memjax.analysis.figures import (
-  EVALUATIONS,
-  FAINT,
-  INK,
-  TRAIN,
-  UNITS,
-  Curve,
-  draw,
-)
-from memjax.training.console import number
+from memjax.logs.console import number
+from memjax.logs.plots import EVALUATIONS, FAINT, INK, TRAIN, UNITS, Curve, draw
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure

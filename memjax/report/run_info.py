@@ -8,11 +8,11 @@ from typing import Any
 import jax
 
 from memjax.analysis.cost import state_size
+from memjax.config.sections import flatten
+from memjax.logs import metrics_file
+from memjax.logs.console import duration
 from memjax.report.page import Section, Table
-from memjax.report.subjects import Subject
-from memjax.training import history
-from memjax.training.console import duration
-from memjax.training.sections import flatten
+from memjax.report.runs import Subject
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -44,7 +44,7 @@ def _facts(subject: Subject) -> dict[str, str]:
     'steps': f'{run.step:,} of {train["steps"]:,}',
     'rows in a step': f'{train["batch_size"]:,}',
     'seeds': f'{seed}' if last == seed else f'{seed} to {last}',
-    'trained for': duration(history.seconds(subject.rows)),
+    'trained for': duration(metrics_file.seconds(subject.rows)),
   }
   return facts | _machine(subject.starts)
 

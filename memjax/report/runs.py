@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 import jax
 
-from memjax.analysis.figures import EVALUATIONS
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
-from memjax.loading import Run, load_replicas
+from memjax.logs import metrics_file
+from memjax.logs.metrics_file import Row
+from memjax.logs.plots import EVALUATIONS
+from memjax.logs.writers import reason
 from memjax.models.base import Memory
-from memjax.training import history
-from memjax.training.history import Row
-from memjax.training.settings import Experiment
-from memjax.training.workdir import read_starts
-from memjax.training.writers import reason
+from memjax.runs.load import Run, load_replicas
+from memjax.runs.workdir import read_starts
 from memjax.types import Params
 
 T = TypeVar('T')
@@ -92,7 +92,7 @@ def gather(workdirs: Sequence[Path]) -> list[Subject]:
         colour=EVALUATIONS[i % len(EVALUATIONS)],
         style=STYLES[i // len(EVALUATIONS) % len(STYLES)],
         run=load_replicas(workdir, carry=False),
-        rows=history.read(workdir / 'metrics.jsonl'),
+        rows=metrics_file.read(workdir / 'metrics.jsonl'),
         starts=read_starts(workdir),
       )
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 import textwrap
 from typing import Any
 
-from memjax.analysis.figures import learning_curve
-from memjax.loading import load
-from memjax.sampling import sample
-from memjax.training import history
-from memjax.training.console import number
-from memjax.training.settings import Experiment
-from memjax.training.writers import Nowhere, Writers, reason, say
+from memjax.config.experiment import Experiment
+from memjax.generation.session import sample
+from memjax.logs import metrics_file
+from memjax.logs.console import number
+from memjax.logs.plots import learning_curve
+from memjax.logs.writers import NullWriter, Writers, reason, say
+from memjax.runs.load import load
 
 LEARNING_CURVE = 'figures/learning_curve.png'
 KEPT = (
@@ -25,7 +25,7 @@ IN = '  '
 
 
 def draw(
-  experiment: Experiment, workdir: Path, writers: Writers | Nowhere
+  experiment: Experiment, workdir: Path, writers: Writers | NullWriter
 ) -> None:
   """Draws the learning curve of the rows so far, and shows it in the views.
 
@@ -35,7 +35,7 @@ def draw(
   path = workdir / LEARNING_CURVE
   try:
     path.parent.mkdir(exist_ok=True)
-    rows = history.read(workdir / 'metrics.jsonl')
+    rows = metrics_file.read(workdir / 'metrics.jsonl')
     learning_curve(rows, references(experiment), path)
   except Exception as error:
     say(f'{path}: not drawn: {reason(error)}')
@@ -47,7 +47,7 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
   """Prints the last figures beside their baselines, a sample, and the place."""
   last = {
     row['split']: row
-    for row in history.read(workdir / 'metrics.jsonl')
+    for row in metrics_file.read(workdir / 'metrics.jsonl')
     if row['split'] in experiment.evals
   }
   for row in last.values():

@@ -5,25 +5,25 @@ import os
 from pathlib import Path
 import time
 
-from memjax.report import about, inside, learning, remembering
+from memjax.logs.writers import reason
+from memjax.report import instruments, internals, learning, run_info
 from memjax.report.page import Section, render
-from memjax.report.subjects import Subject, gather
-from memjax.training.writers import reason
+from memjax.report.runs import Subject, gather
 
 NAME = 'report.html'
 SECTIONS: tuple[Callable[[Sequence[Subject]], Section | None], ...] = (
-  about.section,
+  run_info.section,
   learning.curves,
   learning.evaluation,
   learning.sample,
-  remembering.by_extent,
-  remembering.by_context,
-  remembering.knocked_out,
-  remembering.told,
-  inside.by_lag,
-  inside.attention,
-  inside.gates,
-  remembering.costs,
+  instruments.by_extent,
+  instruments.by_context,
+  instruments.knocked_out,
+  instruments.told,
+  internals.by_lag,
+  internals.attention,
+  internals.gates,
+  instruments.costs,
 )
 
 

@@ -24,9 +24,9 @@ import jax
 import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, require
-from memjax.training import manifest, processes
-from memjax.training.best import Figure
-from memjax.training.manifest import Damaged
+from memjax.runs import manifest, processes
+from memjax.runs.best import Figure
+from memjax.runs.manifest import Damaged
 
 State: TypeAlias = Any  # a NamedTuple with the fields step and params
 ITEMS = ('params', 'ema', 'carry')

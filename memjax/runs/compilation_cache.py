@@ -13,7 +13,7 @@ import os
 import jax
 
 from memjax.data.cache import cache_folder
-from memjax.training.workdir import processor
+from memjax.runs.workdir import processor
 
 
 def keep() -> None:

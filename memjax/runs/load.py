@@ -8,19 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.build import build_model
+from memjax.config.build import build_model
+from memjax.config.experiment import Experiment
+from memjax.config.reader import read
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
-from memjax.experiment import read
 from memjax.models.base import Memory
-from memjax.training import workdir as workdirs
-from memjax.training.load import (
-  best_step,
-  load_arrays,
-  load_item,
-  newest_whole,
-)
-from memjax.training.settings import Experiment
+from memjax.runs import workdir as workdirs
+from memjax.runs.snapshot import best_step, load_arrays, load_item, newest_whole
 from memjax.types import Carry, Params
 
 

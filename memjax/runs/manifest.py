@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from memjax.errors import require
-from memjax.training.best import Figure, first_best
+from memjax.runs.best import Figure, first_best
 
 NAME = 'manifest.json'
 

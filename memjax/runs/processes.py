@@ -9,7 +9,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from memjax.training.sections import Parallel
+from memjax.config.sections import Parallel
 
 
 def connect(parallel: Parallel) -> None:

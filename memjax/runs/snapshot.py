@@ -14,10 +14,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, nearest, require
-from memjax.training import manifest
-from memjax.training.best import Figure
-from memjax.training.checkpoint import silence_orbax
-from memjax.training.manifest import Damaged, Manifest
+from memjax.runs import manifest
+from memjax.runs.best import Figure
+from memjax.runs.checkpoint import silence_orbax
+from memjax.runs.manifest import Damaged, Manifest
 
 log = logging.getLogger(__name__)
 

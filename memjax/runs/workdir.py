@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import jax
 
+from memjax.config.experiment import Experiment
+from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, require
 from memjax.tasks.base import Task
-from memjax.training.sections import flatten
-from memjax.training.settings import Experiment
 from memjax.types import Features, Sentences, Spec, Tokens
 
 MAY_DIFFER = ('log.', 'parallel.')  # how it is shown and where it runs

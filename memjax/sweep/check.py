@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from memjax import command_line
+from memjax.config import command_line
 from memjax.errors import ConfigError, nearest, require
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar, Values

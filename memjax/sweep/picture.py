@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from memjax.analysis.figures import EVALUATIONS, FAINT, INK, UNITS
+from memjax.logs.plots import EVALUATIONS, FAINT, INK, UNITS
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar, Values
 from memjax.sweep.table import plain, ranked, short

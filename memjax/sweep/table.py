@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from memjax.logs.console import number
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar
 from memjax.sweep.study import Study
-from memjax.training.console import number
 
 STATES = {
   TrialState.COMPLETE: 'done',

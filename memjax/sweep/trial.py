@@ -11,9 +11,9 @@ import time
 
 from optuna.trial import TrialState
 
+from memjax.logs import metrics_file
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome
-from memjax.training import history
 
 POLL = 0.2  # seconds between looks at a run, at least
 WANDB = '--config.log.wandb.mode'
@@ -98,7 +98,7 @@ def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
   split, _, name = metric.partition('/')
   return [
     (row['step'], row['metrics'][name])
-    for row in history.read(workdir / 'metrics.jsonl')
+    for row in metrics_file.read(workdir / 'metrics.jsonl')
     if row['split'] == split and name in row['metrics']
   ]
 

@@ -8,11 +8,11 @@ import threading
 
 from optuna.trial import TrialState
 
+from memjax.logs.console import number
 from memjax.sweep import trial
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome, Study
 from memjax.sweep.table import described, ranked
-from memjax.training.console import number
 
 WAIT = 1.0  # seconds between looks at trials that run elsewhere
 

@@ -21,7 +21,7 @@ from memjax.types import (
   Batch,
   Example,
   Features,
-  Feed,
+  HostBatch,
   Metrics,
   RowKey,
   Spec,
@@ -42,12 +42,12 @@ class Task:
   """What a model reads, what it should say, and how that is measured.
 
   Attributes:
-    extent: what the batches' `extent_BT` counts: 'distance', the steps back
-      from a label to the input it depends on, the farthest; 'length', of the
-      row's sequence; empty: nothing.
+    score_axis: what the batches' `score_axis_BT` counts: 'label_distance', the
+      steps back from a label to the input it depends on, the farthest;
+      'sequence_length', of the row's sequence; empty: nothing.
   """
 
-  extent: ClassVar[str] = ''
+  score_axis: ClassVar[str] = ''
 
   @property
   def input_spec(self) -> Spec:
@@ -79,7 +79,7 @@ class Task:
     """Between text and the task's tokens; None where there is no text."""
     return None
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     """Host half: what `batch` needs for these rows of this step.
 
     Args:
@@ -92,7 +92,7 @@ class Task:
     """
     raise NotImplementedError(f'{type(self).__name__}.rows')
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     """Device half: pure and jittable."""
     raise NotImplementedError(f'{type(self).__name__}.batch')
 
@@ -125,13 +125,13 @@ class GeneratedTask(Task):
     """ONE row: pure, jittable, of static shape."""
     raise NotImplementedError(f'{type(self).__name__}.example')
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     rows = np.empty((len(row_ids), 4), np.uint32)
     rows[:, 0], rows[:, 1], rows[:, 2] = stream.seed, stream.number, step
     rows[:, 3] = row_ids
     return rows
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     def row(ids: jax.Array) -> Example:
       key = jax.random.key(ids[0])
       for i in range(1, 4):
@@ -139,30 +139,32 @@ class GeneratedTask(Task):
       return self.example(key)
 
     rows = jax.vmap(row)(feed)
-    reset_BT = jnp.zeros(rows.weights_T.shape, bool).at[:, 0].set(True)
-    return Batch(*rows[:3], reset_BT, rows.extent_T)
+    reset_BT = jnp.zeros(rows.loss_weights_T.shape, bool).at[:, 0].set(True)
+    return Batch(*rows[:3], reset_BT, rows.score_axis_T)
 
 
 def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
   """Cross-entropy in nats and accuracy over the weighted positions."""
-  weights_BT = batch.weights_BT
+  loss_weights_BT = batch.loss_weights_BT
   nats_BT = optax.softmax_cross_entropy_with_integer_labels(
     logits_BTV.astype(jnp.float32), batch.targets
   )
   right_BT = jnp.argmax(logits_BTV, axis=-1) == batch.targets
-  count = weights_BT.sum()
+  count = loss_weights_BT.sum()
   return {
-    'loss': ((nats_BT * weights_BT).sum(), count),
-    'accuracy': (jnp.where(right_BT, weights_BT, 0.0).sum(), count),
+    'loss': ((nats_BT * loss_weights_BT).sum(), count),
+    'accuracy': (jnp.where(right_BT, loss_weights_BT, 0.0).sum(), count),
   }
 
 
-def solved(logits_BTV: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+def exact_match(
+  logits_BTV: jax.Array, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
   """The rows with every label right, and the rows that have labels.
 
   Of a row that is read in segments, each counts as a row of its own.
   """
-  asked_BT = batch.weights_BT > 0
+  asked_BT = batch.loss_weights_BT > 0
   wrong_BT = asked_BT & (jnp.argmax(logits_BTV, -1) != batch.targets)
   rows_B = asked_BT.any(axis=1)
   right = (rows_B & ~wrong_BT.any(axis=1)).sum(dtype=jnp.float32)

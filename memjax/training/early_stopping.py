@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memjax.training.best import Figure, figures_of, first_best
-from memjax.training.settings import Experiment
+from memjax.config.experiment import Experiment
+from memjax.runs.best import Figure, figures_of, first_best
 
 
 class Watch:

@@ -11,18 +11,18 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
+from memjax.config.experiment import Experiment
+from memjax.config.protocol import of_parts
 from memjax.errors import require
 from memjax.models.base import Memory
+from memjax.runs.best import Figure, figures_of
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
-from memjax.training.best import Figure, figures_of
-from memjax.training.feeding import feeds
 from memjax.training.metrics import Row, means
-from memjax.training.protocol import of_parts
-from memjax.training.settings import Experiment
+from memjax.training.prefetch import feeds
 from memjax.training.state import initial_params
 from memjax.training.step import evaluate_batch
-from memjax.types import Carry, Feed, Metrics, Params
+from memjax.types import Carry, HostBatch, Metrics, Params
 
 CALL = 8  # steps in a dispatch, where a set has as many
 
@@ -71,9 +71,9 @@ class Evaluator:
     )
 
   def _read(
-    self, params: Params, carry: Carry, feed: Feed
+    self, params: Params, carry: Carry, feed: HostBatch
   ) -> tuple[Carry, Metrics]:
-    def one(carry: Carry, feed: Feed) -> tuple[Carry, Metrics]:
+    def one(carry: Carry, feed: HostBatch) -> tuple[Carry, Metrics]:
       task = self._set.task
       return evaluate_batch(
         self._set.model, task, self._dtype, params, carry, task.batch(feed)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import ConfigError
-from memjax.training.load import load_item
+from memjax.runs.snapshot import load_item
 from memjax.training.program import Program
 from memjax.training.state import TrainState
 
@@ -33,7 +33,7 @@ def begin(run: Program, source: str) -> TrainState:
   try:
     found = load_item(Path(source) / 'checkpoints', 'params', wanted)
   except ConfigError as error:
-    raise ConfigError('train.begin_from', source, str(error)) from None
+    raise ConfigError('train.init_from', source, str(error)) from None
   state = run.begin()
   params = jax.tree.map(_place, found, wanted)
   ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()

@@ -6,25 +6,27 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
+from memjax.config.experiment import Experiment
+from memjax.logs import metrics_file
+from memjax.logs.writers import LogSettings, NullWriter, Writers
+from memjax.runs import processes
+from memjax.runs import workdir as workdirs
+from memjax.runs.best import Figure
+from memjax.runs.checkpoint import Checkpoints
+from memjax.runs.lock import lock
 from memjax.tasks.base import Stream
-from memjax.training import history, parallel, processes
-from memjax.training import workdir as workdirs
-from memjax.training.best import Figure
-from memjax.training.checkpoint import Checkpoints
+from memjax.training import parallel
+from memjax.training.early_stopping import Watch
 from memjax.training.evaluation import Evaluator, evaluate
-from memjax.training.feeding import feeds
-from memjax.training.inherit import begin
+from memjax.training.init_from import begin
 from memjax.training.interrupts import Interrupts
-from memjax.training.lock import lock
 from memjax.training.metrics import Meter
+from memjax.training.prefetch import feeds
 from memjax.training.program import program
-from memjax.training.settings import Experiment
 from memjax.training.state import TRAINING
-from memjax.training.watch import Watch
-from memjax.training.writers import LogSettings, Nowhere, Writers
-from memjax.types import Feed
+from memjax.types import HostBatch
 
-Draw = Callable[[Experiment, Path, Writers | Nowhere], None]
+Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
 
 
 def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
@@ -41,7 +43,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     step saved.
 
   Raises:
-    ConfigError: workdir, mesh, data or `begin_from` do not fit the experiment.
+    ConfigError: workdir, mesh, data or `init_from` do not fit the experiment.
     Diverged: the loss is no longer a number.
   """
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
@@ -53,13 +55,13 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       stack.enter_context(lock(workdir))
       workdirs.claim(workdir, experiment)
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
-    state = checkpoints.restore(run.abstract) or begin(run, settings.begin_from)
+    state = checkpoints.restore(run.abstract) or begin(run, settings.init_from)
     step = int(state.step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     watch = Watch(experiment, rows)
-    meter = Meter(writers.write, experiment, step, history.seconds(rows))
+    meter = Meter(writers.write, experiment, step, metrics_file.seconds(rows))
 
     for feed in remaining_feeds(experiment, mesh, step, watch.exhausted):
       state = run.advance(state, feed)
@@ -103,21 +105,21 @@ def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
   )
 
 
-def past_rows(workdir: Path, step: int) -> list[history.Row]:
+def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
   """The rows up to the step; later ones, which come again, are dropped."""
   path = workdir / 'metrics.jsonl'
   if processes.is_first():
-    history.trim(path, step)
+    metrics_file.trim(path, step)
   processes.meet('rows are trimmed')
-  return history.read(path)
+  return metrics_file.read(path)
 
 
 def open_writers(
   experiment: Experiment, workdir: Path
-) -> contextlib.AbstractContextManager[Writers | Nowhere]:
+) -> contextlib.AbstractContextManager[Writers | NullWriter]:
   """The first process writes, for all."""
   if not processes.is_first():
-    return contextlib.nullcontext(Nowhere())
+    return contextlib.nullcontext(NullWriter())
   log = experiment.log
   settings = LogSettings(
     wandb_mode=log.wandb['mode'],
@@ -131,7 +133,7 @@ def open_writers(
 
 def remaining_feeds(
   experiment: Experiment, mesh: Mesh, step: int, finished: bool
-) -> Iterator[Feed]:
+) -> Iterator[HostBatch]:
   """What is still to be trained on, one feed a call."""
   train = experiment.train
   stream = Stream(experiment.seed, TRAINING, train.batch_size)

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
 from memjax.training.parallel import to_host
 from memjax.training.replicas import summary
-from memjax.training.settings import Experiment
 from memjax.types import Metrics
 
 Row = dict[str, Any]

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from memjax.config.sections import Optim
 from memjax.errors import ConfigError, nearest, require
-from memjax.training.sections import Optim
 from memjax.types import Params
 
 Anew = Mapping[str, Any]
@@ -24,22 +24,35 @@ NOTHING: Anew = MappingProxyType({})
 def schedule(optim: Optim, steps: int, anew: Anew = NOTHING) -> optax.Schedule:
   """Learning rate by step: linear warm-up, then the named decline."""
   peak = anew.get('learning_rate', optim.learning_rate)
-  warmup = optim.warmup
-  require(warmup <= steps, 'optim.warmup', warmup, f'exceeds steps {steps}')
-  rest = max(steps - warmup, 1)
+  warmup_steps = optim.warmup_steps
+  require(
+    warmup_steps <= steps,
+    'optim.warmup_steps',
+    warmup_steps,
+    f'exceeds steps {steps}',
+  )
+  rest = max(steps - warmup_steps, 1)
   after = {
     'constant': lambda: optax.constant_schedule(peak),
-    'linear': lambda: optax.linear_schedule(peak, peak * optim.final, rest),
-    'cosine': lambda: optax.cosine_decay_schedule(peak, rest, optim.final),
+    'linear': lambda: optax.linear_schedule(
+      peak, peak * optim.final_lr_ratio, rest
+    ),
+    'cosine': lambda: optax.cosine_decay_schedule(
+      peak, rest, optim.final_lr_ratio
+    ),
     'halving': lambda: optax.exponential_decay(
       peak, optim.halve_every, 0.5, staircase=True
     ),
     'inverse_sqrt': lambda: (
-      lambda count: peak * jnp.sqrt(warmup / (warmup + count))
+      lambda count: peak * jnp.sqrt(warmup_steps / (warmup_steps + count))
     ),
   }[optim.schedule]()
-  rise = optax.linear_schedule(0.0, peak, warmup)
-  return optax.join_schedules([rise, after], [warmup]) if warmup else after
+  rise = optax.linear_schedule(0.0, peak, warmup_steps)
+  return (
+    optax.join_schedules([rise, after], [warmup_steps])
+    if warmup_steps
+    else after
+  )
 
 
 def optimiser(
@@ -71,8 +84,10 @@ def optimiser(
     for name, value in optim.options.items()
   }
   chain = []
-  if optim.clip:
-    chain.append(optax.clip_by_global_norm(anew.get('clip', optim.clip)))
+  if optim.clip_norm:
+    chain.append(
+      optax.clip_by_global_norm(anew.get('clip_norm', optim.clip_norm))
+    )
   if {'weight_decay', 'mask'} <= set(takes):
     decay = {'weight_decay': weight_decay, 'mask': _matrices}
     chain.append(make(rate, **decay, **options))

@@ -13,11 +13,11 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from memjax.config.experiment import Experiment
+from memjax.config.sections import Parallel
 from memjax.errors import require
-from memjax.training.sections import Parallel
-from memjax.training.settings import Experiment
 from memjax.training.state import TrainState
-from memjax.types import Feed
+from memjax.types import HostBatch
 
 ROWS = ('data', 'fsdp')  # the mesh axes that cut a batch
 
@@ -58,7 +58,7 @@ def check_divides(mesh: Mesh, experiment: Experiment) -> None:
     rule = f'must divide over the mesh, {shape}: a multiple of {mesh.size}'
     require(replicas % mesh.size == 0, 'train.replicas', replicas, rule)
     return
-  parts = experiment.train.accumulate
+  parts = experiment.train.grad_accum_steps
   sizes = {'train.batch_size': (experiment.train.batch_size, parts)} | {
     f'evals.{name}.batch_size': (e.batch_size, 1)
     for name, e in experiment.evals.items()
@@ -116,8 +116,11 @@ def state_shardings(
 
 
 def place_rows(
-  mesh: Mesh, steps: int, batch_size: int, make: Callable[[np.ndarray], Feed]
-) -> Feed:
+  mesh: Mesh,
+  steps: int,
+  batch_size: int,
+  make: Callable[[np.ndarray], HostBatch],
+) -> HostBatch:
   """A feed of global arrays `(steps, batch_size, ...)`; replicas are rows, too.
 
   Args:

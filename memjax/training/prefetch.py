@@ -12,7 +12,7 @@ import numpy as np
 
 from memjax.tasks.base import Stream, Task
 from memjax.training.parallel import place_rows
-from memjax.types import Feed
+from memjax.types import HostBatch
 
 AHEAD = 2  # calls
 
@@ -24,7 +24,7 @@ def feeds(
   calls: range,
   steps_per_call: int,
   replicas: int = 1,
-) -> Iterator[Feed]:
+) -> Iterator[HostBatch]:
   """The feeds of these calls, each `(steps_per_call, B, ...)` on the device.
 
   With replicas `(steps_per_call, N, B, ...)`.
@@ -41,18 +41,18 @@ def feeds(
     Whatever the task raises while it makes rows.
   """
 
-  def rows(stream: Stream, first_step: int, row_ids: np.ndarray) -> Feed:
+  def rows(stream: Stream, first_step: int, row_ids: np.ndarray) -> HostBatch:
     steps = range(first_step, first_step + steps_per_call)
     made = [task.rows(stream, step, row_ids) for step in steps]
     return jax.tree.map(lambda *xs: np.stack(xs), *made)
 
-  def streams(first_step: int, replica_ids: np.ndarray) -> Feed:
+  def streams(first_step: int, replica_ids: np.ndarray) -> HostBatch:
     whole = np.arange(stream.batch_size)
     seeds = [stream.seed + int(i) for i in replica_ids]
     made = [rows(stream._replace(seed=s), first_step, whole) for s in seeds]
     return jax.tree.map(lambda *xs: np.stack(xs, axis=1), *made)
 
-  def make(first_step: int) -> Feed:
+  def make(first_step: int) -> HostBatch:
     if replicas == 1:
       part = functools.partial(rows, stream, first_step)
       return place_rows(mesh, steps_per_call, stream.batch_size, part)
@@ -62,7 +62,9 @@ def feeds(
   return ahead(make, calls)
 
 
-def ahead(make: Callable[[int], Feed], calls: Iterable[int]) -> Iterator[Feed]:
+def ahead(
+  make: Callable[[int], HostBatch], calls: Iterable[int]
+) -> Iterator[HostBatch]:
   """What `make` makes of each, made by a thread while others are used."""
   ready: queue.Queue[Any] = queue.Queue(AHEAD)
   left = threading.Event()

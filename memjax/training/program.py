@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from memjax.config.experiment import Experiment
 from memjax.training import parallel, replicas
 from memjax.training.optim import Anew, optimiser
-from memjax.training.settings import Experiment
 from memjax.training.state import TrainState
 from memjax.training.step import make_call, start
-from memjax.types import Feed, Metrics
+from memjax.types import HostBatch, Metrics
 
 
 class Program(NamedTuple):
@@ -28,7 +28,7 @@ class Program(NamedTuple):
 
   abstract: TrainState
   begin: Callable[[], TrainState]
-  advance: Callable[[TrainState, Feed], TrainState]
+  advance: Callable[[TrainState, HostBatch], TrainState]
   take: Callable[[TrainState], tuple[TrainState, Metrics]]
 
 
@@ -57,13 +57,13 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   places = parallel.state_shardings(mesh, shapes, count)
   own = replicas.varied(experiment.optim, count)
 
-  def call(state: TrainState, feed: Feed, own: Anew) -> TrainState:
+  def call(state: TrainState, feed: HostBatch, own: Anew) -> TrainState:
     descent = optimiser(experiment.optim, experiment.train.steps, own)
     return make_call(experiment, descent)(state, feed)
 
   every = replicas.each(call, count, (replicas.STATE, 1, 0), replicas.STATE)
 
-  def advance(state: TrainState, feed: Feed) -> TrainState:
+  def advance(state: TrainState, feed: HostBatch) -> TrainState:
     return every(state, feed, own)
 
   return Program(

@@ -15,13 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from memjax.config.sections import Optim, flatten
 from memjax.errors import nearest, require
-from memjax.training.sections import Optim, flatten
 from memjax.training.state import TrainState
 
 _OWN: Any = 0  # axis
 _SHARED: Any = None
-NOT_DESCENT = ('ema', 'final')
+NOT_DESCENT = ('ema', 'final_lr_ratio')
 STATE = TrainState(_SHARED, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN)
 
 
@@ -42,7 +42,7 @@ def seeds(seed: int, replicas: int) -> np.ndarray:
 
 
 def varied(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
-  """{field: `(N,)` float32} of what `optim.vary` says.
+  """{field: `(N,)` float32} of what `optim.per_replica` says.
 
   Raises:
     ConfigError: a field that is no float of the section, a value that breaks
@@ -54,15 +54,15 @@ def varied(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
     if isinstance(value, float) and field not in NOT_DESCENT
   }
   found = {}
-  for part in optim.vary.split():
+  for part in optim.per_replica.split():
     field, _, text = part.partition('=')
     rule = f'no such float; {nearest(field, floats)}'
-    require(field in floats, 'optim.vary', field, rule)
+    require(field in floats, 'optim.per_replica', field, rule)
     rule = 'is 0, which is off: it cannot vary'
     require(floats[field] > 0, f'optim.{field}', floats[field], rule)
     values = [_above_0(field, value) for value in text.split(',')]
     rule = f'must have a value for each of {replicas} replicas'
-    require(len(values) == replicas > 1, 'optim.vary', part, rule)
+    require(len(values) == replicas > 1, 'optim.per_replica', part, rule)
     found[field] = np.array(values, np.float32)
   return found
 
@@ -73,7 +73,7 @@ def _above_0(field: str, text: str) -> float:
   except ValueError:
     value = math.nan
   rule = f'must be a number above 0 for {field}'
-  require(0 < value < math.inf, 'optim.vary', text, rule)
+  require(0 < value < math.inf, 'optim.per_replica', text, rule)
   return value
 
 

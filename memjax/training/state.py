@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from memjax.config.experiment import Experiment
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.training.settings import Experiment
 from memjax.types import Carry, Metrics, Params
 
 TRAINING = 0  # the stream's index; evaluation sets have others

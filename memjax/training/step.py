@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from memjax.config.experiment import Experiment
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
-from memjax.training.settings import Experiment
 from memjax.training.state import TRAINING, TrainState, initial_state
-from memjax.types import Batch, Carry, Feed, Metrics, Params
+from memjax.types import Batch, Carry, HostBatch, Metrics, Params
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
@@ -28,7 +28,7 @@ def make_step(
   count of all rows: how many parts the rows are read in changes nothing.
   """
   ema = experiment.optim.ema
-  whole = experiment.train.accumulate == 1
+  whole = experiment.train.grad_accum_steps == 1
   differentiate = gradient if whole else gradient_in_parts
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -81,8 +81,8 @@ def gradient_in_parts(
   batch: Batch,
   key: jax.Array,
 ) -> tuple[Params, Carry, Metrics]:
-  """The same, the rows read in `accumulate` parts one after the other."""
-  parts = experiment.train.accumulate
+  """The same, the rows read in `grad_accum_steps` parts one after the other."""
+  parts = experiment.train.grad_accum_steps
 
   def part(index: jax.Array, carry: Carry, batch: Batch) -> Any:
     noise = jax.random.fold_in(key, index)
@@ -101,7 +101,7 @@ def gradient_in_parts(
 
 def make_call(
   experiment: Experiment, optimiser: optax.GradientTransformation
-) -> Callable[[TrainState, Feed], TrainState]:
+) -> Callable[[TrainState, HostBatch], TrainState]:
   """`steps_per_call` steps in one dispatch; metrics add up in the state.
 
   The feed's arrays are `(steps_per_call, B, ...)`.
@@ -109,12 +109,12 @@ def make_call(
   step = make_step(experiment, optimiser)
   steps = experiment.train.steps_per_call
 
-  def one(state: TrainState, feed: Feed) -> tuple[TrainState, None]:
+  def one(state: TrainState, feed: HostBatch) -> tuple[TrainState, None]:
     sums = state.sums
     state, metrics = step(state, experiment.task.batch(feed))
     return state._replace(sums=jax.tree.map(jnp.add, sums, metrics)), None
 
-  def call(state: TrainState, feed: Feed) -> TrainState:
+  def call(state: TrainState, feed: HostBatch) -> TrainState:
     # A loop of one turn would cost a CPU the parallelism inside its steps.
     return jax.lax.scan(one, state, feed, unroll=steps == 1)[0]
 

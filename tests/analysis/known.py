@@ -92,7 +92,7 @@ class SayAgain(GeneratedTask):
   vocab: int = 4
   length: int = 24
   lag: int = 3
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   @property
   def input_spec(self) -> Tokens:
@@ -137,8 +137,8 @@ class Noise(GeneratedTask):
 
   def measure(self, y: Any, batch: Any) -> Any:
     error_BT = jnp.square(y - batch.targets).mean(-1)
-    weights_BT = batch.weights_BT
-    return {'loss': ((error_BT * weights_BT).sum(), weights_BT.sum())}
+    loss_weights_BT = batch.loss_weights_BT
+    return {'loss': ((error_BT * loss_weights_BT).sum(), loss_weights_BT.sum())}
 
 
 class Idle(DelayLine):

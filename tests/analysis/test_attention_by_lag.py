@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.reads import read_by_lag, time_constants
-from memjax.build import build_model
+from memjax.analysis.attention_by_lag import read_by_lag, time_constants
+from memjax.config.build import build_model
 from memjax.errors import ConfigError
 from memjax.models.base import Memory, shows
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, Noise, SayAgain
 
 ROWS, BATCHES, WINDOW = 8, 3, 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.analysis.cost import cost, density, fano, state_size
-from memjax.analysis.probes import probe
+from memjax.analysis.linear_probes import probe
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from tests.analysis.known import (

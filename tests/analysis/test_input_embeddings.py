@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.embedded import embedded
+from memjax.analysis.input_embeddings import embedded
 from memjax.models.base import Memory, apply
-from memjax.models.memn2n import MemN2N
+from memjax.models.networks.memn2n import MemN2N
 from memjax.models.stack import Stack
 from memjax.types import Sentences, Spec, Tokens
 from tests.analysis.known import LeakyIntegrator

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis import lanes
+from memjax.analysis import streams
 from memjax.analysis.carry_gradients import carry_gradients
-from memjax.analysis.gradients import half_life, input_gradients
+from memjax.analysis.input_gradients import half_life, input_gradients
 from memjax.errors import ConfigError
 from memjax.models.base import apply
 from memjax.models.stack import Stack
 from memjax.tasks.base import GeneratedTask, Stream
-from memjax.types import Batch, Feed
+from memjax.types import Batch, HostBatch
 from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
 
 DECAYS = np.array([0.8, 0.5])
@@ -29,7 +29,7 @@ LAGS, ROWS, BATCHES, ALL = 8, 4, 2, 99
 
 def read(task: GeneratedTask) -> Batch:
   """All rows that the instruments read."""
-  stream = Stream(0, lanes.NUMBER, ROWS)
+  stream = Stream(0, streams.NUMBER, ROWS)
   feeds = [task.rows(stream, i, np.arange(ROWS)) for i in range(BATCHES)]
   return jax.jit(task.batch)(np.concatenate(feeds))
 
@@ -59,7 +59,7 @@ def test_each_lag_leaves_the_decay_of_the_norm() -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Interrupted(Noise):
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     batch = super().batch(feed)
     return batch._replace(reset_BT=batch.reset_BT.at[:, RESET].set(True))
 

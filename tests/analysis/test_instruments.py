@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from memjax.analysis.carry_gradients import carry_gradients
-from memjax.analysis.context import loss_by_context
-from memjax.analysis.gradients import input_gradients
-from memjax.analysis.knockout import knock_out
+from memjax.analysis.input_gradients import input_gradients
+from memjax.analysis.loss_by_context import loss_by_context
 from memjax.analysis.recl import relative_effective_context_length
+from memjax.analysis.state_ablation import knock_out
 from tests.small import small
 
 FEW = {'batch_size': 2, 'batches': 1}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from memjax.analysis.intermediates import look
-from memjax.build import build_model
+from memjax.config.build import build_model
 from memjax.models.base import Memory, apply
-from memjax.models.gru import GRU
+from memjax.models.recurrent.gru import GRU
 from memjax.types import Features
 from tests.parity.test_transformer_xl import float64
 
@@ -25,11 +25,11 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     {'heads': HEADS, 'window': BACK},
     {'lag_weights'},
   ),
-  'transformer.CausalAttention': (
+  'transformer.BlockAttention': (
     {'heads': HEADS, 'context': BACK + 1},
     {'window/lag_weights'},
   ),
-  'transformer_xl.RelativeAttention': (
+  'transformer_xl.TransformerXL': (
     {'heads': HEADS, 'memory': BACK},
     {'lag_weights'},
   ),
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     {'slots': BACK, 'hops': 1},
     {'hop_0_lag_weights'},
   ),
-  'recurrent_memory.RecurrentMemory': (
+  'rmn.RMN': (
     {'memory': BACK},
     {'lag_weights', *(f'lstm/cell/{gate}' for gate in GATES)},
   ),
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
   'entnet.EntNet': ({'slots': BACK}, {'read_weights', 'write_gate'}),
   'stack_rnn.StackRNN': ({'slots': BACK}, {'controller/action_weights'}),
   'tape_rnn.TapeRNN': ({'slots': BACK}, {'controller/action_weights'}),
-  'fast_weights.DeltaFastWeights': ({'heads': HEADS}, {'write_gate'}),
+  'schlag_delta.SchlagDelta': ({'heads': HEADS}, {'write_gate'}),
   'ntm.NTM': (
     {'slots': BACK, 'slot_width': 2},
     {'read_weights', 'write_weights'},
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     {'read_weights', 'write_weights', 'allocation_gate', 'free_gate'},
   ),
 }
-MADE_ANYWAY = ('fast_weights.DeltaFastWeights',)
+MADE_ANYWAY = ('schlag_delta.SchlagDelta',)
 
 
 class Looked(NamedTuple):
@@ -172,7 +172,7 @@ def says(it: Looked) -> np.ndarray:
     values = heads(dense(p['qkv'], x)[..., 2 * WIDTH :])
     made = averages(it, 'lag_weights', values).reshape(flat)
     return dense(p['output'], made)
-  if kind == 'RelativeAttention':
+  if kind == 'TransformerXL':
     values = heads(x @ p['value'])
     made = averages(it, 'lag_weights', values).reshape(flat)
     return dense(p['output'], made)
@@ -197,7 +197,7 @@ def says(it: Looked) -> np.ndarray:
   'name',
   [
     'transformer.SlidingAttention',
-    'transformer_xl.RelativeAttention',
+    'transformer_xl.TransformerXL',
     'hopfield.HopfieldMemory',
     'key_value.KeyValueMemory',
     'memn2n.MemN2N',
@@ -211,9 +211,9 @@ def test_weights_make_the_outputs_of_the_values(name: str) -> None:
 @pytest.mark.parametrize(
   ('name', 'path'),
   [
-    ('transformer.CausalAttention', 'window/lag_weights'),
-    ('transformer_xl.RelativeAttention', 'lag_weights'),
-    ('recurrent_memory.RecurrentMemory', 'lag_weights'),
+    ('transformer.BlockAttention', 'window/lag_weights'),
+    ('transformer_xl.TransformerXL', 'lag_weights'),
+    ('rmn.RMN', 'lag_weights'),
     ('hopfield.HopfieldMemory', 'update_0_lag_weights'),
     ('memn2n.MemN2N', 'hop_0_lag_weights'),
     ('key_value.KeyValueMemory', 'hop_0_lag_weights'),

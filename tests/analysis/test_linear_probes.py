@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from memjax.analysis import ridge
-from memjax.analysis.probes import probe
+from memjax.analysis.linear_probes import probe
 from memjax.errors import ConfigError
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
 
 ROWS, BATCHES = 32, 15

@@ -7,10 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.context import LossByContext, contexts, loss_by_context
+from memjax.analysis.loss_by_context import (
+  LossByContext,
+  contexts,
+  loss_by_context,
+)
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.errors import ConfigError
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import SURE, DelayLine, SayAgain
 
 LAG, VOCAB = 3, 4

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from configs import recall
+from memjax.analysis.attention_by_lag import read_by_lag, time_constants
 from memjax.analysis.cost import cost, density
-from memjax.analysis.probes import probe
-from memjax.analysis.reads import read_by_lag, time_constants
-from memjax.build import build_model, build_task
+from memjax.analysis.linear_probes import probe
+from memjax.config.build import build_model, build_task
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, Task
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 
 REPLICAS, ROWS, BATCHES = 2, 4, 5
 

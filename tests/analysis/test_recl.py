@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from memjax.analysis.context import LossByContext
+from memjax.analysis.loss_by_context import LossByContext
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.errors import ConfigError
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.curves import bins, curve
+from memjax.analysis.score_by_distance import bins, curve
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
-from memjax.tasks.base import GeneratedTask, solved
-from memjax.tasks.dynamic_ngrams import DynamicNGrams
+from memjax.tasks.base import GeneratedTask, exact_match
+from memjax.tasks.ntm.dynamic_ngrams import DynamicNGrams
 from memjax.types import Example, Features, RowKey, Tokens
 
 VOCAB, LENGTH, FARTHEST = 4, 12, 6
@@ -24,7 +24,7 @@ class Echo(GeneratedTask):
   """Which symbol came so many steps before the last one?"""
 
   length: int = LENGTH
-  extent = 'distance'
+  score_axis = 'label_distance'
   input_spec = Features(VOCAB + 1)
   output_spec = Tokens(VOCAB)
 
@@ -42,7 +42,7 @@ class Echo(GeneratedTask):
     )
 
   def measure(self, y: Any, batch: Any) -> Any:
-    return super().measure(y, batch) | {'solved': solved(y, batch)}
+    return super().measure(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 class DelayLine(Memory):
@@ -71,11 +71,11 @@ def test_a_delay_line_is_right_as_far_back_as_it_reaches() -> None:
   params = {'reach': jnp.array([3.0, 5.0])}
   edges = np.arange(1, FARTHEST + 2)
   found = curve(DelayLine(), params, Echo(), edges, batches=8)
-  assert found.extent == 'distance'
+  assert found.score_axis == 'label_distance'
   assert found.labels.sum() == 8 * 64
   distance_E = edges[:-1]
   for replica, reach in enumerate((3, 5)):
-    for metric in ('accuracy', 'solved'):
+    for metric in ('accuracy', 'exact_match'):
       right_E = found.metrics[metric][replica]
       np.testing.assert_array_equal(right_E[distance_E <= reach], 1)
       chance, rows = 1 / VOCAB, found.labels[distance_E > reach]

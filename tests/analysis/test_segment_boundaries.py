@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.borders import borders, leaf_names
+from memjax.analysis.segment_boundaries import borders, leaf_names
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, Idle, SayAgain
 
 DELAY = 6

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.borders import borders
-from memjax.analysis.knockout import knock_out
+from memjax.analysis.segment_boundaries import borders
+from memjax.analysis.state_ablation import knock_out
 from memjax.errors import ConfigError
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import (
   SURE,
   DelayLine,
@@ -36,7 +36,7 @@ def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
     held = np.asarray(carry_N[0][0])
     removed += (held != 0).sum()  # what is removed is said to be 0
     shuffled += (held != np.roll(held, 1, axis=0)).sum()
-    labels += after.weights_BT.sum()
+    labels += after.loss_weights_BT.sum()
   for way, wrong in (('removed', removed), ('shuffled', shuffled)):
     cost = np.array([[wrong, wrong, 0, 0]]) / float(labels)
     np.testing.assert_allclose(found.accuracy_fall[way], cost, atol=1e-6)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from memjax.analysis import lanes
+from memjax.analysis import streams
 from memjax.tasks.base import Stream
-from memjax.tasks.text import Text
+from memjax.tasks.language.text import Text
 from tests.analysis.known import SayAgain
 
 
@@ -14,12 +14,12 @@ def test_a_text_goes_on_and_ends(tmp_path: Path) -> None:
   path = tmp_path / 'text.txt'
   path.write_text('0123456789' * 20)
   task = Text(corpus='files', path=str(path), length=5)
-  assert lanes.goes_on(task, 2)
+  assert streams.goes_on(task, 2)
   last = task.epoch_steps(2)
-  assert lanes.steps(task, 2, 3, 2) == range(3, 5)
-  assert lanes.steps(task, 2, 3, 100) == range(3, last)
-  feeds = lanes.feeds(task, Stream(0, lanes.NUMBER, 2), 4, 3)
-  batch = lanes.lane(task, feeds)
+  assert streams.steps(task, 2, 3, 2) == range(3, 5)
+  assert streams.steps(task, 2, 3, 100) == range(3, last)
+  feeds = streams.feeds(task, Stream(0, streams.NUMBER, 2), 4, 3)
+  batch = streams.lane(task, feeds)
   assert batch.inputs.shape == (2, 3 * 5)
   assert (np.diff(np.asarray(batch.inputs)) % 10 == 1).all()
   np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
@@ -27,5 +27,5 @@ def test_a_text_goes_on_and_ends(tmp_path: Path) -> None:
 
 def test_an_episode_does_neither() -> None:
   task = SayAgain()
-  assert not lanes.goes_on(task, 2)
-  assert lanes.steps(task, 2, 1, 1000) == range(1, 1001)
+  assert not streams.goes_on(task, 2)
+  assert streams.steps(task, 2, 1, 1000) == range(1, 1001)

@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from memjax.analysis.weightings import draw, weightings
-from memjax.build import build_model
+from memjax.config.build import build_model
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.types import Features, Params

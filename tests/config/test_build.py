@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from memjax.build import build_model, build_task
+from memjax.config.build import build_model, build_task
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
 from memjax.types import Tokens
@@ -12,7 +12,7 @@ from memjax.types import Tokens
 TASK = {'name': 'copy_memory.CopyMemory', 'delay': 5}
 LSTM = {'name': 'lstm.LSTM', 'width': 16}
 STACK = {'name': 'stack.Stack', 'layers': 2, 'memory': LSTM}
-ATTENTION = {'name': 'transformer.CausalAttention', 'width': 8, 'heads': 2}
+ATTENTION = {'name': 'transformer.BlockAttention', 'width': 8, 'heads': 2}
 CAUSAL = STACK | {'memory': ATTENTION | {'context': 8}}
 
 
@@ -32,7 +32,7 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
   [
     ({'name': 'stak.Stack'}, ['model.name', 'did you mean stack?']),
     ({'name': 'stack.Stak'}, ['model.name', 'did you mean Stack?']),
-    ({'name': 'Stack'}, ['model.name', 'dotted path', 'stack']),
+    ({'name': 'Stack'}, ['model.name', 'file.Class', 'stack']),
     ({'name': 'nowhere.at.All'}, ['model.name', 'no such module']),
     (STACK | {'layrs': 2}, ['model.layrs', 'did you mean layers?']),
     (LSTM, ['model.name', 'is a layer']),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from memjax.config.reader import read
 from memjax.errors import ConfigError
-from memjax.experiment import read
 from tests.small import FAMILIES, small
 
 

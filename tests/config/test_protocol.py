@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
-from memjax.loading import load
 from memjax.models.base import apply
+from memjax.runs.load import load
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train
-from memjax.training.settings import Experiment
 from memjax.training.state import initial_params
 from tests.small import small
 
@@ -186,7 +186,7 @@ def test_episodes_are_read_one_by_one(protocol: dict[str, int]) -> None:
 
 
 def test_a_memory_that_is_a_parameter_is_not_changed(corpus: Path) -> None:
-  experiment = read_by(corpus, 'recurrent_memory', {'memory': 40})
+  experiment = read_by(corpus, 'rmn', {'memory': 40})
   mesh = parallel.make_mesh(experiment.parallel)
   words = r"^evals\.validation: 'layer_0\.memory\.T': has the shape \(40, 16\)"
   with pytest.raises(ConfigError, match=words):

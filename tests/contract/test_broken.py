@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memjax.models.attention.transformer import SlidingAttention
 from memjax.models.base import Memory
-from memjax.models.transformer import SlidingAttention
 from memjax.ops.steps import forget
 from memjax.types import Features
 from tests.contract import laws

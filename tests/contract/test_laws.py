@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from memjax.build import build_model, build_task
+from memjax.config.build import build_model, build_task
 from memjax.models.sentences import ENCODERS
-from memjax.ops import attention, fast_weights
+from memjax.ops import attention, linear_attention
 from memjax.types import Sentences, Spec, Tokens
 from tests.contract import laws
 from tests.contract.laws import LAWS, SLOW, Subject, subject
@@ -48,12 +48,12 @@ def sliding(window: int, **stack: Any) -> dict[str, Any]:
 
 
 def causal(context: int, **stack: Any) -> dict[str, Any]:
-  name = 'transformer.CausalAttention'
+  name = 'transformer.BlockAttention'
   return odd({'name': name, 'context': context}, **stack)
 
 
 def relative(memory: int, window: str = 'fixed', **stack: Any) -> dict:
-  name = 'transformer_xl.RelativeAttention'
+  name = 'transformer_xl.TransformerXL'
   return odd({'name': name, 'memory': memory, 'window': window}, **stack)
 
 
@@ -91,9 +91,9 @@ ODD = {
     shifts=2,
     controller='feedforward',
   ),
-  'recurrent-memory-1': layer('recurrent_memory.RecurrentMemory', memory=1),
-  'recurrent-memory-5': layer('recurrent_memory.RecurrentMemory', 2, memory=5),
-  'stacked-memory-4': layer('recurrent_memory.StackedMemory', memory=4),
+  'recurrent-memory-1': layer('rmn.RMN', memory=1),
+  'recurrent-memory-5': layer('rmn.RMN', 2, memory=5),
+  'stacked-memory-4': layer('rmn.StackedMemory', memory=4),
   'lstmn-1': layer('lstmn.LSTMN', memory=1),
   'lstmn-5': layer('lstmn.LSTMN', 2, memory=5),
   'lstmn-long': layer('lstmn.LSTMN', memory=laws.LENGTH + 5),
@@ -101,10 +101,10 @@ ODD = {
   'stack-5': layer('stack_rnn.StackRNN', 2, slots=5, cell_width=2),
   'tape-1': layer('tape_rnn.TapeRNN', slots=1, jump=2, mlp_width=3),
   'tape-5': layer('tape_rnn.TapeRNN', 2, slots=5, cell_width=2, mlp_width=0),
-  'additive-1': layer('fast_weights.AdditiveFastWeights', heads=4),
-  'additive-2': layer('fast_weights.AdditiveFastWeights', 2, heads=2),
-  'delta-1': layer('fast_weights.DeltaFastWeights', heads=1, nu=3),
-  'delta-2': layer('fast_weights.DeltaFastWeights', 2, heads=2),
+  'additive-1': layer('linear_attention.LinearAttention', heads=4),
+  'additive-2': layer('linear_attention.LinearAttention', 2, heads=2),
+  'delta-1': layer('schlag_delta.SchlagDelta', heads=1, nu=3),
+  'delta-2': layer('schlag_delta.SchlagDelta', 2, heads=2),
   'hopfield-0': layer('hopfield.HopfieldMemory', heads=2, slots=0),
   'hopfield-5': layer(
     'hopfield.HopfieldMemory', 2, heads=1, slots=5, updates=3
@@ -198,7 +198,7 @@ def cases() -> list[Any]:
 def _many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
   """Segments of a test are too short to be cut otherwise."""
   monkeypatch.setattr(attention, 'SHORTEST', 4)
-  monkeypatch.setattr(fast_weights, 'CHUNK', 6)
+  monkeypatch.setattr(linear_attention, 'CHUNK', 6)
 
 
 @pytest.mark.parametrize(('law', 'case'), cases())

@@ -10,7 +10,7 @@ import pytest
 from experiments.suite import cell as cells_run
 from experiments.suite import report, run
 from experiments.suite.grid import STUDIES, Cell, cells
-from memjax.experiment import read
+from memjax.config.reader import read
 from tests.report.browser import look
 
 SMALL = {
@@ -91,7 +91,7 @@ def made_up(model: str, width: int, scores: list[float]) -> report.Result:
     ],
     'curves': [
       {
-        'extent': 'distance',
+        'score_axis': 'label_distance',
         'edges': edges,
         'labels': [9, 9],
         'metrics': {'accuracy': [none] * 3 + [[s, s / 2] for s in scores[3:]]},

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from experiments.text import run, table
-from memjax.analysis.context import LossByContext
-from memjax.experiment import read
+from memjax.analysis.loss_by_context import LossByContext
+from memjax.config.reader import read
 
 LSTM = {
   'width': 8,

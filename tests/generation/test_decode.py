@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from configs.models import model
-from memjax import generate as module
-from memjax.build import build_model
-from memjax.drawing import ANY, Choice
+from memjax.config.build import build_model
 from memjax.errors import ConfigError
-from memjax.generate import State, begin, generate, key_of, read
+from memjax.generation import decode as module
+from memjax.generation.decode import State, begin, generate, key_of, read
+from memjax.generation.sampler import ANY, Choice
 from memjax.models.base import Memory, apply
 from memjax.types import Tokens
 from tests.small import assert_close
@@ -88,7 +88,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize(
-  'name', ['lstm', 'transformer', 'transformer_xl', 'delta']
+  'name', ['lstm', 'transformer', 'transformer_xl', 'schlag_delta']
 )
 def test_greedy_is_the_argmax_chain_of_the_whole_text(name: str) -> None:
   model, params = random_model(name)

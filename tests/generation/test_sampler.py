@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.drawing import ANY, Choice, cut, draw
 from memjax.errors import ConfigError
+from memjax.generation.sampler import ANY, Choice, cut, draw
 
 LOGITS = np.log([0.3, 0.02, 0.3, 0.08, 0.1, 0.1, 0.1])  # ties among them
 DRAWS = 4000

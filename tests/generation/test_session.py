@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from configs.models import model
-from memjax import command_line, modes, sampling
-from memjax.build import build_model
+from memjax import modes
+from memjax.config import command_line
+from memjax.config.build import build_model
 from memjax.data.tokenizers import Bytes, Characters
-from memjax.drawing import ANY, Choice
 from memjax.errors import ConfigError
-from memjax.loading import Run
+from memjax.generation import session
+from memjax.generation.sampler import ANY, Choice
+from memjax.generation.session import Thread, begin, follow, read, sample
 from memjax.models.base import Memory
-from memjax.sampling import Thread, begin, follow, read, sample
+from memjax.runs.load import Run
 from memjax.types import Tokens
 
 GREEDY = Choice(temperature=0)
@@ -81,9 +83,9 @@ def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
   unbroken, end = text_of(run, begin(run, 'ab', seed=1), LENGTH)
   thread, text = begin(run, 'ab', seed=1), ''
   for i, length in enumerate((1, 7, LENGTH - 8)):
-    sampling.save(tmp_path / f'{i}', run, thread)
+    session.save(tmp_path / f'{i}', run, thread)
     assert [path.name for path in tmp_path.iterdir()] == [f'{i}']
-    thread = sampling.load(tmp_path / f'{i}', run)
+    thread = session.load(tmp_path / f'{i}', run)
     said, thread = text_of(run, thread, length)
     text += said
     (tmp_path / f'{i}').unlink()
@@ -92,7 +94,7 @@ def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
   np.testing.assert_array_equal(
     *(jax.random.key_data(t.state.key) for t in (thread, end))
   )
-  other = sampling.with_seed(begin(run, 'ab', seed=1), 2)
+  other = session.with_seed(begin(run, 'ab', seed=1), 2)
   again = begin(run, 'ab', seed=2)
   assert text_of(run, other, LENGTH)[0] == text_of(run, again, LENGTH)[0]
   assert text_of(run, again, LENGTH)[0] != unbroken
@@ -107,8 +109,8 @@ def test_a_character_cut_by_the_file_comes_whole(
   said, thread = '', begin(run, '?')
   if cut:
     said, thread = text_of(run, thread, cut, GREEDY)
-  sampling.save(tmp_path / 'carry', run, thread)
-  thread = sampling.load(tmp_path / 'carry', run)
+  session.save(tmp_path / 'carry', run, thread)
+  thread = session.load(tmp_path / 'carry', run)
   rest, _ = text_of(run, thread, len(text) - cut, GREEDY)
   assert said + rest == 'aé\ufffd€😀z'
 
@@ -180,34 +182,34 @@ def test_another_runs_memory_is_refused(
   tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
   run = run_of(Echo(), Bytes(), {'a': jnp.zeros(3)})
-  sampling.save(tmp_path / 'carry', run, begin(run, 'ab'))
+  session.save(tmp_path / 'carry', run, begin(run, 'ab'))
   with pytest.raises(ConfigError, match=f'^carry: .*{words}') as error:
-    sampling.load(tmp_path / 'carry', run._replace(**change))
+    session.load(tmp_path / 'carry', run._replace(**change))
   assert '\n' not in str(error.value)
 
 
 def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
   run, path = run_of(Echo(), Bytes()), tmp_path / 'carry'
   with pytest.raises(ConfigError, match=r'^carry: .*No such file'):
-    sampling.load(path, run)
+    session.load(path, run)
   path.write_bytes(b'')
   with pytest.raises(ConfigError, match=r'^carry: .*holds no carry'):
-    sampling.load(path, run)
+    session.load(path, run)
   with path.open('wb') as file:
     np.savez(file, other=np.zeros(3))
   with pytest.raises(ConfigError, match=r'^carry: .*is damaged: KeyError'):
-    sampling.load(path, run)
+    session.load(path, run)
 
 
 def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
   """Wherever a byte is wrong, all is as it was or one line says so."""
   path, thread = tmp_path / 'carry', begin(run, 'ab')
-  sampling.save(path, run, thread)
+  session.save(path, run, thread)
   whole, lines = path.read_bytes(), []
   for at in range(0, len(whole), 13):
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
     try:
-      loaded = sampling.load(path, run)
+      loaded = session.load(path, run)
     except ConfigError as error:
       lines.append(str(error))
     else:
@@ -222,10 +224,10 @@ def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
 def test_a_carry_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
   run = run_of(Echo(), Bytes())
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    sampling.save(tmp_path / 'there/carry', run, begin(run, 'ab'))
+    session.save(tmp_path / 'there/carry', run, begin(run, 'ab'))
   (tmp_path / 'folder').mkdir()
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    sampling.save(tmp_path / 'folder', run, begin(run, 'ab'))
+    session.save(tmp_path / 'folder', run, begin(run, 'ab'))
   assert [path.name for path in tmp_path.iterdir()] == ['folder']
 
 
@@ -265,10 +267,10 @@ def test_the_terminal_goes_on_from_a_carry(run: Run, say, tmp_path) -> None:
   text += say(carry=one, length=18, save_carry=two)
   assert text == unbroken
   # With a prompt it reads on, with a seed it draws anew.
-  thread = sampling.load(two, run)
+  thread = session.load(two, run)
   text, _ = text_of(run, read(run, thread, 'no'), 20, ANY)
   assert say(carry=two, prompt='no') == f'{text}\n'
-  text, _ = text_of(run, sampling.with_seed(thread, 7), 20, ANY)
+  text, _ = text_of(run, session.with_seed(thread, 7), 20, ANY)
   assert say(carry=two, seed=7) == f'{text}\n'
 
 
@@ -284,7 +286,7 @@ def test_a_text_that_is_stopped_is_kept(
   path = str(tmp_path / 'carry')
   unbroken = say(prompt='ab', length=40)
   with monkeypatch.context() as patch:
-    patch.setattr(sampling, 'follow', stopped)
+    patch.setattr(session, 'follow', stopped)
     text = say(prompt='ab', save_carry=path, length=40)[:-1]
   assert 0 < len(text) < len(unbroken)
   assert (text + say(carry=path, length=40)).startswith(unbroken[:-1])

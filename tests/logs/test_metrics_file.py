@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.training import history
+from memjax.logs import metrics_file
 
 
-def row(step: int, split: str = 'train', **metrics: float) -> history.Row:
+def row(step: int, split: str = 'train', **metrics: float) -> metrics_file.Row:
   return {'step': step, 'split': split, 'metrics': metrics}
 
 
@@ -28,42 +28,42 @@ ROWS = [
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
   path = tmp_path / 'metrics.jsonl'
-  path.write_text(''.join(map(history.encode, ROWS)))
+  path.write_text(''.join(map(metrics_file.encode, ROWS)))
   return path
 
 
 def test_rows_come_back_as_they_were(path: Path) -> None:
-  assert str(history.read(path)) == str(ROWS)  # nan is not equal to itself
+  assert str(metrics_file.read(path)) == str(ROWS)  # nan is not equal to itself
 
 
 def test_a_run_that_has_not_begun_has_no_rows(tmp_path: Path) -> None:
   path = tmp_path / 'metrics.jsonl'
-  assert history.read(path) == history.trim(path, 5) == []
+  assert metrics_file.read(path) == metrics_file.trim(path, 5) == []
   assert not path.exists()
 
 
 def test_lines_are_strict_json() -> None:
   strange = row(1, a=math.nan, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
-  line = history.encode(strange)
+  line = metrics_file.encode(strange)
 
   def refuse(constant: str) -> None:
     raise AssertionError(constant)
 
   seen = json.loads(line, parse_constant=refuse)
   assert seen['metrics'] == {'a': None, 'b': None, 'c': None, 'd': 1.0}
-  back = history.decode(line)
+  back = metrics_file.decode(line)
   assert math.isnan(back['metrics'].pop('a'))
   assert back == row(1, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
   with pytest.raises(ValueError, match='JSON'):
-    history.encode(row(1) | {'seconds': math.nan})
+    metrics_file.encode(row(1) | {'seconds': math.nan})
 
 
 def test_a_torn_last_line_is_dropped_wherever_it_was_torn(path: Path) -> None:
   whole = path.read_bytes()
-  last = len(history.encode(ROWS[-1]))
+  last = len(metrics_file.encode(ROWS[-1]))
   for cut in range(1, last + 1):
     path.write_bytes(whole[:-cut])
-    assert history.read(path) == ROWS[:-1], cut
+    assert metrics_file.read(path) == ROWS[:-1], cut
 
 
 def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
@@ -71,14 +71,14 @@ def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
   for broken in ('{"step": 1\n', '[]\n', '3\n', '{}\n', '\n'):
     path.write_text(''.join([lines[0], broken, *lines[1:]]))
     with pytest.raises(ConfigError, match=r'metrics\.jsonl.*line 2'):
-      history.read(path)
+      metrics_file.read(path)
 
 
 def test_trimming_keeps_each_row_once_up_to_the_step(path: Path) -> None:
   with path.open('a') as file:
     file.write('{"step": 50, "spl')
-  assert history.trim(path, 20) == ROWS[:4]
-  assert history.read(path) == ROWS[:4]
+  assert metrics_file.trim(path, 20) == ROWS[:4]
+  assert metrics_file.read(path) == ROWS[:4]
   assert path.read_text().endswith('\n')
   assert [p.name for p in path.parent.iterdir()] == ['metrics.jsonl']
 
@@ -93,5 +93,5 @@ def test_trimming_replaces_the_file_in_one_piece(
 
   monkeypatch.setattr('os.fsync', die)
   with pytest.raises(KeyboardInterrupt):
-    history.trim(path, 10)
+    metrics_file.trim(path, 10)
   assert path.read_bytes() == before

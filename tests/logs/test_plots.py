@@ -12,7 +12,7 @@ from matplotlib.text import Annotation
 from PIL import Image
 import pytest
 
-from memjax.analysis.figures import LABEL_GAP, learning_curve, spread
+from memjax.logs.plots import LABEL_GAP, learning_curve, spread
 
 
 def row(step: int, split: str = 'train', **metrics: float) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_spreading_keeps_order_gap_and_centre() -> None:
 
 def test_matplotlib_is_imported_when_something_is_drawn_only() -> None:
   script = (
-    'import sys, memjax.analysis.figures;'
+    'import sys, memjax.logs.plots;'
     'print({"matplotlib", "jax"} & set(sys.modules))'
   )
   ran = subprocess.run(

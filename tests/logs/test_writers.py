@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from memjax.training import history, writers
-from memjax.training.console import Console, duration, magnitude, number
-from memjax.training.writers import LogSettings, Writers
+from memjax.logs import metrics_file, writers
+from memjax.logs.console import Console, duration, magnitude, number
+from memjax.logs.writers import LogSettings, Writers
 
 CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'layers': 2}}
 QUIET = LogSettings('disabled', 'memjax', '', False, 2000)
 
 
-def row(step: int, split: str = 'train', **metrics: float) -> history.Row:
+def row(step: int, split: str = 'train', **metrics: float) -> metrics_file.Row:
   return {'step': step, 'split': split, 'metrics': metrics}
 
 
@@ -42,14 +42,14 @@ def test_each_row_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
   with Writers(tmp_path / 'new', CONFIG, QUIET) as open_writers:
     for number_of_rows in range(1, 4):
       open_writers.write(TRAIN)
-      rows = history.read(tmp_path / 'new' / 'metrics.jsonl')
+      rows = metrics_file.read(tmp_path / 'new' / 'metrics.jsonl')
       assert rows == [TRAIN] * number_of_rows
 
 
 def test_rows_survive_a_kill(tmp_path: Path) -> None:
   script = f"""
 import os, pathlib, signal
-from memjax.training.writers import LogSettings, Writers
+from memjax.logs.writers import LogSettings, Writers
 writers = Writers(pathlib.Path({str(tmp_path)!r}), {{}}, LogSettings{(*QUIET,)})
 for step in range(100):
   writers.write({{'step': step, 'split': 'train', 'metrics': {{'loss': 1.0}}}})
@@ -57,16 +57,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
   died = subprocess.run([sys.executable, '-c', script], capture_output=True)
   assert died.returncode == -9, died.stderr
-  steps = [r['step'] for r in history.read(tmp_path / 'metrics.jsonl')]
+  steps = [r['step'] for r in metrics_file.read(tmp_path / 'metrics.jsonl')]
   assert steps == list(range(100))
 
 
 def test_a_later_start_goes_on_after_a_torn_line(tmp_path: Path) -> None:
   path = tmp_path / 'metrics.jsonl'
-  path.write_text(history.encode(TRAIN) + '{"step": 500, "sp')
+  path.write_text(metrics_file.encode(TRAIN) + '{"step": 500, "sp')
   with Writers(tmp_path, CONFIG, QUIET) as open_writers:
     open_writers.write(VALID)
-  assert history.read(path) == [TRAIN, VALID]
+  assert metrics_file.read(path) == [TRAIN, VALID]
 
 
 def test_a_disk_that_fails_stops_the_run(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ class Broken:
 
   closed = False
 
-  def write(self, row: history.Row) -> None:
+  def write(self, row: metrics_file.Row) -> None:
     raise RuntimeError('the dog ate it\nand more')
 
   def figure(self, name: str, path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_view_that_fails_is_dropped_in_one_line(
     open_writers.write(VALID)
     open_writers.figure('curve', tmp_path / 'curve.png')
   assert broken.closed
-  assert history.read(tmp_path / 'metrics.jsonl') == [TRAIN, VALID]
+  assert metrics_file.read(tmp_path / 'metrics.jsonl') == [TRAIN, VALID]
   assert capsys.readouterr().err == (
     'tensorboard: dropped: the dog ate it; metrics.jsonl goes on\n'
   )
@@ -118,13 +118,13 @@ def test_a_view_that_does_not_open_is_dropped_in_one_line(
   (tmp_path / 'tensorboard').write_text('a file where the folder should be')
   with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
     open_writers.write(TRAIN)
-  assert history.read(tmp_path / 'metrics.jsonl') == [TRAIN]
+  assert metrics_file.read(tmp_path / 'metrics.jsonl') == [TRAIN]
   lines = capsys.readouterr().err.splitlines()
   assert len(lines) == 1
   assert lines[0].startswith('tensorboard: dropped: ')
 
 
-def shown(rows: list[tuple[float, history.Row]], **kwargs: Any) -> str:
+def shown(rows: list[tuple[float, metrics_file.Row]], **kwargs: Any) -> str:
   """What the console shows of (time, row)s."""
   file, now = io.StringIO(), [0.0]
   console = Console(2000, file, lambda: now[0], **kwargs)
@@ -324,7 +324,7 @@ def test_tensorboard_gets_scalars_and_figures(tmp_path: Path) -> None:
 def test_what_is_off_is_not_imported(tmp_path: Path) -> None:
   script = f"""
 import pathlib, sys
-from memjax.training.writers import LogSettings, Writers
+from memjax.logs.writers import LogSettings, Writers
 path = pathlib.Path({str(tmp_path)!r})
 with Writers(path, {{}}, LogSettings{(*QUIET,)}) as writers:
   writers.write({{'step': 1, 'split': 'train', 'metrics': {{'loss': 1.0}}}})

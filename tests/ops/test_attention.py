@@ -9,8 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.models.transformer import CausalAttention, SlidingAttention
-from memjax.models.transformer_xl import RelativeAttention
+from memjax.models.attention.transformer import (
+  BlockAttention,
+  SlidingAttention,
+)
+from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.ops import attention
 from memjax.ops.attention import last_run, run_ids, windowed_attention
 
@@ -166,9 +169,9 @@ def largest(layer: Any, length: int) -> int:
 @pytest.mark.parametrize(
   'layer',
   [
-    CausalAttention(8, 2, 65),
+    BlockAttention(8, 2, 65),
     SlidingAttention(8, 2, 64),
-    RelativeAttention(8, 2, 64),
+    TransformerXL(8, 2, 64),
   ],
   ids=lambda layer: type(layer).__name__,
 )
@@ -178,7 +181,7 @@ def test_memory_grows_with_the_window_not_with_the_square(layer: Any) -> None:
 
 
 def test_the_papers_window_is_seen_to_grow_with_the_square() -> None:
-  layer = RelativeAttention(8, 2, 64, 'segment')
+  layer = TransformerXL(8, 2, 64, 'segment')
   assert largest(layer, 1024) > 1024 * 1024
 
 
@@ -187,7 +190,7 @@ def test_one_step_projects_no_memory() -> None:
   width, memory = 64, 512
 
   def flops(heads: int) -> float:
-    layer = RelativeAttention(width, heads, memory)
+    layer = TransformerXL(width, heads, memory)
     x, reset_BT = jnp.zeros((1, 1, width)), jnp.zeros((1, 1), bool)
     carry = layer.initial_carry(1)
     variables = jax.eval_shape(

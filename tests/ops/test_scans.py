@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
-from memjax.models import gru, lstm, rnn
+from memjax.models.recurrent import gru, lstm, rnn
 from memjax.ops.scans import PIECE, Cell, Weights, recur
 
 ROWS, FEATURES, WIDTH = 3, 2, 4

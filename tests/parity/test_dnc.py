@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.dnc import DNC
+from memjax.models.networks.dnc import DNC
 from memjax.models.stack import Stack
 from memjax.ops.addressing import EPSILON
 from memjax.ops.allocation import TIE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.entnet import EntNet, unit
+from memjax.models.networks.entnet import EntNet, unit
 from tests.parity.layers import ROWS, STEPS, layer
 
 WIDTH, SLOTS = 5, 4

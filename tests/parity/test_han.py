@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.gru import GRU
-from memjax.models.han import CausalHAN
+from memjax.models.attention.han import CausalHAN
+from memjax.models.recurrent.gru import GRU
 from tests.parity.layers import layer
 from tests.parity.test_recurrent import numpy_step
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.hopfield import HopfieldMemory
+from memjax.models.networks.hopfield import HopfieldMemory
 from tests.parity.layers import layer
 
 FEATURES, WIDTH, HEADS = 3, 6, 2

@@ -10,7 +10,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.base import apply
-from memjax.models.key_value import KeyValueMemory
+from memjax.models.networks.key_value import KeyValueMemory
 from memjax.ops import attention
 
 BATCH, LENGTH, INPUTS, WIDTH = 2, 14, 3, 5

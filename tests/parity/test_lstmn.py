@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.lstmn import LSTMN
+from memjax.models.recurrent.lstmn import LSTMN
 from tests.parity.layers import layer
 
 FEATURES, WIDTH = 3, 5

@@ -10,7 +10,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.base import apply
-from memjax.models.memn2n import MemN2N
+from memjax.models.networks.memn2n import MemN2N
 from memjax.types import Features, Sentences, Spec, Tokens
 
 BATCH, LENGTH, WIDTH, VOCAB, ASKS = 2, 14, 5, 7, 6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.ntm import NTM
+from memjax.models.networks.ntm import NTM
 from tests.parity.layers import ROWS, STEPS, layer
 
 INPUTS = 3

@@ -11,9 +11,9 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
-from memjax.models.gru import GRU
-from memjax.models.lstm import LSTM, LSTMState
-from memjax.models.rnn import RNN
+from memjax.models.recurrent.gru import GRU
+from memjax.models.recurrent.lstm import LSTM, LSTMState
+from memjax.models.recurrent.rnn import RNN
 from memjax.models.stack import Stack
 from memjax.types import Features
 

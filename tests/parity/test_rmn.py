@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.recurrent_memory import RecurrentMemory, StackedMemory
+from memjax.models.recurrent.rmn import RMN, StackedMemory
 from tests.parity.layers import layer
 
 WIDTH = 5
@@ -75,9 +75,9 @@ def rmr(
 @pytest.mark.parametrize(
   ('kind', 'paper', 'memory'),
   [
-    (RecurrentMemory, rm, 1),
-    (RecurrentMemory, rm, 4),
-    (RecurrentMemory, rm, 20),
+    (RMN, rm, 1),
+    (RMN, rm, 4),
+    (RMN, rm, 20),
     (StackedMemory, rmr, 4),
   ],
 )
@@ -92,7 +92,7 @@ def test_layer_equals_the_papers_equations(
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize('kind', [RecurrentMemory, StackedMemory])
+@pytest.mark.parametrize('kind', [RMN, StackedMemory])
 @pytest.mark.parametrize(
   ('fields', 'line'),
   [

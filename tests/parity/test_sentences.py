@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.gru import GRU
+from memjax.models.recurrent.gru import GRU
 from memjax.models.sentences import ENCODERS, bag_of_words, position_encoding
 from memjax.models.stack import Encoder, Stack
 from memjax.types import Sentences, Tokens

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.stack_rnn import StackRNN, push_and_pop
+from memjax.models.networks.stack_rnn import StackRNN, push_and_pop
 from tests.parity.layers import layer
 
 FEATURES, WIDTH, CELL = 3, 5, 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.tape_rnn import TapeRNN, write_and_move
+from memjax.models.networks.tape_rnn import TapeRNN, write_and_move
 from tests.parity.layers import layer
 
 FEATURES, WIDTH, CELL = 3, 5, 2

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.models.attention.transformer import (
+  BlockAttention,
+  SlidingAttention,
+)
+from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.stack import Stack
-from memjax.models.transformer import CausalAttention, SlidingAttention
-from memjax.models.transformer_xl import RelativeAttention
 from memjax.types import Tokens
 
 WIDTH, HEADS, LENGTH = 6, 2, 15
@@ -90,9 +93,9 @@ def float64(tree: Any) -> Any:
 
 @pytest.mark.parametrize('sizes', [[15], [4, 4, 4, 1, 1, 1]])
 @pytest.mark.parametrize('reach', [0, 1, 3, 20])
-@pytest.mark.parametrize('kind', [CausalAttention, SlidingAttention])
+@pytest.mark.parametrize('kind', [BlockAttention, SlidingAttention])
 def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
-  causal = kind is CausalAttention
+  causal = kind is BlockAttention
   model = kind(WIDTH, HEADS, reach + 1 if causal else reach)
   x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, WIDTH))
   params = random_params(model, x_BTD)
@@ -110,7 +113,7 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
 @pytest.mark.parametrize('sizes', [[15], [6, 1, 8]])
 def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
   context = 4
-  layer = CausalAttention(WIDTH, HEADS, context)
+  layer = BlockAttention(WIDTH, HEADS, context)
   model = Stack(Tokens(7), Tokens(3), layer, wiring='plain', positions=context)
   tokens_BT = jax.random.randint(jax.random.key(0), (2, LENGTH), 0, 7)
   params = random_params(model, tokens_BT)
@@ -130,7 +133,7 @@ def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
 
 def test_positions_begin_as_large_as_the_tokens() -> None:
   """Begun far below them, a step learns late to look at its neighbour."""
-  layer = CausalAttention(64, 1, 512)
+  layer = BlockAttention(64, 1, 512)
   model = Stack(Tokens(512), Tokens(3), layer, positions=512)
   tokens_BT, reset_BT = jnp.zeros((1, 8), int), jnp.zeros((1, 8), bool)
   carry = model.initial_carry(1)
@@ -144,9 +147,9 @@ def test_positions_begin_as_large_as_the_tokens() -> None:
 @pytest.mark.parametrize(
   'model',
   [
-    CausalAttention(WIDTH, HEADS, 4),
+    BlockAttention(WIDTH, HEADS, 4),
     SlidingAttention(WIDTH, HEADS, 4),
-    RelativeAttention(WIDTH, HEADS, 4),
+    TransformerXL(WIDTH, HEADS, 4),
   ],
   ids=lambda model: type(model).__name__,
 )
@@ -179,9 +182,9 @@ def test_bfloat16_in_and_out_and_a_float32_carry(
 @pytest.mark.parametrize(
   ('kind', 'fields', 'line'),
   [
-    (CausalAttention, (6, 4, 3), 'heads: 4: must divide width 6'),
+    (BlockAttention, (6, 4, 3), 'heads: 4: must divide width 6'),
     (SlidingAttention, (6, 0, 3), 'heads: 0: must divide width 6'),
-    (CausalAttention, (6, 2, 0), 'context: 0: must be at least 1'),
+    (BlockAttention, (6, 2, 0), 'context: 0: must be at least 1'),
     (SlidingAttention, (6, 2, -1), 'window: -1: must be at least 0'),
   ],
 )

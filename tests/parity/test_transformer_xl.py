@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.stack import Stack
-from memjax.models.transformer_xl import RelativeAttention
 from memjax.types import Tokens
 
 BATCH, WIDTH, HEADS = 2, 6, 2
@@ -133,7 +133,7 @@ def test_layer_equals_the_papers_terms(
   memory: int, sizes: list[int], window: str
 ) -> None:
   x_BTD, reset_BT = inputs(sum(sizes))
-  model = RelativeAttention(WIDTH, HEADS, memory, window)
+  model = TransformerXL(WIDTH, HEADS, memory, window)
   params = params_of(model, x_BTD, reset_BT)
   firsts = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
   expected = [
@@ -155,7 +155,7 @@ def test_layer_equals_the_papers_terms(
 def test_a_long_segment_is_read_in_chunks_of_the_same_values() -> None:
   length, memory = 150, 3
   x_BTD, reset_BT = inputs(length)
-  model = RelativeAttention(WIDTH, HEADS, memory, clamp=2)
+  model = TransformerXL(WIDTH, HEADS, memory, clamp=2)
   params = params_of(model, x_BTD, reset_BT)
   expected = [
     attention(
@@ -179,7 +179,7 @@ def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
   model = Stack(
     Tokens(7),
     Tokens(5),
-    RelativeAttention(WIDTH, HEADS, memory),
+    TransformerXL(WIDTH, HEADS, memory),
     layers=2,
     wiring='post_norm',
     mlp_width=10,
@@ -239,7 +239,7 @@ def naive(params: Any, h_BSD: jax.Array, length: int, memory: int) -> jax.Array:
 @pytest.mark.parametrize('length', [1, 8, 140])
 def test_gradients_equal_the_naive_layers(length: int) -> None:
   memory = 5
-  model = RelativeAttention(WIDTH, HEADS, memory)
+  model = TransformerXL(WIDTH, HEADS, memory)
   h_BSD, _ = inputs(memory + length)
   reset_BT = jnp.zeros((BATCH, length), bool)
   params = params_of(model, h_BSD[:, -length:], reset_BT)
@@ -279,5 +279,5 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
 )
 def test_wrong_fields_are_refused(fields: dict[str, Any], line: str) -> None:
   with pytest.raises(ConfigError) as error:
-    RelativeAttention(**{'width': 6, 'heads': 2, 'memory': 3} | fields)
+    TransformerXL(**{'width': 6, 'heads': 2, 'memory': 3} | fields)
   assert str(error.value) == line

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memjax.report.overlays import columns, said, words
-from memjax.report.subjects import Subject
+from memjax.report.runs import Subject
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from memjax import modes
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
+from memjax.logs import metrics_file
+from memjax.logs.console import number
 from memjax.report import write
 from memjax.report.page import Section
-from memjax.report.subjects import gather, names
-from memjax.training import history
-from memjax.training.console import number
+from memjax.report.runs import gather, names
 from memjax.training.loop import train
 from tests.report.browser import WIDTHS, Look, look
 from tests.small import small
@@ -107,7 +107,7 @@ def test_every_section_is_there_and_can_be_gone_to(
 def test_figures_are_those_of_the_rows_and_stand_by_baselines(
   runs: Path, looks: list[Look]
 ) -> None:
-  rows = history.read(runs / 'recall/metrics.jsonl')
+  rows = metrics_file.read(runs / 'recall/metrics.jsonl')
   (row,) = [r for r in rows if r['split'] == 'twice' and r['step'] == 4]
   low, high = map(number, row['quartiles']['accuracy'])
   figure = f'{number(row["metrics"]["accuracy"])} ({low} to {high})'

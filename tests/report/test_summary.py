@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memjax import modes, summary
+from memjax import modes
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
-from memjax.training import history, replicas
+from memjax.logs import metrics_file
+from memjax.logs.writers import NullWriter
+from memjax.report import summary
+from memjax.training import replicas
 from memjax.training.loop import train
-from memjax.training.settings import Experiment
-from memjax.training.writers import Nowhere
 from tests.small import small
 
 ROW = {
@@ -37,7 +39,7 @@ def workdir(tmp_path: Path) -> Path:
     ROW | {'split': 'train'},
     ROW,
   ]
-  text = ''.join(map(history.encode, rows))
+  text = ''.join(map(metrics_file.encode, rows))
   (tmp_path / 'metrics.jsonl').write_text(text)
   return tmp_path
 
@@ -83,7 +85,7 @@ def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
   assert 'train' not in said
   *_, last = said.splitlines()
   assert last == f'Everything is in {workdir}: metrics.jsonl'
-  summary.draw(experiment, workdir, Nowhere())
+  summary.draw(experiment, workdir, NullWriter())
   summary.summarise(experiment, workdir)
   assert capsys.readouterr().out.endswith(
     f'in {workdir}: metrics.jsonl, figures/learning_curve.png\n'
@@ -97,7 +99,7 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(
     raise ValueError('no such font\nin a long traceback')
 
   monkeypatch.setattr(summary, 'learning_curve', fail)
-  summary.draw(experiment, workdir, Nowhere())
+  summary.draw(experiment, workdir, NullWriter())
   said = capsys.readouterr().err
   path = workdir / 'figures/learning_curve.png'
   assert said == f'{path}: not drawn: no such font\n'

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.training import load, manifest
-from memjax.training.checkpoint import Checkpoints
+from memjax.runs import manifest, snapshot
+from memjax.runs.checkpoint import Checkpoints
 
 
 class State(NamedTuple):
@@ -131,7 +131,7 @@ def test_buffers_may_be_donated_while_a_save_is_in_flight(
   given, state = state, advance(state)
   assert given.params['kernel'].is_deleted()
   for step in range(4):
-    kernel = load.load_arrays(tmp_path, step).items['params']['kernel']
+    kernel = snapshot.load_arrays(tmp_path, step).items['params']['kernel']
     np.testing.assert_array_equal(kernel, np.full((512, 1024), step))
 
 
@@ -152,10 +152,12 @@ def test_the_last_few_stay_and_the_best_however_old(tmp_path: Path) -> None:
   assert saved_steps(tmp_path / 'min', losses, keep=2, **best) == [1, 6, 7]
   most = saved_steps(tmp_path / 'max', losses, keep=2, best_is='max', **best)
   assert most == [2, 6, 7]
-  assert load.best_step(tmp_path / 'min', 'valid/loss') == 1
-  assert load.best_step(tmp_path / 'max', 'valid/loss', 'max') == 2
-  assert load.best_step(tmp_path / 'min', 'valid/accuracy') is None
-  assert load.load_arrays(tmp_path / 'min', 1).metrics == {'valid/loss': 1.0}
+  assert snapshot.best_step(tmp_path / 'min', 'valid/loss') == 1
+  assert snapshot.best_step(tmp_path / 'max', 'valid/loss', 'max') == 2
+  assert snapshot.best_step(tmp_path / 'min', 'valid/accuracy') is None
+  assert snapshot.load_arrays(tmp_path / 'min', 1).metrics == {
+    'valid/loss': 1.0
+  }
   assert not list((tmp_path / 'min' / 'unfinished').iterdir())
 
 
@@ -230,32 +232,32 @@ def test_items_are_read_anywhere_as_numpy(
   with Checkpoints(tmp_path, keep=2) as checkpoints:
     checkpoints.save(state, {'valid/loss': 0.5})
   (tmp_path / '2' / 'rest' / '_METADATA').write_text('not read')
-  found = load.load_arrays(tmp_path)
+  found = snapshot.load_arrays(tmp_path)
   assert (found.step, found.metrics) == (2, {'valid/loss': 0.5})
   assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(found.items))
   assert jax.tree.structure(found.items['params']) == jax.tree.structure(
     state.params
   )
   assert bits(found.items['params']) == bits(state.params)
-  carry = load.load_item(tmp_path, 'carry', abstract(state).carry)
+  carry = snapshot.load_item(tmp_path, 'carry', abstract(state).carry)
   assert jax.tree.structure(carry) == jax.tree.structure(state.carry)
   assert bits(carry) == bits(state.carry)
-  assert load.load_item(tmp_path, 'ema', ({}, ())) == ({}, ())
+  assert snapshot.load_item(tmp_path, 'ema', ({}, ())) == ({}, ())
   with pytest.raises(ConfigError, match='carry/0/h'):
-    load.load_item(tmp_path, 'carry', state.carry[0])
+    snapshot.load_item(tmp_path, 'carry', state.carry[0])
   with pytest.raises(ConfigError, match='did you mean params'):
-    load.load_arrays(tmp_path, items=('parms',))
+    snapshot.load_arrays(tmp_path, items=('parms',))
 
   (tmp_path / '2' / 'params' / '_METADATA').unlink()
   before = sorted(tmp_path.rglob('*'))
   with caplog.at_level(logging.WARNING):
-    assert load.load_arrays(tmp_path).step == 1
+    assert snapshot.load_arrays(tmp_path).step == 1
   assert 'step 2' in caplog.text
   assert 'params/_METADATA is missing' in caplog.text
   with pytest.raises(ConfigError, match=r'step: 2: .*_METADATA is missing'):
-    load.load_arrays(tmp_path, 2)
+    snapshot.load_arrays(tmp_path, 2)
   with pytest.raises(ConfigError, match=r'step: 7: .*manifest.json is missing'):
-    load.load_arrays(tmp_path, 7)
+    snapshot.load_arrays(tmp_path, 7)
   with pytest.raises(ConfigError, match='holds no whole step'):
-    load.load_arrays(tmp_path / 'nowhere')
+    snapshot.load_arrays(tmp_path / 'nowhere')
   assert sorted(tmp_path.rglob('*')) == before

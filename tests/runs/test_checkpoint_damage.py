@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.training import manifest
-from memjax.training.checkpoint import Checkpoints
+from memjax.runs import manifest
+from memjax.runs.checkpoint import Checkpoints
 
 REPOSITORY = Path(__file__).parents[2]
 

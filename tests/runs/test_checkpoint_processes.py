@@ -20,8 +20,8 @@ jax.distributed.initialize(f'127.0.0.1:{port}', 2, rank)
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from memjax.errors import ConfigError
-from memjax.training import manifest
-from memjax.training.checkpoint import Checkpoints
+from memjax.runs import manifest
+from memjax.runs.checkpoint import Checkpoints
 
 class State(NamedTuple):
   step: Any

@@ -15,23 +15,25 @@ import numpy as np
 import pytest
 
 import memjax
-from memjax import command_line, modes, sampling
+from memjax import modes
+from memjax.config import command_line
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import Bytes
-from memjax.drawing import Choice
 from memjax.errors import ConfigError
+from memjax.generation import session
+from memjax.generation.sampler import Choice
+from memjax.logs import metrics_file
 from memjax.models.base import apply
+from memjax.runs.checkpoint import Checkpoints
+from memjax.runs.snapshot import load_arrays
 from memjax.tasks.base import Stream
-from memjax.training import history
-from memjax.training.checkpoint import Checkpoints
-from memjax.training.load import load_arrays
 from memjax.training.loop import train
 from memjax.training.state import TrainState
 from memjax.types import Batch
 from tests.flags import xla_flags
 from tests.small import small
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS = 3
 SETTINGS: dict[str, Any] = {
   'task.corpus': 'files',
@@ -127,7 +129,7 @@ def test_what_was_trained_is_what_is_loaded(trained: Trained) -> None:
   assert jax.tree.map(jnp.shape, run.carry) == jax.tree.map(jnp.shape, fresh)
   [*_, last] = [
     row['metrics']
-    for row in history.read(trained.workdir / 'metrics.jsonl')
+    for row in metrics_file.read(trained.workdir / 'metrics.jsonl')
     if row['split'] == 'validation'
   ]
   assert run.metrics == {f'validation/{k}': v for k, v in last.items()}
@@ -141,7 +143,7 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   params = load_arrays(folder, 2, ('params',)).items['params']
   params = jax.tree.map(jnp.asarray, params)
   inputs, targets, _, reset_BT = map(jnp.asarray, trained.batches[2][:4])
-  rows = history.read(trained.workdir / 'metrics.jsonl')
+  rows = metrics_file.read(trained.workdir / 'metrics.jsonl')
   [loss] = [
     row['metrics']['loss']
     for row in rows
@@ -187,12 +189,12 @@ def test_sampling_prints_the_text_and_a_newline(
     input=b'ab',
   )
   run, choice = memjax.load(trained.workdir), Choice(0.5, top_k=9)
-  text, thread = '', sampling.begin(run, 'ab', seed=3)
-  for piece, after in sampling.follow(run, thread, 30, choice):
+  text, thread = '', session.begin(run, 'ab', seed=3)
+  for piece, after in session.follow(run, thread, 30, choice):
     text, thread = text + piece, after
   assert ran.stdout.decode() == f'{text}\n'
   assert ran.stderr.decode() == ''
-  kept = sampling.load(tmp_path / 'carry', run)
+  kept = session.load(tmp_path / 'carry', run)
   assert_same(kept.state.carry, thread.state.carry)
 
 
@@ -205,7 +207,7 @@ def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
 def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:
   losses = {
     row['step']: row['metrics']['loss']
-    for row in history.read(trained.workdir / 'metrics.jsonl')
+    for row in metrics_file.read(trained.workdir / 'metrics.jsonl')
     if row['split'] == 'validation'
   }
   best = max(losses, key=losses.__getitem__)

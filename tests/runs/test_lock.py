@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.training.lock import lock
+from memjax.runs.lock import lock
 
 CHILD = """
 import sys
 from pathlib import Path
-from memjax.training.lock import lock
+from memjax.runs.lock import lock
 with lock(Path(sys.argv[1])):
   print('held', flush=True)
   sys.stdin.read()

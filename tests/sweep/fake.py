@@ -4,9 +4,9 @@ The loss at a step is (learning_rate - 0.3)^2 + 1 / step. As launch.py it has a
 workdir to itself, goes on where an earlier start was stopped, and ends after
 the step that SIGTERM meets. Each start is a line of `starts`, beside the
 workdirs; while there is a file `hold` there, no step is made. A learning rate
-above 0.8 is a crash at step `optim.warmup` and waits for SIGTERM before step
-`train.patience`. At the end it takes `optim.final` seconds, as to draw a
-picture.
+above 0.8 is a crash at step `optim.warmup_steps` and waits for SIGTERM before
+step `train.patience`. At the end it takes `optim.final_lr_ratio` seconds, as to
+draw a picture.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ rate = float(given['config.optim.learning_rate'])
 steps = int(given.get('config.train.steps', 3))
 crash, wait = (
   int(given.get(f'config.{field}', 0)) if rate > 0.8 else 0
-  for field in ('optim.warmup', 'train.patience')
+  for field in ('optim.warmup_steps', 'train.patience')
 )
 workdir = Path(given['workdir'])
 metrics, hold = workdir / 'metrics.jsonl', workdir.parent / 'hold'
@@ -45,5 +45,5 @@ for step in range(done + 1, steps + 1):
   if stop:
     print(f'stopped and saved in {workdir}: the same command goes on from here')
     sys.exit()
-time.sleep(float(given.get('config.optim.final', 0)))
+time.sleep(float(given.get('config.optim.final_lr_ratio', 0)))
 print(f'Everything is in {workdir}')

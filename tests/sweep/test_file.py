@@ -12,9 +12,9 @@ import pytest
 from wandb import wandb_agent
 import yaml
 
-from memjax import command_line
+from memjax.config import command_line
+from memjax.config.reader import read as read_experiment
 from memjax.errors import ConfigError
-from memjax.experiment import read as read_experiment
 from memjax.sweep.check import check, samples
 from memjax.sweep.file import Hyperband, read
 from memjax.sweep.parameters import Range, Scalar, Values

@@ -87,7 +87,7 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
   tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
   folder = tmp_path / 'out'
-  file = sweep(tmp_path, {}, optim__warmup={'value': 2})
+  file = sweep(tmp_path, {}, optim__warmup_steps={'value': 2})
   assert main([str(file), '--workers=2', f'--folder={folder}']) == 0
   said = capsys.readouterr().out
   assert points(folder) == EACH_ONCE
@@ -124,7 +124,7 @@ def test_hyperband_gives_up_what_is_worse_than_the_best(
     seed={'value': 0},
     train__steps={'value': steps},
     train__patience={'value': 4},
-    optim__final={'value': 1.0},
+    optim__final_lr_ratio={'value': 1.0},
   )
   assert main([str(file), f'--folder={folder}']) == 0
   best, worse = table(folder)
@@ -231,7 +231,7 @@ def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
 def test_a_stopped_sweep_saves_and_says_so(
   tmp_path: Path, held: Path, number: signal.Signals
 ) -> None:
-  file = sweep(tmp_path, {}, optim__warmup={'value': 2})
+  file = sweep(tmp_path, {}, optim__warmup_steps={'value': 2})
   stopped = start(file, held)
   wait_for_starts(held, 2)
   os.killpg(stopped.pid, number)  # as a terminal does

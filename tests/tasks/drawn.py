@@ -10,11 +10,11 @@ import numpy as np
 from scipy.stats import chisquare
 
 from memjax.tasks.base import GeneratedTask, Stream
-from memjax.types import Batch, Feed
+from memjax.types import Batch, HostBatch
 
 
 @functools.cache
-def compiled(task: GeneratedTask) -> Callable[[Feed], Batch]:
+def compiled(task: GeneratedTask) -> Callable[[HostBatch], Batch]:
   return jax.jit(task.batch)
 
 

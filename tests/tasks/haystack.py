@@ -10,7 +10,7 @@ import pytest
 
 from memjax.data.corpus import open_corpus
 from memjax.tasks.base import Stream
-from memjax.tasks.haystack import Haystack
+from memjax.tasks.ruler.haystack import Haystack
 from memjax.types import Batch
 
 ROWS = 400

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.adding import Adding
+from memjax.tasks.long_range.adding import Adding
 from memjax.types import Batch
 from tests.tasks.drawn import assert_as_it_was, draw
 
@@ -22,14 +22,14 @@ def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
 
 
 def test_two_steps_are_marked_and_their_sum_is_asked_at_the_end() -> None:
-  inputs, targets, weights_BT, _, distance_BT = draw(TASK, ROWS)
+  inputs, targets, loss_weights_BT, _, distance_BT = draw(TASK, ROWS)
   value_BT, marker_BT = inputs[..., 0], inputs[..., 1]
   assert value_BT.min() >= 0
   assert value_BT.max() < 1
   assert set(np.unique(marker_BT)) == {0, 1}
   assert (marker_BT.sum(1) == 2).all()
-  assert (weights_BT.sum(1) == 1).all()
-  assert (weights_BT[:, -1] == 1).all()
+  assert (loss_weights_BT.sum(1) == 1).all()
+  assert (loss_weights_BT[:, -1] == 1).all()
   assert (targets[:, :-1] == 0).all()
   first_B = np.argmax(marker_BT, axis=1)
   np.testing.assert_array_equal(distance_BT[:, -1], LENGTH - 1 - first_B)
@@ -43,7 +43,7 @@ def test_the_oracle_adds() -> None:
   ]
   scores = score(np.repeat(np.array(answers)[:, None], LENGTH, 1), batch)
   assert scores['loss'] < 1e-12
-  assert scores['solved'] == 1
+  assert scores['exact_match'] == 1
 
 
 def test_always_saying_1_scores_the_baseline() -> None:
@@ -52,16 +52,16 @@ def test_always_saying_1_scores_the_baseline() -> None:
   deviation = math.sqrt((1 / 15 - 1 / 36) / ROWS)
   assert TASK.baselines['loss']['always 1'] == 1 / 6
   assert abs(scores['loss'] - 1 / 6) < 4 * deviation
-  share = TASK.baselines['solved']['always 1']
+  share = TASK.baselines['exact_match']['always 1']
   deviation = math.sqrt(share * (1 - share) / ROWS)
-  assert abs(scores['solved'] - share) < 4 * deviation
+  assert abs(scores['exact_match'] - share) < 4 * deviation
 
 
 def test_an_error_of_more_than_004_is_not_solved() -> None:
   batch = draw(TASK, ROWS)
   right = np.asarray(batch.targets)[..., 0]
-  assert score(right + 0.039, batch)['solved'] == 1
-  assert score(right - 0.041, batch)['solved'] == 0
+  assert score(right + 0.039, batch)['exact_match'] == 1
+  assert score(right - 0.041, batch)['exact_match'] == 0
 
 
 def test_every_pair_of_steps_is_as_likely() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.item_recall import ItemRecall
+from memjax.tasks.ntm.associative_recall import AssociativeRecall
 from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
@@ -15,7 +15,7 @@ from tests.tasks.drawn import (
 )
 
 ROWS = 1000
-TASK = ItemRecall(bits=8, vectors=2, most=4)
+TASK = AssociativeRecall(bits=8, vectors=2, most=4)
 GOLDEN = '3ff18e6b57da9728'
 
 
@@ -53,14 +53,16 @@ def parts(batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_a_row_of_known_length_by_hand() -> None:
-  inputs, targets, weights_BT, *_ = draw(ItemRecall(fewest=2, most=2), 5)
+  inputs, targets, loss_weights_BT, *_ = draw(
+    AssociativeRecall(fewest=2, most=2), 5
+  )
   #          item 1     item 2     query        answer
   listed = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
   asking = [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
   answer = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
   np.testing.assert_array_equal(inputs[..., 6], [listed] * 5)
   np.testing.assert_array_equal(inputs[..., 7], [asking] * 5)
-  np.testing.assert_array_equal(weights_BT, [answer] * 5)
+  np.testing.assert_array_equal(loss_weights_BT, [answer] * 5)
   bits, said = np.asarray(inputs[..., :6]), np.asarray(targets)
   np.testing.assert_array_equal(bits[:, 1:4], bits[:, 9:12])
   np.testing.assert_array_equal(bits[:, 5:8], said[:, 13:])
@@ -72,7 +74,7 @@ def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, sure(said), batch)
-  assert (scores['solved'], scores['bits_wrong']) == (1, 0)
+  assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 
@@ -94,9 +96,9 @@ def test_numbers_of_items_and_queries_are_uniform_and_bits_fair() -> None:
   for n in (3, 4):
     assert_uniform(asked[count == n], 0, n - 2)
   np.testing.assert_array_equal(asked[count == 2], 0)
-  np.testing.assert_array_equal(batch.weights_BT.sum(1), 2)
+  np.testing.assert_array_equal(batch.loss_weights_BT.sum(1), 2)
   assert_fair(inputs[:, 1:3, :8])
-  assert_fair(np.asarray(batch.targets)[batch.weights_BT > 0])
+  assert_fair(np.asarray(batch.targets)[batch.loss_weights_BT > 0])
 
 
 def test_the_data_is_what_it_was() -> None:
@@ -114,4 +116,4 @@ def test_the_data_is_what_it_was() -> None:
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    ItemRecall(**fields)
+    AssociativeRecall(**fields)

@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.build import build_task
+from memjax.config.build import build_task
 from memjax.data import babi_rows
 from memjax.data.babi import Story, open_tasks
 from memjax.data.babi_rows import answers_of, first_fit
 from memjax.data.order import shuffled
 from memjax.errors import ConfigError
-from memjax.tasks import babi
-from memjax.tasks.babi import BAbI
 from memjax.tasks.base import Stream, Task, invalid_ids
+from memjax.tasks.language import babi
+from memjax.tasks.language.babi import BAbI
 from memjax.types import Batch, Sentences, Tokens
 
 REAL = Path(os.environ.get('MEMJAX_DATA', 'nowhere')) / 'babi'
@@ -89,7 +89,7 @@ def said(task: BAbI, batch: Batch) -> Counter:
     lines = task.text_of(batch.inputs[row])
     assert batch.reset_BT[row, 0]
     for step, line in enumerate(lines):
-      asked = batch.weights_BT[row, step]
+      asked = batch.loss_weights_BT[row, step]
       assert asked in (0, 1)
       answer = answers[batch.targets[row, step]] if asked else ''
       assert asked or batch.targets[row, step] == 0
@@ -122,7 +122,7 @@ def test_every_story_once_an_epoch(split: str, tasks: str, length: int) -> None:
     batch = epoch_of(task, batch_size, epoch)
     assert batch.inputs.shape[1:] == (task.length, task.input_spec.words)
     assert said(task, batch) == told(stories)
-    assert batch.weights_BT.sum() == {
+    assert batch.loss_weights_BT.sum() == {
       'train': 900,
       'validation': 100,
       'test': 1000,
@@ -183,7 +183,7 @@ def test_padding_rows_are_empty() -> None:
   task = BAbI(split='validation')
   batch = step_of(task, 0, 32)
   assert len(task._rows.asked_RT) == 20
-  assert batch.weights_BT[:20].sum() == 100
+  assert batch.loss_weights_BT[:20].sum() == 100
   assert not any(x[20:].any() for x in batch[:3])
   assert batch.reset_BT[20:].sum() == 12
   assert batch.reset_BT[20:, 0].all()
@@ -207,7 +207,7 @@ def test_a_batch_is_ready_for_a_model() -> None:
   assert kinds == [((4, task.length), name) for name in names]
   assert invalid_ids(task, batch) == 0
   asks = (batch.inputs == task.input_spec.asks).any(-1)
-  np.testing.assert_array_equal(asks, batch.weights_BT == 1)
+  np.testing.assert_array_equal(asks, batch.loss_weights_BT == 1)
 
 
 def small(path: Path) -> BAbI:
@@ -277,11 +277,11 @@ def test_joint_training_is_measured_task_by_task() -> None:
     assert alone.words == joint.words
     assert alone.answers == joint.answers
     batch = epoch_of(alone, 64)
-    assert batch.weights_BT.sum() == 1000
+    assert batch.loss_weights_BT.sum() == 1000
     parts += said(alone, batch)
   batch = epoch_of(joint, 64)
   assert said(joint, batch) == parts
-  assert batch.weights_BT.sum() == 20_000
+  assert batch.loss_weights_BT.sum() == 20_000
   wasted = 1 - (batch.inputs[: len(joint._rows.asked_RT)].any(-1)).mean()
   assert wasted < 0.02
 
@@ -334,7 +334,7 @@ def test_baselines(split: str) -> None:
   task = BAbI(tasks='1,3', split=split)
   trained = BAbI(tasks='1,3')
   batch = epoch_of(trained, 64)
-  counts = Counter(batch.targets[batch.weights_BT == 1].tolist())
+  counts = Counter(batch.targets[batch.loss_weights_BT == 1].tolist())
   often = max(counts, key=counts.__getitem__)
   batch = epoch_of(task, 64)
   logits = logits_of(task, np.full(batch.targets.shape, often))

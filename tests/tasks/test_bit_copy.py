@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.bit_copy import BitCopy
+from memjax.tasks.ntm.bit_copy import BitCopy
 from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
@@ -33,19 +33,19 @@ def play(row: np.ndarray) -> np.ndarray:
 
 
 def test_a_row_of_known_length_by_hand() -> None:
-  inputs, targets, weights_BT, *_ = draw(BitCopy(shortest=2, longest=2), 5)
+  inputs, targets, loss_weights_BT, *_ = draw(BitCopy(shortest=2, longest=2), 5)
   np.testing.assert_array_equal(inputs[:, :2, :8], targets[:, 3:])
   np.testing.assert_array_equal(inputs[:, 2:, :8], np.zeros((5, 3, 8)))
   np.testing.assert_array_equal(inputs[:, :, 8], [[0, 0, 1, 0, 0]] * 5)
   np.testing.assert_array_equal(targets[:, :3], np.zeros((5, 3, 8)))
-  np.testing.assert_array_equal(weights_BT, [[0, 0, 0, 1, 1]] * 5)
+  np.testing.assert_array_equal(loss_weights_BT, [[0, 0, 0, 1, 1]] * 5)
 
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, sure(said), batch)
-  assert (scores['solved'], scores['bits_wrong']) == (1, 0)
+  assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 
@@ -54,7 +54,7 @@ def test_lengths_are_uniform_and_bits_fair() -> None:
   delimiter = np.asarray(batch.inputs[..., -1])
   np.testing.assert_array_equal(delimiter.sum(1), 1)
   count = delimiter.argmax(1)
-  np.testing.assert_array_equal(batch.weights_BT.sum(1), count)
+  np.testing.assert_array_equal(batch.loss_weights_BT.sum(1), count)
   assert_uniform(count, 2, 5)
   for n in range(2, 6):
     assert_fair(np.asarray(batch.inputs)[count == n, :n, :-1])

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.tasks.bit_copy import BitCopy
-from memjax.tasks.bits import BitTask, during, place
-from memjax.tasks.dynamic_ngrams import DynamicNGrams
-from memjax.tasks.item_recall import ItemRecall
-from memjax.tasks.priority_sort import PrioritySort
-from memjax.tasks.repeat_copy import RepeatCopy
+from memjax.tasks.ntm.associative_recall import AssociativeRecall
+from memjax.tasks.ntm.bit_copy import BitCopy
+from memjax.tasks.ntm.bits import BitTask, during, place
+from memjax.tasks.ntm.dynamic_ngrams import DynamicNGrams
+from memjax.tasks.ntm.priority_sort import PrioritySort
+from memjax.tasks.ntm.repeat_copy import RepeatCopy
 from memjax.types import Batch
 from tests.tasks.drawn import draw, score
 
@@ -19,7 +19,7 @@ ROWS = 1000
 TINY = (
   BitCopy(bits=1, longest=3),
   RepeatCopy(bits=1, longest=2, most=2),
-  ItemRecall(bits=2, vectors=1, most=3),
+  AssociativeRecall(bits=2, vectors=1, most=3),
   PrioritySort(bits=1, vectors=3, said=2),
   DynamicNGrams(order=2, sequence=4),
 )
@@ -34,7 +34,7 @@ def test_bits_by_hand() -> None:
   batch = Batch(
     inputs=None,
     targets=jnp.array([[[0.0], [1.0], [0.0]], [[0.0], [1.0], [0.0]]]),
-    weights_BT=jnp.array([[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]]),
+    loss_weights_BT=jnp.array([[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]]),
     reset_BT=None,
   )
   scores = score(BitCopy(bits=1), y, batch)
@@ -44,7 +44,7 @@ def test_bits_by_hand() -> None:
       'loss': bits * math.log(2) / 4,
       'bits_wrong': 1 / 2,
       'bits_per_sequence': bits / 2,
-      'solved': 1 / 2,
+      'exact_match': 1 / 2,
     }
   )
 
@@ -53,14 +53,14 @@ def test_a_row_without_labels_is_no_sequence() -> None:
   batch = Batch(
     inputs=None,
     targets=jnp.ones((3, 2, 4)),
-    weights_BT=jnp.array([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]]),
+    loss_weights_BT=jnp.array([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]]),
     reset_BT=None,
   )
   y = jnp.full((3, 2, 4), -1.0).at[2].set(1.0)
   measured = BitCopy(bits=4).measure(y, batch)
   assert measured['loss'][1] == 12
   assert measured['bits_wrong'] == (8, 2)
-  assert measured['solved'] == (1, 2)
+  assert measured['exact_match'] == (1, 2)
 
 
 def test_placed_where_it_belongs() -> None:
@@ -75,19 +75,21 @@ def test_flipping_coins_scores_chance(task: BitTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   said = rng.integers(0, 2, np.shape(batch.targets))
   wrong_BTF = said != np.asarray(batch.targets)
-  wrong_B = (wrong_BTF * np.asarray(batch.weights_BT)[..., None]).sum((1, 2))
+  wrong_B = (wrong_BTF * np.asarray(batch.loss_weights_BT)[..., None]).sum(
+    (1, 2)
+  )
   scores = score(task, said - 0.5, batch)
-  for name, each in (('bits_wrong', wrong_B), ('solved', wrong_B == 0)):
+  for name, each in (('bits_wrong', wrong_B), ('exact_match', wrong_B == 0)):
     chance = task.baselines[name]['chance']
     deviation = each.std() / math.sqrt(ROWS)
     assert abs(scores[name] - chance) < 4 * deviation, name
-  assert scores['solved'] > 0
+  assert scores['exact_match'] > 0
 
 
 @every_task
 def test_saying_a_half_costs_a_bit_each(task: BitTask) -> None:
   batch = draw(task, ROWS)
-  bits_B = np.asarray(batch.weights_BT).sum(1) * task.output_spec.width
+  bits_B = np.asarray(batch.loss_weights_BT).sum(1) * task.output_spec.width
   scores = score(task, np.zeros(np.shape(batch.targets)), batch)
   assert scores['loss'] == pytest.approx(task.baselines['loss']['chance'])
   chance = task.baselines['bits_per_sequence']['chance']

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.chomsky.base import SequenceTask
 from memjax.tasks.chomsky.binary_addition import BinaryAddition
 from memjax.tasks.chomsky.binary_multiplication import BinaryMultiplication
 from memjax.tasks.chomsky.bucket_sort import BucketSort
 from memjax.tasks.chomsky.cycle_navigation import CycleNavigation
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.tasks.chomsky.modular_arithmetic import ModularArithmetic
 from memjax.tasks.chomsky.modular_arithmetic_brackets import (
   ModularArithmeticBrackets,
@@ -34,7 +34,7 @@ from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 def assert_solved(task: SequenceTask, batch: Batch) -> np.ndarray:
   said = play(task, np.asarray(batch.inputs))
-  np.testing.assert_array_equal(batch.weights_BT, said >= 0)
+  np.testing.assert_array_equal(batch.loss_weights_BT, said >= 0)
   np.testing.assert_array_equal(batch.targets, np.maximum(said, 0))
   return said
 
@@ -44,7 +44,11 @@ def test_the_oracle_scores_everything(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)
   said = assert_solved(task, batch)
   scores = score(task, 40 * np.eye(task.output_spec.vocab)[said], batch)
-  assert (scores['accuracy'], scores['score'], scores['solved']) == (1, 1, 1)
+  assert (scores['accuracy'], scores['score'], scores['exact_match']) == (
+    1,
+    1,
+    1,
+  )
   assert scores['loss'] < 1e-6
 
 
@@ -64,7 +68,9 @@ def test_a_row_is_symbols_a_marker_and_blanks(
   marker, blank = task.input_spec.vocab - 2, task.input_spec.vocab - 1
   lengths = []
   for tokens, told, weights in zip(
-    *map(np.asarray, (batch.inputs, batch.extent_BT, batch.weights_BT)),
+    *map(
+      np.asarray, (batch.inputs, batch.score_axis_BT, batch.loss_weights_BT)
+    ),
     strict=True,
   ):
     symbols = sequence(task, tokens)
@@ -82,7 +88,7 @@ def test_every_symbol_is_seen(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)
   seen = set(np.unique(batch.inputs))
   assert seen == set(range(task.input_spec.vocab))
-  asked = np.asarray(batch.weights_BT) > 0
+  asked = np.asarray(batch.loss_weights_BT) > 0
   said = set(np.unique(np.asarray(batch.targets)[asked]))
   assert said == set(range(task.output_spec.vocab))
 
@@ -93,7 +99,7 @@ def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
   classes = task.output_spec.vocab
   guess = np.random.default_rng(0).integers(0, classes, batch.inputs.shape)
   scores = score(task, np.eye(classes)[guess], batch)
-  labels_B = np.asarray(batch.weights_BT).sum(axis=1)
+  labels_B = np.asarray(batch.loss_weights_BT).sum(axis=1)
   for name, errors in (
     ('accuracy', 1 / labels_B.sum()),
     ('score', (1 / labels_B).sum() / ROWS**2),
@@ -107,11 +113,11 @@ def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
 
 def test_the_score_weighs_rows_alike() -> None:
   task, batch = drawn(Reverse)
-  right_B = np.asarray(batch.extent_BT).max(axis=1) > 30
+  right_B = np.asarray(batch.score_axis_BT).max(axis=1) > 30
   y = np.eye(2)[np.asarray(batch.targets) ^ ~right_B[:, None]]
   scores = score(task, y, batch)
   assert scores['score'] == pytest.approx(right_B.mean())
-  assert scores['solved'] == pytest.approx(right_B.mean())
+  assert scores['exact_match'] == pytest.approx(right_B.mean())
   assert scores['accuracy'] > right_B.mean() + 0.1
 
 

@@ -6,12 +6,12 @@ import itertools
 import numpy as np
 import pytest
 
-from memjax.tasks.chomsky.base import SequenceTask
 from memjax.tasks.chomsky.binary_addition import BinaryAddition
 from memjax.tasks.chomsky.binary_multiplication import BinaryMultiplication
 from memjax.tasks.chomsky.bucket_sort import BucketSort
 from memjax.tasks.chomsky.cycle_navigation import CycleNavigation
 from memjax.tasks.chomsky.duplicate import Duplicate
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.tasks.chomsky.even_pairs import EvenPairs
 from memjax.tasks.chomsky.missing_duplicate import MissingDuplicate
 from memjax.tasks.chomsky.modular_arithmetic import ModularArithmetic

@@ -12,7 +12,7 @@ import pytest
 
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
-from memjax.tasks.common_words import CommonWords
+from memjax.tasks.ruler.common_word_extraction import CommonWordExtraction
 from tests.tasks.drawn import assert_uniform
 from tests.tasks.haystack import ROWS, drawn, hay, scored, texts
 
@@ -24,11 +24,13 @@ every_task = pytest.mark.parametrize('name', GOLDEN)
 @pytest.fixture(scope='module')
 def tasks(
   tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, CommonWords]]:
+) -> Iterator[dict[str, CommonWordExtraction]]:
   with hay(tmp_path_factory) as there:
     yield {
-      'four': CommonWords(**there, length=250),
-      'close': CommonWords(**there, length=200, words=3, common=3, seldom=2),
+      'four': CommonWordExtraction(**there, length=250),
+      'close': CommonWordExtraction(
+        **there, length=200, words=3, common=3, seldom=2
+      ),
     }
 
 
@@ -40,18 +42,18 @@ def told(text: bytes) -> list[bytes]:
 
 @every_task
 def test_the_oracle_scores_everything(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   batch = drawn(tasks[name])
   said = [list(Counter(told(t)).most_common(1)[0][0]) for t in texts(batch)]
   scores = scored(tasks[name], 40 * np.eye(256)[said], batch)
-  assert scores['accuracy'] == scores['solved'] == 1
+  assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-5
 
 
 @every_task
 def test_words_come_as_often_as_they_should(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   task, batch = tasks[name], drawn(tasks[name])
   rest = [task.seldom] * (task.words - 1)
@@ -67,30 +69,32 @@ def test_words_come_as_often_as_they_should(
   for place in range(4):
     assert_uniform(letters[:, place], 0, 25)
   asked = np.arange(task.length) >= task.length - 4
-  np.testing.assert_array_equal(batch.weights_BT, np.tile(asked, (ROWS, 1)))
+  np.testing.assert_array_equal(
+    batch.loss_weights_BT, np.tile(asked, (ROWS, 1))
+  )
   assert not batch.targets[:, ~asked].any()
 
 
 @every_task
 def test_the_distance_is_as_far_as_must_be_remembered(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   """From there on the answer is sure, and from the next word on it is not."""
   task, batch = tasks[name], drawn(tasks[name])
   for b, text in enumerate(texts(batch)):
     for t in range(task.length - 4, task.length):
-      place = t - batch.extent_BT[b, t]
+      place = t - batch.score_axis_BT[b, t]
       assert text[place] == batch.targets[b, t]
     start = place - len(b'A word is ') - 3
     counts = Counter(told(text[start:]))
     assert counts[text[-4:]] == task.seldom + 1
     assert max(Counter(told(text[start + 1 :])).values()) <= task.seldom
-  assert not batch.extent_BT[batch.weights_BT == 0].any()
+  assert not batch.score_axis_BT[batch.loss_weights_BT == 0].any()
 
 
 @every_task
 def test_the_hay_is_one_window_of_the_split(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   path = tasks[name].path
   first, last = open_corpus('files', path, 'bytes').source.bounds['train']
@@ -106,7 +110,7 @@ def test_the_hay_is_one_window_of_the_split(
 
 @every_task
 def test_guessing_scores_the_baselines(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   task, rng = tasks[name], np.random.default_rng(0)
   batch = drawn(task)
@@ -116,7 +120,7 @@ def test_guessing_scores_the_baselines(
   }
   for player, said in players.items():
     scores = scored(task, np.eye(256)[said], batch)
-    for metric in ('accuracy', 'solved'):
+    for metric in ('accuracy', 'exact_match'):
       share = task.baselines[metric][player]
       deviation = math.sqrt(share * (1 - share) / ROWS)
       assert abs(scores[metric] - share) < 4 * deviation + 1e-6, metric
@@ -128,7 +132,7 @@ def test_guessing_scores_the_baselines(
 
 @every_task
 def test_the_data_is_what_it_was(
-  tasks: dict[str, CommonWords], name: str
+  tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   batch = drawn(tasks[name], seed=17)
   seen = hashlib.sha256(batch.inputs.tobytes() + batch.targets.tobytes())
@@ -147,15 +151,17 @@ def test_the_data_is_what_it_was(
   ],
 )
 def test_a_bad_field_is_refused(
-  tasks: dict[str, CommonWords], fields: dict, message: str
+  tasks: dict[str, CommonWordExtraction], fields: dict, message: str
 ) -> None:
   there = {'corpus': 'files', 'path': tasks['four'].path}
   with pytest.raises(ConfigError, match=message):
-    CommonWords(**there | fields)
+    CommonWordExtraction(**there | fields)
 
 
-def test_the_smallest_task_works(tasks: dict[str, CommonWords]) -> None:
+def test_the_smallest_task_works(
+  tasks: dict[str, CommonWordExtraction],
+) -> None:
   size = {'words': 2, 'common': 2, 'seldom': 1, 'length': 77}
-  task = CommonWords(corpus='files', path=tasks['four'].path, **size)
+  task = CommonWordExtraction(corpus='files', path=tasks['four'].path, **size)
   for text in texts(drawn(task)):
     assert len(re.sub(rb'A word is [a-z]{4}\. ', b'', text)) == 30

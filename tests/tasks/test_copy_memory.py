@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.copy_memory import CopyMemory
+from memjax.tasks.long_range.copy_memory import CopyMemory
 from tests.tasks.drawn import assert_as_it_was, draw, score
 
 DELAY, ROWS = 30, 1000
@@ -27,12 +27,14 @@ def play(tokens: np.ndarray) -> np.ndarray:
 
 
 def test_a_row_by_hand() -> None:
-  inputs, targets, weights_BT, _, distance_BT = draw(CopyMemory(delay=3), 1)
+  inputs, targets, loss_weights_BT, _, distance_BT = draw(
+    CopyMemory(delay=3), 1
+  )
   data = list(np.asarray(inputs[0, :10]))
   assert all(1 <= symbol <= 8 for symbol in data)
   assert list(inputs[0]) == data + [0] * 2 + [9] * 11
   assert list(targets[0]) == [0] * 13 + data
-  assert list(weights_BT[0]) == [1] * 23
+  assert list(loss_weights_BT[0]) == [1] * 23
   assert list(distance_BT[0]) == [0] * 13 + [13] * 10
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.dyck import Dyck
+from memjax.tasks.state_tracking.dyck import Dyck
 from memjax.types import Batch
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
@@ -82,8 +82,8 @@ def test_strings_nest_and_are_asked_symbol_by_symbol() -> None:
     assert 4 < len(symbols) <= T
     rest = [0] * (T - len(symbols))
     assert batch.targets[b].tolist() == symbols + rest
-    assert batch.weights_BT[b].tolist() == [1] * len(symbols) + rest
-    assert batch.extent_BT[b].tolist() == distances + rest
+    assert batch.loss_weights_BT[b].tolist() == [1] * len(symbols) + rest
+    assert batch.score_axis_BT[b].tolist() == distances + rest
 
 
 def thrown(rng: random.Random) -> tuple[int, ...]:
@@ -132,7 +132,7 @@ def test_the_oracle_needs_the_entropy_of_the_source() -> None:
   scores = score(TASK, said, batch)
   assert scores['closing'] == scores['closing_sure'] == 1
   optimal = TASK.baselines['loss']['optimal']
-  asked = np.asarray(batch.weights_BT) > 0
+  asked = np.asarray(batch.loss_weights_BT) > 0
   nats = -np.take_along_axis(said, np.asarray(batch.targets)[..., None], -1)[
     ..., 0
   ]
@@ -146,7 +146,7 @@ def test_guessing_the_type_scores_the_baseline() -> None:
   batch, rng = draw(TASK, ROWS), np.random.default_rng(0)
   guess = np.eye(2 * K + 2)[rng.integers(K, 2 * K, (ROWS, T))]
   scores = score(TASK, 9 * guess, batch)
-  targets = np.asarray(batch.targets)[np.asarray(batch.weights_BT) > 0]
+  targets = np.asarray(batch.targets)[np.asarray(batch.loss_weights_BT) > 0]
   count = ((targets >= K) & (targets < 2 * K)).sum()
   chance = TASK.baselines['closing']['chance']
   deviation = math.sqrt(chance * (1 - chance) / count)
@@ -173,7 +173,7 @@ def test_long_strings_can_be_asked_for() -> None:
   task = Dyck(types=2, depth=5, shortest=181, longest=360)
   assert 0.9 < task.baselines['loss']['optimal'] < 1.1
   task = Dyck(types=1, depth=3, shortest=21, longest=40)
-  sizes = np.asarray(draw(task, 500).weights_BT.sum(axis=1)).tolist()
+  sizes = np.asarray(draw(task, 500).loss_weights_BT.sum(axis=1)).tolist()
   assert set(sizes) <= set(range(23, 41, 2))
   assert len(set(sizes)) == 9
 

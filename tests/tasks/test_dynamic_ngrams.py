@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest
 
 from memjax.errors import ConfigError
-from memjax.tasks.dynamic_ngrams import DynamicNGrams
+from memjax.tasks.ntm.dynamic_ngrams import DynamicNGrams
 from tests.tasks.drawn import assert_as_it_was, assert_fair, draw, score
 
 ROWS = 1000
@@ -67,10 +67,10 @@ def test_no_other_context_is_as_good(context: int) -> None:
 
 
 def test_the_next_bit_is_asked_at_every_step() -> None:
-  inputs, targets, weights_BT, *_ = draw(TASK, ROWS)
+  inputs, targets, loss_weights_BT, *_ = draw(TASK, ROWS)
   assert inputs.shape == targets.shape == (ROWS, 199, 1)
   np.testing.assert_array_equal(inputs[:, 1:], targets[:, :-1])
-  assert (weights_BT == 1).all()
+  assert (loss_weights_BT == 1).all()
   assert_fair(np.asarray(inputs[:, :6]))
 
 

@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import chisquare
 
 from memjax.errors import ConfigError
-from memjax.tasks.frequent_words import FrequentWords
+from memjax.tasks.ruler.frequent_word_extraction import FrequentWordExtraction
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 V, K, ROWS = 12, 3, 2000
-TASK = FrequentWords(
+TASK = FrequentWordExtraction(
   vocab=V, words=5, shortest=4, longest=15, asked=K, power=1.0
 )
 GOLDEN = '10aac9599338b346'
@@ -36,7 +36,7 @@ def test_the_oracle_scores_everything() -> None:
   said = np.array([play(row) for row in np.asarray(batch.inputs).tolist()])
   np.testing.assert_array_equal(said, batch.targets)
   scores = score(TASK, 40 * np.eye(V)[said], batch)
-  assert scores['accuracy'] == scores['solved'] == 1
+  assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-6
 
 
@@ -46,7 +46,11 @@ def test_a_row_is_as_specified() -> None:
   counts = (inputs < V).sum(axis=1)
   assert_uniform(counts, 4, 15)
   for row, n, weights, length in zip(
-    inputs, counts, batch.weights_BT, np.asarray(batch.extent_BT), strict=True
+    inputs,
+    counts,
+    batch.loss_weights_BT,
+    np.asarray(batch.score_axis_BT),
+    strict=True,
   ):
     assert (row[:n] < V).all()
     assert row[n:].tolist() == [V] * K + [V + 1] * (15 - n)
@@ -61,7 +65,9 @@ def test_a_row_is_as_specified() -> None:
 def test_words_follow_zipf() -> None:
   """The chances are those of ranks, so counts of equal pairs are known."""
   assert_uniform(np.asarray(draw(TASK, ROWS).inputs[:, 0]), 0, V - 1)
-  task = FrequentWords(vocab=2, words=2, shortest=3, longest=3, asked=1)
+  task = FrequentWordExtraction(
+    vocab=2, words=2, shortest=3, longest=3, asked=1
+  )
   inputs = np.asarray(draw(task, ROWS).inputs[:, :3])
   same = (inputs == inputs[:, :1]).sum(axis=1)
   p = 4 / 5  # 1 against 1/4
@@ -75,7 +81,7 @@ def test_guessing_scores_the_baselines() -> None:
   batch, rng = draw(TASK, ROWS), np.random.default_rng(0)
   guess = np.eye(V)[rng.integers(0, V, (ROWS, 15 + K))]
   chance = TASK.baselines['accuracy']['chance']
-  labels = float(batch.weights_BT.sum())
+  labels = float(batch.loss_weights_BT.sum())
   deviation = math.sqrt(chance * (1 - chance) / labels)
   assert abs(score(TASK, guess, batch)['accuracy'] - chance) < 4 * deviation
   loss = score(TASK, 0 * guess, batch)['loss']
@@ -100,9 +106,11 @@ def test_the_data_is_what_it_was() -> None:
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    FrequentWords(**fields)
+    FrequentWordExtraction(**fields)
 
 
 def test_the_smallest_task_works() -> None:
-  task = FrequentWords(vocab=1, words=1, shortest=1, longest=1, asked=1)
+  task = FrequentWordExtraction(
+    vocab=1, words=1, shortest=1, longest=1, asked=1
+  )
   assert draw(task, 2).inputs.tolist() == [[0, 1]] * 2

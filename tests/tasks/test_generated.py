@@ -13,7 +13,7 @@ import pytest
 
 import memjax.tasks
 from memjax.tasks.base import GeneratedTask, Stream
-from memjax.types import Batch, Features, Feed, Metrics, Tokens
+from memjax.types import Batch, Features, HostBatch, Metrics, Tokens
 
 
 def generated_tasks() -> list[GeneratedTask]:
@@ -40,7 +40,7 @@ every_task = pytest.mark.parametrize(
 
 
 @functools.cache
-def compiled(task: GeneratedTask) -> Callable[[Feed], Batch]:
+def compiled(task: GeneratedTask) -> Callable[[HostBatch], Batch]:
   return jax.jit(task.batch)
 
 
@@ -84,9 +84,9 @@ def test_a_batch_has_the_shapes_and_types_it_promises(
       assert x.max() < spec.vocab
     elif isinstance(spec, Features):
       assert (x.shape, x.dtype) == ((4, task.length, spec.width), jnp.float32)
-  assert batch.weights_BT.dtype == jnp.float32
-  assert set(np.unique(batch.weights_BT)) <= {0.0, 1.0}
-  assert batch.weights_BT.any(axis=1).all()
+  assert batch.loss_weights_BT.dtype == jnp.float32
+  assert set(np.unique(batch.loss_weights_BT)) <= {0.0, 1.0}
+  assert batch.loss_weights_BT.any(axis=1).all()
   np.testing.assert_array_equal(
     batch.reset_BT, np.tile(np.arange(task.length) == 0, (4, 1))
   )
@@ -97,16 +97,16 @@ def test_the_extent_of_labels_is_what_the_task_says(
   task: GeneratedTask,
 ) -> None:
   batch = draw(task, Stream(0, 0, 4))
-  if not task.extent:
-    assert batch.extent_BT == ()
+  if not task.score_axis:
+    assert batch.score_axis_BT == ()
     return
-  assert task.extent in ('distance', 'length')
-  assert batch.extent_BT.shape == (4, task.length)
-  assert batch.extent_BT.dtype == jnp.int32
-  assert not batch.extent_BT[batch.weights_BT == 0].any()
-  assert (batch.extent_BT.max(axis=1) > 0).all()
-  if task.extent == 'distance':
-    assert (batch.extent_BT <= np.arange(task.length)[None]).all()
+  assert task.score_axis in ('label_distance', 'sequence_length')
+  assert batch.score_axis_BT.shape == (4, task.length)
+  assert batch.score_axis_BT.dtype == jnp.int32
+  assert not batch.score_axis_BT[batch.loss_weights_BT == 0].any()
+  assert (batch.score_axis_BT.max(axis=1) > 0).all()
+  if task.score_axis == 'label_distance':
+    assert (batch.score_axis_BT <= np.arange(task.length)[None]).all()
 
 
 @every_task
@@ -145,7 +145,7 @@ def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
   width = task.output_spec[0]
   y = jax.random.normal(jax.random.key(1), (4, task.length, width))
-  free_BT = batch.weights_BT == 0
+  free_BT = batch.loss_weights_BT == 0
   changed = jnp.where(free_BT[..., None], 7.0 - y, y)
   free = free_BT.reshape(free_BT.shape + (1,) * (batch.targets.ndim - 2))
   target = jnp.zeros((), batch.targets.dtype)
@@ -165,7 +165,7 @@ def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
   y = jax.random.normal(
     jax.random.key(1), (4, task.length, task.output_spec[0])
   )
-  padded = batch._replace(weights_BT=batch.weights_BT.at[2:].set(0))
+  padded = batch._replace(loss_weights_BT=batch.loss_weights_BT.at[2:].set(0))
   measure = measuring(task)
   measured = measure(y[:2], jax.tree.map(lambda x: x[:2], batch))
   for name, (total, count) in measure(y, padded).items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.induction_heads import InductionHeads
+from memjax.tasks.recall.induction_heads import InductionHeads
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 LENGTH, VOCAB, ROWS = 12, 6, 4000
@@ -35,14 +35,14 @@ def test_a_row_is_as_specified() -> None:
   assert_uniform(place, 0, LENGTH - 4)
   assert_uniform(inputs[np.arange(ROWS), place + 1], 0, VOCAB - 2)
   assert_uniform(inputs[place > 0, 0], 0, VOCAB - 2)
-  assert (np.asarray(batch.weights_BT)[:, :-1] == 0).all()
-  assert (np.asarray(batch.weights_BT)[:, -1] == 1).all()
+  assert (np.asarray(batch.loss_weights_BT)[:, :-1] == 0).all()
+  assert (np.asarray(batch.loss_weights_BT)[:, -1] == 1).all()
   assert (np.asarray(batch.targets)[:, :-1] == 0).all()
 
 
 def test_the_distance_leads_back_to_the_answer() -> None:
   batch = draw(TASK, ROWS)
-  shown = LENGTH - 1 - np.asarray(batch.extent_BT)[:, -1]
+  shown = LENGTH - 1 - np.asarray(batch.score_axis_BT)[:, -1]
   inputs, rows = np.asarray(batch.inputs), np.arange(ROWS)
   np.testing.assert_array_equal(inputs[rows, shown], batch.targets[:, -1])
   assert (inputs[rows, shown - 1] == SPECIAL).all()

@@ -10,7 +10,7 @@ import pytest
 
 from memjax.data.list_sizes import laws
 from memjax.errors import ConfigError
-from memjax.tasks.listops import ListOps
+from memjax.tasks.long_range.listops import ListOps
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 ROWS = 3000
@@ -78,8 +78,8 @@ def test_the_label_is_what_the_list_is_worth() -> None:
     wanted = np.zeros((3, 18))
     wanted[:, last] = worth(node), 1, last + 1
     np.testing.assert_array_equal(batch.targets[b], wanted[0])
-    np.testing.assert_array_equal(batch.weights_BT[b], wanted[1])
-    np.testing.assert_array_equal(batch.extent_BT[b], wanted[2])
+    np.testing.assert_array_equal(batch.loss_weights_BT[b], wanted[1])
+    np.testing.assert_array_equal(batch.score_axis_BT[b], wanted[2])
 
 
 def test_the_oracle_scores_everything() -> None:

@@ -100,7 +100,7 @@ def test_pairs_keep_to_their_map(task: GeneratedTask) -> None:
       assert known.setdefault(key, value) == value
     assert weights[-2] == 1
   assert (
-    np.asarray(batch.targets)[np.asarray(batch.weights_BT) == 0] == 0
+    np.asarray(batch.targets)[np.asarray(batch.loss_weights_BT) == 0] == 0
   ).all()
 
 
@@ -136,7 +136,7 @@ def test_noise_is_as_frequent_and_as_uniform_as_told() -> None:
 
 def test_fuzzy_rows_are_as_specified() -> None:
   batch = draw(FUZZY, ROWS)
-  asked = map(np.asarray, (batch.weights_BT, batch.targets))
+  asked = map(np.asarray, (batch.loss_weights_BT, batch.targets))
   for row, weighted, targets in zip(whole(batch), *asked, strict=True):
     begin = int((row != 9).argmax())
     assert (row[begin:] != 9).all()
@@ -191,7 +191,7 @@ def test_memorization_is_one_map_for_all_rows() -> None:
     batch = draw(MEMORIZATION, ROWS, seed)
     assert_uniform(np.asarray(batch.inputs)[:, ::2].reshape(-1), 0, 4)
     np.testing.assert_array_equal(batch.inputs[:, 1::2], 11)
-    np.testing.assert_array_equal(batch.weights_BT, [[0, 1] * 4] * ROWS)
+    np.testing.assert_array_equal(batch.loss_weights_BT, [[0, 1] * 4] * ROWS)
     asked = np.asarray(batch.inputs)[:, ::2].flat
     said = np.asarray(batch.targets)[:, 1::2].flat
     for key, value in zip(asked, said, strict=True):
@@ -211,7 +211,7 @@ def test_memorization_is_won_by_who_has_seen_other_rows() -> None:
   known[np.asarray(seen.inputs)[:, ::2]] = np.asarray(seen.targets)[:, 1::2]
   before = np.roll(np.asarray(batch.inputs), 1, axis=1)
   scores = score(MEMORIZATION, 20 * np.eye(12)[known[before]], batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
 
 
 def test_compression_asks_for_every_token_at_the_end() -> None:
@@ -220,8 +220,8 @@ def test_compression_asks_for_every_token_at_the_end() -> None:
   assert (inputs[:, -1] == 4).all()
   for place in range(5):
     assert_uniform(inputs[:, place], 0, 3)
-  np.testing.assert_array_equal(batch.weights_BT, [[0] * 5 + [1]] * ROWS)
-  np.testing.assert_array_equal(batch.extent_BT, [[0] * 5 + [5]] * ROWS)
+  np.testing.assert_array_equal(batch.loss_weights_BT, [[0] * 5 + [1]] * ROWS)
+  np.testing.assert_array_equal(batch.score_axis_BT, [[0] * 5 + [5]] * ROWS)
   targets = np.asarray(batch.targets)
   assert not targets[:, :-1].any()
   label = targets[:, -1].reshape(ROWS, 5, 4)
@@ -233,11 +233,11 @@ def test_compression_is_won_by_who_says_them_all() -> None:
   y = np.zeros((ROWS, 6, 20))
   y[:, -1] = 20 * np.eye(4)[np.asarray(batch.inputs)[:, :-1]].reshape(ROWS, 20)
   scores = score(COMPRESSION, y, batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
   y[0, -1, :4] = np.roll(y[0, -1, :4], 1)
   scores = score(COMPRESSION, y, batch)
-  assert scores['solved'] == pytest.approx(1 - 1 / ROWS)
+  assert scores['exact_match'] == pytest.approx(1 - 1 / ROWS)
   assert scores['accuracy'] == pytest.approx(1 - 1 / (5 * ROWS))
 
 
@@ -261,7 +261,9 @@ def test_the_distance_leads_back_to_the_value(task: GeneratedTask) -> None:
   inputs = np.asarray(batch.inputs)
   for row, targets, weights, extent in zip(
     inputs,
-    *map(np.asarray, (batch.targets, batch.weights_BT, batch.extent_BT)),
+    *map(
+      np.asarray, (batch.targets, batch.loss_weights_BT, batch.score_axis_BT)
+    ),
     strict=True,
   ):
     last: dict[tuple[Motif, int], int] = {}
@@ -284,7 +286,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
   said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
   scores = score(task, 20 * np.eye(task.input_spec[0])[said], batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-5
 
 
@@ -295,7 +297,9 @@ def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   shape, vocab = batch.inputs.shape, task.input_spec[0]
   guess = np.eye(vocab)[rng.integers(first, end, shape)]
   share = task.baselines['accuracy']['any value']
-  deviation = math.sqrt(share * (1 - share) / float(batch.weights_BT.sum()))
+  deviation = math.sqrt(
+    share * (1 - share) / float(batch.loss_weights_BT.sum())
+  )
   assert abs(score(task, guess, batch)['accuracy'] - share) < 4 * deviation
   y = np.full((*shape, vocab), -1e4)
   y[..., first:end] = 0
@@ -357,7 +361,7 @@ def test_a_bad_field_is_refused(
 )
 def test_the_smallest_task_works(task: GeneratedTask) -> None:
   batch = draw(task, 5)
-  assert (batch.weights_BT.sum(axis=1) >= 1).all()
+  assert (batch.loss_weights_BT.sum(axis=1) >= 1).all()
   if not isinstance(task, Memorization):
-    b, t = np.nonzero(batch.weights_BT)
-    assert (np.asarray(batch.extent_BT)[b, t] > 0).all()
+    b, t = np.nonzero(batch.loss_weights_BT)
+    assert (np.asarray(batch.score_axis_BT)[b, t] > 0).all()

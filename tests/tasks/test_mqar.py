@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.mqar import MQAR, distinct
+from memjax.tasks.recall.mqar import MQAR, distinct
 from memjax.types import Batch
 from tests.tasks.drawn import assert_as_it_was, draw
 
@@ -52,8 +52,8 @@ def test_a_row_has_the_shape_of_the_paper() -> None:
 
 def test_the_distance_leads_back_to_the_value() -> None:
   batch = draw(TASK, ROWS)
-  b, t = np.nonzero(batch.weights_BT)
-  shown = t - np.asarray(batch.extent_BT)[b, t]
+  b, t = np.nonzero(batch.loss_weights_BT)
+  shown = t - np.asarray(batch.score_axis_BT)[b, t]
   assert (shown < 2 * PAIRS).all()
   np.testing.assert_array_equal(batch.inputs[b, shown], batch.targets[b, t])
 
@@ -62,16 +62,16 @@ def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(answers, batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
 
 
 def test_one_wrong_label_spoils_its_row_only() -> None:
   batch = draw(TASK, ROWS)
   answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
-  answers[7, np.flatnonzero(batch.weights_BT[7])[-1]] = 0
+  answers[7, np.flatnonzero(batch.loss_weights_BT[7])[-1]] = 0
   scores = score(answers, batch)
-  assert scores['solved'] == pytest.approx((ROWS - 1) / ROWS)
+  assert scores['exact_match'] == pytest.approx((ROWS - 1) / ROWS)
   labels = ROWS * PAIRS
   assert scores['accuracy'] == pytest.approx((labels - 1) / labels)
 

@@ -1,4 +1,4 @@
-"""Overwriting: a dictionary that forgets wins, stale values do not."""
+"""MQAROverwrite: a dictionary that forgets wins, stale values do not."""
 
 import math
 
@@ -7,12 +7,12 @@ import pytest
 from scipy.stats import binom, chisquare
 
 from memjax.errors import ConfigError
-from memjax.tasks.overwriting import Overwriting
+from memjax.tasks.recall.mqar_overwrite import MQAROverwrite
 from memjax.types import Batch
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 LENGTH, KEYS, WRITES, VOCAB, ROWS = 24, 3, 6, 40, 2000
-TASK = Overwriting(length=LENGTH, keys=KEYS, writes=WRITES, vocab=VOCAB)
+TASK = MQAROverwrite(length=LENGTH, keys=KEYS, writes=WRITES, vocab=VOCAB)
 GOLDEN = '2766d3584fec799f'
 SHOWN = 2 * WRITES
 
@@ -40,7 +40,7 @@ def written(row: np.ndarray) -> dict[int, list[int]]:
 def guesses(batch: Batch) -> dict[str, np.ndarray]:
   """What players say who know less and less."""
   rng = np.random.default_rng(0)
-  inputs, weights = np.asarray(batch.inputs), np.asarray(batch.weights_BT)
+  inputs, weights = np.asarray(batch.inputs), np.asarray(batch.loss_weights_BT)
   first, some = np.zeros_like(inputs), np.zeros_like(inputs)
   for b, row in enumerate(inputs):
     values = written(row)
@@ -91,9 +91,9 @@ def test_keys_values_and_places_are_uniform() -> None:
 
 def test_the_distance_leads_back_to_the_last_write() -> None:
   batch = draw(TASK, ROWS)
-  b, t = np.nonzero(batch.weights_BT)
+  b, t = np.nonzero(batch.loss_weights_BT)
   inputs = np.asarray(batch.inputs)
-  shown = t - np.asarray(batch.extent_BT)[b, t]
+  shown = t - np.asarray(batch.score_axis_BT)[b, t]
   assert (shown < SHOWN).all()
   np.testing.assert_array_equal(inputs[b, shown], batch.targets[b, t])
   np.testing.assert_array_equal(inputs[b, shown - 1], inputs[b, t])
@@ -103,13 +103,13 @@ def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.array([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, 20 * np.eye(VOCAB)[said], batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
 
 
 def test_players_who_know_less_score_the_baselines() -> None:
   batch = draw(TASK, ROWS)
-  labels = float(batch.weights_BT.sum())
+  labels = float(batch.loss_weights_BT.sum())
   played = guesses(batch)
   assert played.keys() == TASK.baselines['accuracy'].keys()
   for name, guess in played.items():
@@ -126,7 +126,7 @@ def test_doubt_costs_the_baseline_loss() -> None:
   y[0, ..., VOCAB // 2 :] = 0
   inputs = np.asarray(batch.inputs)
   np.put_along_axis(y[1], inputs[:, None, 1:SHOWN:2], 0, axis=2)
-  for b, t in np.argwhere(np.asarray(batch.weights_BT)):
+  for b, t in np.argwhere(np.asarray(batch.loss_weights_BT)):
     y[2, b, t, written(inputs[b])[inputs[b, t]]] = 0
   expected = TASK.baselines['loss']
   names = ('any value', 'any value of the row', 'any value of the key')
@@ -152,11 +152,11 @@ def test_the_data_is_what_it_was() -> None:
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    Overwriting(**fields)
+    MQAROverwrite(**fields)
 
 
 def test_the_smallest_task_works() -> None:
-  task = Overwriting(length=4, keys=1, writes=1, vocab=4)
+  task = MQAROverwrite(length=4, keys=1, writes=1, vocab=4)
   batch = draw(task, 3)
   np.testing.assert_array_equal(batch.inputs[:, 0], 1)
   np.testing.assert_array_equal(batch.inputs[:, 2:], [[1, 0]] * 3)

@@ -15,9 +15,9 @@ import pytest
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, invalid_ids
-from memjax.tasks.haystack import Numbers
-from memjax.tasks.needle import Needle
-from memjax.tasks.variable_tracking import VariableTracking
+from memjax.tasks.ruler.haystack import Numbers
+from memjax.tasks.ruler.niah import NIAH
+from memjax.tasks.ruler.variable_tracking import VariableTracking
 from memjax.types import Tokens
 from tests.tasks.drawn import assert_uniform
 from tests.tasks.haystack import ROWS, drawn, hay, scored, texts
@@ -36,8 +36,8 @@ def tasks(
 ) -> Iterator[dict[str, Numbers]]:
   with hay(tmp_path_factory) as there:
     yield {
-      'one': Needle(**there, length=150),
-      'three': Needle(**there, length=200, needles=3, digits=2),
+      'one': NIAH(**there, length=150),
+      'three': NIAH(**there, length=200, needles=3, digits=2),
       'chain': VariableTracking(**there, length=120, hops=1, digits=1),
       'chains': VariableTracking(**there, length=300, chains=2, hops=3),
     }
@@ -70,7 +70,7 @@ def test_the_oracle_scores_everything(
     said.append(list(answer_to(text[: -task.digits])))
     assert text.endswith(b' is ' + bytes(said[-1]))
   scores = scored(task, 40 * np.eye(256)[said], batch)
-  assert scores['accuracy'] == scores['solved'] == 1
+  assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-5
 
 
@@ -81,7 +81,9 @@ def test_labels_are_the_digits_at_the_end(
   task = tasks[name]
   batch = drawn(task)
   asked = np.arange(task.length) >= task.length - task.digits
-  np.testing.assert_array_equal(batch.weights_BT, np.tile(asked, (ROWS, 1)))
+  np.testing.assert_array_equal(
+    batch.loss_weights_BT, np.tile(asked, (ROWS, 1))
+  )
   digits = batch.targets[:, asked] - ord('0')
   assert not batch.targets[:, ~asked].any()
   for place in range(task.digits):
@@ -101,14 +103,14 @@ def test_the_distance_leads_back_to_the_digit(
   tasks: dict[str, Numbers], name: str
 ) -> None:
   batch = drawn(tasks[name])
-  b, t = np.nonzero(batch.weights_BT)
-  distance = batch.extent_BT[b, t]
+  b, t = np.nonzero(batch.loss_weights_BT)
+  distance = batch.score_axis_BT[b, t]
   assert (distance > 0).all()
   told = batch.inputs[b, t - distance]
   np.testing.assert_array_equal(told, batch.targets[b, t])
-  assert not batch.extent_BT[batch.weights_BT == 0].any()
+  assert not batch.score_axis_BT[batch.loss_weights_BT == 0].any()
   text = texts(batch)[5]
-  row = batch.extent_BT[5].max()
+  row = batch.score_axis_BT[5].max()
   start = len(text) - 1 - tasks[name].digits - row
   assert text[:start].endswith((b' is ', b' = '))
 
@@ -132,7 +134,7 @@ def test_the_hay_is_one_window_of_the_split(
 def test_the_asked_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
   task = tasks['one']
   distance = np.concatenate(
-    [drawn(task, step=s).extent_BT.max(axis=1) for s in range(3)]
+    [drawn(task, step=s).score_axis_BT.max(axis=1) for s in range(3)]
   )
   nearest = len(b'12345.  The magic number for abcd is ') - 1
   hay = 151 - 36 - 30 - 5  # but for the sentence, the question, the answer
@@ -178,10 +180,10 @@ def test_guessing_scores_the_baselines(
     'chance': rng.integers(48, 58, (ROWS, task.digits)),
     'any number of the row': np.array(number),
   }
-  assert (len(told[0]) == 1) == (len(task.baselines['solved']) == 1)
-  for player in task.baselines['solved']:
+  assert (len(told[0]) == 1) == (len(task.baselines['exact_match']) == 1)
+  for player in task.baselines['exact_match']:
     scores = scored(task, np.eye(256)[players[player]], batch)
-    for metric in ('accuracy', 'solved'):
+    for metric in ('accuracy', 'exact_match'):
       share = task.baselines[metric][player]
       deviation = math.sqrt(share * (1 - share) / ROWS)
       assert abs(scores[metric] - share) < 4 * deviation + 1e-6, metric
@@ -226,13 +228,13 @@ def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
 @pytest.mark.parametrize(
   ('task', 'fields', 'message'),
   [
-    (Needle, {'needles': 0}, 'needles: 0: must be at least 1'),
-    (Needle, {'digits': 0}, 'digits: 0: must be at least 1'),
-    (Needle, {'length': 70}, 'length: 70: must be at least 71, for one byte'),
-    (Needle, {'split': 'dev'}, "split: 'dev': unknown"),
-    (Needle, {'path': ''}, "path: '': must be given"),
-    (Needle, {'corpus': 'file'}, "corpus: 'file': .*did you mean files"),
-    (Needle, {'split': 'test', 'length': 5000}, 'split: .*1800 bytes in .*a r'),
+    (NIAH, {'needles': 0}, 'needles: 0: must be at least 1'),
+    (NIAH, {'digits': 0}, 'digits: 0: must be at least 1'),
+    (NIAH, {'length': 70}, 'length: 70: must be at least 71, for one byte'),
+    (NIAH, {'split': 'dev'}, "split: 'dev': unknown"),
+    (NIAH, {'path': ''}, "path: '': must be given"),
+    (NIAH, {'corpus': 'file'}, "corpus: 'file': .*did you mean files"),
+    (NIAH, {'split': 'test', 'length': 5000}, 'split: .*1800 bytes in .*a r'),
     (VariableTracking, {'hops': 0}, 'hops: 0: must be at least 1'),
     (VariableTracking, {'chains': 0}, 'chains: 0: must be at least 1'),
     (VariableTracking, {'hops': 513}, 'hops: 513: must be at most length 512'),
@@ -252,7 +254,7 @@ def test_a_bad_field_is_refused(
 
 
 def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:
-  task = Needle(corpus='files', path=tasks['one'].path, length=71)
+  task = NIAH(corpus='files', path=tasks['one'].path, length=71)
   for text in texts(drawn(task)):
     hay = re.fullmatch(
       rb'([A-J]?)The magic number for (....) is (\d{5})\. ([A-J]?)'

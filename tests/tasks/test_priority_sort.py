@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.priority_sort import PrioritySort
+from memjax.tasks.ntm.priority_sort import PrioritySort
 from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
@@ -34,19 +34,19 @@ def play(row: np.ndarray) -> np.ndarray:
 
 
 def test_a_row_has_the_shape_of_the_paper() -> None:
-  inputs, targets, weights_BT, *_ = draw(PrioritySort(), 5)
+  inputs, targets, loss_weights_BT, *_ = draw(PrioritySort(), 5)
   assert inputs.shape == (5, 36, 9)
   assert targets.shape == (5, 36, 8)
   np.testing.assert_array_equal(inputs[:, 20:], np.zeros((5, 16, 9)))
   np.testing.assert_array_equal(targets[:, :20], np.zeros((5, 20, 8)))
-  np.testing.assert_array_equal(weights_BT, [[0] * 20 + [1] * 16] * 5)
+  np.testing.assert_array_equal(loss_weights_BT, [[0] * 20 + [1] * 16] * 5)
 
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, sure(said), batch)
-  assert (scores['solved'], scores['bits_wrong']) == (1, 0)
+  assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 

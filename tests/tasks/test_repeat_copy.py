@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.repeat_copy import RepeatCopy
+from memjax.tasks.ntm.repeat_copy import RepeatCopy
 from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
@@ -41,7 +41,7 @@ def play(row: np.ndarray) -> np.ndarray:
 
 def test_a_row_of_known_length_by_hand() -> None:
   task = RepeatCopy(shortest=2, longest=2, fewest=3, most=3)
-  inputs, targets, weights_BT, *_ = draw(task, 5)
+  inputs, targets, loss_weights_BT, *_ = draw(task, 5)
   vectors = np.asarray(inputs[:, :2, :8])
   for start in (3, 5, 7):
     np.testing.assert_array_equal(targets[:, start : start + 2, :8], vectors)
@@ -52,14 +52,14 @@ def test_a_row_of_known_length_by_hand() -> None:
     inputs[..., 8], [[0, 0, told, *[0] * 7]] * 5, rtol=1e-6
   )
   np.testing.assert_array_equal(targets[..., 8], [[0] * 9 + [1]] * 5)
-  np.testing.assert_array_equal(weights_BT, [[0] * 3 + [1] * 7] * 5)
+  np.testing.assert_array_equal(loss_weights_BT, [[0] * 3 + [1] * 7] * 5)
 
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.stack([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, sure(said), batch)
-  assert (scores['solved'], scores['bits_wrong']) == (1, 0)
+  assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 
@@ -68,7 +68,7 @@ def test_a_late_end_marker_is_a_wrong_bit() -> None:
   said = np.array(batch.targets)
   said[..., -1] = np.roll(said[..., -1], 1, axis=1)
   scores = score(TASK, sure(said), batch)
-  assert scores['solved'] == 0
+  assert scores['exact_match'] == 0
   assert scores['bits_wrong'] == 1  # what comes after the end is not asked
 
 
@@ -78,7 +78,9 @@ def test_lengths_and_repeats_are_uniform_and_bits_fair() -> None:
   count = (told != 0).argmax(1)
   repeats = np.rint(MEAN + SPREAD * told.sum(1)).astype(int)
   np.testing.assert_array_equal((told != 0).sum(1), 1)
-  np.testing.assert_array_equal(batch.weights_BT.sum(1), count * repeats + 1)
+  np.testing.assert_array_equal(
+    batch.loss_weights_BT.sum(1), count * repeats + 1
+  )
   assert_uniform((count - 1) * 4 + repeats - 1, 0, 11)
   for n in range(1, 4):
     assert_fair(np.asarray(batch.inputs)[count == n, :n, :-1])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.associative_retrieval import AssociativeRetrieval
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.segment_copy import SegmentCopy
-from memjax.tasks.segment_reverse import SegmentReverse
+from memjax.tasks.segments.associative_retrieval import AssociativeRetrieval
+from memjax.tasks.segments.segment_copy import SegmentCopy
+from memjax.tasks.segments.segment_reverse import SegmentReverse
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 ROWS, N, K = 1000, 5, 3
@@ -73,7 +73,7 @@ def test_a_sequence_is_read_and_said(task: SegmentCopy) -> None:
   assert not targets[:, :N].any()
   assert not targets[:, end:].any()
   weights = [0] * N + [1] * (end - N) + [0] * (task.length - end)
-  np.testing.assert_array_equal(batch.weights_BT, [weights] * ROWS)
+  np.testing.assert_array_equal(batch.loss_weights_BT, [weights] * ROWS)
 
 
 def test_a_key_is_asked_for_its_value() -> None:
@@ -91,8 +91,8 @@ def test_a_key_is_asked_for_its_value() -> None:
   np.testing.assert_array_equal(inputs[:, 2 * K + 1 :], [[6, 0]] * ROWS)
   np.testing.assert_array_equal(targets[:, 2 * K + 1], values[here])
   weights = [0] * (2 * K + 1) + [1, 0]
-  np.testing.assert_array_equal(batch.weights_BT, [weights] * ROWS)
-  assert not targets[np.asarray(batch.weights_BT) == 0].any()
+  np.testing.assert_array_equal(batch.loss_weights_BT, [weights] * ROWS)
+  assert not targets[np.asarray(batch.loss_weights_BT) == 0].any()
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_rows_divide_into_segments(
 @ALL
 def test_the_distance_leads_back_to_the_symbol(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
-  b, t = np.nonzero(batch.weights_BT)
-  distance = np.asarray(batch.extent_BT)[b, t].reshape(ROWS, -1)
+  b, t = np.nonzero(batch.loss_weights_BT)
+  distance = np.asarray(batch.score_axis_BT)[b, t].reshape(ROWS, -1)
   shown = t - distance.reshape(-1)
   np.testing.assert_array_equal(batch.inputs[b, shown], batch.targets[b, t])
   if task is COPY:
@@ -135,7 +135,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   scores = score(task, 20 * np.eye(task.input_spec[0])[said], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-5
-  assert scores.get('solved', 1) == 1
+  assert scores.get('exact_match', 1) == 1
 
 
 @ALL
@@ -152,7 +152,9 @@ def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   for name, guess in guesses.items():
     share = task.baselines['accuracy'][name]
     accuracy = score(task, np.eye(vocab)[guess], batch)['accuracy']
-    deviation = math.sqrt(share * (1 - share) / float(batch.weights_BT.sum()))
+    deviation = math.sqrt(
+      share * (1 - share) / float(batch.loss_weights_BT.sum())
+    )
     assert abs(accuracy - share) < 4 * deviation, name
     assert task.baselines['loss'][name] == pytest.approx(-math.log(share))
   y = np.full((*shape, vocab), -1e4)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, chisquare
 
 from memjax.errors import ConfigError
-from memjax.tasks.selective_copy import SelectiveCopy
+from memjax.tasks.recall.selective_copy import SelectiveCopy
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 LENGTH, VOCAB, SYMBOLS, ROWS = 20, 7, 4, 2000
@@ -61,8 +61,8 @@ def test_symbols_are_uniform_and_blanks_fall_anywhere() -> None:
 
 def test_the_distance_leads_back_to_the_symbol() -> None:
   batch = draw(TASK, ROWS)
-  b, t = np.nonzero(batch.weights_BT)
-  shown = t - np.asarray(batch.extent_BT)[b, t]
+  b, t = np.nonzero(batch.loss_weights_BT)
+  shown = t - np.asarray(batch.score_axis_BT)[b, t]
   np.testing.assert_array_equal(batch.inputs[b, shown], batch.targets[b, t])
   assert (np.diff(shown.reshape(ROWS, SYMBOLS)) > 0).all()
 
@@ -71,14 +71,14 @@ def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
   said = np.array([play(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, 20 * np.eye(VOCAB)[said], batch)
-  assert (scores['accuracy'], scores['solved']) == (1, 1)
+  assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
 
 
 def test_guessing_scores_the_baselines() -> None:
   guess = np.random.default_rng(0).integers(0, BLANK, (ROWS, LENGTH))
   scores = score(TASK, np.eye(VOCAB)[guess], draw(TASK, ROWS))
-  for name, count in (('accuracy', ROWS * SYMBOLS), ('solved', ROWS)):
+  for name, count in (('accuracy', ROWS * SYMBOLS), ('exact_match', ROWS)):
     share = TASK.baselines[name]['any symbol']
     deviation = math.sqrt(share * (1 - share) / count)
     assert abs(scores[name] - share) < 4 * deviation, name

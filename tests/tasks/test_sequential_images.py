@@ -18,8 +18,8 @@ import pytest
 from memjax.data.images import HELD_OUT, open_images
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
-from memjax.tasks.pixels import Digits, bit_reversal
-from memjax.types import Batch, Features, Feed, Tokens
+from memjax.tasks.vision.sequential_images import Digits, bit_reversal
+from memjax.types import Batch, Features, HostBatch, Tokens
 
 REAL = Path(os.environ.get('MEMJAX_DATA', 'nowhere')) / 'mnist'
 real = pytest.mark.skipif(
@@ -59,7 +59,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @functools.cache
-def compiled(task: Digits) -> Callable[[Feed], Batch]:
+def compiled(task: Digits) -> Callable[[HostBatch], Batch]:
   return jax.jit(task.batch)
 
 
@@ -71,7 +71,7 @@ def step_of(task: Digits, step: int, batch_size: int, seed: int = 0) -> Batch:
 def numbers(batch: Batch) -> list[int]:
   """Which of the written pictures the rows are."""
   bright = np.rint(batch.inputs[:, :2, 0] * 255).astype(int)
-  asked = batch.weights_BT[:, -1] > 0
+  asked = batch.loss_weights_BT[:, -1] > 0
   return (bright @ [256, 1])[asked].tolist()
 
 
@@ -94,11 +94,11 @@ def test_every_picture_once_an_epoch(
     seen = []
     for step in range(steps):
       batch = step_of(task, epoch * steps + step, size)
-      asked = batch.weights_BT[:, -1] > 0
+      asked = batch.loss_weights_BT[:, -1] > 0
       here = numbers(batch)
       wanted = np.array(here) % 10
       np.testing.assert_array_equal(batch.targets[asked, -1], wanted)
-      assert not batch.weights_BT[:, :-1].any()
+      assert not batch.loss_weights_BT[:, :-1].any()
       assert not batch.targets[:, :-1].any()
       assert not batch.inputs[~asked].any()
       assert batch.reset_BT[:, 0].all()

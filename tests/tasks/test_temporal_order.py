@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.temporal_order import TemporalOrder
+from memjax.tasks.long_range.temporal_order import TemporalOrder
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 ROWS = 2000
@@ -73,8 +73,8 @@ def test_the_distance_leads_back_to_the_first_symbol(
 ) -> None:
   batch = draw(task, ROWS)
   inputs = np.asarray(batch.inputs)
-  end = np.asarray(batch.weights_BT).argmax(axis=1)
-  first = end - np.asarray(batch.extent_BT)[np.arange(ROWS), end]
+  end = np.asarray(batch.loss_weights_BT).argmax(axis=1)
+  first = end - np.asarray(batch.score_axis_BT)[np.arange(ROWS), end]
   np.testing.assert_array_equal(first, (inputs >= 7).argmax(axis=1))
 
 

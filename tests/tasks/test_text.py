@@ -15,16 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.build import build_task
+from memjax.config.build import build_task
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import BPE
 from memjax.errors import ConfigError
-from memjax.tasks import text as text_module
+from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
-from memjax.tasks.text import Text
+from memjax.tasks.language import text as text_module
+from memjax.tasks.language.text import Text
 from memjax.training.metrics import means
 from memjax.training.replicas import summary
-from memjax.training.workdir import claim, read_interface
 from memjax.types import Batch, Tokens
 from tests.small import small
 
@@ -139,7 +139,7 @@ def test_windows_score_each_label_once_behind_enough_of_the_text(
       assert (places >= length - stride).all() or i == 0
       assert reset.tolist() == [True] + [False] * (length - 1)
     assert scored == list(range(labels))
-    assert len(epoch) == 1 or epoch[-1].weights_BT.any()
+    assert len(epoch) == 1 or epoch[-1].loss_weights_BT.any()
 
 
 def test_each_epoch_is_as_the_first(texts: Path) -> None:
@@ -218,7 +218,7 @@ def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
     here = log_sum - np.take_along_axis(
       logits, batch.targets[..., None], -1
     ).squeeze(-1)
-    counted = batch.weights_BT > 0
+    counted = batch.loss_weights_BT > 0
     nats += zip(here[counted], batch.targets[counted], strict=True)
   return totals, nats
 

@@ -7,9 +7,9 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.delayed_xor import DelayedXOR
-from memjax.tasks.n_back import NBack
-from memjax.tasks.sequence_recall import SequenceRecall
+from memjax.tasks.working_memory.delayed_xor import DelayedXOR
+from memjax.tasks.working_memory.n_back import NBack
+from memjax.tasks.working_memory.sequence_recall import SequenceRecall
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 ROWS = 2000
@@ -64,10 +64,10 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
   play = PLAY[type(task)]
   answers = np.array([play(row) for row in np.asarray(batch.inputs).tolist()])
-  asked = np.asarray(batch.weights_BT) > 0
+  asked = np.asarray(batch.loss_weights_BT) > 0
   np.testing.assert_array_equal(np.where(asked, answers, 0), batch.targets)
   scores = score(task, 40 * np.eye(task.output_spec.vocab)[answers], batch)
-  assert scores['accuracy'] == scores.get('solved', 1) == 1
+  assert scores['accuracy'] == scores.get('exact_match', 1) == 1
   assert scores['loss'] < 1e-6
 
 
@@ -75,18 +75,20 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   [(name, share)] = task.baselines['accuracy'].items()
-  vocab, shape = task.output_spec.vocab, batch.weights_BT.shape
+  vocab, shape = task.output_spec.vocab, batch.loss_weights_BT.shape
   chances = np.full(vocab, 1 / vocab)
   guess = rng.integers(0, vocab, shape)
   if name == 'without memory':
     chances, guess = np.array([0.6, 0.4]), np.zeros(shape, int)
   scores = score(task, np.eye(vocab)[guess], batch)
-  deviation = math.sqrt(share * (1 - share) / float(batch.weights_BT.sum()))
+  deviation = math.sqrt(
+    share * (1 - share) / float(batch.loss_weights_BT.sum())
+  )
   assert abs(scores['accuracy'] - share) < 4 * deviation
-  if 'solved' in task.baselines:
-    rows = task.baselines['solved'][name]
+  if 'exact_match' in task.baselines:
+    rows = task.baselines['exact_match'][name]
     spread = math.sqrt(rows * (1 - rows) / ROWS)
-    assert abs(scores['solved'] - rows) < 4 * spread
+    assert abs(scores['exact_match'] - rows) < 4 * spread
   logits = np.broadcast_to(np.log(chances), (*shape, vocab))
   loss = score(task, logits, batch)['loss'] - task.baselines['loss'][name]
   assert abs(loss) < 4 * deviation * np.ptp(np.log(chances)) + 1e-5
@@ -121,8 +123,8 @@ def test_the_step_before_tells_nothing_of_a_match() -> None:
 def test_n_back_asks_from_step_n_on() -> None:
   batch = draw(BACK, ROWS)
   asked = np.tile(np.arange(17) >= 3, (ROWS, 1))
-  np.testing.assert_array_equal(batch.weights_BT, asked)
-  np.testing.assert_array_equal(batch.extent_BT, 3 * asked)
+  np.testing.assert_array_equal(batch.loss_weights_BT, asked)
+  np.testing.assert_array_equal(batch.score_axis_BT, 3 * asked)
 
 
 def test_a_row_of_xor_is_as_specified() -> None:
@@ -137,8 +139,8 @@ def test_a_row_of_xor_is_as_specified() -> None:
   np.testing.assert_array_equal(tokens[np.arange(ROWS), go], 5)
   steps = np.arange(XOR.length)
   np.testing.assert_array_equal(tokens == 0, steps > go[:, None])
-  np.testing.assert_array_equal(batch.weights_BT, steps == go[:, None])
-  np.testing.assert_array_equal(batch.extent_BT.max(axis=1), go)
+  np.testing.assert_array_equal(batch.loss_weights_BT, steps == go[:, None])
+  np.testing.assert_array_equal(batch.score_axis_BT.max(axis=1), go)
   distracting = tokens[(tokens == 1) | (tokens == 2)]
   assert abs(distracting.mean() - 1.5) < 2 / math.sqrt(distracting.size)
 
@@ -159,8 +161,8 @@ def test_a_row_of_recall_is_as_specified() -> None:
   counts, waits, cues = [], [], []
   for row, asked, length in zip(
     tokens,
-    np.asarray(batch.weights_BT),
-    np.asarray(batch.extent_BT),
+    np.asarray(batch.loss_weights_BT),
+    np.asarray(batch.score_axis_BT),
     strict=True,
   ):
     count = int((row < 4).sum())

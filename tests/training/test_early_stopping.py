@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 import math
 
-from memjax.training.best import Figure, first_best
-from memjax.training.watch import Watch
+from memjax.runs.best import Figure, first_best
+from memjax.training.early_stopping import Watch
 from tests.small import small
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from memjax.experiment import read
+from memjax.config.reader import read
 from tests.small import run
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

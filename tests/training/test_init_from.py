@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.runs.snapshot import load_arrays
 from memjax.training import parallel
-from memjax.training.inherit import begin
-from memjax.training.load import load_arrays
+from memjax.training.init_from import begin
 from memjax.training.loop import train
 from memjax.training.program import program
 from tests.small import small
@@ -51,6 +51,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changes, rule) -> None:
   run = program(other, parallel.make_mesh(other.parallel))
   with pytest.raises(ConfigError, match=rule) as caught:
     begin(run, str(tmp_path))
-  assert caught.value.field == 'train.begin_from'
+  assert caught.value.field == 'train.init_from'
   with pytest.raises(ConfigError, match='holds no whole step'):
     begin(run, str(tmp_path / 'nothing'))

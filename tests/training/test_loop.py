@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, Diverged
-from memjax.training import history
+from memjax.logs import metrics_file
 from memjax.training.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
-from memjax.training.settings import Experiment
 from tests.small import small
 
 SHORT = {
@@ -26,7 +26,7 @@ def train(experiment: Experiment, workdir: Path) -> bool:
 
 
 def measured(workdir: Path) -> list[tuple[Any, ...]]:
-  rows = history.read(workdir / 'metrics.jsonl')
+  rows = metrics_file.read(workdir / 'metrics.jsonl')
   return [(r['step'], r['split'], r['metrics']) for r in rows]
 
 
@@ -58,17 +58,19 @@ def test_time_goes_on_where_it_was_stopped(
   stop_at(monkeypatch, 2)
   train(experiment, tmp_path)
   path = tmp_path / 'metrics.jsonl'
-  before = history.read(path)
-  lines = [history.encode(r | {'seconds': r['seconds'] + 1e6}) for r in before]
+  before = metrics_file.read(path)
+  lines = [
+    metrics_file.encode(r | {'seconds': r['seconds'] + 1e6}) for r in before
+  ]
   path.write_text(''.join(lines))
   stop_at(monkeypatch, 0)
   train(experiment, tmp_path)
-  rows = history.read(path)
+  rows = metrics_file.read(path)
   trained = [row['seconds'] for row in rows if row['split'] == 'train']
   assert len(trained) == 6
   assert trained == sorted(trained)
-  assert trained[-1] == history.seconds(rows) > 1e6
-  assert history.seconds([]) == 0
+  assert trained[-1] == metrics_file.seconds(rows) > 1e6
+  assert metrics_file.seconds([]) == 0
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_patience_ends_a_run_and_its_end_is_kept(tmp_path: Path) -> None:
 
 def test_a_diverged_run_says_so_and_keeps_its_checkpoints(tmp_path) -> None:
   options = SHORT | {'checkpoint.every': 1, 'optim.learning_rate': 1e38}
-  options |= {'optim.clip': 0.0, 'optim.name': 'sgd'}
+  options |= {'optim.clip_norm': 0.0, 'optim.name': 'sgd'}
   experiment = small('adding', 'lstm', options)
   with pytest.raises(Diverged, match=r'step \d: the training loss is'):
     train(experiment, tmp_path)
@@ -124,7 +126,7 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
 ) -> None:
   overrides = SHORT | {'optim.ema': 0.5}
   train(small('adding', 'gru', overrides), tmp_path)
-  rows = history.read(tmp_path / 'metrics.jsonl')
+  rows = metrics_file.read(tmp_path / 'metrics.jsonl')
   twice = [r for r in rows if r['split'] == 'twice'][-1]
   assert twice['protocol']['segment'] == 24
   assert twice['protocol']['stride'] == 24

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from memjax.config.sections import Optim
 from memjax.errors import ConfigError
 from memjax.training.optim import optimiser, schedule
-from memjax.training.sections import Optim
 
 PLAIN = Optim(
   name='adamw',
@@ -18,12 +18,12 @@ PLAIN = Optim(
   learning_rate=0.1,
   schedule='constant',
   halve_every=0,
-  warmup=0,
-  final=0.1,
+  warmup_steps=0,
+  final_lr_ratio=0.1,
   weight_decay=0.0,
-  clip=0.0,
+  clip_norm=0.0,
   ema=0.0,
-  vary='',
+  per_replica='',
 )
 
 
@@ -41,7 +41,7 @@ def having(**changes) -> Optim:
   ],
 )
 def test_schedules_pass_through_their_closed_forms(name, values) -> None:
-  rate = schedule(having(schedule=name, warmup=10), 110)
+  rate = schedule(having(schedule=name, warmup_steps=10), 110)
   for step, value in values.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value, rel=1e-5), step
 
@@ -67,9 +67,9 @@ def steps_taken(chain: optax.GradientTransformation) -> dict:
 
 
 def test_decay_after_any_optimiser_is_adamws_decay() -> None:
-  own = optimiser(having(name='adamw', weight_decay=0.3, warmup=2), 9)
-  after = optimiser(having(name='adam', weight_decay=0.3, warmup=2), 9)
-  none = optimiser(having(name='adam', warmup=2), 9)
+  own = optimiser(having(name='adamw', weight_decay=0.3, warmup_steps=2), 9)
+  after = optimiser(having(name='adam', weight_decay=0.3, warmup_steps=2), 9)
+  none = optimiser(having(name='adam', warmup_steps=2), 9)
   one, two, three = map(steps_taken, (own, after, none))
   np.testing.assert_allclose(one['kernel'], two['kernel'], rtol=1e-6)
   np.testing.assert_array_equal(two['bias'], three['bias'])
@@ -77,7 +77,7 @@ def test_decay_after_any_optimiser_is_adamws_decay() -> None:
 
 
 def test_clipping_bounds_the_global_norm() -> None:
-  chain = optimiser(having(name='sgd', learning_rate=1.0, clip=0.5), 9)
+  chain = optimiser(having(name='sgd', learning_rate=1.0, clip_norm=0.5), 9)
   grads = {'a': jnp.full(4, 10.0)}
   updates, _ = chain.update(grads, chain.init(grads), grads)
   assert optax.tree.norm(updates) == pytest.approx(0.5)
@@ -99,7 +99,7 @@ def test_optimisers_of_optax_take_a_step(name: str) -> None:
       "optim.name: 'adamv': no such optax optimiser; did",
     ),
     ({'options': {'b3': 1.0}}, 'optim.options.b3: 1.0: no such option'),
-    ({'warmup': 10}, 'optim.warmup: 10: exceeds steps 9'),
+    ({'warmup_steps': 10}, 'optim.warmup_steps: 10: exceeds steps 9'),
   ],
 )
 def test_a_wrong_optimiser_is_refused(changes, words: str) -> None:

@@ -60,7 +60,7 @@ def test_evaluation_gives_the_same_figures_on_a_mesh() -> None:
   ('overrides', 'words'),
   [
     ({'parallel.data': 8, 'train.batch_size': 12}, 'train.batch_size: 12'),
-    ({'parallel.data': 8, 'train.accumulate': 2}, 'a multiple of 16'),
+    ({'parallel.data': 8, 'train.grad_accum_steps': 2}, 'a multiple of 16'),
     ({'evals.held_out.batch_size': 6}, 'evals.held_out.batch_size: 6'),
     ({'parallel.fsdp': 3}, 'parallel.fsdp: 3: must divide the devices'),
     ({'parallel.data': 16}, '16 x 1 does not fit: there are 8 devices'),

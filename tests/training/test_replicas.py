@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import memjax
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
-from memjax.training import history, manifest, parallel
+from memjax.logs import metrics_file
+from memjax.runs import manifest
+from memjax.training import parallel
 from memjax.training.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
 from memjax.training.replicas import summary, varied
-from memjax.training.settings import Experiment
 from tests.small import assert_close, run, small
 
 RUN = {
@@ -33,7 +35,7 @@ def train(experiment: Experiment, folder: Path) -> bool:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-  return history.read(folder / 'metrics.jsonl')
+  return metrics_file.read(folder / 'metrics.jsonl')
 
 
 def test_replicas_are_single_runs(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_each_replica_has_the_floats_that_are_its_own(
   varied = {
     'learning_rate': [1e-3, 1e-2],
     'weight_decay': [0.5, 0.1],
-    'clip': [0.01, 0.1],
+    'clip_norm': [0.01, 0.1],
     f'options.{option}': [0.5, 0.9],
   }
   common = {
@@ -81,12 +83,16 @@ def test_each_replica_has_the_floats_that_are_its_own(
     'optim.name': name,
     'optim.options': {option: 0.7},
     'optim.schedule': schedule,
-    'optim.warmup': 1,
+    'optim.warmup_steps': 1,
   }
   vary = ' '.join(
     f'{field}={values[0]},{values[1]}' for field, values in varied.items()
   )
-  both = {'optim.weight_decay': 0.3, 'optim.vary': vary, 'train.replicas': 2}
+  both = {
+    'optim.weight_decay': 0.3,
+    'optim.per_replica': vary,
+    'train.replicas': 2,
+  }
   several = run(small('copy_memory', 'lstm', common | both), 2)
   for i in range(2):
     own = {f'optim.{field}': values[i] for field, values in varied.items()}
@@ -96,7 +102,7 @@ def test_each_replica_has_the_floats_that_are_its_own(
 
 
 @pytest.mark.parametrize(
-  ('vary', 'line'),
+  ('per_replica', 'line'),
   [
     ('learning_rat=1,2', "'learning_rat': no such float; did you mean learn"),
     ('ema=1,2', "'ema': no such float"),
@@ -107,16 +113,18 @@ def test_each_replica_has_the_floats_that_are_its_own(
   ],
 )
 def test_values_that_do_not_fit_the_replicas_are_refused(
-  vary: str, line: str
+  per_replica: str, line: str
 ) -> None:
-  changes = {'optim.vary': vary, 'train.replicas': 2}
+  changes = {'optim.per_replica': per_replica, 'train.replicas': 2}
   experiment = small('copy_memory', 'lstm', changes)
   with pytest.raises(ConfigError, match=line):
     varied(experiment.optim, 2)
 
 
 def test_one_run_cannot_vary() -> None:
-  experiment = small('copy_memory', 'lstm', {'optim.vary': 'learning_rate=1'})
+  experiment = small(
+    'copy_memory', 'lstm', {'optim.per_replica': 'learning_rate=1'}
+  )
   with pytest.raises(ConfigError, match='a value for each of 1 replicas'):
     varied(experiment.optim, 1)
 
@@ -148,9 +156,9 @@ def test_replicas_stop_together_and_one_step_is_the_best(
     'checkpoint.best_is': 'max',
     'checkpoint.keep': 1,
     'optim.name': 'sgd',
-    'optim.clip': 0.0,
+    'optim.clip_norm': 0.0,
     'optim.options': {},
-    'optim.vary': 'learning_rate=1e-30,1e38,1e-30',
+    'optim.per_replica': 'learning_rate=1e-30,1e38,1e-30',
   }
   experiment = small('copy_memory', 'lstm', changes)
   for _ in range(2):  # the second finds it finished
@@ -189,7 +197,9 @@ def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
   row = summary({'loss': values})
   assert row['metrics'] == {'loss': 2.0}
   assert row['quartiles'] == {'loss': [1.5, 3.0]}
-  again = history.decode(history.encode({'step': 1, 'split': 'train', **row}))
+  again = metrics_file.decode(
+    metrics_file.encode({'step': 1, 'split': 'train', **row})
+  )
   np.testing.assert_array_equal(again['replicas']['loss'], values)
   values_of = {'loss': values, 'accuracy': np.array([0.5, 0.1, 0.7, 0.9])}
   right = summary(values_of)

@@ -29,7 +29,7 @@ def first_batch(experiment) -> Batch:
 @pytest.mark.parametrize('family', ['adding', 'mqar'])
 def test_rows_read_in_parts_give_the_same_step(family: str) -> None:
   whole = run(small(family, 'lstm', ONE), 2)
-  parts = run(small(family, 'lstm', ONE | {'train.accumulate': 4}), 2)
+  parts = run(small(family, 'lstm', ONE | {'train.grad_accum_steps': 4}), 2)
   assert_close(parts.params, whole.params, 1e-6)
   assert_close(parts.carry, whole.carry, 1e-5)
   assert_close(parts.sums['loss'], whole.sums['loss'], 1e-3)

@@ -31,8 +31,8 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, shows
-from memjax.models.gru import GRU
-from memjax.models.recurrent import nothing
+from memjax.models.recurrent.cell import nothing
+from memjax.models.recurrent.gru import GRU
 from memjax.models.sentences import Scores
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 

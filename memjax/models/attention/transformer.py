@@ -7,7 +7,7 @@ Radford et al. 2019, GPT-2. For each head:
     a_ts = softmax_s(q_t · k_s / sqrt(K)),   s = t - window ... t
     y_t  = W_o [sum_s a_ts v_s]_heads + b_o
 
-`SlidingAttention` is just that. `CausalAttention` is the Transformer of
+`SlidingAttention` is just that. `BlockAttention` is the Transformer of
 language models, whose context starts anew every `context` tokens: a window of
 context - 1 with a reset wherever a context begins. Neither knows the order of
 what it sees; `Stack(positions=context)` adds learned absolute positions that
@@ -110,7 +110,7 @@ class SlidingAttention(Memory):
     return after, nn.Dense(self.width, name='output')(y_BTD)
 
 
-class CausalAttention(Memory):
+class BlockAttention(Memory):
   """Each token sees itself and what its context holds before it.
 
   The carry's count is the place of the next token in its context.

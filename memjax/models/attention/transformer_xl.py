@@ -34,8 +34,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from memjax.errors import require
+from memjax.models.attention.transformer import check_heads
 from memjax.models.base import Memory, shows
-from memjax.models.transformer import check_heads
 from memjax.ops.attention import (
   last_run,
   run_ids,
@@ -59,7 +59,7 @@ class Recent(NamedTuple):
   count_B: jax.Array
 
 
-class RelativeAttention(Memory):
+class TransformerXL(Memory):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
   With window 'segment' it breaks the law of segments on purpose: what a query

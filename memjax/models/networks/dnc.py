@@ -35,8 +35,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.models import lstm
 from memjax.models.base import Memory, shows
+from memjax.models.recurrent import lstm
 from memjax.ops import addressing, allocation
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD

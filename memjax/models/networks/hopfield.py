@@ -30,8 +30,8 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
+from memjax.models.attention.transformer import check_heads
 from memjax.models.base import Memory, shows
-from memjax.models.transformer import check_heads
 from memjax.ops.attention import (
   last_run,
   run_ids,

@@ -34,8 +34,8 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models import lstm
 from memjax.models.base import Memory, shows
+from memjax.models.recurrent import lstm
 from memjax.ops import addressing
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD

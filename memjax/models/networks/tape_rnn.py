@@ -31,7 +31,12 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory
-from memjax.models.stack_rnn import Cells, Controller, blank, check_cells
+from memjax.models.networks.stack_rnn import (
+  Cells,
+  Controller,
+  blank,
+  check_cells,
+)
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory
-from memjax.models.recurrent import Recurrence, nothing
+from memjax.models.recurrent.cell import Recurrence, nothing
 from memjax.ops.scans import Cell, State
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory
-from memjax.models.recurrent import Recurrence, add, nothing
+from memjax.models.recurrent.cell import Recurrence, add, nothing
 from memjax.ops.scans import Cell, State
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 

@@ -7,7 +7,7 @@
     z, r = sigma(U_z s_t + V_z h_t), sigma(U_r s_t + V_r h_t)
     h'_t = (1 - z) h_t + z tanh(U s_t + V (r * h_t))
 
-`RecurrentMemory` (RM) answers y_t = h'_t; `StackedMemory` (RMR) reads h' with a
+`RMN` (RM) answers y_t = h'_t; `StackedMemory` (RMR) reads h' with a
 second LSTM, y_t = LSTM(h'_t).
 
 Paper: Tran, Bisazza & Monz 2016, https://arxiv.org/abs/1601.01272, section 3,
@@ -31,9 +31,9 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
+from memjax.models.attention.transformer_xl import Recent
 from memjax.models.base import Memory, shows
-from memjax.models.lstm import LSTM, LSTMState
-from memjax.models.transformer_xl import Recent
+from memjax.models.recurrent.lstm import LSTM, LSTMState
 from memjax.ops.attention import (
   last_run,
   run_ids,
@@ -55,7 +55,7 @@ class RecurrentMemoryState(NamedTuple):
   recent: Recent
 
 
-class RecurrentMemory(Memory):
+class RMN(Memory):
   """RM: an LSTM and a memory block.
 
   When asked it shows the block's `lag_weights`, `(B, T, 1, memory)`.
@@ -168,11 +168,11 @@ class StackedMemory(Memory):
   memory: int
 
   def __post_init__(self) -> None:
-    RecurrentMemory(self.width, self.memory, parent=None)
+    RMN(self.width, self.memory, parent=None)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> StackedMemoryState:
-    below = RecurrentMemory(self.width, self.memory, parent=None)
+    below = RMN(self.width, self.memory, parent=None)
     return StackedMemoryState(
       below.initial_carry(batch_size),
       LSTM(self.width, parent=None).initial_carry(batch_size),
@@ -187,7 +187,7 @@ class StackedMemory(Memory):
     *,
     train: bool = False,
   ) -> tuple[StackedMemoryState, Sequence_BTD]:
-    block = RecurrentMemory(self.width, self.memory, name='below')
+    block = RMN(self.width, self.memory, name='below')
     below, h_BTD = block(carry.below, x, reset_BT, train=train)
     lstm = LSTM(self.width, name='above')
     above, y_BTD = lstm(carry.above, h_BTD, reset_BT, train=train)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import SequenceTask
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 SIGN = TERMINATOR = 2

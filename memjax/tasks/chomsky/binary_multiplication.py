@@ -16,13 +16,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import SequenceTask
 from memjax.tasks.chomsky.binary_addition import (
   add_digit,
   bit_length,
   operands,
   terminated,
 )
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import StringTask
+from memjax.tasks.chomsky.episode import StringTask
 from memjax.types import Example, RowKey
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.chomsky.base import SequenceTask
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 

@@ -15,7 +15,8 @@ the sequence never has, and its outputs of those steps are the answer: the same,
 but that here the first of those tokens is a marker and the others are blanks.
 Metrics: `loss`, nats per label; `accuracy` over labels; `score`, the paper's
 measure: the share of a row's labels that are right, averaged over rows, so that
-every length counts alike; `solved`, the share of rows with every label right.
+every length counts alike; `exact_match`, the share of rows with every label
+right.
 Deviations: the paper draws one length for a batch and averages the loss over
 that batch, so that every length weighs alike; here every row draws its own and
 every label weighs alike. Where an answer ends with a terminator, the paper pads
@@ -30,8 +31,8 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, solved
-from memjax.tasks.bits import between, ordered
+from memjax.tasks.base import GeneratedTask, classification, exact_match
+from memjax.tasks.ntm.bits import between, ordered
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -46,7 +47,7 @@ class SequenceTask(GeneratedTask):
 
   shortest: int = 1
   longest: int = 40
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     ordered(self, 'shortest', 'longest')
@@ -120,7 +121,7 @@ class SequenceTask(GeneratedTask):
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     return classification(y, batch) | {
       'score': score(y, batch),
-      'solved': solved(y, batch),
+      'exact_match': exact_match(y, batch),
     }
 
 
@@ -176,7 +177,7 @@ class ArithmeticTask(SequenceTask):
 
 def score(logits_BTV: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
   """The shares of right labels of rows, and the rows that have labels."""
-  asked_BT = batch.weights_BT > 0
+  asked_BT = batch.loss_weights_BT > 0
   right_BT = asked_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
   asked_B = asked_BT.sum(axis=1, dtype=jnp.float32)
   share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(asked_B, 1)

@@ -14,7 +14,7 @@ import dataclasses
 
 import jax
 
-from memjax.tasks.chomsky.base import SequenceTask
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 

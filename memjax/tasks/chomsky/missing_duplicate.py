@@ -16,7 +16,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import SequenceTask
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 PLACEHOLDER, FILLER = 2, 3

@@ -19,7 +19,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import ArithmeticTask
+from memjax.tasks.chomsky.episode import ArithmeticTask
 from memjax.types import Example, RowKey
 
 

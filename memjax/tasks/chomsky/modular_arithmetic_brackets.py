@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import ArithmeticTask
+from memjax.tasks.chomsky.episode import ArithmeticTask
 from memjax.types import Example, RowKey
 
 PLUS, MINUS, TIMES, OPEN, CLOSE = range(5)  # after the digits

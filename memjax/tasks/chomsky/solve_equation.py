@@ -18,7 +18,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import ArithmeticTask
+from memjax.tasks.chomsky.episode import ArithmeticTask
 from memjax.tasks.chomsky.modular_arithmetic_brackets import (
   OPEN,
   expression,

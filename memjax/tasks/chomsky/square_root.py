@@ -14,8 +14,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import SequenceTask
 from memjax.tasks.chomsky.binary_addition import above_zero
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 LIMB = 15  # bits: a number is an array of limbs, the lowest first

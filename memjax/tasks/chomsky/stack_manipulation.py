@@ -17,7 +17,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.chomsky.base import SequenceTask
+from memjax.tasks.chomsky.episode import SequenceTask
 from memjax.types import Example, RowKey
 
 POP, PUSH = 2, 3

@@ -52,7 +52,7 @@ from memjax.data.order import in_epochs
 from memjax.data.sources import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Feed, Sentences, Tokens
+from memjax.types import Batch, HostBatch, Sentences, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class BAbI(Task):
   def epoch_steps(self, batch_size: int) -> int:
     return -(-len(self._rows.asked_RT) // batch_size)
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     count = len(self._rows.asked_RT)
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
     row_B, there_B = in_epochs(count, stream.batch_size, step, row_ids, seed)
@@ -160,7 +160,7 @@ class BAbI(Task):
     batch.reset_BT[:, 0] = True
     return batch
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     return feed
 
   def text_of(self, sentences: np.ndarray) -> list[str]:

@@ -45,7 +45,7 @@ from memjax.data.tokenizers import (
 )
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
-from memjax.types import Batch, Feed, Metrics, Tokens
+from memjax.types import Batch, HostBatch, Metrics, Tokens
 
 CARRIES = ('flows', 'fresh')
 LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
@@ -156,7 +156,7 @@ class Text(Task):
     windows = 1 - (self.length - self._labels) // self._stride
     return -(-windows // batch_size)
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     tokens, starts = self._split.tokens, self._split.starts
     step %= self.epoch_steps(stream.batch_size)
     first, weighs, end = self._spans(
@@ -191,7 +191,7 @@ class Text(Task):
     old = np.where(window == 0, 0, self.length - self._stride)
     return first, first + old, first + self.length
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     return feed
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
@@ -200,11 +200,11 @@ class Text(Task):
     tables = jax.tree.map(jnp.asarray, self._contents)
     if isinstance(self.tokenizer, Characters):
       unknown_BT = batch.targets == self.tokenizer.unknown
-      unknown = jnp.where(unknown_BT, batch.weights_BT, 0).sum()
+      unknown = jnp.where(unknown_BT, batch.loss_weights_BT, 0).sum()
       nats += unknown * (self.tokenizer.unknown_bits * math.log(2))
 
     def counted(amount_BT: jax.Array) -> jax.Array:
-      return (amount_BT * batch.weights_BT).sum()
+      return (amount_BT * batch.loss_weights_BT).sum()
 
     if self._split.words:
       line_ends = self._corpus.source.line_ends

@@ -7,7 +7,7 @@ Specification: T steps of two features, a value uniform in [0, 1) and a marker,
 target is the sum of the two marked values.
 Labels: the last position only; the distance is that of the earlier mark.
 Metrics: `loss`, squared error; always saying 1, the mean, scores 1/6.
-`solved`, the share of rows with an error below 0.04.
+`exact_match`, the share of rows with an error below 0.04.
 Deviations: none. Arjovsky et al. 2016 mark one step in each half instead, and
 Hochreiter & Schmidhuber one of the first ten steps and another of the first
 half, with values in [-1, 1] and a target squeezed into [0, 1].
@@ -34,7 +34,7 @@ class Adding(GeneratedTask):
   """
 
   length: int = 200
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     require(self.length >= 2, 'length', self.length, 'must be at least 2')
@@ -51,7 +51,7 @@ class Adding(GeneratedTask):
   def baselines(self) -> dict[str, dict[str, float]]:
     return {
       'loss': {'always 1': 1 / 6},
-      'solved': {'always 1': 1 - (1 - TOLERANCE) ** 2},
+      'exact_match': {'always 1': 1 - (1 - TOLERANCE) ** 2},
     }
 
   def example(self, key: RowKey) -> Example:
@@ -63,21 +63,21 @@ class Adding(GeneratedTask):
     marker_T = jnp.zeros(self.length).at[one].set(1.0).at[other].set(1.0)
     total = value_T[one] + value_T[other]
     targets = jnp.zeros((self.length, 1)).at[-1, 0].set(total)
-    weights_T = jnp.zeros(self.length).at[-1].set(1.0)
+    loss_weights_T = jnp.zeros(self.length).at[-1].set(1.0)
     distance = self.length - 1 - jnp.minimum(one, other)
     return Example(
       jnp.stack([value_T, marker_T], -1),
       targets,
-      weights_T,
+      loss_weights_T,
       jnp.zeros(self.length, jnp.int32).at[-1].set(distance),
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     error_BT = (y.astype(jnp.float32) - batch.targets)[..., 0]
     solved_BT = jnp.abs(error_BT) < TOLERANCE
-    weights_BT = batch.weights_BT
-    count = weights_BT.sum()
+    loss_weights_BT = batch.loss_weights_BT
+    count = loss_weights_BT.sum()
     return {
-      'loss': ((error_BT**2 * weights_BT).sum(), count),
-      'solved': (jnp.where(solved_BT, weights_BT, 0.0).sum(), count),
+      'loss': ((error_BT**2 * loss_weights_BT).sum(), count),
+      'exact_match': (jnp.where(solved_BT, loss_weights_BT, 0.0).sum(), count),
     }

@@ -35,7 +35,7 @@ class CopyMemory(GeneratedTask):
   """
 
   delay: int = 100
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'delay')

@@ -31,7 +31,7 @@ import numpy as np
 from memjax.data.list_sizes import LIST, Laws, laws
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.bits import between
+from memjax.tasks.ntm.bits import between
 from memjax.types import Example, RowKey, Tokens
 
 DIGIT, OPERATOR, END = 1, 11, 15  # the first token of each kind
@@ -52,7 +52,7 @@ class ListOps(GeneratedTask):
   shortest: int = 128
   depth: int = 10
   arguments: int = 10
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     require(self.depth >= 2, 'depth', self.depth, 'must be at least 2')

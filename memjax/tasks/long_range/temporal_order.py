@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.bits import between
+from memjax.tasks.ntm.bits import between
 from memjax.types import Example, RowKey, Tokens
 
 BLANK, BEGIN, END, DISTRACTOR, X = 0, 1, 2, 3, 7
@@ -43,7 +43,7 @@ class TemporalOrder(GeneratedTask):
   """
 
   symbols: int = 2
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     known = self.symbols in EARLIEST

@@ -7,8 +7,8 @@ once, (T - 1)(V - 1) numbers, V - 1 for the first token, and so on; what it says
 before is nothing.
 Labels: the T - 1 tokens, at the last position, as ones among zeros; their
 distance is T - 1, that to the first of them.
-Metrics: `loss`, nats per token; `accuracy` over tokens; `solved`, the share of
-rows with every token right. Chance is 1/(V - 1).
+Metrics: `loss`, nats per token; `accuracy` over tokens; `exact_match`, the
+share of rows with every token right. Chance is 1/(V - 1).
 Deviations: the paper reads token t out of the last vector plus a code of t, by
 a small network that is the same for all t; here each token has a linear map of
 its own, the readout of the model. The compression token itself is no label.
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, solved
+from memjax.tasks.base import GeneratedTask, classification, exact_match
 from memjax.types import Batch, Example, Features, Metrics, RowKey, Tokens
 
 
@@ -36,7 +36,7 @@ class Compression(GeneratedTask):
 
   length: int = 32
   vocab: int = 16
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     require(self.length >= 2, 'length', self.length, 'must be at least 2')
@@ -74,8 +74,8 @@ class Compression(GeneratedTask):
     shape = (len(y), self.length - 1, self.vocab - 1)
     said_BSV = y[:, -1].reshape(shape)
     right_BS = jnp.argmax(batch.targets[:, -1].reshape(shape), axis=-1)
-    weights_BS = jnp.broadcast_to(batch.weights_BT[:, -1:], shape[:2])
-    tokens = batch._replace(targets=right_BS, weights_BT=weights_BS)
+    weights_BS = jnp.broadcast_to(batch.loss_weights_BT[:, -1:], shape[:2])
+    tokens = batch._replace(targets=right_BS, loss_weights_BT=weights_BS)
     return classification(said_BSV, tokens) | {
-      'solved': solved(said_BSV, tokens)
+      'exact_match': exact_match(said_BSV, tokens)
     }

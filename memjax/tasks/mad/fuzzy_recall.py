@@ -10,8 +10,8 @@ one, which repeats one of the others, comes then. Blanks stand in front of all,
 so that the last pair ends at T + 1; the very last token is cut off.
 Labels: every token of the value of a key that came before, one position ahead
 of the token; the distance is that to the same token of the value's last coming.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right.
 Evaluation: the code evaluates on keys of the greatest length only; that is the
 field `shortest_key`. While keys are of several lengths a row does not tell that
 a key is at its end; where a label stands, it is.
@@ -28,10 +28,10 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, solved
-from memjax.tasks.bits import ordered
+from memjax.tasks.base import GeneratedTask, classification, exact_match
 from memjax.tasks.mad.in_context_recall import any_of, comings
-from memjax.tasks.mqar import distinct
+from memjax.tasks.ntm.bits import ordered
+from memjax.tasks.recall.mqar import distinct
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -52,7 +52,7 @@ class FuzzyRecall(GeneratedTask):
   shortest_key: int = 1
   longest_key: int = 3
   longest_value: int = 3
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     ordered(self, 'shortest_key', 'longest_key')
@@ -145,7 +145,7 @@ class FuzzyRecall(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def motifs(

@@ -7,8 +7,8 @@ the keys that came before, each of them alike. A key keeps its value through the
 row; values are drawn for each row, and two keys may have the same.
 Labels: the value of a key that came before, at the key's position; the distance
 is that to its value's last coming. The last pair always has one.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right.
 Deviations: training counts the labels alone; the code trains on every next
 token and counts labels in its evaluation. The code cuts off the value of the
 last pair, which asks nothing.
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, solved
+from memjax.tasks.base import GeneratedTask, classification, exact_match
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -36,7 +36,7 @@ class InContextRecall(GeneratedTask):
 
   length: int = 128
   vocab: int = 16
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     even(self.length)
@@ -61,7 +61,7 @@ class InContextRecall(GeneratedTask):
     return recall(key_P, jnp.stack([key_P, values_K[key_P]], axis=-1))
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def even(length: int) -> None:

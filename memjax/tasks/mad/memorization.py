@@ -6,8 +6,8 @@ of its own among the other tokens below V - 1; it is the same for all rows. T/2
 keys, drawn with repetition, all alike, stand at the even positions; the insert
 token V - 1 stands behind each.
 Labels: the key's value, at the position of the insert token.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right.
 Deviations: rows are drawn anew at each step, where the paper trains on 256 of
 them; they hold every key many times over, so what is to be learned is the same.
 The map is drawn by other random bits.
@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, solved
+from memjax.tasks.base import GeneratedTask, classification, exact_match
 from memjax.tasks.mad.in_context_recall import any_of
-from memjax.tasks.mqar import distinct
+from memjax.tasks.recall.mqar import distinct
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -76,4 +76,4 @@ class Memorization(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

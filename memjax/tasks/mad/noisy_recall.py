@@ -8,8 +8,8 @@ noise instead, all alike. One pair at random never is, so that there is a key to
 ask for at the end.
 Labels: the value of a key that came before, at the key's position; the distance
 is that to its value's last coming. The last pair always has one.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right.
 Deviations: those of in-context recall. The pair that is never noise may be the
 last in the code, which then fails on a row of nothing but noise; here it is one
 of the others.
@@ -24,8 +24,8 @@ from memjax.errors import require
 from memjax.tasks.base import (
   GeneratedTask,
   classification,
+  exact_match,
   positive,
-  solved,
 )
 from memjax.tasks.mad.in_context_recall import any_of, even, one_of, recall
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
@@ -46,7 +46,7 @@ class NoisyRecall(GeneratedTask):
   vocab: int = 32
   noise_vocab: int = 16
   noise: float = 0.2
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     even(self.length)
@@ -86,4 +86,4 @@ class NoisyRecall(GeneratedTask):
     return recall(id_P, jnp.where(is_noise_P[:, None], noise_P2, said_P2))
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

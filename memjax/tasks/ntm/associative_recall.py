@@ -9,8 +9,8 @@ then silence, in which the item after it in the list is to be said. Rows are
 padded to the 32 steps of six items.
 Labels: the three steps after the second query delimiter, of the list's length.
 Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
-`bits_per_sequence`, cross-entropy in bits; `solved`, the share of sequences
-without a wrong bit. Chance is 9 of 18 bits wrong.
+`bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
+sequences without a wrong bit. Chance is 9 of 18 bits wrong.
 Deviations: none. Items may be equal by chance, once in 262,144 pairs.
 """
 
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import positive
-from memjax.tasks.bits import (
+from memjax.tasks.ntm.bits import (
   BitTask,
   between,
   during,
@@ -34,7 +34,7 @@ from memjax.types import Example, Features, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ItemRecall(BitTask):
+class AssociativeRecall(BitTask):
   """The item that follows the one asked for.
 
   Attributes:
@@ -48,7 +48,7 @@ class ItemRecall(BitTask):
   vectors: int = 3
   fewest: int = 2
   most: int = 6
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     positive(self, 'bits', 'vectors')

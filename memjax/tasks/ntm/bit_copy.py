@@ -8,7 +8,8 @@ are padded to 2 x 20 + 1 steps.
 Labels: the N steps after the delimiter, of length N.
 Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
 `bits_per_sequence`, cross-entropy in bits, the paper's learning curve;
-`solved`, the share of sequences without a wrong bit. Chance is half the bits
+`exact_match`, the share of sequences without a wrong bit. Chance is half the
+bits
 wrong: 42 of 84 at these lengths.
 Deviations: none.
 """
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.tasks.base import positive
-from memjax.tasks.bits import (
+from memjax.tasks.ntm.bits import (
   BitTask,
   between,
   during,
@@ -44,7 +45,7 @@ class BitCopy(BitTask):
   bits: int = 8
   shortest: int = 1
   longest: int = 20
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     positive(self, 'bits')

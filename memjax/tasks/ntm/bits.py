@@ -37,7 +37,7 @@ class BitTask(GeneratedTask):
       'loss': {'chance': math.log(2)},
       'bits_wrong': {'chance': mean / 2},
       'bits_per_sequence': {'chance': mean},
-      'solved': {'chance': solved},
+      'exact_match': {'chance': solved},
     }
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
@@ -48,17 +48,17 @@ class BitTask(GeneratedTask):
     logits = y.astype(jnp.float32)
     nats_BT = optax.sigmoid_binary_cross_entropy(logits, batch.targets).sum(-1)
     wrong_BT = ((logits > 0) != (batch.targets > 0.5)).sum(-1)
-    weights_BT = batch.weights_BT
-    nats = (nats_BT * weights_BT).sum()
-    wrong_B = (wrong_BT.astype(jnp.float32) * weights_BT).sum(axis=1)
-    asked_B = (weights_BT > 0).any(axis=1)
+    loss_weights_BT = batch.loss_weights_BT
+    nats = (nats_BT * loss_weights_BT).sum()
+    wrong_B = (wrong_BT.astype(jnp.float32) * loss_weights_BT).sum(axis=1)
+    asked_B = (loss_weights_BT > 0).any(axis=1)
     solved = (asked_B & (wrong_B == 0)).sum(dtype=jnp.float32)
     rows = asked_B.sum(dtype=jnp.float32)
     return {
-      'loss': (nats, weights_BT.sum() * y.shape[-1]),
+      'loss': (nats, loss_weights_BT.sum() * y.shape[-1]),
       'bits_wrong': (wrong_B.sum(), rows),
       'bits_per_sequence': (nats / math.log(2), rows),
-      'solved': (solved, rows),
+      'exact_match': (solved, rows),
     }
 
 

@@ -7,8 +7,8 @@ drawn from Beta(1/2, 1/2) for each row; five fair bits, then 195 whose chance to
 be 1 stands in the table. Each bit is read, and the next one is to be said.
 Labels: the 199 steps at which a bit was read and another follows.
 Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
-`bits_per_sequence`, cross-entropy in bits; `solved`, the share of sequences
-without a wrong bit.
+`bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
+sequences without a wrong bit.
 Baselines: chance, 199 bits; and the best player there can be without the table,
 who says 1 with chance (N1 + 1/2) / (N0 + N1 + 1), where N0 and N1 count the
 zeros and ones that followed the same five bits before, and 1/2 for the first
@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.bits import BitTask
+from memjax.tasks.ntm.bits import BitTask
 from memjax.types import Example, Features, RowKey
 
 OPTIMAL = {(6, 200): (132.25, 47.0)}  # (order, sequence): bits, bits wrong

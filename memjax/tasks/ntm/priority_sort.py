@@ -7,8 +7,8 @@ Specification: 20 vectors of 8 fair bits, each beside its priority, uniform in
 highest priority are to be said, the highest first.
 Labels: the 16 steps of silence.
 Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
-`bits_per_sequence`, cross-entropy in bits; `solved`, the share of sequences
-without a wrong bit. Chance is 64 of 128 bits wrong.
+`bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
+sequences without a wrong bit. Chance is 64 of 128 bits wrong.
 Deviations: the paper does not give the width of the vectors.
 """
 
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.tasks.base import positive
-from memjax.tasks.bits import BitTask, during, ordered, random_bits
+from memjax.tasks.ntm.bits import BitTask, during, ordered, random_bits
 from memjax.types import Example, Features, RowKey
 
 

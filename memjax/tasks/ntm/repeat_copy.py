@@ -10,8 +10,8 @@ and then an end marker on a ninth output. Rows are padded to 10 + 1 + 10 x 10 +
 Labels: the N R + 1 steps after R was told, nine bits each; the marker is 0 at
 all of them but the last, the other bits are 0 at the last. Their length: N R.
 Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
-`bits_per_sequence`, cross-entropy in bits; `solved`, the share of sequences
-without a wrong bit. Chance is half the bits wrong.
+`bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
+sequences without a wrong bit. Chance is half the bits wrong.
 Deviations: none.
 """
 
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import positive
-from memjax.tasks.bits import (
+from memjax.tasks.ntm.bits import (
   BitTask,
   between,
   during,
@@ -56,7 +56,7 @@ class RepeatCopy(BitTask):
   fewest: int = 1
   most: int = 10
   usual: int = 10
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     positive(self, 'bits', 'usual')

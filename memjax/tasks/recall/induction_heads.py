@@ -34,7 +34,7 @@ class InductionHeads(GeneratedTask):
 
   length: int = 256
   vocab: int = 16
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     require(self.length >= 4, 'length', self.length, 'must be at least 4')

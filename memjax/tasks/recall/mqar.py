@@ -8,9 +8,9 @@ proportional to a g^(a - 1), no two keys at one place; the first key draws
 first. All other positions are 0.
 Labels: the value, at the position of the second coming of its key; the distance
 is that to the value.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right. Naming any value is right once in V/2, naming any
-value of the row once in P.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right. Naming any value is right once in V/2,
+naming any value of the row once in P.
 Deviations: none from the paper's Figure 2, whose (T, P) are (64, 4), (128, 8),
 (256, 16), (512, 64) with V 8192 and a 0.01. Its code can also fill the unasked
 positions with random tokens, and does so in later studies.
@@ -23,7 +23,12 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -42,7 +47,7 @@ class MQAR(GeneratedTask):
   pairs: int = 4
   vocab: int = 8192
   power: float = 0.01
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'pairs')
@@ -111,7 +116,7 @@ class MQAR(GeneratedTask):
     return jax.lax.top_k(log_p + noise, self.pairs)[1]
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def distinct(key: RowKey, count: int, size: int) -> jax.Array:

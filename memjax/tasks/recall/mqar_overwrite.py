@@ -1,4 +1,4 @@
-"""Overwriting: keys are written again and again, and the last value counts.
+"""MQAROverwrite: keys are written again and again, and the last value counts.
 
 Paper: none; multi-query associative recall (Arora et al. 2023, Zoology,
 https://arxiv.org/abs/2312.04927) whose keys come more than once.
@@ -9,8 +9,8 @@ then comes once more, at 2W + 2g, where the g are different numbers of
 0..(T-2W)/2-1, all choices alike. All other positions are 0.
 Labels: the value that was written last to a key, at the position where the key
 is asked; the distance is that to this value.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right.
 Baselines: any value; any value of the row; any value that was written to the
 key; the value that was written to it first. A key is written n times, n
 binomial in W and 1/K and not 0, which gives the last two.
@@ -24,13 +24,18 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
-from memjax.tasks.mqar import distinct
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
+from memjax.tasks.recall.mqar import distinct
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Overwriting(GeneratedTask):
+class MQAROverwrite(GeneratedTask):
   """Keys whose values change, and each key asked for its last value.
 
   Attributes:
@@ -45,7 +50,7 @@ class Overwriting(GeneratedTask):
   keys: int = 8
   writes: int = 32
   vocab: int = 8192
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'keys', 'writes')
@@ -110,4 +115,4 @@ class Overwriting(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -8,8 +8,8 @@ V - 2, each put before one of the symbols, all k places alike; then the copy
 token V - 1 and k blanks.
 Labels: the k symbols in order, at the last k positions; the distance of each is
 that to its symbol.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right. Chance is 1/(V - 2).
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right. Chance is 1/(V - 2).
 Deviations: none from MAD's code, where the last symbol stands right before the
 copy token. Mamba's code differs: the places of the symbols are any k of the
 first T - k, all choices alike, symbols are 1..V-2 and the blank is 0, and the
@@ -23,7 +23,12 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -40,7 +45,7 @@ class SelectiveCopy(GeneratedTask):
   length: int = 256
   vocab: int = 16
   symbols: int = 16
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'symbols')
@@ -61,7 +66,7 @@ class SelectiveCopy(GeneratedTask):
     return {
       'loss': {'any symbol': math.log(choices)},
       'accuracy': {'any symbol': 1 / choices},
-      'solved': {'any symbol': choices**-self.symbols},
+      'exact_match': {'any symbol': choices**-self.symbols},
     }
 
   def example(self, key: RowKey) -> Example:
@@ -83,4 +88,4 @@ class SelectiveCopy(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

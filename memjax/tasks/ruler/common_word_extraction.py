@@ -12,9 +12,9 @@ Labels: the letters of that word at the end, each where the one before it is
 read. Their distance is that to the same letter in the last telling but S of the
 word. Who remembers from there on has read one word more than S times, and
 knows; who remembers less has read none so often, and it may be any.
-Metrics: `loss`, nats per letter; `accuracy` over letters; `solved`, the share
-of rows with every letter right. Chance is 1 in 26; who says the word of any
-sentence, the last for one, is right in C of C + (W - 1) S rows, and has a
+Metrics: `loss`, nats per letter; `accuracy` over letters; `exact_match`, the
+share of rows with every letter right. Chance is 1 in 26; who says the word of
+any sentence, the last for one, is right in C of C + (W - 1) S rows, and has a
 letter right by chance else.
 Deviations: RULER's text is a numbered list of English words and has no hay; ten
 of them are common, each told 30 times, the others 3 times, and all ten are
@@ -25,11 +25,11 @@ form. RULER shows an example first.
 import dataclasses
 
 from memjax.errors import require
-from memjax.tasks.haystack import NAMES, Draws, Haystack, Story
+from memjax.tasks.ruler.haystack import NAMES, Draws, Haystack, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CommonWords(Haystack):
+class CommonWordExtraction(Haystack):
   """Words told several times in a text, and the most common one to say.
 
   Attributes:
@@ -56,7 +56,7 @@ class CommonWords(Haystack):
     told = self.common + (self.words - 1) * self.seldom
     right = self.common / told
     same_letter = (NAMES / 26 - 1) / (NAMES - 1)  # of two different words
-    figures['solved']['any word of the row'] = right
+    figures['exact_match']['any word of the row'] = right
     by_letter = right + (1 - right) * same_letter
     figures['accuracy']['any word of the row'] = by_letter
     return figures

@@ -9,8 +9,8 @@ shortest..longest, then K times the token that asks, then padding.
 Labels: where asked, the word that came most often, then the second, and so on
 to the K-th; of words that came as often, the one that came first goes first. If
 fewer than K came, the rest is not asked. The length is N.
-Metrics: `loss`, nats per word; `accuracy` over words; `solved`, the share of
-rows with every word right. Chance is 1/V.
+Metrics: `loss`, nats per word; `accuracy` over words; `exact_match`, the share
+of rows with every word right. Chance is 1/V.
 Deviations: a word is a token, where RULER spells it in six letters; its most
 frequent word is a noise that is not asked for; the order counts here and does
 not there.
@@ -24,14 +24,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
-from memjax.tasks.bits import between, ordered
-from memjax.tasks.mqar import distinct
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
+from memjax.tasks.ntm.bits import between, ordered
+from memjax.tasks.recall.mqar import distinct
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FrequentWords(GeneratedTask):
+class FrequentWordExtraction(GeneratedTask):
   """Words to count, and the most frequent ones to name.
 
   Attributes:
@@ -49,7 +54,7 @@ class FrequentWords(GeneratedTask):
   longest: int = 256
   asked: int = 3
   power: float = 2.0
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     positive(self, 'words', 'asked')
@@ -109,4 +114,4 @@ class FrequentWords(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

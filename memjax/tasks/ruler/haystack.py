@@ -20,8 +20,14 @@ from memjax.data.corpus import CORPORA, Corpus, open_corpus
 from memjax.data.sources import SPLITS
 from memjax.data.tokenizers import Bytes, Tokenizer
 from memjax.errors import nearest, require
-from memjax.tasks.base import Stream, Task, classification, positive, solved
-from memjax.types import Batch, Feed, Metrics, Tokens
+from memjax.tasks.base import (
+  Stream,
+  Task,
+  classification,
+  exact_match,
+  positive,
+)
+from memjax.types import Batch, HostBatch, Metrics, Tokens
 
 LETTERS = 4  # of a name
 NAMES = 26**LETTERS
@@ -93,7 +99,7 @@ class Haystack(Task):
   path: str = ''
   split: str = 'train'
   length: int = 512
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, *self.counts)
@@ -140,13 +146,13 @@ class Haystack(Task):
     return {
       'loss': {'chance': math.log(self.symbols)},
       'accuracy': {'chance': 1 / self.symbols},
-      'solved': {'chance': self.symbols**-self.answer_size},
+      'exact_match': {'chance': self.symbols**-self.answer_size},
     }
 
   def fingerprint(self) -> str:
     return self._corpus.source.fingerprint
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     room, tokens = self._room, self._tokens
     made = [
       self._row(Draws(stream.seed, stream.number, step, row), room, tokens)
@@ -163,11 +169,11 @@ class Haystack(Task):
       np.where(asked_T, distance[:, None], 0).astype(np.int32),
     )
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     return feed
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
   def _row(
     self, draws: Draws, room: int, tokens: np.ndarray
@@ -228,7 +234,7 @@ class Numbers(Haystack):
     figures = super().baselines
     numbers = getattr(self, self.counts[0])
     if numbers > 1:
-      for metric in ('accuracy', 'solved'):
+      for metric in ('accuracy', 'exact_match'):
         chance = figures[metric]['chance']
         any_number = (1 + (numbers - 1) * chance) / numbers
         figures[metric]['any number of the row'] = any_number

@@ -1,4 +1,4 @@
-"""Needle: find a number that was told once somewhere in a long text.
+"""NIAH: find a number that was told once somewhere in a long text.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654, its NIAH with
 several keys; the hay is any corpus, see `haystack.py`.
@@ -11,9 +11,9 @@ T bytes of this text, all but the last. It is decided by seed, stream, step and
 row. Rows never end; there is no epoch.
 Labels: the digits of the number at the end, each where the one before it is
 read. Their distance is that to the same digit in the sentence that told it.
-Metrics: `loss`, nats per digit; `accuracy` over digits; `solved`, the share of
-rows with every digit right. Chance is 1 in 10; who names the number of any
-sentence of the row is right once in so many, and by chance else.
+Metrics: `loss`, nats per digit; `accuracy` over digits; `exact_match`, the
+share of rows with every digit right. Chance is 1 in 10; who names the number of
+any sentence of the row is right once in so many, and by chance else.
 Deviations: RULER's keys are two English words and its numbers have 7 digits,
 the first not 0; it puts sentences between two of the text, and tells what will
 be asked before the text. Here the models are small and read bytes.
@@ -21,11 +21,11 @@ be asked before the text. Here the models are small and read bytes.
 
 import dataclasses
 
-from memjax.tasks.haystack import Draws, Numbers, Story
+from memjax.tasks.ruler.haystack import Draws, Numbers, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Needle(Numbers):
+class NIAH(Numbers):
   """Numbers with keys in a text, and a key to say the number of.
 
   Attributes:

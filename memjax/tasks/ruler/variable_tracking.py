@@ -11,9 +11,9 @@ letters, no two of a row the same; numbers are `digits` fair digits. The row
 reads T bytes of this text, all but the last.
 Labels: the digits of the value at the end, each where the one before it is
 read. Their distance is that to the same digit in the chain's first sentence.
-Metrics: `loss`, nats per digit; `accuracy` over digits; `solved`, the share of
-rows with every digit right. Chance is 1 in 10; who says any number of the row
-is right once in so many chains, and by chance else.
+Metrics: `loss`, nats per digit; `accuracy` over digits; `exact_match`, the
+share of rows with every digit right. Chance is 1 in 10; who says any number of
+the row is right once in so many chains, and by chance else.
 Deviations: RULER gives the value and asks for all names that have it; here the
 last name is given and the value asked for, so that an answer has one order and
 chance a closed form. Its names are 5 capital letters, its hay five sentences
@@ -22,7 +22,7 @@ said over and over, and it shows an example first.
 
 import dataclasses
 
-from memjax.tasks.haystack import Draws, Numbers, Story
+from memjax.tasks.ruler.haystack import Draws, Numbers, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask, positive
-from memjax.tasks.mqar import distinct
+from memjax.tasks.recall.mqar import distinct
 from memjax.types import Example, RowKey, Tokens
 
 
@@ -45,7 +45,7 @@ class AssociativeRetrieval(GeneratedTask):
   keys: int = 26
   values: int = 10
   segments: int = 5
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'pairs', 'segments')

@@ -9,8 +9,8 @@ fill the last, so that the row divides into n segments of equal length.
 Labels: the 2N symbols of the answer, from the start token on; the distance is
 that to the symbol's last coming, N steps in the first half and N - 1 in the
 second.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right. Chance is 1/10.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right. Chance is 1/10.
 Deviations: the paper's accuracy is that of models that read their own answers;
 here they read the right ones, in training and evaluation. The blanks are ours:
 24 symbols need none in 3, 6 or 9 segments.
@@ -23,7 +23,12 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 BLANK, START, FIRST = 0, 1, 2
@@ -46,7 +51,7 @@ class Recitation(GeneratedTask):
   symbols: int = 24
   alphabet: int = 10
   segments: int = 6
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'symbols', 'alphabet', 'segments')
@@ -74,7 +79,7 @@ class Recitation(GeneratedTask):
     }
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

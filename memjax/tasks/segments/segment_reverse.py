@@ -9,8 +9,8 @@ read in n segments; blanks, 0, fill the last, so that the row divides into n
 segments of equal length.
 Labels: the N symbols of the answer, from the start token on; the distance of
 the i-th, from 0, is 2i + 1.
-Metrics: `loss`, nats per label; `accuracy` over labels; `solved`, the share of
-rows with every label right. Chance is 1/10.
+Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
+share of rows with every label right. Chance is 1/10.
 Deviations: the paper's accuracy is that of models that read their own answers;
 here they read the right ones, in training and evaluation. The blanks are ours:
 24 symbols need none in 3 or 6 segments, and 6 in 9.
@@ -20,7 +20,11 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from memjax.tasks.segment_copy import Recitation, random_symbols, recited
+from memjax.tasks.segments.segment_copy import (
+  Recitation,
+  random_symbols,
+  recited,
+)
 from memjax.types import Example, RowKey
 
 

@@ -73,7 +73,7 @@ class Dyck(GeneratedTask):
   depth: int = 5
   shortest: int = 1
   longest: int = 180
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'types', 'depth', 'shortest')
@@ -149,7 +149,9 @@ class Dyck(GeneratedTask):
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     closes = slice(self.types, 2 * self.types)
     right = batch.targets - self.types
-    closing_BT = (right >= 0) & (right < self.types) & (batch.weights_BT > 0)
+    closing_BT = (
+      (right >= 0) & (right < self.types) & (batch.loss_weights_BT > 0)
+    )
     right = jnp.where(closing_BT, right, 0)
     among_BTK = jax.nn.softmax(y[..., closes].astype(jnp.float32))
     share_BT = jnp.take_along_axis(among_BTK, right[..., None], -1)[..., 0]

@@ -32,7 +32,7 @@ from memjax.data.order import in_epochs
 from memjax.data.sources import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Features, Feed, Tokens
+from memjax.types import Batch, Features, HostBatch, Tokens
 
 ORDERS = ('rows', 'bit_reversal')
 
@@ -102,7 +102,7 @@ class Digits(Task):
   def epoch_steps(self, batch_size: int) -> int:
     return -(-len(self._images.labels_N) // batch_size)
 
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> Feed:
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     pixels_NT, labels_N, _ = self._images
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
     row_B, there_B = in_epochs(
@@ -113,7 +113,7 @@ class Digits(Task):
       pixels_BT = pixels_BT[:, bit_reversal(self.length)]
     return Pictures(pixels_BT, np.where(there_B, labels_N[row_B], 0), there_B)
 
-  def batch(self, feed: Feed) -> Batch:
+  def batch(self, feed: HostBatch) -> Batch:
     pixels_BT, labels_B, there_B = map(jnp.asarray, feed)
     white = self._images.white
     inputs = pixels_BT.astype(jnp.float32)[..., None] / white

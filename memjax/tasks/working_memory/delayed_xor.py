@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.bits import between, ordered
+from memjax.tasks.ntm.bits import between, ordered
 from memjax.types import Example, RowKey, Tokens
 
 DISTRACTS, KEEP, GO = 1, 3, 5  # of a pair, the one that stands for 0
@@ -38,7 +38,7 @@ class DelayedXOR(GeneratedTask):
 
   shortest: int = 1
   longest: int = 20
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     ordered(self, 'shortest', 'longest')

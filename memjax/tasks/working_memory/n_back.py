@@ -6,8 +6,8 @@ symbol of n steps before with chance `matches`, else one of the other V - 1, all
 as likely.
 Labels: from step n on, each step: 1 if the two are the same, else 0. Their
 distance: n.
-Metrics: `loss`, nats per label; `accuracy`; `solved`, the share of rows with
-every label right.
+Metrics: `loss`, nats per label; `accuracy`; `exact_match`, the share of rows
+with every label right.
 Baselines: a symbol by itself, and all others but the one n steps before, tell
 nothing about a match. So `without memory` says what is more frequent, and its
 loss is the entropy of a match.
@@ -22,7 +22,12 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 
@@ -41,7 +46,7 @@ class NBack(GeneratedTask):
   length: int = 50
   symbols: int = 8
   matches: float = 0.3
-  extent = 'distance'
+  score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
     positive(self, 'n')
@@ -66,7 +71,7 @@ class NBack(GeneratedTask):
     return {
       'loss': {'without memory': entropy},
       'accuracy': {'without memory': max(yes, no)},
-      'solved': {'without memory': max(yes, no) ** (self.length - self.n)},
+      'exact_match': {'without memory': max(yes, no) ** (self.length - self.n)},
     }
 
   def example(self, key: RowKey) -> Example:
@@ -90,4 +95,4 @@ class NBack(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -9,8 +9,8 @@ N is uniform in shortest..longest, D in 0..delay, and either cue as likely if
 `cues` is 'both'. Rows are padded with nothing to longest + delay + 1 + longest.
 Labels: the items, at the N steps behind the cue, in the order it asks for. The
 length is N.
-Metrics: `loss`, nats per item; `accuracy` over items; `solved`, the share of
-lists without a mistake. Chance is 1/V.
+Metrics: `loss`, nats per item; `accuracy` over items; `exact_match`, the share
+of lists without a mistake. Chance is 1/V.
 Deviations: in the paper lists are recalled forwards only and at once, none of
 their items comes twice, and a network that has said an item hears it.
 """
@@ -22,8 +22,13 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import nearest, require
-from memjax.tasks.base import GeneratedTask, classification, positive, solved
-from memjax.tasks.bits import between, ordered
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  positive,
+)
+from memjax.tasks.ntm.bits import between, ordered
 from memjax.types import Batch, Example, Metrics, RowKey, Tokens
 
 CUES = {'forward': (1, 0), 'backward': (2, 0), 'both': (1, 1)}  # first, more
@@ -46,7 +51,7 @@ class SequenceRecall(GeneratedTask):
   longest: int = 9
   delay: int = 10
   cues: str = 'both'
-  extent = 'length'
+  score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
     positive(self, 'symbols')
@@ -74,7 +79,7 @@ class SequenceRecall(GeneratedTask):
     return {
       'loss': {'chance': math.log(self.symbols)},
       'accuracy': {'chance': 1 / self.symbols},
-      'solved': {'chance': lists},
+      'exact_match': {'chance': lists},
     }
 
   def example(self, key: RowKey) -> Example:
@@ -98,4 +103,4 @@ class SequenceRecall(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'solved': solved(y, batch)}
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.ops import fast_weights
-from memjax.ops.fast_weights import add, correct
+from memjax.ops import linear_attention
+from memjax.ops.linear_attention import add, correct
 
 ROWS, HEADS, KEY, VALUE = 2, 2, 4, 3
 
@@ -15,7 +15,7 @@ ROWS, HEADS, KEY, VALUE = 2, 2, 4, 3
 def _chunk(
   request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setattr(fast_weights, 'CHUNK', request.param)
+  monkeypatch.setattr(linear_attention, 'CHUNK', request.param)
 
 
 def draw(length: int, some_resets: bool) -> tuple[dict[str, np.ndarray], ...]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.fast_weights import AdditiveFastWeights, DeltaFastWeights
-from memjax.ops import fast_weights
+from memjax.models.linear.linear_attention import LinearAttention
+from memjax.models.linear.schlag_delta import SchlagDelta
+from memjax.ops import linear_attention
 from tests.parity.layers import layer
 
 FEATURES, WIDTH, HEADS = 3, 6, 2
@@ -70,13 +71,13 @@ def delta(
 def _chunk(
   request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setattr(fast_weights, 'CHUNK', request.param)
+  monkeypatch.setattr(linear_attention, 'CHUNK', request.param)
 
 
 @pytest.mark.usefixtures('_chunk')
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
-  under_test = layer(AdditiveFastWeights(WIDTH, HEADS), FEATURES, scale=0.8)
+  under_test = layer(LinearAttention(WIDTH, HEADS), FEATURES, scale=0.8)
   expected = [
     additive(under_test.params64(), *row) for row in under_test.rows64()
   ]
@@ -90,7 +91,7 @@ def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
 def test_corrections_equal_the_papers_equations(
   nu: int, sizes: list[int]
 ) -> None:
-  under_test = layer(DeltaFastWeights(WIDTH, HEADS, nu), FEATURES, scale=0.8)
+  under_test = layer(SchlagDelta(WIDTH, HEADS, nu), FEATURES, scale=0.8)
   expected = [
     delta(under_test.params64(), *row, nu) for row in under_test.rows64()
   ]
@@ -104,4 +105,4 @@ def test_corrections_equal_the_papers_equations(
 def test_settings_are_checked(field: str, value: int) -> None:
   settings = {'width': WIDTH, 'heads': HEADS} | {field: value}
   with pytest.raises(ConfigError, match=f'^{field}: {value}: '):
-    DeltaFastWeights(**settings)
+    SchlagDelta(**settings)
