@@ -55,7 +55,7 @@ def get_config(variant: str = 'induction_heads-transformer') -> ConfigDict:
     config.task.update(small)
     config.model = model(name, width=16, layers=1, context=16)
     sets = {}
-  for label, changes in ({'held_out': {}} | sets).items():
+  for label, changes in {'held_out': {}, **sets}.items():
     rows = {'every': 1000, 'batch_size': 200, 'steps': 5}
     config.evals[label] = ConfigDict(rows | {'task': changes})
   return (quick(config) if size == 'quick' else config).lock()

@@ -32,8 +32,11 @@ def raced(
     for _ in range(count)
   ]
   for racer in racers:
+    assert racer.stdout
+    assert racer.stderr
     assert racer.stdout.readline() == 'ready\n', racer.stderr.read()
   for racer in racers:
+    assert racer.stdin
     racer.stdin.write('go\n')
     racer.stdin.flush()
   return [racer.communicate(timeout=60) for racer in racers]

@@ -68,7 +68,7 @@ def shortened(words: list[str]) -> list[str]:
 
 def known_fields() -> set[str]:
   """Every field, and every section, of every config."""
-  fields = set()
+  fields: set[str] = set()
   for path in (ROOT / 'configs').glob('*.py'):
     names = runpy.run_path(str(path))
     if 'get_config' in names:

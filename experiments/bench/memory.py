@@ -56,7 +56,9 @@ def temporary_bytes(name: str, length: int, slots: int) -> int:
     return jnp.square(y).sum()
 
   compiled = jax.jit(jax.grad(loss)).lower(params).compile()
-  return compiled.memory_analysis().temp_size_in_bytes
+  used = compiled.memory_analysis()
+  assert used is not None
+  return used.temp_size_in_bytes
 
 
 if __name__ == '__main__':

@@ -133,7 +133,7 @@ def chomsky() -> Iterator[Cell]:
   # Their parameters do not know how much these hold: the longest row.
   cells = longer | {'model': {'memory': {'slots': 512}}}
   window = longer | {'model': {'memory': {'memory': 1023}}}
-  models = {
+  models: Mapping[str, Mapping[str, Any]] = {
     'rnn': longer,
     'lstm': longer,
     'transformer_xl': window | {'batch_size': 25, 'steps': 40},

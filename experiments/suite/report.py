@@ -101,7 +101,7 @@ def draw(results: Sequence[Result], title: str, path: Path) -> None:
   figure.savefig(path, dpi=110)
 
 
-def points(axes: Axes, found: Sequence[Point], style: dict[str, str]) -> None:
+def points(axes: Axes, found: Sequence[Point], style: dict[str, Any]) -> None:
   """Medians with bars, joined in the order of width."""
   x, low, middle, high = np.array(found).T
   axes.errorbar(
@@ -115,7 +115,7 @@ def points(axes: Axes, found: Sequence[Point], style: dict[str, str]) -> None:
   )
 
 
-def band(axes: Axes, found: Sequence[Point], style: dict[str, str]) -> None:
+def band(axes: Axes, found: Sequence[Point], style: dict[str, Any]) -> None:
   """A median line in a band between the quartiles."""
   x, low, middle, high = np.array(found).T
   axes.plot(x, middle, markersize=4, linewidth=1.2, **style)
@@ -153,16 +153,17 @@ def spread(result: Result, metric: str) -> tuple[float, float, float]:
 
 def curve_points(result: Result, metric: str) -> list[Point]:
   """The same by bin, at the middle of each, over all evaluation sets."""
-  best, found = at_best_rate(result, metric), []
+  best = at_best_rate(result, metric)
+  found: list[Point] = []
   for curve in result['curves']:
     edges = np.array(curve['edges'], float)
     values = np.array(curve['metrics'][metric], float)
     quartiles = np.quantile(values[best], [0.25, 0.5, 0.75], axis=0)
     middles = (edges[:-1] + edges[1:] - 1) / 2
     found += [
-      (float(x), *map(float, three))
-      for x, three in zip(middles, quartiles.T, strict=True)
-      if np.isfinite(three).all()
+      (float(x), float(low), float(middle), float(high))
+      for x, (low, middle, high) in zip(middles, quartiles.T, strict=True)
+      if np.isfinite([low, middle, high]).all()
     ]
   return sorted(found)
 

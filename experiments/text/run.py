@@ -16,12 +16,13 @@ standard_library, by bytes; both if none is given.
 
 import argparse
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import itertools
 import json
 import os
 from pathlib import Path
 import time
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -51,7 +52,7 @@ POINTS = 20  # of a curve
 ROUNDS, STEPS = 5, 4  # of the timing
 
 # Beside the carry that flows from segment to segment, read alike in training.
-ALSO = {
+ALSO: Mapping[str, dict[str, Any]] = {
   'transformer': {'carry': 'fresh', 'stride': 16},
   'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
 }

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,11 @@ SMALL = {
 }
 
 
-def small(**changes: object) -> Cell:
+def small(**changes: Any) -> Cell:
   (cell,) = [c for c in cells() if c.name == 'mqar/64x4-lstm-32']
-  rates = {'rates': (1e-3, 3e-3), 'seeds': 2}
-  changes = {'width': 4, 'changes': SMALL, **rates, **changes}
+  cell = dataclasses.replace(
+    cell, width=4, changes=SMALL, rates=(1e-3, 3e-3), seeds=2
+  )
   return dataclasses.replace(cell, **changes)
 
 

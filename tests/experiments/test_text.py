@@ -62,7 +62,10 @@ def runs(tmp_path: Path) -> Path:
 def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
   timing = {'lstm': LSTM, 'transformer_xl': XL}
   references = {'bits_per_byte': {'xz -9': 2.75}}
-  recl = {'lstm': [64, 32, 16.0], 'transformer_xl': [256, 128, 64]}
+  recl: dict[str, list[float]] = {
+    'lstm': [64, 32, 16.0],
+    'transformer_xl': [256, 128, 64],
+  }
   _, _, *lines = table.table(timing, runs, recl, references)
   cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
   assert [row[:3] for row in cells] == [
