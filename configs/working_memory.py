@@ -5,15 +5,13 @@ Command: python launch.py --config=configs/working_memory.py:n_back-gru
 Result: not measured.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 # {task: (its class, the fields that make it quick, its evaluation sets)}
-TASKS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
+TASKS: dict[str, tuple[str, dict, dict]] = {
   'n_back': (
     'n_back.NBack',
     {'length': 12},
