@@ -1,6 +1,6 @@
 """What is prepared is the text, whatever happened to the cache folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import logging
 import lzma
 import os
@@ -18,7 +18,7 @@ from memjax.data import sources
 from memjax.data.corpus import Corpus, open_corpus
 from memjax.data.records import recorded, whole_words
 from memjax.data.sources import SPLITS, Piece, text_files
-from memjax.data.tokenizers import Bytes
+from memjax.data.tokenizers import Bytes, Words
 from memjax.errors import ConfigError
 from tests.racing import raced
 
@@ -107,7 +107,9 @@ def test_words_are_those_of_the_documents(
     text = ''.join(rng.choices(['ab', 'é', ' ', '\n', '  \t'], k=200))
     (tmp_path / f'texts/{i:02}').write_text(text, encoding='utf-8')
   corpus = opened(tmp_path / 'texts', 'words', vocab)
-  assert len(corpus.tokenizer.symbols) == (vocab or corpus.tokenizer.vocab)
+  tokenizer = corpus.tokenizer
+  assert isinstance(tokenizer, Words)
+  assert len(tokenizer.symbols) == (vocab or tokenizer.vocab)
   for split, (first, last) in corpus.source.bounds.items():
     expected, end = [], 0
     for path in sorted((tmp_path / 'texts').iterdir()):
@@ -116,11 +118,11 @@ def test_words_are_those_of_the_documents(
         lines = path.read_text(encoding='utf-8').split('\n')
         words = [word for line in lines for word in [*line.split(), '<eos>']]
         expected += words[:-1]
-    known = set(corpus.tokenizer.symbols)
+    known = set(tokenizer.symbols)
     expected = [word if word in known else '<unk>' for word in expected]
     assert split != 'train' or ('<unk>' in expected) == bool(vocab)
     ids = corpus.splits[split].tokens
-    assert [corpus.tokenizer.symbols[i] for i in ids] == expected
+    assert [tokenizer.symbols[i] for i in ids] == expected
     assert corpus.splits[split].words == len(expected) - 1
 
 
@@ -233,7 +235,7 @@ def test_damaged_tokens_are_made_again(
   folder: Path,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
-  damage: object,
+  damage: Callable[[Path], None],
   name: str,
 ) -> None:
   starts = opened(folder).splits['test'].starts.tolist()
@@ -260,7 +262,7 @@ def test_damaged_records_are_made_again(
   folder: Path,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
-  damage: object,
+  damage: Callable[[Path], None],
   name: str,
 ) -> None:
   opened(folder)

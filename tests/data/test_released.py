@@ -141,6 +141,7 @@ def test_the_text_without_its_archive_will_do(
   (manual / 'enwik8').write_bytes(TEXT)
   assert text_of(released('enwik8')) == pieces_of(TEXT)
   (manual / 'enwik8').write_bytes(TEXT[:-1] + b'x')
+  assert entry.text
   with pytest.raises(ConfigError, match=f'not {entry.text.sha256}'):
     released('enwik8')
 

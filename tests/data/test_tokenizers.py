@@ -117,7 +117,7 @@ def test_merges_are_those_of_the_paper() -> None:
   tokenizer = BPE.of([text.encode()], 256 + 20)
   pieces = {f' {word}': [*f' {word}'] for word in words}
   for merged in tokenizer.pieces[256:]:
-    counts = collections.Counter()
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
     for word, parts in pieces.items():
       for pair in itertools.pairwise(parts):
         counts[pair] += words[word.strip()]

@@ -8,7 +8,9 @@ import sys
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
+import numpy as np
 from PIL import Image
 import pytest
 
@@ -42,6 +44,10 @@ TEXT = [
 ]
 
 
+def points(line: Line2D) -> list[list[float]]:
+  return np.asarray(line.get_xydata(), float).tolist()
+
+
 def test_a_png_is_written(tmp_path: Path) -> None:
   path = tmp_path / 'curve.png'
   learning_curve(TEXT, {'bits_per_byte': {'xz -9': 2.0}}, path)
@@ -59,7 +65,7 @@ def test_bits_per_byte_come_before_the_loss(
   assert axes.get_ylabel() == 'bits per byte'
   assert axes.get_xlabel() == 'training step'
   assert axes.get_yscale() == 'linear'
-  lines = {tuple(map(tuple, line.get_xydata())) for line in axes.lines}
+  lines = {tuple(map(tuple, points(line))) for line in axes.lines}
   assert lines == {
     ((0, 2), (20, 2)),
     ((10, 4), (20, 3)),
@@ -80,9 +86,9 @@ def test_replicas_are_a_median_and_a_band_between_the_quartiles(
     for step in (1, 2)
   ]
   (axes,) = drawn(monkeypatch, rows, {}).axes
-  assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 2.0]]
+  assert [points(line) for line in axes.lines] == [[[1, 2.0], [2, 2.0]]]
   (band,) = axes.collections
-  corners = {tuple(point) for point in band.get_paths()[0].vertices}
+  corners = set(map(tuple, np.asarray(band.get_paths()[0].vertices).tolist()))
   assert corners == {(1, 1.5), (1, 3.5), (2, 1.5), (2, 4.5)}
 
 
@@ -109,7 +115,7 @@ def test_values_that_are_no_numbers_are_left_out(
 ) -> None:
   rows = [row(1, loss=2.0), row(2, loss=math.inf), row(3, loss=math.nan)]
   (axes,) = drawn(monkeypatch, rows, {}).axes
-  assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 2]]]
+  assert [points(line) for line in axes.lines] == [[[1, 2]]]
   assert axes.get_xlim() == (0, 3)
 
 

@@ -145,7 +145,7 @@ def test_lines_are_aligned_and_say_what_is_left() -> None:
 
 
 def test_a_long_line_is_one_line_and_diagnostics_stay_in_the_file() -> None:
-  metrics = {f'a_long_metric_{i}': i + 0.5 for i in range(9)}
+  metrics: dict[str, Any] = {f'a_long_metric_{i}': i + 0.5 for i in range(9)}
   text = shown([(0.0, row(1, **metrics, gradient_norm=3.0))])
   assert text.count('\n') == 1
   assert all(name in text for name in metrics)

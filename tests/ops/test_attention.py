@@ -118,8 +118,8 @@ def test_chunks_change_nothing(
   v = draw(batch, slots + length, key_heads, 6)
   r = draw(slots + 1, 2, 2)
 
-  def attend(*arrays: jax.Array) -> jax.Array:
-    return windowed_attention(*arrays, run_BS, slots, (p, r))
+  def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    return windowed_attention(q, k, v, run_BS, slots, (p, r))
 
   whole = jax.jit(attend)(q, k, v)
   monkeypatch.setattr(attention, 'SHORTEST', 2)
@@ -197,6 +197,8 @@ def test_one_step_projects_no_memory() -> None:
       layer.init, jax.random.key(0), carry, x, reset_BT
     )
     step = jax.jit(layer.apply).lower(variables, carry, x, reset_BT).compile()
-    return step.cost_analysis()['flops']
+    cost = step.cost_analysis()
+    assert cost is not None
+    return cost['flops']
 
   assert flops(heads=2) < memory * width * width

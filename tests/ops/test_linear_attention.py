@@ -1,5 +1,8 @@
 """Chunks of outer products against a loop over steps in float64."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +21,9 @@ def _chunk(
   monkeypatch.setattr(linear_attention, 'CHUNK', request.param)
 
 
-def draw(length: int, some_resets: bool) -> tuple[dict[str, np.ndarray], ...]:
+def draw(
+  length: int, some_resets: bool
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
   rng = np.random.default_rng(length)
   key = rng.random((ROWS, length, HEADS, KEY))
   arrays = {
@@ -119,13 +124,17 @@ def test_the_delta_rule_overwrites_and_a_sum_does_not() -> None:
 
 
 @pytest.mark.parametrize('rule', [add, correct])
-def test_memory_grows_with_the_steps_and_not_with_their_square(rule) -> None:
+def test_memory_grows_with_the_steps_and_not_with_their_square(
+  rule: Callable[..., Any],
+) -> None:
   def floats(length: int) -> int:
     arrays, reset = draw(length, some_resets=False)
     if rule is add:
       del arrays['beta']
     inputs = [jnp.asarray(x, jnp.float32) for x in arrays.values()]
     compiled = jax.jit(rule).lower(*inputs, jnp.asarray(reset)).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
+    used = compiled.memory_analysis()
+    assert used is not None
+    return used.temp_size_in_bytes
 
   assert floats(2048) < 3 * floats(1024)

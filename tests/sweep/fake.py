@@ -25,7 +25,7 @@ crash, wait = (
 )
 workdir = Path(given['workdir'])
 metrics, hold = workdir / 'metrics.jsonl', workdir.parent / 'hold'
-stop = []
+stop: list[bool] = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
 lock = (workdir / '.lock').open('a')
 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

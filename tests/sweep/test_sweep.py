@@ -251,7 +251,9 @@ def test_a_stopped_sweep_saves_and_says_so(
   assert states == ['done'] * 4 + ['failed'] * 2
 
 
-def drawn(file: Path, folder: Path, losses: Sequence[float] = ()) -> list[dict]:
+def drawn(
+  file: Path, folder: Path, losses: Sequence[float] = ()
+) -> list[Mapping[str, Any]]:
   """Parameters of the first trials; each but the last ends with a loss."""
   study, found = Study(read(file), folder), []
   for loss in [*losses, None]:
