@@ -1,4 +1,4 @@
-"""The cache folder: one lock; records and folders that show they are whole."""
+"""The cache folder: its lock, and records and folders checked by SHA-256."""
 
 from collections.abc import Iterator
 import contextlib
@@ -19,19 +19,20 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-  """Where prepared corpora lie: $MEMJAX_CACHE, or ~/.cache/memjax."""
+  """The folder of prepared corpora: $MEMJAX_CACHE, or ~/.cache/memjax."""
   return Path(os.environ.get('MEMJAX_CACHE') or '~/.cache/memjax').expanduser()
 
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-  """Waits for the folder's lock and holds it; makes the folder if need be.
+  """Holds the folder's lock; creates the folder if it does not exist.
 
-  The kernel releases the lock when the process ends, however it ends.
+  A process waits until the lock is free. The kernel releases the lock when its
+  process ends, even if the process is killed.
 
   Raises:
-    ConfigError: the folder cannot be used, or is full, before or while it is
-      held.
+    ConfigError: the folder cannot be used or is full, either when the lock is
+      taken or later, inside the `with` block.
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,19 +43,20 @@ def lock(folder: Path) -> Iterator[None]:
     raise ConfigError(
       'cache',
       str(folder),
-      f'cannot be used: {error.strerror or error}; MEMJAX_CACHE sets another',
+      f'cannot be used: {error.strerror or error}; set MEMJAX_CACHE to another '
+      'folder',
     ) from None
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-  """Writes a JSON record beside its SHA-256, whole or not at all."""
+  """Writes a JSON record and its SHA-256 in one atomic step."""
   partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
   partial.write_text(json.dumps([_digest(record), record]), encoding='utf-8')
   os.replace(partial, path)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-  """What `write_record` wrote; None if it is missing or damaged."""
+  """The record that `write_record` wrote; None if missing or damaged."""
   try:
     digest, record = json.loads(path.read_text(encoding='utf-8'))
   except (FileNotFoundError, ValueError, TypeError):
@@ -63,10 +65,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def filling(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-  """A new folder that comes to its place only once it is filled.
+def fill_folder(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+  """Fills a temporary folder, then moves it to `place`.
 
-  Yields the folder to fill and a record to fill, which `filled` gives back.
+  Yields the temporary folder and an empty record. The `with` block fills both,
+  and `read_filled` returns the record later. If the block raises, `place` does
+  not exist afterwards.
   """
   partial = place.with_name(f'{place.name}.partial')
   shutil.rmtree(place, ignore_errors=True)
@@ -82,8 +86,11 @@ def filling(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def filled(place: Path) -> dict[str, Any] | None:
-  """The record of a folder that holds what `filling` put there, or None."""
+def read_filled(place: Path) -> dict[str, Any] | None:
+  """The record of a folder that `fill_folder` filled.
+
+  None if the folder is missing, or if a file differs from its SHA-256.
+  """
   if not place.exists():
     return None
   record = read_record(place / META)
@@ -92,7 +99,7 @@ def filled(place: Path) -> dict[str, Any] | None:
     for name, digest in record['files'].items()
   ):
     return record
-  log.warning('%s is damaged and made again', place)
+  log.warning('%s is damaged; preparing it again', place)
   return None
 
 

@@ -1,10 +1,9 @@
-"""What tokens stand for: how many bytes, characters and words.
+"""The number of bytes, characters and words in each token of a vocabulary.
 
-One sum of nats becomes bits per byte, bits per character or perplexity per
-word by the count it is divided by, and these tables have the counts. A word is
-what stands between white space, ASCII's six characters of it; it counts where
-it begins, at its first byte if white space comes before that. An end of line is
-a word of its own in corpora that say so.
+A sum of nats divided by one of these counts gives bits per byte, bits per
+character or perplexity per word. Words are separated by ASCII's six white
+space characters. A word is counted at its first byte, if white space comes
+before that byte. In some corpora an end of line is a word of its own.
 """
 
 from collections.abc import Sequence
@@ -17,15 +16,15 @@ _INSIDE = re.compile(rb'(?<=\s)\S')
 
 
 class Contents(NamedTuple):
-  """Of each token of a vocabulary; float32, but for the last two.
+  """Counts of each token of a vocabulary, float32, and two bool tables.
 
   Attributes:
-    bytes_V: its bytes; 0 if they are not its own.
-    characters_V: its bytes that begin a UTF-8 character.
-    words_V: words that begin behind its first byte.
-    lines_V: ends of lines.
-    opens_V: bool: it begins with a byte that is not white.
-    white_V: bool: it ends with a byte that is.
+    bytes_V: number of bytes; 0 if the token does not stand for fixed bytes.
+    characters_V: number of bytes that begin a UTF-8 character.
+    words_V: number of words that begin after the token's first byte.
+    lines_V: number of ends of lines.
+    opens_V: bool; the token's first byte is not white space.
+    white_V: bool; the token's last byte is white space.
   """
 
   bytes_V: np.ndarray
@@ -36,14 +35,14 @@ class Contents(NamedTuple):
   white_V: np.ndarray
 
   def words(self, before: Any, ids: Any, line_ends: bool) -> Any:
-    """The words that each id begins, by the id before it."""
+    """The number of words that begin in each id, given the id before it."""
     opened = self.white_V[before] & self.opens_V[ids]
-    begun = self.words_V[ids] + opened.astype(np.float32)
-    return begun + self.lines_V[ids] if line_ends else begun
+    words = self.words_V[ids] + opened.astype(np.float32)
+    return words + self.lines_V[ids] if line_ends else words
 
 
 def contents(pieces: Sequence[bytes]) -> Contents:
-  """What tokens that are pieces of text stand for."""
+  """The tables of tokens that are pieces of text."""
   starts = bytes(b & 0xC0 != 0x80 for b in range(256))
 
   def floats(counts: Sequence[int]) -> np.ndarray:

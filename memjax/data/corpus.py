@@ -22,9 +22,9 @@ import numpy as np
 
 from memjax.data.cache import (
   cache_folder,
-  filled,
-  filling,
+  fill_folder,
   lock,
+  read_filled,
   read_record,
   write_record,
 )
@@ -128,7 +128,7 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
   folder = cache_folder()
   place = folder / 'tokens' / f'{source.fingerprint}-{tokens}-{vocab}'
   with lock(folder):
-    meta = filled(place)
+    meta = read_filled(place)
     if meta is None:
       log.info(
         'preparing %s: %s documents, %.1f MB',
@@ -138,7 +138,7 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
       )
       pieces = whole_words(recorded(source, folder / 'records'))
       _write(place, source, tokens, vocab, pieces)
-      meta = filled(place)
+      meta = read_filled(place)
     if meta is None:
       raise OSError(f'{place} does not hold what was written to it')
     splits = {
@@ -157,7 +157,7 @@ def _write(
     raise fault
   train = (text for _, _, text in pieces('train'))
   tokenizer = fitted(tokens, train, vocab)
-  with filling(place) as (folder, record):
+  with fill_folder(place) as (folder, record):
     record['tokenizer'] = tokenizer.to_json()
     record['utf8'] = fault is None
     record['splits'] = {

@@ -1,7 +1,8 @@
-"""idx files, in which MNIST comes: bytes in an array of any rank.
+"""idx files, the format of MNIST: an array of unsigned bytes of any rank.
 
-Four bytes of magic: 0, 0, the type (8, unsigned bytes) and the rank; then each
-size, four bytes, the highest first; then the bytes themselves.
+A file begins with four bytes of magic: 0, 0, the type (8, unsigned bytes) and
+the rank. Each size follows in four bytes, most significant byte first. The
+array's bytes come last.
 http://yann.lecun.com/exdb/mnist/
 """
 
@@ -14,46 +15,47 @@ import numpy as np
 
 from memjax.errors import ConfigError, require
 
-BYTES = 8  # the only type of MNIST's files
+BYTES = 8  # the only type in MNIST's files
 
 
 def find_idx(folder: Path, name: str) -> Path:
-  """The file `name` of a folder, or `name.gz`.
+  """The path of `name` or `name.gz` in a folder.
 
   Raises:
-    ConfigError: there is neither.
+    ConfigError: neither file exists.
   """
   for path in (folder / name, folder / f'{name}.gz'):
     if path.is_file():
       return path
-  raise ConfigError('path', str(folder), f'holds neither {name} nor {name}.gz')
+  rule = f'contains neither {name} nor {name}.gz'
+  raise ConfigError('path', str(folder), rule)
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
-  """The array, uint8, of an idx file, plain or packed by gzip.
+  """The uint8 array of an idx file, plain or compressed by gzip.
 
   Raises:
-    ConfigError: the file cannot be read, or is no idx file of bytes of this
-      rank, whole and with nothing behind it.
+    ConfigError: the file cannot be read, or is not an idx file of bytes of
+      this rank, or is shorter or longer than its sizes say.
   """
   try:
     content = path.read_bytes()
     if path.suffix == '.gz':
       content = gzip.decompress(content)
   except (OSError, EOFError, zlib.error) as error:
-    said = getattr(error, 'strerror', None) or str(error)
-    rule = f'cannot be read: {said}'
+    reason = getattr(error, 'strerror', None) or str(error)
+    rule = f'cannot be read: {reason}'
     raise ConfigError('path', str(path), rule) from None
-  magic, wanted = content[:4], bytes([0, 0, BYTES, rank])
-  rule = f'begins with {magic.hex()}, an idx file of rank {rank} and of bytes '
-  rule += f'with {wanted.hex()}'
-  require(magic == wanted, 'path', str(path), rule)
+  magic, expected = content[:4], bytes([0, 0, BYTES, rank])
+  rule = f"begins with bytes '{magic.hex()}'; an idx file of bytes of rank "
+  rule += f"{rank} begins with '{expected.hex()}'"
+  require(magic == expected, 'path', str(path), rule)
   start = 4 + 4 * rank
   sizes = [
     int.from_bytes(content[at : at + 4], 'big') for at in range(4, start, 4)
   ]
-  rule = f'has {len(content)} bytes, not the {start + math.prod(sizes)} of '
-  rule += f'sizes {" x ".join(map(str, sizes))}'
-  whole = len(content) == start + math.prod(sizes)
-  require(whole, 'path', str(path), rule)
+  expected_size = start + math.prod(sizes)
+  rule = f'has {len(content)} bytes; an array of '
+  rule += f'{" x ".join(map(str, sizes))} needs {expected_size}'
+  require(len(content) == expected_size, 'path', str(path), rule)
   return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)

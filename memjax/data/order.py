@@ -1,4 +1,4 @@
-"""In which order the rows of a corpus come, epoch after epoch."""
+"""The order of a corpus's rows in each epoch."""
 
 import functools
 
@@ -6,46 +6,47 @@ import numpy as np
 
 
 def shuffled(count: int, *seed: int) -> np.ndarray:
-  """The numbers below `count` in an order that these integers decide.
+  """A permutation of the numbers below `count`, determined by the seed.
 
-  It is that of the generator's raw bits, which NumPy promises to keep.
+  It sorts the generator's raw bits. NumPy promises not to change those bits.
   """
   bits = np.random.PCG64(seed).random_raw(count)
   return np.argsort(bits, kind='stable')
 
 
-def in_epochs(
+def rows_of_step(
   count: int,
   batch_size: int,
   step: int,
   row_ids: np.ndarray,
   seed: tuple[int, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Which of `count` rows the rows of a step are; each is one once an epoch.
+  """The rows of a corpus that a step reads; an epoch reads each row once.
 
   Args:
-    count: rows of an epoch, ceil(count / batch_size) steps.
-    batch_size: rows of a step.
-    step: counted from 0 without end.
+    count: number of rows of the corpus; an epoch has
+      ceil(count / batch_size) steps.
+    batch_size: number of rows of a step.
+    step: counted from 0, across epochs.
     row_ids: `(R,)` integers in [0, batch_size).
-    seed: decides, with the epoch, in which order they come; empty: in theirs.
+    seed: seeds the order of each epoch. If empty, rows keep their own order.
 
   Returns:
-    `(R,)` numbers below `count`, and where they count: the last step of an
-    epoch is filled up with row 0, which does not.
+    `(R,)` numbers below `count`, and a bool mask `(R,)`. The last step of an
+    epoch is padded with row 0; the mask is False for padding.
   """
   epoch, at = divmod(step, -(-count // batch_size))
   place_R = at * batch_size + row_ids.astype(np.int64)
-  there_R = place_R < count
-  row_R = np.where(there_R, place_R, 0)
+  valid_R = place_R < count
+  row_R = np.where(valid_R, place_R, 0)
   if seed:
-    row_R = np.where(there_R, _order(count, *seed, epoch)[row_R], 0)
-  return row_R, there_R
+    row_R = np.where(valid_R, _order(count, *seed, epoch)[row_R], 0)
+  return row_R, valid_R
 
 
 @functools.lru_cache(maxsize=32)
 def _order(count: int, *seed: int) -> np.ndarray:
-  """One epoch's; those of some epochs and replicas are kept."""
+  """The order of one epoch; the 32 latest orders stay in memory."""
   order = shuffled(count, *seed)
   order.flags.writeable = False
   return order

@@ -27,7 +27,7 @@ import shutil
 import zipfile
 
 from memjax.data import pg19
-from memjax.data.cache import cache_folder, filled, filling, lock
+from memjax.data.cache import cache_folder, fill_folder, lock, read_filled
 from memjax.data.download import Asked, File, fetched, placed
 from memjax.data.sources import SPLITS, Document, Source
 from memjax.errors import ConfigError
@@ -161,9 +161,9 @@ def _texts(entry: Released, asked: Asked) -> dict[str, list[Path]]:
     if text is not None:
       return {'train': [text]}
   place = cache_folder() / 'unpacked' / entry.file.sha256
-  if filled(place) is None:
+  if read_filled(place) is None:
     archive = fetched(entry.file, asked)
-    with filling(place) as (folder, _):
+    with fill_folder(place) as (folder, _):
       _unpack(archive, entry.members, folder, asked)
   names = [Path(member).name for member in entry.members]
   return {

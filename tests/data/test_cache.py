@@ -1,4 +1,4 @@
-"""A record is read as it was written, or not at all."""
+"""The cache reads back intact records and refuses damaged ones."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from memjax.data.cache import read_record, write_record
 RECORD = {'files': {'a': '12', 'b': '34'}, 'symbols': 'aé"\n', 'count': 5}
 
 
-def test_a_record_comes_back(tmp_path: Path) -> None:
+def test_a_record_is_read_back(tmp_path: Path) -> None:
   assert read_record(tmp_path / 'none.json') is None
   write_record(tmp_path / 'one.json', RECORD)
   assert read_record(tmp_path / 'one.json') == RECORD
   assert [path.name for path in tmp_path.iterdir()] == ['one.json']
 
 
-def test_no_damaged_byte_is_served(tmp_path: Path) -> None:
+def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
   path = tmp_path / 'one.json'
   write_record(path, RECORD)
   good = path.read_bytes()

@@ -243,7 +243,7 @@ def test_damaged_tokens_are_made_again(
   damage(place / name)
   caplog.clear()
   corpus = opened(folder)
-  assert 'is damaged and made again' in caplog.text
+  assert 'is damaged; preparing it again' in caplog.text
   assert tokens_of(corpus) == text_of(folder)
   assert corpus.splits['test'].starts.tolist() == starts
   caplog.clear()

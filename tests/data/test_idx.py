@@ -1,4 +1,4 @@
-"""idx files are read as written, and only if whole."""
+"""idx files are read exactly, and a damaged file is refused."""
 
 import gzip
 import os
@@ -18,14 +18,14 @@ real = pytest.mark.skipif(
 
 
 def packed(array: np.ndarray) -> bytes:
-  """An idx file, by other means than it is read."""
+  """The content of an idx file, encoded independently of the reader."""
   sizes = struct.pack(f'>{array.ndim}I', *array.shape)
   return struct.pack('>HBB', 0, 8, array.ndim) + sizes + array.tobytes()
 
 
 @pytest.mark.parametrize('shape', [(5,), (3, 2, 4), (0, 2, 2), (300, 1, 1)])
 @pytest.mark.parametrize('name', ['images', 'images.gz'])
-def test_an_array_comes_back(
+def test_an_array_is_read_back(
   tmp_path: Path, shape: tuple[int, ...], name: str
 ) -> None:
   array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -33,30 +33,30 @@ def test_an_array_comes_back(
   path = tmp_path / name
   path.write_bytes(gzip.compress(content) if '.gz' in name else content)
   assert find_idx(tmp_path, 'images') == path
-  read = read_idx(path, len(shape))
-  assert read.dtype == np.uint8
-  np.testing.assert_array_equal(read, array)
+  result = read_idx(path, len(shape))
+  assert result.dtype == np.uint8
+  np.testing.assert_array_equal(result, array)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
   with pytest.raises(ConfigError) as error:
     find_idx(tmp_path, 'images')
   assert str(error.value) == (
-    f'path: {str(tmp_path)!r}: holds neither images nor images.gz'
+    f'path: {str(tmp_path)!r}: contains neither images nor images.gz'
   )
 
 
 WHOLE = packed(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
 BROKEN = {
-  'short': (WHOLE[:-1], 'has 39 bytes, not the 40 of sizes 2 x 3 x 4'),
-  'long': (WHOLE + b'x', 'has 41 bytes, not the 40 of sizes 2 x 3 x 4'),
+  'short': (WHOLE[:-1], 'has 39 bytes; an array of 2 x 3 x 4 needs 40'),
+  'long': (WHOLE + b'x', 'has 41 bytes; an array of 2 x 3 x 4 needs 40'),
   'head': (WHOLE[:9], 'has 9 bytes'),
-  'empty': (b'', 'begins with , an idx file of rank 3'),
-  'labels': (packed(np.zeros(7, np.uint8)), 'begins with 00000801'),
-  'floats': (b'\0\0\x0d\3' + WHOLE[4:], 'begins with 00000d03'),
+  'empty': (b'', "begins with bytes ''; an idx file of bytes of rank 3"),
+  'labels': (packed(np.zeros(7, np.uint8)), "begins with bytes '00000801'"),
+  'floats': (b'\0\0\x0d\3' + WHOLE[4:], "begins with bytes '00000d03'"),
   'counts': (
     WHOLE[:4] + b'\xff' * 12 + WHOLE[16:],
-    f'not the {16 + (2**32 - 1) ** 3} of sizes',
+    f'needs {16 + (2**32 - 1) ** 3}',
   ),
 }
 
@@ -68,10 +68,10 @@ def test_a_broken_file_is_one_line(tmp_path: Path, fault: str) -> None:
   path.write_bytes(content)
   with pytest.raises(ConfigError) as error:
     read_idx(path, 3)
-  said = str(error.value)
-  assert said.startswith(f'path: {str(path)!r}: ')
-  assert rule in said
-  assert '\n' not in said
+  message = str(error.value)
+  assert message.startswith(f'path: {str(path)!r}: ')
+  assert rule in message
+  assert '\n' not in message
 
 
 @pytest.mark.parametrize('cut', [5, 20, -1])
@@ -82,7 +82,7 @@ def test_a_broken_archive_is_one_line(tmp_path: Path, cut: int) -> None:
     read_idx(path, 3)
 
 
-def test_what_is_no_archive_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gzip_is_one_line(tmp_path: Path) -> None:
   path = tmp_path / 'images.gz'
   path.write_bytes(WHOLE)
   with pytest.raises(ConfigError, match=r'path: .*cannot be read: Not a gz'):

@@ -198,7 +198,7 @@ def test_what_was_unpacked_and_damaged_is_made_again(
       (cache / 'downloads' / 'text8.zip').write_bytes(content[:-1])
     assert text_of(released('text8')) == pieces_of(TEXT)
     assert len(asked) == (2 if damage == 'archive' else 1)
-  assert 'is damaged and made again' in caplog.text
+  assert 'is damaged; preparing it again' in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,10 @@ def test_splits_have_fingerprints(mnist: Path) -> None:
     ({'source': 'made', 'split': 'dev'}, "split: 'dev': unknown"),
     ({'source': 'mnist'}, "path: '': must be given"),
     ({'path': 'x'}, "path: 'x': belongs to source='mnist' only"),
-    ({'source': 'mnist', 'path': '/no'}, "path: '/no': holds neither train-"),
+    (
+      {'source': 'mnist', 'path': '/no'},
+      "path: '/no': contains neither train-",
+    ),
   ],
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:

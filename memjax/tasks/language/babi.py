@@ -48,7 +48,7 @@ from memjax.data.babi_rows import (
   arrange,
   vocabulary,
 )
-from memjax.data.order import in_epochs
+from memjax.data.order import rows_of_step
 from memjax.data.sources import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
@@ -153,7 +153,7 @@ class BAbI(Task):
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     count = len(self._rows.asked_RT)
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
-    row_B, there_B = in_epochs(count, stream.batch_size, step, row_ids, seed)
+    row_B, there_B = rows_of_step(count, stream.batch_size, step, row_ids, seed)
     batch = Batch(*(x[row_B] for x in self._rows))
     for x in jax.tree.leaves(batch):
       x[~there_B] = 0

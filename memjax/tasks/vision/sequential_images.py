@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.data.images import CLASSES, SOURCES, Images, open_images
-from memjax.data.order import in_epochs
+from memjax.data.order import rows_of_step
 from memjax.data.sources import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
@@ -105,7 +105,7 @@ class Digits(Task):
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     pixels_NT, labels_N, _ = self._images
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
-    row_B, there_B = in_epochs(
+    row_B, there_B = rows_of_step(
       len(labels_N), stream.batch_size, step, row_ids, seed
     )
     pixels_BT = pixels_NT[row_B]
