@@ -12,7 +12,8 @@ from memjax.errors import ConfigError, require
 from memjax.generation import session
 from memjax.generation.sampler import Choice
 from memjax.report import summary, write
-from memjax.runs import compilation_cache, processes
+from memjax.runs import processes
+from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.load import Run, load, load_replicas
 from memjax.runs.workdir import Interface, differences, read_interface
 from memjax.training import parallel
@@ -24,7 +25,7 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or to SIGTERM; returns the exit code."""
   experiment = read(config)
   processes.connect(experiment.parallel)
-  compilation_cache.keep()
+  enable_compilation_cache()
   finished = train_loop(experiment, workdir, summary.draw)
   if not processes.is_first():
     return 0
@@ -40,7 +41,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   experiment = read(config)
   require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
-  compilation_cache.keep()
+  enable_compilation_cache()
   run = load_replicas(workdir)
   check_same_model(run, experiment, workdir)
   mesh = parallel.make_mesh(experiment.parallel)
@@ -100,7 +101,7 @@ def sample(
     folder = Path(save_carry).absolute().parent
     there = folder.is_dir()
     require(there, 'save_carry', save_carry, 'its folder does not exist')
-  compilation_cache.keep()
+  enable_compilation_cache()
   run = load(workdir, replica=replica)
   if carry:
     thread = session.load(carry, run)
@@ -144,7 +145,7 @@ def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
 
 def report(workdir: Path) -> int:
   """Writes a page about the workdir, or about several with commas between."""
-  compilation_cache.keep()
+  enable_compilation_cache()
   several = (
     [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
   )

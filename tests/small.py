@@ -44,16 +44,16 @@ def run(experiment: Experiment, calls: int) -> TrainState:
   """The state after so many calls from the start."""
   mesh = parallel.make_mesh(experiment.parallel)
   functions = program.program(experiment, mesh)
-  state = functions.begin()
+  state = functions.initial_state()
   train = experiment.train
   stream = Stream(experiment.seed, 0, train.batch_size)
   per_call = train.steps_per_call
   starts = range(0, calls * per_call, per_call)
   with compilations() as compiled, jax.log_compiles():
-    for feed in prefetch.feeds(
+    for host_batch in prefetch.prefetch(
       experiment.task, stream, mesh, starts, per_call, train.replicas
     ):
-      state = functions.advance(state, feed)
+      state = functions.advance(state, host_batch)
   assert compiled.count('jit(advance)') == min(calls, 1), compiled
   return state
 

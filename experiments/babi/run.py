@@ -19,7 +19,7 @@ import numpy as np
 from configs import babi
 from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.runs import compilation_cache
+from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task
 from memjax.training.loop import train
 
@@ -47,7 +47,7 @@ def main() -> None:
   parser.add_argument('--tasks', default=','.join(map(str, range(1, 21))))
   parser.add_argument('--runs', type=Path, default=RUNS)
   given = parser.parse_args()
-  compilation_cache.keep()
+  enable_compilation_cache()
   for model in given.models:
     for task in given.tasks.split(','):
       began = time.perf_counter()

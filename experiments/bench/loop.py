@@ -32,7 +32,7 @@ from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train
-from memjax.training.prefetch import feeds
+from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,15 +64,15 @@ def bare_step_seconds(experiment: Experiment) -> float:
   """Seconds a step of the jitted step alone, on one batch on the device."""
   mesh = parallel.make_mesh(experiment.parallel)
   run = program(experiment, mesh)
-  state = run.begin()
+  state = run.initial_state()
   stream = Stream(0, 0, experiment.train.batch_size)
-  (feed,) = feeds(experiment.task, stream, mesh, range(1), 1)
+  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1)
   times = []
   for step in range(STEPS):
     if step % EVERY == 0:
       jax.block_until_ready(state)
       times.append(time.perf_counter())
-    state = run.advance(state, feed)
+    state = run.advance(state, host_batch)
   jax.block_until_ready(state)
   times.append(time.perf_counter())
   return statistics.median(np.diff(times)[1:]) / EVERY
@@ -123,7 +123,7 @@ def evaluation_memory() -> float:
       config.evals.validation.steps = steps
     experiment = read(config.to_dict())
     mesh = parallel.make_mesh(experiment.parallel)
-    params = program(experiment, mesh).begin().params
+    params = program(experiment, mesh).initial_state().params
     evaluator = Evaluator('validation', experiment, mesh)
     evaluator.measure(params)
     with memory_watched() as memory:

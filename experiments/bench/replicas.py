@@ -27,7 +27,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.tasks.base import Stream
 from memjax.training import parallel
-from memjax.training.prefetch import feeds
+from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 
 REPLICAS = (1, 2, 4, 8, 16)
@@ -58,14 +58,14 @@ def call_of(made: Experiment) -> Step:
   """Training for CALL steps more, on one batch; the first call compiles."""
   mesh, train = parallel.make_mesh(made.parallel), made.train
   run = program(made, mesh)
-  state = run.begin()
+  state = run.initial_state()
   stream = Stream(0, 0, train.batch_size)
   calls = range(0, CALL, CALL)
-  (feed,) = feeds(made.task, stream, mesh, calls, CALL, train.replicas)
+  (host_batch,) = prefetch(made.task, stream, mesh, calls, CALL, train.replicas)
 
   def call() -> None:
     nonlocal state
-    state = jax.block_until_ready(run.advance(state, feed))
+    state = jax.block_until_ready(run.advance(state, host_batch))
 
   return call
 

@@ -18,7 +18,7 @@ from configs import ntm_tasks
 from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
-from memjax.runs import compilation_cache
+from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.training.loop import train
 
 MODELS = ('ntm', 'lstm', 'transformer_xl', 'dnc')
@@ -34,7 +34,7 @@ def main() -> None:
   parser.add_argument('--rate', type=float, default=3e-3, help="Adam's")
   parser.add_argument('--runs', type=Path, default=Path('runs/ntm'))
   given = parser.parse_args()
-  compilation_cache.keep()
+  enable_compilation_cache()
   for model in given.models:
     try:
       config = configured(model, given.steps, given.seeds, given.rate)

@@ -23,7 +23,7 @@ from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.models.base import Memory
-from memjax.runs import compilation_cache
+from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.load import load_replicas
 from memjax.tasks.base import GeneratedTask
 from memjax.training.loop import train
@@ -39,7 +39,7 @@ def main() -> None:
   parser.add_argument('--runs', type=Path, default=RUNS)
   given = parser.parse_args()
   (cell,) = [c for c in cells() if c.name == given.name]
-  compilation_cache.keep()
+  enable_compilation_cache()
   try:
     run(cell, given.runs / cell.name)
   except (ConfigError, Diverged) as error:

@@ -36,10 +36,10 @@ from memjax.config.build import build_model
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
-from memjax.runs import compilation_cache
+from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task
 from memjax.training import parallel
-from memjax.training.prefetch import feeds
+from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 from memjax.training.state import TRAINING, initial_params
 
@@ -71,7 +71,7 @@ def main() -> None:
   path = given.path or str(Path(data) / 'tinyshakespeare' / 'input.txt')
   if 'tinyshakespeare' in given.corpora and not Path(path).is_file():
     parser.error(f'--path: {path}: no such file; MEMJAX_DATA is {data!r}')
-  compilation_cache.keep()
+  enable_compilation_cache()
   for corpus in given.corpora:
     of_corpus = {'corpus': 'standard_library', 'path': '', 'tokens': 'bytes'}
     if corpus == 'tinyshakespeare':
@@ -162,13 +162,13 @@ def stepper(experiment: Experiment) -> Callable[[], None]:
   mesh = parallel.make_mesh(experiment.parallel)
   run = program(experiment, mesh)
   stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
-  (feed,) = feeds(experiment.task, stream, mesh, range(1), 1)
-  state = run.advance(run.begin(), feed)
+  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1)
+  state = run.advance(run.initial_state(), host_batch)
 
   def turn() -> None:
     nonlocal state
     for _ in range(STEPS):
-      state = run.advance(state, feed)
+      state = run.advance(state, host_batch)
     jax.block_until_ready(state)
 
   return turn

@@ -69,7 +69,7 @@ class Checkpoints:
       raise ConfigError(
         'checkpoints', str(folder), f'cannot be written: {error.strerror}'
       ) from None
-    processes.meet('memjax.checkpoints.opened')
+    processes.barrier('memjax.checkpoints.opened')
     silence_orbax()
     self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
     self._background = ThreadPoolExecutor(1, 'checkpoint')
@@ -212,7 +212,7 @@ class Checkpoints:
       return
     failure = self._in_flight.exception()
     self._in_flight = None
-    if processes.anywhere(failure is not None):
+    if processes.any_process(failure is not None):
       raise failure or self._unsaved('a step', 'failed in another process')
 
   def _unsaved(self, step: object, reason: object) -> ConfigError:
@@ -232,7 +232,7 @@ class Checkpoints:
     newest = -1
     if processes.is_first():
       newest = next((s for s in reversed(steps) if self._is_whole(s)), -1)
-    newest = processes.from_first(newest)
+    newest = processes.broadcast(newest)
     return None if newest < 0 else newest
 
   def _is_whole(self, step: int) -> bool:

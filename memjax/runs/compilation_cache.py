@@ -16,7 +16,7 @@ from memjax.data.cache import cache_folder
 from memjax.runs.workdir import processor
 
 
-def keep() -> None:
+def enable_compilation_cache() -> None:
   """Switches the cache on, unless JAX_COMPILATION_CACHE_DIR already has."""
   if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     features = json.dumps(processor()).encode()

@@ -1,6 +1,6 @@
-"""What the processes of one run agree on; of a lone process, nothing to do.
+"""Agreement between the processes of one run; a lone process needs none.
 
-All but `is_first` are called by every process at the same point.
+Every process calls these functions at the same point, except `is_first`.
 """
 
 import os
@@ -40,20 +40,20 @@ def is_first() -> bool:
   return jax.process_index() == 0
 
 
-def meet(name: str) -> None:
-  """Waits until all processes are here."""
+def barrier(name: str) -> None:
+  """Waits until every process has reached the barrier of this name."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
 
 
-def anywhere(flag: bool) -> bool:
-  """Whether the flag is up in any process."""
+def any_process(flag: bool) -> bool:
+  """Whether the flag is true in any process."""
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
-def from_first(value: int) -> int:
+def broadcast(value: int) -> int:
   """The first process's value."""
   if jax.process_count() == 1:
     return value

@@ -7,7 +7,7 @@ from memjax.config.experiment import Experiment
 from memjax.runs.best import Figure, figures_of, first_best
 
 
-class Watch:
+class EarlyStopping:
   """Follows the metric that `checkpoint.best` names.
 
   Replicas go on and stop together: a new best is one of their median, and who
@@ -26,7 +26,7 @@ class Watch:
     for row in rows:
       self._take(figures_of(row))
 
-  def see(self, figures: Mapping[str, Figure]) -> bool:
+  def update(self, figures: Mapping[str, Figure]) -> bool:
     """Whether these figures hold a new best."""
     return self._take(figures) and self._since_best == 0
 

@@ -19,7 +19,7 @@ from memjax.runs.best import Figure, figures_of
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
 from memjax.training.metrics import Row, means
-from memjax.training.prefetch import feeds
+from memjax.training.prefetch import prefetch
 from memjax.training.state import initial_params
 from memjax.training.step import evaluate_batch
 from memjax.types import Carry, HostBatch, Metrics, Params
@@ -50,7 +50,7 @@ class Evaluator:
     self._call = jax.jit(
       replicas.each(self._read, count, (0, 0, 1)),
       donate_argnums=1,
-      out_shardings=(rows, parallel.everywhere(mesh)),
+      out_shardings=(rows, parallel.replicated(mesh)),
     )
 
     def fresh(_: jax.Array) -> Carry:
@@ -71,16 +71,21 @@ class Evaluator:
     )
 
   def _read(
-    self, params: Params, carry: Carry, feed: HostBatch
+    self, params: Params, carry: Carry, host_batch: HostBatch
   ) -> tuple[Carry, Metrics]:
-    def one(carry: Carry, feed: HostBatch) -> tuple[Carry, Metrics]:
+    def one(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Metrics]:
       task = self._set.task
       return evaluate_batch(
-        self._set.model, task, self._dtype, params, carry, task.batch(feed)
+        self._set.model,
+        task,
+        self._dtype,
+        params,
+        carry,
+        task.batch(host_batch),
       )
 
-    steps = jax.tree.leaves(feed)[0].shape[0]
-    carry, metrics = jax.lax.scan(one, carry, feed, unroll=steps == 1)
+    steps = jax.tree.leaves(host_batch)[0].shape[0]
+    carry, metrics = jax.lax.scan(one, carry, host_batch, unroll=steps == 1)
     return carry, jax.tree.map(lambda x: x.sum(0), metrics)
 
   def row(self, step: int, params: Params) -> Row:
@@ -105,10 +110,10 @@ class Evaluator:
       (range(0, full, CALL), CALL),
       (range(full, self._steps), 1),
     ):
-      for feed in feeds(
+      for host_batch in prefetch(
         self._set.task, self._stream, self._mesh, calls, steps, self._replicas
       ):
-        carry, metrics = self._call(params, carry, feed)
+        carry, metrics = self._call(params, carry, host_batch)
         waiting.append(metrics)
         if len(waiting) > 1:
           totals = _add(totals, waiting.pop(0))

@@ -13,7 +13,7 @@ from memjax.training.program import Program
 from memjax.training.state import TrainState
 
 
-def begin(run: Program, source: str) -> TrainState:
+def initial_state(run: Program, source: str) -> TrainState:
   """The state at step 0, its parameters those of a workdir's newest step.
 
   Everything else is as at any start: the optimiser knows nothing yet, the
@@ -28,13 +28,13 @@ def begin(run: Program, source: str) -> TrainState:
       another number of replicas.
   """
   if not source:
-    return run.begin()
+    return run.initial_state()
   wanted = run.abstract.params
   try:
     found = load_item(Path(source) / 'checkpoints', 'params', wanted)
   except ConfigError as error:
     raise ConfigError('train.init_from', source, str(error)) from None
-  state = run.begin()
+  state = run.initial_state()
   params = jax.tree.map(_place, found, wanted)
   ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()
   return state._replace(params=params, ema=ema)

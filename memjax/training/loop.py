@@ -16,12 +16,12 @@ from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.lock import lock
 from memjax.tasks.base import Stream
 from memjax.training import parallel
-from memjax.training.early_stopping import Watch
+from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import Evaluator, evaluate
-from memjax.training.init_from import begin
+from memjax.training.init_from import initial_state
 from memjax.training.interrupts import Interrupts
 from memjax.training.metrics import Meter
-from memjax.training.prefetch import feeds
+from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 from memjax.training.state import TRAINING
 from memjax.types import HostBatch
@@ -55,35 +55,36 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       stack.enter_context(lock(workdir))
       workdirs.claim(workdir, experiment)
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
-    state = checkpoints.restore(run.abstract) or begin(run, settings.init_from)
+    state = checkpoints.restore(run.abstract)
+    state = state or initial_state(run, settings.init_from)
     step = int(state.step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
-    watch = Watch(experiment, rows)
+    early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, step, metrics_file.seconds(rows))
 
-    for feed in remaining_feeds(experiment, mesh, step, watch.exhausted):
-      state = run.advance(state, feed)
+    for host_batch in batches_left(experiment, mesh, step, early.exhausted):
+      state = run.advance(state, host_batch)
       meter.flush()
       step += settings.steps_per_call
       stopping = interrupts.stop(step)
       if due(step, experiment.log.every, experiment):
-        state, sums = run.take(state)
-        meter.take(step, sums)
+        state, sums = run.pop_metrics(state)
+        meter.push(step, sums)
       figures: dict[str, Figure] = {}
       if now := [e for e in evaluators if due(step, e.every, experiment)]:
         with meter.paused():
           figures = evaluate(now, step, state.evaluated, writers.write)
-      improved = watch.see(figures)
-      last = stopping or watch.exhausted
+      improved = early.update(figures)
+      last = stopping or early.exhausted
       if last or improved or due(step, experiment.checkpoint.every, experiment):
         with meter.paused():
           checkpoints.save(state, figures)
       if last:
         break
     meter.flush()
-    finished = step == settings.steps or watch.exhausted
+    finished = step == settings.steps or early.exhausted
     if finished and processes.is_first():
       draw(experiment, workdir, writers)
   return finished
@@ -110,7 +111,7 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
   path = workdir / 'metrics.jsonl'
   if processes.is_first():
     metrics_file.trim(path, step)
-  processes.meet('rows are trimmed')
+  processes.barrier('rows are trimmed')
   return metrics_file.read(path)
 
 
@@ -131,13 +132,13 @@ def open_writers(
   return Writers(workdir, experiment.config, settings)
 
 
-def remaining_feeds(
+def batches_left(
   experiment: Experiment, mesh: Mesh, step: int, finished: bool
 ) -> Iterator[HostBatch]:
-  """What is still to be trained on, one feed a call."""
+  """What is still to be trained on, one host batch a call."""
   train = experiment.train
   stream = Stream(experiment.seed, TRAINING, train.batch_size)
   calls = range(step, step if finished else train.steps, train.steps_per_call)
-  return feeds(
+  return prefetch(
     experiment.task, stream, mesh, calls, train.steps_per_call, train.replicas
   )

@@ -59,7 +59,7 @@ class Meter:
     self._last_time: float | None = None  # the first interval compiles
     self._pending: tuple[int, Metrics] | None = None
 
-  def take(self, step: int, sums: Metrics) -> None:
+  def push(self, step: int, sums: Metrics) -> None:
     """Accepts the sums of the steps up to this one, still on the device."""
     self._pending = step, sums
 

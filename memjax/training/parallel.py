@@ -79,7 +79,7 @@ def rows_sharding(mesh: Mesh, leading: int = 0) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(*(None,) * leading, ROWS))
 
 
-def everywhere(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh) -> NamedSharding:
   """A whole copy on each device."""
   return NamedSharding(mesh, PartitionSpec())
 
@@ -91,7 +91,7 @@ def params_shardings(mesh: Mesh, abstract: Any) -> Any:
   def cut(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
     fits = [i for i, n in enumerate(leaf.shape) if n % fsdp == 0 and n > 1]
     if fsdp == 1 or not fits:
-      return everywhere(mesh)
+      return replicated(mesh)
     axis = max(fits, key=lambda i: leaf.shape[i])
     spec = [None] * axis + ['fsdp']
     return NamedSharding(mesh, PartitionSpec(*spec))
@@ -105,8 +105,8 @@ def state_shardings(
   """Where each array of the state lies; the replicas', cut by replica."""
   if replicas > 1:
     cut = jax.tree.map(lambda _: rows_sharding(mesh), abstract)
-    return cut._replace(step=everywhere(mesh))
-  whole = jax.tree.map(lambda _: everywhere(mesh), abstract)
+    return cut._replace(step=replicated(mesh))
+  whole = jax.tree.map(lambda _: replicated(mesh), abstract)
   return whole._replace(
     params=params_shardings(mesh, abstract.params),
     opt_state=params_shardings(mesh, abstract.opt_state),
@@ -121,7 +121,7 @@ def place_rows(
   batch_size: int,
   make: Callable[[np.ndarray], HostBatch],
 ) -> HostBatch:
-  """A feed of global arrays `(steps, batch_size, ...)`; replicas are rows, too.
+  """Global arrays `(steps, batch_size, ...)`; replicas are rows, too.
 
   Args:
     mesh: its devices hold the rows.
@@ -137,15 +137,17 @@ def place_rows(
     for device, index in places.items()
     if index is not None
   }
-  feeds = {block: make(np.arange(*block)) for block in set(blocks.values())}
+  pieces_by_block = {
+    block: make(np.arange(*block)) for block in set(blocks.values())
+  }
 
   def assemble(*pieces: np.ndarray) -> jax.Array:
-    by_block = dict(zip(feeds, pieces, strict=True))
+    by_block = dict(zip(pieces_by_block, pieces, strict=True))
     shape = steps, batch_size, *pieces[0].shape[2:]
     on_devices = [jax.device_put(by_block[b], d) for d, b in blocks.items()]
     return jax.make_array_from_single_device_arrays(shape, sharding, on_devices)
 
-  return jax.tree.map(assemble, *feeds.values())
+  return jax.tree.map(assemble, *pieces_by_block.values())
 
 
 def to_host(tree: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Batches on their way to the device, made ahead of time by a thread."""
+"""Host batches, placed on the devices ahead of time by a thread."""
 
 from collections.abc import Callable, Iterable, Iterator
 import functools
@@ -14,10 +14,10 @@ from memjax.tasks.base import Stream, Task
 from memjax.training.parallel import place_rows
 from memjax.types import HostBatch
 
-AHEAD = 2  # calls
+DEPTH = 2  # host batches that wait for their call
 
 
-def feeds(
+def prefetch(
   task: Task,
   stream: Stream,
   mesh: Mesh,
@@ -25,14 +25,14 @@ def feeds(
   steps_per_call: int,
   replicas: int = 1,
 ) -> Iterator[HostBatch]:
-  """The feeds of these calls, each `(steps_per_call, B, ...)` on the device.
+  """The host batches of these calls, `(steps_per_call, B, ...)` on the devices.
 
   With replicas `(steps_per_call, N, B, ...)`.
 
   Args:
     task: what makes the rows.
     stream: which sequence of batches.
-    mesh: where they go.
+    mesh: the devices that get them.
     calls: the first step of every call.
     steps_per_call: steps in one call.
     replicas: N; replica i reads the stream whose seed is i higher.
@@ -43,14 +43,14 @@ def feeds(
 
   def rows(stream: Stream, first_step: int, row_ids: np.ndarray) -> HostBatch:
     steps = range(first_step, first_step + steps_per_call)
-    made = [task.rows(stream, step, row_ids) for step in steps]
-    return jax.tree.map(lambda *xs: np.stack(xs), *made)
+    batches = [task.rows(stream, step, row_ids) for step in steps]
+    return jax.tree.map(lambda *xs: np.stack(xs), *batches)
 
   def streams(first_step: int, replica_ids: np.ndarray) -> HostBatch:
     whole = np.arange(stream.batch_size)
     seeds = [stream.seed + int(i) for i in replica_ids]
-    made = [rows(stream._replace(seed=s), first_step, whole) for s in seeds]
-    return jax.tree.map(lambda *xs: np.stack(xs, axis=1), *made)
+    batches = [rows(stream._replace(seed=s), first_step, whole) for s in seeds]
+    return jax.tree.map(lambda *xs: np.stack(xs, axis=1), *batches)
 
   def make(first_step: int) -> HostBatch:
     if replicas == 1:
@@ -59,18 +59,18 @@ def feeds(
     part = functools.partial(streams, first_step)
     return place_rows(mesh, steps_per_call, replicas, part)
 
-  return ahead(make, calls)
+  return in_background(make, calls)
 
 
-def ahead(
+def in_background(
   make: Callable[[int], HostBatch], calls: Iterable[int]
 ) -> Iterator[HostBatch]:
-  """What `make` makes of each, made by a thread while others are used."""
-  ready: queue.Queue[Any] = queue.Queue(AHEAD)
-  left = threading.Event()
+  """`make(call)` for each call, computed by a thread while others are used."""
+  ready: queue.Queue[Any] = queue.Queue(DEPTH)
+  closed = threading.Event()
 
   def put(item: Any) -> None:
-    while not left.is_set():
+    while not closed.is_set():
       try:
         return ready.put(item, timeout=0.1)
       except queue.Full:
@@ -79,14 +79,14 @@ def ahead(
   def work() -> None:
     try:
       for call in calls:
-        if left.is_set():
+        if closed.is_set():
           return
         put(make(call))
       put(None)
     except Exception as error:
       put(error)
 
-  thread = threading.Thread(target=work, name='feeds', daemon=True)
+  thread = threading.Thread(target=work, name='prefetch', daemon=True)
   thread.start()
   try:
     while (item := ready.get()) is not None:
@@ -94,5 +94,5 @@ def ahead(
         raise item
       yield item
   finally:
-    left.set()
+    closed.set()
     thread.join()

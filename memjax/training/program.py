@@ -11,7 +11,7 @@ from memjax.config.experiment import Experiment
 from memjax.training import parallel, replicas
 from memjax.training.optim import Anew, optimiser
 from memjax.training.state import TrainState
-from memjax.training.step import make_call, start
+from memjax.training.step import initial_state, make_call
 from memjax.types import HostBatch, Metrics
 
 
@@ -20,16 +20,16 @@ class Program(NamedTuple):
 
   Attributes:
     abstract: the state's shapes, types and shardings.
-    begin: the state at step 0.
+    initial_state: the state at step 0.
     advance: the state after `steps_per_call` more steps; the given state is
       used up.
-    take: the state with its sums at zero, and the sums it had.
+    pop_metrics: the state with its sums at zero, and the sums it had.
   """
 
   abstract: TrainState
-  begin: Callable[[], TrainState]
+  initial_state: Callable[[], TrainState]
   advance: Callable[[TrainState, HostBatch], TrainState]
-  take: Callable[[TrainState], tuple[TrainState, Metrics]]
+  pop_metrics: Callable[[TrainState], tuple[TrainState, Metrics]]
 
 
 def program(experiment: Experiment, mesh: Mesh) -> Program:
@@ -42,29 +42,29 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   descent = optimiser(experiment.optim, experiment.train.steps)
   count = experiment.train.replicas
 
-  def begin() -> TrainState:
+  def first_state() -> TrainState:
     def seeded(seed: jax.Array) -> TrainState:
-      return start(experiment, descent, seed)
+      return initial_state(experiment, descent, seed)
 
     seeds = replicas.seeds(experiment.seed, count)
     return replicas.each(seeded, count, 0, replicas.STATE)(jnp.asarray(seeds))
 
-  def take(state: TrainState) -> tuple[TrainState, Metrics]:
+  def pop_metrics(state: TrainState) -> tuple[TrainState, Metrics]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), state.sums
 
-  shapes = jax.eval_shape(begin)
+  shapes = jax.eval_shape(first_state)
   places = parallel.state_shardings(mesh, shapes, count)
   own = replicas.varied(experiment.optim, count)
 
-  def call(state: TrainState, feed: HostBatch, own: Anew) -> TrainState:
+  def call(state: TrainState, host_batch: HostBatch, own: Anew) -> TrainState:
     descent = optimiser(experiment.optim, experiment.train.steps, own)
-    return make_call(experiment, descent)(state, feed)
+    return make_call(experiment, descent)(state, host_batch)
 
   every = replicas.each(call, count, (replicas.STATE, 1, 0), replicas.STATE)
 
-  def advance(state: TrainState, feed: HostBatch) -> TrainState:
-    return every(state, feed, own)
+  def advance(state: TrainState, host_batch: HostBatch) -> TrainState:
+    return every(state, host_batch, own)
 
   return Program(
     abstract=jax.tree.map(
@@ -72,7 +72,9 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
       shapes,
       places,
     ),
-    begin=jax.jit(begin, out_shardings=places),
+    initial_state=jax.jit(first_state, out_shardings=places),
     advance=jax.jit(advance, donate_argnums=0, out_shardings=places),
-    take=jax.jit(take, donate_argnums=0, out_shardings=(places, places.sums)),
+    pop_metrics=jax.jit(
+      pop_metrics, donate_argnums=0, out_shardings=(places, places.sums)
+    ),
   )

@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from memjax.config.experiment import Experiment
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Carry, Metrics, Params
@@ -44,28 +42,7 @@ class TrainState(NamedTuple):
 
 def initial_params(model: Memory, task: Task, key: jax.Array) -> Params:
   """Fresh parameters; they depend on the key, not on length or batch."""
-  feed = task.rows(Stream(0, TRAINING, 1), 0, np.arange(1))
-  inputs = jnp.zeros_like(task.batch(feed).inputs[:, :1])
+  host_batch = task.rows(Stream(0, TRAINING, 1), 0, np.arange(1))
+  inputs = jnp.zeros_like(task.batch(host_batch).inputs[:, :1])
   reset_BT = jnp.ones((1, 1), bool)
   return model.init(key, model.initial_carry(1), inputs, reset_BT)['params']
-
-
-def initial_state(
-  experiment: Experiment,
-  optimiser: optax.GradientTransformation,
-  seed: jax.Array,
-) -> TrainState:
-  """Step 0, a pure function of the seed; the sums are still to be named."""
-  params_key, noise_key = jax.random.split(jax.random.key(seed))
-  model, task = experiment.model, experiment.task
-  params = initial_params(model, task, params_key)
-  ema = jax.tree.map(jnp.copy, params) if experiment.optim.ema else ()
-  return TrainState(
-    step=jnp.zeros((), jnp.int32),
-    params=params,
-    opt_state=optimiser.init(params),
-    ema=ema,
-    carry=model.initial_carry(experiment.train.batch_size),
-    key=noise_key,
-    sums={},
-  )

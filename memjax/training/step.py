@@ -12,7 +12,7 @@ from memjax.config.experiment import Experiment
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
-from memjax.training.state import TRAINING, TrainState, initial_state
+from memjax.training.state import TRAINING, TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metrics, Params
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -104,35 +104,47 @@ def make_call(
 ) -> Callable[[TrainState, HostBatch], TrainState]:
   """`steps_per_call` steps in one dispatch; metrics add up in the state.
 
-  The feed's arrays are `(steps_per_call, B, ...)`.
+  The host batch's arrays are `(steps_per_call, B, ...)`.
   """
   step = make_step(experiment, optimiser)
   steps = experiment.train.steps_per_call
 
-  def one(state: TrainState, feed: HostBatch) -> tuple[TrainState, None]:
+  def one(state: TrainState, host_batch: HostBatch) -> tuple[TrainState, None]:
     sums = state.sums
-    state, metrics = step(state, experiment.task.batch(feed))
+    state, metrics = step(state, experiment.task.batch(host_batch))
     return state._replace(sums=jax.tree.map(jnp.add, sums, metrics)), None
 
-  def call(state: TrainState, feed: HostBatch) -> TrainState:
+  def call(state: TrainState, host_batch: HostBatch) -> TrainState:
     # A loop of one turn would cost a CPU the parallelism inside its steps.
-    return jax.lax.scan(one, state, feed, unroll=steps == 1)[0]
+    return jax.lax.scan(one, state, host_batch, unroll=steps == 1)[0]
 
   return call
 
 
-def start(
+def initial_state(
   experiment: Experiment,
   optimiser: optax.GradientTransformation,
   seed: jax.Array,
 ) -> TrainState:
-  """The state at step 0, with every metric's sums at zero."""
-  state = initial_state(experiment, optimiser, seed)
-  stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
-  feed = experiment.task.rows(stream, 0, np.arange(stream.batch_size))
+  """The state at step 0, a pure function of the seed."""
+  params_key, noise_key = jax.random.split(jax.random.key(seed))
+  model, task = experiment.model, experiment.task
+  batch_size = experiment.train.batch_size
+  params = initial_params(model, task, params_key)
+  state = TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    opt_state=optimiser.init(params),
+    ema=jax.tree.map(jnp.copy, params) if experiment.optim.ema else (),
+    carry=model.initial_carry(batch_size),
+    key=noise_key,
+    sums={},
+  )
+  stream = Stream(experiment.seed, TRAINING, batch_size)
+  host_batch = task.rows(stream, 0, np.arange(batch_size))
   step = make_step(experiment, optimiser)
-  metrics = jax.eval_shape(
-    lambda s, f: step(s, experiment.task.batch(f))[1], state, feed
+  _, metrics = jax.eval_shape(
+    lambda state, rows: step(state, task.batch(rows)), state, host_batch
   )
   return state._replace(sums=jax.tree.map(jnp.zeros_like, metrics))
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 import math
 
 from memjax.runs.best import Figure, first_best
-from memjax.training.early_stopping import Watch
+from memjax.training.early_stopping import EarlyStopping
 from tests.small import small
 
 
-def watching(best_is: str = 'min', patience: int = 0) -> Watch:
+def watching(best_is: str = 'min', patience: int = 0) -> EarlyStopping:
   experiment = small(
     'copy_memory',
     'lstm',
@@ -18,11 +18,11 @@ def watching(best_is: str = 'min', patience: int = 0) -> Watch:
       'train.patience': patience,
     },
   )
-  return Watch(experiment, [])
+  return EarlyStopping(experiment, [])
 
 
-def losses(watch: Watch, values: Sequence[Figure]) -> list[bool]:
-  return [watch.see({'held_out/loss': value}) for value in values]
+def losses(stopping: EarlyStopping, values: Sequence[Figure]) -> list[bool]:
+  return [stopping.update({'held_out/loss': value}) for value in values]
 
 
 def test_a_best_is_better_than_all_before_and_a_number() -> None:
@@ -33,21 +33,21 @@ def test_a_best_is_better_than_all_before_and_a_number() -> None:
 
 
 def test_other_figures_are_not_watched() -> None:
-  watch = watching(patience=1)
-  assert watch.see({'held_out/loss': 1.0})
-  assert not watch.see({})
-  assert not watch.see({'held_out/accuracy': 9.0, 'train/loss': 0.0})
-  assert not watch.exhausted
+  stopping = watching(patience=1)
+  assert stopping.update({'held_out/loss': 1.0})
+  assert not stopping.update({})
+  assert not stopping.update({'held_out/accuracy': 9.0, 'train/loss': 0.0})
+  assert not stopping.exhausted
 
 
 def test_patience_runs_out_after_so_many_without_a_best() -> None:
-  watch = watching(patience=2)
-  losses(watch, [2.0, 3.0])
-  assert not watch.exhausted
-  losses(watch, [1.0, 3.0])
-  assert not watch.exhausted
-  losses(watch, [1.0])
-  assert watch.exhausted
+  stopping = watching(patience=2)
+  losses(stopping, [2.0, 3.0])
+  assert not stopping.exhausted
+  losses(stopping, [1.0, 3.0])
+  assert not stopping.exhausted
+  losses(stopping, [1.0])
+  assert stopping.exhausted
   endless = watching()
   losses(endless, [1.0] * 50)
   assert not endless.exhausted
@@ -64,8 +64,8 @@ def test_rows_read_back_are_as_good_as_seen() -> None:
     {'step': 2, 'split': 'train', 'metrics': {'loss': 0.5}},
     {'step': 2, 'split': 'held_out', 'metrics': {'loss': 2.0}},
   ]
-  assert Watch(experiment, rows).exhausted
-  assert not Watch(experiment, rows[:2]).exhausted
+  assert EarlyStopping(experiment, rows).exhausted
+  assert not EarlyStopping(experiment, rows[:2]).exhausted
 
 
 NAN = math.nan
@@ -81,22 +81,22 @@ def test_of_replicas_the_median_counts() -> None:
 
 
 def test_a_poor_replica_that_diverges_makes_no_best() -> None:
-  watch = watching(patience=2)
+  stopping = watching(patience=2)
   values: list[Figure] = [[1.0, 9.0], [1.1, NAN], [1.2, NAN]]
-  assert losses(watch, values) == [True, False, False]
-  assert watch.exhausted
+  assert losses(stopping, values) == [True, False, False]
+  assert stopping.exhausted
   assert first_best(values, 'min') == 0
 
 
 def test_a_good_replica_that_diverges_does_not_stop_the_others() -> None:
-  watch = watching(patience=2)
+  stopping = watching(patience=2)
   values = [[0.1, 5.0, 8.0], [0.1, 4.0, 7.0]]
   values += [[NAN, 3.9, 6.9], [NAN, 3.8, 6.8], [NAN, 3.7, 6.7], [NAN, NAN, 6.6]]
-  assert losses(watch, values) == [True] * 6
-  assert losses(watch, [[NAN] * 3]) == [False]
-  assert not watch.exhausted
-  assert losses(watch, [[NAN] * 3]) == [False]
-  assert watch.exhausted
+  assert losses(stopping, values) == [True] * 6
+  assert losses(stopping, [[NAN] * 3]) == [False]
+  assert not stopping.exhausted
+  assert losses(stopping, [[NAN] * 3]) == [False]
+  assert stopping.exhausted
 
 
 def test_none_is_best_where_none_is_a_number() -> None:

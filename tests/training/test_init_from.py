@@ -9,7 +9,7 @@ import pytest
 from memjax.errors import ConfigError
 from memjax.runs.snapshot import load_arrays
 from memjax.training import parallel
-from memjax.training.init_from import begin
+from memjax.training.init_from import initial_state
 from memjax.training.loop import train
 from memjax.training.program import program
 from tests.small import small
@@ -23,7 +23,7 @@ def test_parameters_are_inherited_and_nothing_else(
   first = small('copy_memory', 'lstm', overrides)
   assert train(first, tmp_path, lambda *run: None)
   run = program(first, parallel.make_mesh(first.parallel))
-  fresh, state = run.begin(), begin(run, str(tmp_path))
+  fresh, state = run.initial_state(), initial_state(run, str(tmp_path))
   saved = load_arrays(tmp_path / 'checkpoints').items['params']
   jax.tree.map(np.testing.assert_array_equal, state.params, saved)
   jax.tree.map(np.testing.assert_array_equal, state.ema, state.params)
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changes, rule) -> None:
   other = small('adding', 'lstm', places | changes)
   run = program(other, parallel.make_mesh(other.parallel))
   with pytest.raises(ConfigError, match=rule) as caught:
-    begin(run, str(tmp_path))
+    initial_state(run, str(tmp_path))
   assert caught.value.field == 'train.init_from'
   with pytest.raises(ConfigError, match='holds no whole step'):
-    begin(run, str(tmp_path / 'nothing'))
+    initial_state(run, str(tmp_path / 'nothing'))

@@ -12,7 +12,7 @@ from memjax.training import parallel
 from memjax.training.metrics import means
 from memjax.training.optim import optimiser
 from memjax.training.program import program
-from memjax.training.step import make_step, read_batch, start
+from memjax.training.step import initial_state, make_step, read_batch
 from memjax.types import Batch
 from tests.small import assert_close, run, small
 
@@ -63,7 +63,7 @@ def input_gradient(segments: int, group: int) -> np.ndarray:
       'train.bptt_segments': group,
     },
   )
-  state = start(experiment, optimiser(experiment.optim, 2), SEED)
+  state = initial_state(experiment, optimiser(experiment.optim, 2), SEED)
   batch = first_batch(experiment)
 
   def loss(inputs: jax.Array) -> jax.Array:
@@ -117,7 +117,7 @@ def test_the_average_follows_the_parameters() -> None:
 def test_ids_outside_the_vocabulary_are_counted_and_refused() -> None:
   experiment = small('mqar', 'lstm', ONE)
   step = jax.jit(make_step(experiment, optax.sgd(0.1)))
-  state = start(experiment, optax.sgd(0.1), SEED)
+  state = initial_state(experiment, optax.sgd(0.1), SEED)
   batch = first_batch(experiment)
   for wrong in (-1, experiment.task.input_spec.vocab):
     bad = batch._replace(inputs=batch.inputs.at[0, 3].set(wrong))
@@ -132,7 +132,7 @@ def test_the_state_is_donated() -> None:
   experiment = small('adding', 'lstm', ONE)
   mesh = parallel.make_mesh(experiment.parallel)
   functions = program(experiment, mesh)
-  state = functions.begin()
+  state = functions.initial_state()
   rows = experiment.task.rows(Stream(0, 0, 8), 0, np.arange(8))[None]
   functions.advance(state, rows)
   big = [x for x in jax.tree.leaves(state.params) if x.size > 1]
