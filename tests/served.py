@@ -1,4 +1,4 @@
-"""Files served on this machine, as a public address would."""
+"""An HTTP server on this machine that stands in for a public address."""
 
 from collections.abc import Iterator, Mapping
 import contextlib
@@ -16,17 +16,20 @@ def served(
   short: int = 0,
   delay: float = 0,
 ) -> Iterator[tuple[str, list[str]]]:
-  """The address of {name: bytes}, and what is asked of it.
+  """Serves {name: bytes}; yields the address and the names requested so far.
 
-  With `short`, so many bytes less come than are promised; with `delay`, so
-  many seconds later.
+  Args:
+    monkeypatch: keeps a proxy from being used.
+    contents: what is served.
+    short: number of bytes that each response lacks at its end.
+    delay: seconds before each response.
   """
-  asked: list[str] = []
+  requests: list[str] = []
 
   class Serve(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
       name = self.path.removeprefix('/')
-      asked.append(name)
+      requests.append(name)
       if name not in contents:
         self.send_error(404)
       elif self.headers['User-Agent'].startswith('Python'):
@@ -47,7 +50,7 @@ def served(
   thread.start()
   monkeypatch.setenv('no_proxy', '127.0.0.1')
   try:
-    yield f'http://127.0.0.1:{server.server_address[1]}', asked
+    yield f'http://127.0.0.1:{server.server_address[1]}', requests
   finally:
     server.shutdown()
     thread.join()

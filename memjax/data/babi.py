@@ -22,7 +22,7 @@ import shutil
 from typing import NamedTuple
 
 from memjax.data import babi_world
-from memjax.data.babi_archive import FILES, Text, texts
+from memjax.data.babi_archive import FILES, Text, read_files
 from memjax.data.cache import cache_folder, lock, read_record, write_record
 from memjax.data.sources import SPLITS, digest
 from memjax.errors import ConfigError
@@ -75,7 +75,7 @@ def open_tasks(
     if source == 'made':
       files = {task: _made(task, QUESTIONS[size]) for task in tasks}
     else:
-      files = texts(path, size, tasks)
+      files = read_files(path, size, tasks)
     return {
       task: _recorded(task, files[task], folder / 'records') for task in tasks
     }

@@ -29,7 +29,7 @@ from memjax.data.cache import (
   write_record,
 )
 from memjax.data.records import Reader, recorded, whole_words
-from memjax.data.released import NAMES, released
+from memjax.data.released import NAMES, open_released
 from memjax.data.sources import SPLITS, Source, standard_library, text_files
 from memjax.data.tokenizers import (
   Bytes,
@@ -124,7 +124,7 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
     'standard_library': standard_library,
     'files': lambda: text_files(path),
   }
-  source = own[name]() if name in own else released(name)
+  source = own[name]() if name in own else open_released(name)
   folder = cache_folder()
   place = folder / 'tokens' / f'{source.fingerprint}-{tokens}-{vocab}'
   with lock(folder):

@@ -1,22 +1,23 @@
-"""PG-19: books of Project Gutenberg from before 1919, a document each.
+"""PG-19: books of Project Gutenberg from before 1919; each is a document.
 
 Rae et al. 2019, https://arxiv.org/abs/1911.05507: 28,602 books to train on, 50
-for validation and 100 for test, 11.5 GB, each a file on Google's storage. As
-text, records and tokens they take three times that on the disk, and every start
-reads them through. They are in the order of their file names. Perplexity per
-word counts words alone, not the ends of lines, as there.
+for validation and 100 for test, 11.5 GB, each a file on Google's storage. Text,
+records and tokens together take three times that on disk, and every start reads
+all of it. Books are sorted by file name. As in the paper, perplexity per word
+counts words only, not ends of lines.
 
-Which books there are, with the size and the SHA-256 of each, is read off the
-file that huggingface/datasets recorded, at a fixed commit. For that file itself
-no digest has been published: it is known by its commit, its size and the number
-of books. Every book, fetched or in `downloads/manual/pg19/SPLIT/NUMBER.txt`, is
-checked against it. Who has only some of the books reads them as corpus='files'.
+The list of books comes from a file that huggingface/datasets recorded, at a
+fixed commit. It gives the size and the SHA-256 of each book. No digest of the
+list itself has been published, so the list is identified by its commit, its
+size and its number of books. Every book is checked against the list, whether it
+was downloaded or lies in `downloads/manual/pg19/SPLIT/NUMBER.txt`. To read only
+some of the books, use corpus='files'.
 """
 
 import json
 from pathlib import Path
 
-from memjax.data.download import Asked, File, fetched, fetched_all
+from memjax.data.download import File, Setting, fetch, fetch_all
 from memjax.data.sources import SPLITS
 from memjax.errors import require
 
@@ -34,28 +35,28 @@ LIST = File(
 )
 
 
-def books(asked: Asked) -> dict[str, list[Path]]:
-  """{split: its books}, each fetched unless it is there.
+def fetch_books(setting: Setting) -> dict[str, list[Path]]:
+  """{split: paths of its books}; downloads each missing book.
 
   Raises:
-    ConfigError: one cannot be fetched, or is not what was released.
+    ConfigError: a book cannot be downloaded, or differs from the release.
   """
-  place = fetched(LIST, asked)
-  listed = json.loads(place.read_bytes())['default']['download_checksums']
+  list_path = fetch(LIST, setting)
+  listed = json.loads(list_path.read_bytes())['default']['download_checksums']
   files: dict[str, list[File]] = {split: [] for split in SPLITS}
-  for address, known in sorted(listed.items()):
-    inside = address.removeprefix(f'{LISTED_AS}/')
-    split, _, name = inside.partition('/')
+  for address, entry in sorted(listed.items()):
+    path = address.removeprefix(f'{LISTED_AS}/')
+    split, _, name = path.partition('/')
     if name:
-      size, sha256 = known['num_bytes'], known['checksum']
-      book = File(f'{BUCKET}/{inside}', f'{NAME}/{inside}', size, sha256)
+      size, sha256 = entry['num_bytes'], entry['checksum']
+      book = File(f'{BUCKET}/{path}', f'{NAME}/{path}', size, sha256)
       files[split].append(book)
-  counts = {split: len(each) for split, each in files.items()}
-  rule = f'{place} lists {counts} books, not {BOOKS}'
-  require(counts == BOOKS, asked.field, asked.value, rule)
-  paths = fetched_all(
-    [file for split in SPLITS for file in files[split]], asked
+  counts = {split: len(books) for split, books in files.items()}
+  rule = f'{list_path} lists {counts} books, not {BOOKS}'
+  require(counts == BOOKS, setting.field, setting.value, rule)
+  paths = fetch_all(
+    [file for split in SPLITS for file in files[split]], setting
   )
   start, end = BOOKS['train'], BOOKS['train'] + BOOKS['validation']
-  cut = paths[:start], paths[start:end], paths[end:]
-  return dict(zip(SPLITS, cut, strict=True))
+  parts = paths[:start], paths[start:end], paths[end:]
+  return dict(zip(SPLITS, parts, strict=True))

@@ -1,23 +1,25 @@
-"""Corpora that have a name: where they come from, and how they are cut.
+"""Named public corpora: their addresses, digests and splits.
 
 tiny_shakespeare: 1,115,394 bytes, https://github.com/karpathy/char-rnn; cut at
-  90 and 95 %, as TFDS does.
+  90 and 95 %, as in TFDS.
 enwik8, text8: the first 10^8 bytes of Wikipedia in 2006, and of its cleaned
   text, http://mattmahoney.net/dc/textdata.html; 90, 5 and 5 million bytes, as
-  in https://arxiv.org/abs/1808.04444. What papers call bits per character of
-  these is bits per byte here.
+  in https://arxiv.org/abs/1808.04444. Papers report bits per character of these
+  corpora; memjax calls the same figure bits per byte.
 wikitext-2, wikitext-103: Merity et al. 2016, https://arxiv.org/abs/1609.07843,
-  in tokens, rare words being `<unk>`; with -raw, the text as it was written.
-  The three files are the splits. Ends of lines are words, `<eos>`.
+  in tokens, with rare words replaced by `<unk>`. The names ending in -raw give
+  the original text. The three files are the splits. An end of line is the word
+  `<eos>`.
 pg19: see pg19.py.
 
-The SHA-256s of the WikiText archives and of enwik8.zip are those that
-huggingface/datasets recorded (datasets/NAME/dataset_infos.json), that of tiny
-Shakespeare is TFDS's (url_checksums/tiny_shakespeare.txt). Mahoney publishes
-none: text8.zip has that which several public projects check it with, as have
-the texts inside, whose MD5s are a1fa5ffddb56f4953e226637dabbb36a for enwik8,
-his own, and 3bea1919949baf155f99411df5fada7e for text8. WikiText's first
-address is closed; the one below is its author's.
+The SHA-256s of the WikiText archives and of enwik8.zip were recorded by
+huggingface/datasets (datasets/NAME/dataset_infos.json). The SHA-256 of tiny
+Shakespeare was recorded by TFDS (url_checksums/tiny_shakespeare.txt). Mahoney
+publishes no SHA-256. Several public projects check text8.zip and the two texts
+with the values below. The MD5 of enwik8, published by Mahoney, is
+a1fa5ffddb56f4953e226637dabbb36a; that of text8 is
+3bea1919949baf155f99411df5fada7e. WikiText's original address is closed; its
+author serves the address below.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ import zipfile
 
 from memjax.data import pg19
 from memjax.data.cache import cache_folder, fill_folder, lock, read_filled
-from memjax.data.download import Asked, File, fetched, placed
+from memjax.data.download import File, Setting, fetch, find_placed
 from memjax.data.sources import SPLITS, Document, Source
 from memjax.errors import ConfigError
 
@@ -39,13 +41,14 @@ CHAR_RNN = 'https://raw.githubusercontent.com/karpathy/char-rnn/master/data'
 
 @dataclasses.dataclass(frozen=True)
 class Released:
-  """A corpus in one file.
+  """A corpus released in one file.
 
   Attributes:
-    file: what is fetched: a zip archive, or the text itself.
-    members: of the archive, all of the text or train, validation and test.
-    text: the one member, which a user may have without its archive.
-    cuts: where validation and test begin in the text; none: with a member.
+    file: the file to download, a zip archive or the text itself.
+    members: files in the archive: one text, or train, validation and test.
+    text: the archive's only member, if users may have it without the archive.
+    cuts: the bytes where validation and test begin; empty if each split is a
+      member of its own.
   """
 
   file: File
@@ -124,20 +127,20 @@ RELEASED = {
 NAMES = (*RELEASED, pg19.NAME)
 
 
-def released(name: str) -> Source:
-  """A corpus by its name, fetched if it is not there.
+def open_released(name: str) -> Source:
+  """The source of a named corpus; downloads the corpus if it is missing.
 
   Raises:
-    ConfigError: it is neither in `downloads/manual` nor can it be fetched, or
-      what is there is not what was released; or the cache folder cannot be
-      used.
+    ConfigError: the corpus is not in `downloads/manual` and cannot be
+      downloaded, or a file differs from the release, or the cache folder
+      cannot be used.
   """
-  asked = Asked('corpus', name)
+  setting = Setting('corpus', name)
   with lock(cache_folder()):
     if name == pg19.NAME:
-      texts, cuts = pg19.books(asked), tuple[int, ...]()
+      texts, cuts = pg19.fetch_books(setting), tuple[int, ...]()
     else:
-      texts, cuts = _texts(RELEASED[name], asked), RELEASED[name].cuts
+      texts, cuts = _fetch_texts(RELEASED[name], setting), RELEASED[name].cuts
   documents = {
     split: [Document(path, path.stat().st_size) for path in paths]
     for split, paths in texts.items()
@@ -152,19 +155,19 @@ def released(name: str) -> Source:
   )
 
 
-def _texts(entry: Released, asked: Asked) -> dict[str, list[Path]]:
-  """The files of each split; where they share one, it is under train."""
+def _fetch_texts(entry: Released, setting: Setting) -> dict[str, list[Path]]:
+  """The files of each split; a file that all splits share is under train."""
   if not entry.members:
-    return {'train': [fetched(entry.file, asked)]}
+    return {'train': [fetch(entry.file, setting)]}
   if entry.text is not None:
-    text = placed(entry.text, asked)
+    text = find_placed(entry.text, setting)
     if text is not None:
       return {'train': [text]}
   place = cache_folder() / 'unpacked' / entry.file.sha256
   if read_filled(place) is None:
-    archive = fetched(entry.file, asked)
+    archive = fetch(entry.file, setting)
     with fill_folder(place) as (folder, _):
-      _unpack(archive, entry.members, folder, asked)
+      _unpack(archive, entry.members, folder, setting)
   names = [Path(member).name for member in entry.members]
   return {
     split: [place / name] for split, name in zip(SPLITS, names, strict=False)
@@ -172,9 +175,9 @@ def _texts(entry: Released, asked: Asked) -> dict[str, list[Path]]:
 
 
 def _unpack(
-  archive: Path, members: tuple[str, ...], folder: Path, asked: Asked
+  archive: Path, members: tuple[str, ...], folder: Path, setting: Setting
 ) -> None:
-  """The members alone, under their own names, wherever the archive has them."""
+  """Unpacks only the members, into `folder`, under their base names."""
   try:
     with zipfile.ZipFile(archive) as content:
       for member in members:
@@ -183,4 +186,4 @@ def _unpack(
           shutil.copyfileobj(text, out)
   except (KeyError, zipfile.BadZipFile) as error:
     rule = f'{archive} cannot be unpacked: {error.args[0]}'
-    raise ConfigError(asked.field, asked.value, rule) from None
+    raise ConfigError(setting.field, setting.value, rule) from None

@@ -23,7 +23,7 @@ from memjax.data.babi import (
   open_tasks,
   parse,
 )
-from memjax.data.babi_archive import texts
+from memjax.data.babi_archive import read_files
 from memjax.data.sources import SPLITS
 from memjax.errors import ConfigError
 from tests.served import served
@@ -150,7 +150,7 @@ def test_the_world_is_the_same_everywhere() -> None:
 
 @real
 def test_the_released_files() -> None:
-  found = texts(str(REAL), '1k', ALL)
+  found = read_files(str(REAL), '1k', ALL)
   told = {
     task: cut(parse(*pair['train'])) | {'test': parse(*pair['test'])}
     for task, pair in found.items()
@@ -278,10 +278,10 @@ def packed(path: Path, small: dict[str, bytes], large: dict) -> Path:
   return path
 
 
-def test_it_does_not_matter_where_the_files_lie(
+def test_files_are_found_in_a_folder_and_in_an_archive(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setattr(babi_archive, 'BETWEEN', 150)
+  monkeypatch.setattr(babi_archive, 'SIZE_THRESHOLD', 150)
   small, large = files(1, 2), files(1, 2, questions=200)
   lay(tmp_path / 'a/tasks_1-20_v1-2/en', small)
   lay(tmp_path / 'a/tasks_1-20_v1-2/en-10k', large)
@@ -299,7 +299,7 @@ def test_it_does_not_matter_where_the_files_lie(
 
 
 @pytest.mark.parametrize('kind', ['folder', 'unpacked', 'archive'])
-def test_a_size_that_is_not_there_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_missing_size_is_refused(tmp_path: Path, kind: str) -> None:
   place = {
     'folder': lambda: lay(tmp_path / 'x', files(1)),
     'unpacked': lambda: lay(tmp_path / 'x/en', files(1)).parent,
@@ -309,13 +309,14 @@ def test_a_size_that_is_not_there_is_refused(tmp_path: Path, kind: str) -> None:
   with pytest.raises(ConfigError) as error:
     opened(place, '10k')
   assert error.value.field == 'path'
-  said = str(error.value)
-  assert str(tmp_path) in said
-  assert ('100 questions, which is not the size 10k' in said) or (
-    'holds no qa1_NAME_test.txt of size 10k' in said and 'en-10k/' in said
+  message = str(error.value)
+  assert str(tmp_path) in message
+  assert ('100 questions; this does not match size 10k' in message) or (
+    'does not contain qa1_NAME_test.txt of size 10k' in message
+    and 'en-10k/' in message
   )
   large = lay(tmp_path / 'large', files(1, questions=10_000))
-  with pytest.raises(ConfigError, match=r'10000 questions.*not the size 1k'):
+  with pytest.raises(ConfigError, match=r'10000 questions.*not match size 1k'):
     opened(large)
 
 
@@ -356,9 +357,9 @@ def too_few(folder: Path) -> None:
   ('make', 'words'),
   [
     (lambda path: None, 'does not exist'),
-    (Path.mkdir, 'holds no qa1_NAME_test.txt of size 1k'),
-    (two_files, 'two files of this task and split'),
-    (no_test_file, 'holds no qa1_NAME_test.txt of size 1k'),
+    (Path.mkdir, 'does not contain qa1_NAME_test.txt of size 1k'),
+    (two_files, 'is a second file of the same task and split'),
+    (no_test_file, 'does not contain qa1_NAME_test.txt of size 1k'),
     (no_archive, 'cannot be read: '),
     (half_an_archive, 'cannot be read: '),
     (damaged_archive, 'cannot be read: '),
@@ -366,7 +367,7 @@ def too_few(folder: Path) -> None:
     (too_few, 'stories are too few'),
   ],
 )
-def test_files_that_are_not_right_are_one_line(
+def test_wrong_files_are_one_line(
   tmp_path: Path, cache: Path, make: Callable[[Path], object], words: str
 ) -> None:
   make(tmp_path / 'place')
@@ -437,22 +438,22 @@ def test_only_the_train_stories_are_made_to_size(
   assert questions(splits['test']) == 1000
 
 
-# What is fetched.
+# Downloads.
 
 
 @contextlib.contextmanager
 def server(
   monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> Iterator[list[str]]:
-  """Serves some bytes as the archive."""
-  with served(monkeypatch, {ARCHIVE: content}) as (address, asked):
+  """Serves bytes as the released archive; yields the requested names."""
+  with served(monkeypatch, {ARCHIVE: content}) as (address, requests):
     file = babi_archive.ARCHIVE._replace(
       url=f'{address}/{ARCHIVE}',
       size=len(content),
       sha256=hashlib.sha256(content).hexdigest(),
     )
     monkeypatch.setattr(babi_archive, 'ARCHIVE', file)
-    yield asked
+    yield requests
 
 
 @pytest.fixture
@@ -460,32 +461,32 @@ def archive(tmp_path: Path) -> bytes:
   return packed(tmp_path / 'packed', files(1, 2), {}).read_bytes()
 
 
-def test_the_archive_is_fetched_once(
+def test_the_archive_is_downloaded_once(
   archive: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  with server(monkeypatch, archive) as asked:
+  with server(monkeypatch, archive) as requests:
     first = opened('')
-    assert asked == [ARCHIVE]
+    assert requests == [ARCHIVE]
   assert questions(first['train'] + first['validation']) == 100
   (place,) = (cache / 'downloads').iterdir()
   assert place.name == ARCHIVE
   assert place.read_bytes() == archive
-  assert opened('', task=2)['test']  # the server is gone
+  assert opened('', task=2)['test']  # the server is stopped
 
 
-def test_an_archive_that_does_not_come_is_one_line(
+def test_a_failed_download_of_the_archive_is_one_line(
   archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   with server(monkeypatch, archive):
     pass
   with pytest.raises(ConfigError) as error:
     opened('')
-  said = str(error.value)
-  assert said.startswith(f"path: '': {babi_archive.ARCHIVE.url} cannot be")
-  assert f'put {ARCHIVE} into ' in said
-  assert 'or let path name it or its unpacked folder' in said
-  assert "source='made'" in said
-  assert '\n' not in said
+  message = str(error.value)
+  assert message.startswith(f"path: '': {babi_archive.ARCHIVE.url} cannot be")
+  assert f'put {ARCHIVE} into ' in message
+  assert 'or set path to the archive or its unpacked folder' in message
+  assert "source='made'" in message
+  assert '\n' not in message
 
 
 def test_the_registered_archive() -> None:

@@ -1,4 +1,4 @@
-"""A released file is the one that was released, placed by hand or fetched."""
+"""A released file is verified, whether placed by hand or downloaded."""
 
 from collections.abc import Callable
 import hashlib
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from memjax.data import download
-from memjax.data.download import Asked, File, fetched, fetched_all
+from memjax.data.download import File, Setting, fetch, fetch_all
 from memjax.errors import ConfigError
 from tests.served import served
 
 TEXT = bytes(range(256)) * 50
-ASKED = Asked('corpus', 'some', ', or do without')
+SETTING = Setting('corpus', 'some', ', or do without')
 
 
 @pytest.fixture(autouse=True)
@@ -34,44 +34,44 @@ def place(folder: Path, name: str, text: bytes) -> Path:
   return path
 
 
-def test_a_file_is_fetched_once_and_told_of(
+def test_a_file_is_downloaded_once_and_its_progress_logged(
   downloads: Path,
   monkeypatch: pytest.MonkeyPatch,
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   caplog.set_level(logging.INFO)
   monkeypatch.setattr(download, 'CHUNK', len(TEXT) // 4 + 1)
-  with served(monkeypatch, {'one.zip': TEXT}) as (address, asked):
+  with served(monkeypatch, {'one.zip': TEXT}) as (address, requests):
     file = file_at(address)
-    assert fetched(file, ASKED) == downloads / 'one.zip'
-    assert asked == ['one.zip']
+    assert fetch(file, SETTING) == downloads / 'one.zip'
+    assert requests == ['one.zip']
   assert [path.name for path in downloads.iterdir()] == ['one.zip']
-  said = [record.getMessage() for record in caplog.records]
-  assert len(said) == 5
-  assert said[0].startswith(f'fetching {file.url}: ')
-  assert fetched(file, ASKED).read_bytes() == TEXT  # the server is gone
+  messages = [record.getMessage() for record in caplog.records]
+  assert len(messages) == 5
+  assert messages[0].startswith(f'downloading {file.url}: ')
+  assert fetch(file, SETTING).read_bytes() == TEXT  # the server is stopped
   assert len(caplog.records) == 5
 
 
-def test_a_damaged_file_is_fetched_again(
+def test_a_damaged_file_is_downloaded_again(
   downloads: Path,
   monkeypatch: pytest.MonkeyPatch,
   caplog: pytest.LogCaptureFixture,
 ) -> None:
-  with served(monkeypatch, {'one.zip': TEXT}) as (address, asked):
+  with served(monkeypatch, {'one.zip': TEXT}) as (address, requests):
     file = file_at(address)
     for damaged in (TEXT[:-1], TEXT[:-1] + b'x', TEXT + b'x'):
       downloads.mkdir(parents=True, exist_ok=True)
       (downloads / 'one.zip').write_bytes(damaged)
       (downloads / 'one.zip.partial').write_bytes(TEXT[:9])
-      assert fetched(file, ASKED).read_bytes() == TEXT
-    assert len(asked) == 3
-  assert caplog.text.count('is damaged and fetched again') == 3
+      assert fetch(file, SETTING).read_bytes() == TEXT
+    assert len(requests) == 3
+  assert caplog.text.count('is damaged; downloading it again') == 3
   assert [path.name for path in downloads.iterdir()] == ['one.zip']
 
 
 @pytest.mark.parametrize('fault', ['short', 'other', 'long', 'gone', 'nobody'])
-def test_what_does_not_come_is_one_line(
+def test_a_failed_download_is_one_line(
   downloads: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
   short = 9 if fault == 'short' else 0
@@ -86,73 +86,77 @@ def test_what_does_not_come_is_one_line(
     if fault == 'nobody':
       file = file_at('http://127.0.0.1:1')
     with pytest.raises(ConfigError) as error:
-      fetched(file, ASKED)
+      fetch(file, SETTING)
   wrong = {
-    'short': 'came, and has 12,791 bytes, not the 12,800 of the release',
-    'other': f'came, and has SHA-256 {file_at("").sha256}, not 0000',
-    'long': 'came, and has 12,800 bytes, not the 12,793 of the release',
-    'gone': 'cannot be fetched (Not Found)',
-    'nobody': 'cannot be fetched ([Errno',
+    'short': 'was downloaded but has 12,791 bytes; '
+    'the released file has 12,800',
+    'other': f'was downloaded but has SHA-256 {file_at("").sha256}; '
+    'the released file has 0000',
+    'long': 'was downloaded but has 12,800 bytes; the released file has 12,793',
+    'gone': 'cannot be downloaded (Not Found)',
+    'nobody': 'cannot be downloaded ([Errno',
   }[fault]
-  said = str(error.value)
-  assert said.startswith(f"corpus: 'some': {file.url} {wrong}")
-  put = f'; put one.zip into {downloads / "manual"}, or do without'
-  assert said.endswith(put)
-  assert '\n' not in said
+  message = str(error.value)
+  assert message.startswith(f"corpus: 'some': {file.url} {wrong}")
+  advice = f'; put one.zip into {downloads / "manual"}, or do without'
+  assert message.endswith(advice)
+  assert '\n' not in message
   assert [path for path in downloads.rglob('*') if path.is_file()] == []
 
 
 @pytest.mark.parametrize('name', ['one.zip', 'other.zip'])
-def test_a_file_placed_by_hand_is_used_as_it_is(
+def test_a_file_placed_by_hand_is_used(
   downloads: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
   path = place(downloads, name, TEXT)
-  with served(monkeypatch, {}) as (address, asked):
-    assert fetched(file_at(address), ASKED) == path
-    assert asked == []
+  with served(monkeypatch, {}) as (address, requests):
+    assert fetch(file_at(address), SETTING) == path
+    assert requests == []
 
 
 @pytest.mark.parametrize('damage', [lambda t: t[:-1], lambda t: t[:-1] + b'x'])
-def test_another_file_placed_by_hand_is_refused(
+def test_a_wrong_file_placed_by_hand_is_refused(
   downloads: Path,
   monkeypatch: pytest.MonkeyPatch,
   damage: Callable[[bytes], bytes],
 ) -> None:
   path = place(downloads, 'one.zip', damage(TEXT))
-  with served(monkeypatch, {'one.zip': TEXT}) as (address, asked):
+  with served(monkeypatch, {'one.zip': TEXT}) as (address, requests):
     with pytest.raises(ConfigError) as error:
-      fetched(file_at(address), ASKED)
-    assert asked == []
+      fetch(file_at(address), SETTING)
+    assert requests == []
   assert str(error.value).startswith(f"corpus: 'some': {path} has ")
-  assert 'remove it, or put the released file there' in str(error.value)
+  assert 'delete it, or put the released file there' in str(error.value)
   assert path.exists()
 
 
-def test_without_a_published_digest_the_size_must_do(
+def test_without_a_published_digest_the_size_is_checked(
   downloads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   with served(monkeypatch, {'one.zip': TEXT}) as (address, _):
     file = file_at(address)._replace(sha256='')
-    assert fetched(file, ASKED).read_bytes() == TEXT
+    assert fetch(file, SETTING).read_bytes() == TEXT
     place(downloads, 'one.zip', TEXT + b'x')
-    with pytest.raises(ConfigError, match=r'12,801 bytes, not the 12,800'):
-      fetched(file, ASKED)
+    with pytest.raises(
+      ConfigError, match=r'12,801 bytes; the released file has 12,800'
+    ):
+      fetch(file, SETTING)
 
 
-def test_many_files_come_in_their_order(
+def test_paths_of_many_files_keep_their_order(
   downloads: Path,
   monkeypatch: pytest.MonkeyPatch,
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   caplog.set_level(logging.INFO)
   texts = {f'a/{i}.txt': bytes([i]) * (i + 1) for i in range(40)}
-  with served(monkeypatch, texts) as (address, asked):
+  with served(monkeypatch, texts) as (address, requests):
     files = [file_at(address, *text) for text in texts.items()]
-    paths = fetched_all(files, ASKED)
-    assert sorted(asked) == sorted(texts)
+    paths = fetch_all(files, SETTING)
+    assert sorted(requests) == sorted(texts)
     assert paths == [downloads / name for name in texts]
     assert [path.read_bytes() for path in paths] == list(texts.values())
-    assert len([r for r in caplog.records if 'fetched' in r.message]) == 10
+    assert len([r for r in caplog.records if 'downloaded' in r.message]) == 10
     wrong = files[20]._replace(url=f'{address}/none', name='b.txt')
     with pytest.raises(ConfigError, match=r'none cannot .* put b\.txt into'):
-      fetched_all([*files, wrong, wrong], ASKED)
+      fetch_all([*files, wrong, wrong], SETTING)

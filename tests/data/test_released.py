@@ -1,4 +1,4 @@
-"""Released corpora: what was released, cut as it was, from wherever it came."""
+"""Released corpora have the released text and splits, from any source."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -15,7 +15,7 @@ import pytest
 from memjax.data import pg19
 from memjax.data.corpus import CORPORA, Corpus, open_corpus
 from memjax.data.download import File
-from memjax.data.released import NAMES, RELEASED, Released, released
+from memjax.data.released import NAMES, RELEASED, Released, open_released
 from memjax.data.sources import SPLITS, Source, text_files
 from memjax.errors import ConfigError
 from tests.racing import raced
@@ -43,7 +43,7 @@ def packed(members: dict[str, bytes]) -> bytes:
 
 
 def holding(file: File, address: str, content: bytes) -> File:
-  """The same file with another content."""
+  """The same file entry, with the digest of another content."""
   digest = hashlib.sha256(content).hexdigest()
   url = f'{address}/{file.name}'
   return file._replace(url=url, size=len(content), sha256=digest)
@@ -52,7 +52,7 @@ def holding(file: File, address: str, content: bytes) -> File:
 def register(
   monkeypatch: pytest.MonkeyPatch, name: str, address: str, content: bytes
 ) -> Released:
-  """Lets a name stand for what the tests serve."""
+  """Registers the test server's content under the name of a corpus."""
   entry = RELEASED[name]
   entry = dataclasses.replace(
     entry,
@@ -77,7 +77,7 @@ def pieces_of(text: bytes) -> list[bytes]:
   return [text[:first], text[first:second], text[second:]]
 
 
-def test_each_is_registered_as_it_should_be() -> None:
+def test_every_registered_corpus_is_complete() -> None:
   assert set(CORPORA) == {'standard_library', 'files', *NAMES}
   entries = list(RELEASED.values())
   assert len({entry.file.sha256 for entry in entries}) == len(entries) == 7
@@ -99,25 +99,28 @@ def test_each_is_registered_as_it_should_be() -> None:
 
 
 @pytest.mark.parametrize('name', ['enwik8', 'text8', 'tiny_shakespeare'])
-def test_one_text_is_cut_where_the_literature_cuts_it(
+def test_a_single_text_is_cut_as_in_the_literature(
   monkeypatch: pytest.MonkeyPatch, cache: Path, name: str
 ) -> None:
   zipped = name != 'tiny_shakespeare'
   content = packed({name: TEXT, 'else': b'x'}) if zipped else TEXT
-  with served(monkeypatch, {RELEASED[name].file.name: content}) as (at, asked):
+  with served(monkeypatch, {RELEASED[name].file.name: content}) as (
+    at,
+    requests,
+  ):
     register(monkeypatch, name, at, content)
-    source = released(name)
+    source = open_released(name)
     assert text_of(source) == pieces_of(TEXT)
-    assert asked == [RELEASED[name].file.name]
+    assert requests == [RELEASED[name].file.name]
     corpus = open_corpus(name, '', 'bytes')
     assert tokens_of(corpus) == pieces_of(TEXT)
-  assert released(name) == source  # the server is gone
+  assert open_released(name) == source  # the server is stopped
   assert source.line_ends
   files = [path.name for path in cache.rglob('*') if path.is_file()]
   assert 'else' not in files
 
 
-def test_splits_are_the_files_of_wikitext(
+def test_the_splits_of_wikitext_are_its_files(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   members = RELEASED['wikitext-2'].members
@@ -125,28 +128,29 @@ def test_splits_are_the_files_of_wikitext(
   content = packed(dict(zip(members, texts, strict=True)))
   with served(monkeypatch, {'wikitext-2-v1.zip': content}) as (address, _):
     register(monkeypatch, 'wikitext-2', address, content)
-    assert text_of(released('wikitext-2')) == texts
+    assert text_of(open_released('wikitext-2')) == texts
   corpus = open_corpus('wikitext-2', '', 'words')
   assert corpus.tokenizer.to_json()['symbols'] == ['<unk>', '<eos>', '=']
   words = [corpus.splits[split].tokens.tolist() for split in SPLITS]
   assert words == [[2, 0, 2, 1] * 9, [0, 1], [0, 0, 1, 1]]
 
 
-def test_the_text_without_its_archive_will_do(
+def test_the_text_is_accepted_without_its_archive(
   monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
   entry = register(monkeypatch, 'enwik8', 'http://127.0.0.1:1', b'other')
   manual = cache / 'downloads' / 'manual'
   manual.mkdir(parents=True)
   (manual / 'enwik8').write_bytes(TEXT)
-  assert text_of(released('enwik8')) == pieces_of(TEXT)
+  assert text_of(open_released('enwik8')) == pieces_of(TEXT)
   (manual / 'enwik8').write_bytes(TEXT[:-1] + b'x')
   assert entry.text
-  with pytest.raises(ConfigError, match=f'not {entry.text.sha256}'):
-    released('enwik8')
+  released_digest = f'the released file has {entry.text.sha256}'
+  with pytest.raises(ConfigError, match=released_digest):
+    open_released('enwik8')
 
 
-def test_a_released_text_and_the_same_file_do_not_disturb_one_another(
+def test_a_released_text_and_an_equal_file_have_separate_caches(
   monkeypatch: pytest.MonkeyPatch,
   tmp_path: Path,
   caplog: pytest.LogCaptureFixture,
@@ -162,10 +166,10 @@ def test_a_released_text_and_the_same_file_do_not_disturb_one_another(
     theirs = open_corpus('tiny_shakespeare', '', 'words')
     open_corpus('files', str(tmp_path / 'text'), 'characters')
   assert mine.source.digests == theirs.source.digests
-  assert 'made again' not in caplog.text
+  assert 'again' not in caplog.text
 
 
-def test_offline_is_one_line_that_says_what_to_put_where(
+def test_offline_the_error_says_which_file_to_put_where(
   monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
   for name, entry in RELEASED.items():
@@ -175,29 +179,29 @@ def test_offline_is_one_line_that_says_what_to_put_where(
     monkeypatch.setitem(RELEASED, name, changed)
     with pytest.raises(ConfigError) as error:
       open_corpus(name, '', 'bytes')
-    said = str(error.value)
-    assert said.startswith(f'corpus: {name!r}: {url} cannot be fetched (')
-    assert said.endswith(f'put {file.name} into {cache}/downloads/manual')
-    assert '\n' not in said
+    message = str(error.value)
+    assert message.startswith(f'corpus: {name!r}: {url} cannot be downloaded (')
+    assert message.endswith(f'put {file.name} into {cache}/downloads/manual')
+    assert '\n' not in message
 
 
 @pytest.mark.parametrize('damage', ['archive', 'unpacked'])
-def test_what_was_unpacked_and_damaged_is_made_again(
+def test_a_damaged_unpacked_text_is_unpacked_again(
   monkeypatch: pytest.MonkeyPatch,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
   damage: str,
 ) -> None:
   content = packed({'text8': TEXT})
-  with served(monkeypatch, {'text8.zip': content}) as (address, asked):
+  with served(monkeypatch, {'text8.zip': content}) as (address, requests):
     register(monkeypatch, 'text8', address, content)
-    released('text8')
+    open_released('text8')
     [text] = (cache / 'unpacked').rglob('text8')
     text.write_bytes(TEXT[:-1] + b'x')
     if damage == 'archive':
       (cache / 'downloads' / 'text8.zip').write_bytes(content[:-1])
-    assert text_of(released('text8')) == pieces_of(TEXT)
-    assert len(asked) == (2 if damage == 'archive' else 1)
+    assert text_of(open_released('text8')) == pieces_of(TEXT)
+    assert len(requests) == (2 if damage == 'archive' else 1)
   assert 'is damaged; preparing it again' in caplog.text
 
 
@@ -208,13 +212,13 @@ def test_what_was_unpacked_and_damaged_is_made_again(
     (b'no archive', 'not a zip file'),
   ],
 )
-def test_an_archive_of_something_else_is_one_line(
+def test_a_wrong_archive_is_one_line(
   monkeypatch: pytest.MonkeyPatch, cache: Path, content: bytes, words: str
 ) -> None:
   with served(monkeypatch, {'text8.zip': content}) as (address, _):
     register(monkeypatch, 'text8', address, content)
     with pytest.raises(ConfigError) as error:
-      released('text8')
+      open_released('text8')
   path = cache / 'downloads' / 'text8.zip'
   start = f"corpus: 'text8': {path} cannot be unpacked: "
   assert str(error.value).startswith(start)
@@ -224,25 +228,25 @@ def test_an_archive_of_something_else_is_one_line(
 
 IMPORTS = """
 import dataclasses, sys
-from memjax.data.released import RELEASED, released
+from memjax.data.released import RELEASED, open_released
 url, size, sha256 = sys.argv[1:]
 entry = RELEASED['text8']
 file = entry.file._replace(url=url, size=int(size), sha256=sha256)
 RELEASED['text8'] = dataclasses.replace(entry, file=file, cuts=(9, 10))
 """
-RACE = "print(*released('text8').digests.values())"
+RACE = "print(*open_released('text8').digests.values())"
 
 
-def test_processes_fetch_and_unpack_it_once(
+def test_parallel_processes_download_and_unpack_once(
   monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
   content = packed({'text8': TEXT})
-  with served(monkeypatch, {'text8.zip': content}, delay=0.3) as at:
-    address, asked = at
+  with served(monkeypatch, {'text8.zip': content}, delay=0.3) as server:
+    address, requests = server
     file = holding(RELEASED['text8'].file, address, content)
     words = [file.url, str(file.size), file.sha256]
     answers = raced(IMPORTS, RACE, words, 2)
-    assert len(asked) == 1
+    assert len(requests) == 1
   parts = TEXT[:9], TEXT[9:10], TEXT[10:]
   digests = ' '.join(hashlib.sha256(part).hexdigest() for part in parts)
   assert answers == [(f'{digests}\n', '')] * 2
@@ -250,7 +254,7 @@ def test_processes_fetch_and_unpack_it_once(
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-  """A PG-19 of few books, as files by their place in the bucket."""
+  """A small PG-19: {path in the bucket: content}."""
   books = {'train': ['10', '100', '9'], 'validation': ['5'], 'test': ['7', '1']}
   texts = {
     f'{split}/{number}.txt': f'{split} {number}\nends'.encode()
@@ -284,10 +288,10 @@ def shelved(
 def test_the_books_of_pg19_are_documents(
   monkeypatch: pytest.MonkeyPatch, shelf: dict[str, bytes], cache: Path
 ) -> None:
-  with served(monkeypatch, shelf) as (address, asked):
+  with served(monkeypatch, shelf) as (address, requests):
     shelved(monkeypatch, address, shelf)
-    source = released('pg19')
-    assert len(asked) == 7
+    source = open_released('pg19')
+    assert len(requests) == 7
   train = [shelf[f'train/{number}.txt'] for number in ('10', '100', '9')]
   test = [shelf[f'test/{number}.txt'] for number in ('1', '7')]
   whole = [b''.join(train), shelf['validation/5.txt'], b''.join(test)]
@@ -299,7 +303,7 @@ def test_the_books_of_pg19_are_documents(
   assert tokens_of(corpus) == whole
 
 
-def test_a_book_that_is_missing_or_another_is_named(
+def test_a_missing_or_wrong_book_is_named_in_the_error(
   monkeypatch: pytest.MonkeyPatch, shelf: dict[str, bytes], cache: Path
 ) -> None:
   for name, text in shelf.items():
@@ -308,17 +312,17 @@ def test_a_book_that_is_missing_or_another_is_named(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
   shelved(monkeypatch, 'http://127.0.0.1:1', shelf)
-  assert text_of(released('pg19'))[1] == shelf['validation/5.txt']
+  assert text_of(open_released('pg19'))[1] == shelf['validation/5.txt']
   book = cache / 'downloads' / 'manual' / 'pg19' / 'train' / '9.txt'
   book.write_bytes(shelf['train/9.txt'][:-1] + b'x')
-  with pytest.raises(ConfigError, match=r'train/9\.txt has SHA-256 .*, not'):
-    released('pg19')
+  with pytest.raises(ConfigError, match=r'train/9\.txt has SHA-256 .*; the'):
+    open_released('pg19')
   book.unlink()
   with pytest.raises(ConfigError, match=r'put pg19/train/9\.txt into'):
-    released('pg19')
+    open_released('pg19')
   monkeypatch.setitem(pg19.BOOKS, 'test', 100)
   with pytest.raises(ConfigError, match=r"'test': 2.*, not .*'test': 100"):
-    released('pg19')
+    open_released('pg19')
 
 
 @pytest.mark.skipif(
@@ -329,11 +333,11 @@ def test_tiny_shakespeare_placed_by_hand(cache: Path) -> None:
   path = cache / 'downloads' / 'manual' / 'input.txt'
   path.parent.mkdir(parents=True)
   path.write_bytes(text)
-  source = released('tiny_shakespeare')
+  source = open_released('tiny_shakespeare')
   assert source.documents == ((path, 1_115_394),)
   train, validation, test = text_of(source)
   assert train + validation + test == text
   # TFDS: the first 90 % are train, half of what is left is validation.
   assert len(train) == int(len(text) * 0.9)
   assert len(validation) == int((len(text) - len(train)) * 0.5)
-  assert released('tiny_shakespeare').digests == source.digests
+  assert open_released('tiny_shakespeare').digests == source.digests
