@@ -53,7 +53,9 @@ def test_fano_is_tight_where_all_wrong_answers_are_alike() -> None:
     joint[i] = (wrong + (right - wrong) * np.eye(classes)) / classes
   ratio = joint * classes**2
   information = (joint * np.log2(np.where(ratio > 0, ratio, 1))).sum((1, 2))
-  np.testing.assert_allclose(fano(accuracy, 2.0, classes), information)
+  np.testing.assert_allclose(
+    fano(accuracy, np.array(2.0), classes), information
+  )
   assert information[0] == 0
 
 

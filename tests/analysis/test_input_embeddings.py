@@ -42,8 +42,9 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
   inputs = jnp.asarray(rng.integers(0, spec.vocab, shape, np.int32))
   reset_BT = jnp.zeros((1, STEPS), bool)
   carry = model.initial_carry(1)
-  weights = rng.normal(size=(1, STEPS, model.output_spec[0]))
-  weights = jnp.asarray(weights, jnp.float32)
+  weights = jnp.asarray(
+    rng.normal(size=(1, STEPS, model.output_spec[0])), jnp.float32
+  )
 
   @jax.jit
   def both(key: jax.Array) -> tuple:

@@ -105,7 +105,9 @@ def looked(name: str) -> Looked:
     carry, y, shown = read(params, carry, x[:, piece], reset_BT[:, piece])
     halves.append((y, shown))
   y, shown = jax.tree.map(lambda *a: np.concatenate(a, axis=1), *halves)
-  return Looked(model, params, *map(np.asarray, (x, reset_BT)), carry, y, shown)
+  return Looked(
+    model, params, np.asarray(x), np.asarray(reset_BT), carry, y, shown
+  )
 
 
 @pytest.mark.parametrize('name', CASES)

@@ -1,6 +1,7 @@
 """The weightings shown are those the model used, and the picture holds them."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import pytest
 from memjax.analysis.weightings import draw, weightings
 from memjax.config.build import build_model
 from memjax.errors import ConfigError
-from memjax.models.base import Memory
+from memjax.models.base import Memory, apply
 from memjax.types import Features, Params
 
 LENGTH = 6
@@ -36,8 +37,9 @@ def trained(memory: dict) -> tuple[Memory, Params]:
 def test_weightings_of_every_layer_and_head(name: str, field: str) -> None:
   model, params = trained({'name': name, 'slots': 5, 'slot_width': 3})
   y, shown = weightings(model, params, INPUTS)
-  carry, wanted = model.apply(
-    {'params': params},
+  carry, wanted = apply(
+    model,
+    params,
     model.initial_carry(1),
     jnp.asarray(INPUTS[None]),
     jnp.zeros((1, LENGTH), bool),
@@ -67,7 +69,7 @@ def test_the_picture_shows_the_slots_in_use(
   kept: list[Figure] = []
   save = Figure.savefig
 
-  def saved(self: Figure, *args: object, **named: object) -> None:
+  def saved(self: Figure, *args: Any, **named: Any) -> None:
     kept.append(self)
     save(self, *args, **named)
 

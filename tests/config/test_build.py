@@ -6,6 +6,7 @@ import pytest
 
 from memjax.config.build import build_model, build_task
 from memjax.errors import ConfigError
+from memjax.models.base import apply
 from memjax.tasks.base import Stream
 from memjax.types import Tokens
 
@@ -22,8 +23,9 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
   spec = STACK | {'mlp_width': 8, 'positions': 7, 'remat': True}
   model = build_model(spec, task.input_spec, task.output_spec)
   carry = model.initial_carry(3)
-  variables = model.init(jax.random.key(0), carry, batch.inputs, batch.reset_BT)
-  _, y = model.apply(variables, carry, batch.inputs, batch.reset_BT)
+  read = carry, batch.inputs, batch.reset_BT
+  params = model.init(jax.random.key(0), *read)['params']
+  _, y = apply(model, params, *read)
   assert y.shape == (3, 25, 10)
 
 

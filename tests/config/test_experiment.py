@@ -2,23 +2,28 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.errors import ConfigError
+from memjax.tasks.long_range.copy_memory import CopyMemory
 from tests.small import FAMILIES, small
 
 
 @pytest.fixture
-def text(tmp_path: Path):
+def text(tmp_path: Path) -> Experiment:
   path = tmp_path / 'text'
   path.write_text('so it goes on, and on, and on. ' * 400)
   place = {'task.corpus': 'files', 'task.path': str(path)}
   return small('text', 'lstm', place)
 
 
-def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(text) -> None:
+def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(
+  text: Experiment,
+) -> None:
   part = text.evals['validation']
   whole = dataclasses.replace(part, steps=0)
   counted = dataclasses.replace(part, steps=part.task.epoch_steps(8))
@@ -48,7 +53,9 @@ def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(text) -> None:
     ({'evals.train': {'every': 1}}, 'evals.train'),
   ],
 )
-def test_what_does_not_go_together_is_refused(overrides, words) -> None:
+def test_what_does_not_go_together_is_refused(
+  overrides: dict[str, Any], words: str
+) -> None:
   with pytest.raises(ConfigError) as error:
     small('copy_memory', 'lstm', overrides)
   assert words in str(error.value)
@@ -62,7 +69,9 @@ def test_an_evaluation_set_changes_task_and_model_and_nothing_else() -> None:
   }
   experiment = small('copy_memory', 'transformer_xl', longer)
   held_out = experiment.evals['held_out']
-  assert (experiment.task.delay, held_out.task.delay) == (12, 30)
+  for task, delay in ((experiment.task, 12), (held_out.task, 30)):
+    assert isinstance(task, CopyMemory)
+    assert task.delay == delay
   assert experiment.model.memory.memory == 8
   assert held_out.model.memory.memory == 20
   assert held_out.model.memory.width == experiment.model.memory.width

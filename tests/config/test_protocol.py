@@ -40,7 +40,8 @@ def read_by(
 ) -> Experiment:
   """A small text experiment whose whole validation split is read so."""
   fields = {f'evals.validation.{k}': v for k, v in protocol.items()}
-  options = {'task.corpus': 'files', 'task.path': str(corpus)}
+  options: dict[str, Any] = {'task.corpus': 'files'}
+  options |= {'task.path': str(corpus)}
   options |= {'parallel.data': 1, 'evals.validation.steps': 0}
   options |= {'evals.test.steps': 1, 'checkpoint.best': ''}
   return small('text', model, options | fields | more)
@@ -138,7 +139,9 @@ def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
   assert three == pytest.approx(sixteen, rel=1e-6)
 
 
-def test_memory_and_clamp_are_those_of_the_evaluated_model(corpus) -> None:
+def test_memory_and_clamp_are_those_of_the_evaluated_model(
+  corpus: Path,
+) -> None:
   longer = {'memory': 40, 'clamp': 9}
   experiment = read_by(corpus, 'transformer_xl', longer)
   validation = experiment.evals['validation']
@@ -170,7 +173,9 @@ def test_memory_and_clamp_are_those_of_the_evaluated_model(corpus) -> None:
     ),
   ],
 )
-def test_what_cannot_be_is_one_line(corpus, model, protocol, words) -> None:
+def test_what_cannot_be_is_one_line(
+  corpus: Path, model: str, protocol: dict[str, Any], words: str
+) -> None:
   with pytest.raises(ConfigError) as error:
     read_by(corpus, model, protocol)
   assert str(error.value).startswith(f'evals.validation.{words}')

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.models.base import Memory
+from memjax.models.base import Memory, apply
 from memjax.types import Carry, Features, Sentences, Spec, Tokens
 
 ROWS = 3
@@ -64,10 +64,12 @@ def subject(model: Memory, input_spec: Spec) -> Subject:
 
 
 def compiled(model: Memory) -> Callable[..., tuple[Carry, jax.Array]]:
-  def apply(params: Any, *args: Any) -> tuple[Carry, jax.Array]:
-    return model.apply({'params': params}, *args)
+  def read(
+    params: Any, carry: Carry, inputs: Any, reset_BT: Any
+  ) -> tuple[Carry, jax.Array]:
+    return apply(model, params, carry, inputs, reset_BT)
 
-  return jax.jit(apply, donate_argnums=1)
+  return jax.jit(read, donate_argnums=1)
 
 
 def draw(

@@ -16,6 +16,7 @@ import pytest
 from memjax.config.build import build_model, build_task
 from memjax.models.sentences import ENCODERS
 from memjax.ops import attention, linear_attention
+from memjax.tasks.base import Task
 from memjax.types import Sentences, Spec, Tokens
 from tests.contract import laws
 from tests.contract.laws import LAWS, SLOW, Subject, subject
@@ -167,6 +168,8 @@ NAMED = named()
 
 @functools.cache
 def built(case: str) -> Subject:
+  model: Mapping[str, Any]
+  task: Specs | Task
   if case in ODD:
     task = ODD_SPECS.get(case, Specs(Tokens(7), Tokens(5)))
     model = ODD[case]

@@ -102,7 +102,8 @@ def test_greedy_is_the_argmax_chain_of_the_whole_text(name: str) -> None:
 
 def test_one_program_reads_pieces_and_one_does_the_rest() -> None:
   model, params = random_model('lstm')
-  before = module._step._cache_size(), module._read._cache_size()
+  programs: tuple[Any, Any] = (module._step, module._read)
+  before = [program._cache_size() for program in programs]
   choices = [
     Choice(),
     Choice(0),
@@ -114,7 +115,7 @@ def test_one_program_reads_pieces_and_one_does_the_rest() -> None:
     prompt = np.arange(3 * size)
     state = begin(model, params, prompt, seed=size)
     take(model, params, state, 5 + size, choice)
-  after = module._step._cache_size(), module._read._cache_size()
+  after = [program._cache_size() for program in programs]
   assert after[0] - before[0] <= 1
   assert after[1] - before[1] <= 1
   assert min(after) > 0
@@ -171,7 +172,9 @@ def test_a_seed_is_a_text() -> None:
     ([1], 2**32, 'seed'),  # jax would cut it to 0
   ],
 )
-def test_a_bad_beginning_is_refused(prompt, seed, field) -> None:
+def test_a_bad_beginning_is_refused(
+  prompt: list, seed: int, field: str
+) -> None:
   model, params = random_model('lstm')
   with pytest.raises(ConfigError, match=f'^{field}: '):
     begin(model, params, np.array(prompt, int), seed)

@@ -47,7 +47,9 @@ def odds_of(logits: np.ndarray, choice: Choice) -> np.ndarray:
 
 @pytest.mark.parametrize('temperature', [0.0, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize('top_k', [0, 1, 3, 4, 7, 100])
-def test_what_is_left_is_what_the_definitions_leave(temperature, top_k) -> None:
+def test_what_is_left_is_what_the_definitions_leave(
+  temperature: float, top_k: int
+) -> None:
   for top_p in (0.01, 0.29, 0.55, 0.75, 0.95, 1.0):
     choice = Choice(temperature, top_k, top_p)
     np.testing.assert_allclose(
@@ -114,5 +116,6 @@ def test_the_coldest_draw_is_the_most_likely_token() -> None:
   ],
 )
 def test_a_choice_out_of_range_is_refused(field: str, value: float) -> None:
+  fields: dict[str, Any] = {field: value}
   with pytest.raises(ConfigError, match=f'^{field}: '):
-    Choice(**{field: value})
+    Choice(**fields)

@@ -1,5 +1,6 @@
 """Text goes on as if it had never been put down, and from nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from configs.models import model
 from memjax import modes
 from memjax.config import command_line
 from memjax.config.build import build_model
-from memjax.data.tokenizers import Bytes, Characters
+from memjax.data.tokenizers import Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
 from memjax.generation import session
 from memjax.generation.sampler import ANY, Choice
@@ -34,7 +35,9 @@ class Script(Memory):
   def initial_carry(self, batch_size: int) -> jax.Array:
     return jnp.zeros((batch_size,), jnp.int32)
 
-  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
     said = jnp.asarray(self.script)[carry]
     logits_BV = jax.nn.one_hot(said, 256)
     return carry + 1, jnp.broadcast_to(
@@ -48,7 +51,9 @@ class Echo(Memory):
   def initial_carry(self, batch_size: int) -> jax.Array:
     return jnp.zeros((batch_size,))
 
-  def __call__(self, carry, x, reset_BT, *, train=False) -> Any:
+  def __call__(
+    self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
+  ) -> Any:
     return carry, jax.nn.one_hot(x, 256)
 
 
@@ -92,7 +97,7 @@ def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
   assert text == unbroken
   assert thread.tail == end.tail
   np.testing.assert_array_equal(
-    *(jax.random.key_data(t.state.key) for t in (thread, end))
+    jax.random.key_data(thread.state.key), jax.random.key_data(end.state.key)
   )
   other = session.with_seed(begin(run, 'ab', seed=1), 2)
   again = begin(run, 'ab', seed=2)
@@ -133,14 +138,18 @@ def test_characters_of_many_bytes_come_whole() -> None:
     (Bytes(), b'ab\xff', '\ufffd\ufffd\ufffd'),
   ],
 )
-def test_the_prompt_is_read_as_it_is(tokenizer, prompt, said) -> None:
+def test_the_prompt_is_read_as_it_is(
+  tokenizer: Tokenizer, prompt: str | bytes, said: str
+) -> None:
   run = run_of(Echo(), tokenizer)
-  assert ''.join(sample(run, prompt, 3, 0.0, 0)) == said
+  assert text_of(run, begin(run, prompt, 0), 3, GREEDY)[0] == said
   thread = read(run, begin(run, b'b'), prompt)
   assert text_of(run, thread, 3, GREEDY)[0] == said
 
 
-def test_an_unknown_character_is_read_as_one_and_said(caplog) -> None:
+def test_an_unknown_character_is_read_as_one_and_said(
+  caplog: pytest.LogCaptureFixture,
+) -> None:
   run = run_of(Echo(), Characters('ab'))
   assert ''.join(sample(run, 'abéa\u3000é', 2, 0.0, 0)) == '\ufffd\ufffd'
   [record] = caplog.records
@@ -231,6 +240,7 @@ def test_a_carry_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
   assert [path.name for path in tmp_path.iterdir()] == ['folder']
 
 
+Say = Callable[..., str]
 ASKED: dict[str, Any] = {
   flag.name: flag.default for flag in command_line.SAMPLING
 }
@@ -248,7 +258,9 @@ def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
   return said
 
 
-def test_the_terminal_shows_what_follows(run: Run, say, tmp_path) -> None:
+def test_the_terminal_shows_what_follows(
+  run: Run, say: Say, tmp_path: Path
+) -> None:
   for prompt, flags in (('\n', {}), ('a b', {'prompt': 'a b'})):
     text, _ = text_of(run, begin(run, prompt), 20, ANY)
     assert say(**flags) == f'{text}\n'
@@ -260,7 +272,9 @@ def test_the_terminal_shows_what_follows(run: Run, say, tmp_path) -> None:
   )
 
 
-def test_the_terminal_goes_on_from_a_carry(run: Run, say, tmp_path) -> None:
+def test_the_terminal_goes_on_from_a_carry(
+  run: Run, say: Say, tmp_path: Path
+) -> None:
   one, two = str(tmp_path / 'one'), str(tmp_path / 'two')
   unbroken = say(prompt='ab', seed=4, length=30)
   text = say(prompt='ab', seed=4, length=12, save_carry=one)[:-1]
@@ -275,7 +289,7 @@ def test_the_terminal_goes_on_from_a_carry(run: Run, say, tmp_path) -> None:
 
 
 def test_a_text_that_is_stopped_is_kept(
-  run: Run, say, tmp_path, monkeypatch
+  run: Run, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   def stopped(*args: Any) -> Any:
     yield from (
@@ -308,7 +322,9 @@ def test_a_text_that_is_stopped_is_kept(
     ({'save_carry': '/not/there'}, 'save_carry: .*its folder does not exist'),
   ],
 )
-def test_what_cannot_be_sampled_is_one_line(say, flags, words) -> None:
+def test_what_cannot_be_sampled_is_one_line(
+  say: Say, flags: dict[str, Any], words: str
+) -> None:
   with pytest.raises(ConfigError, match=f'^{words}') as error:
     say(**flags)
   assert '\n' not in str(error.value)

@@ -1,5 +1,7 @@
 """Memories learn what no player without memory can."""
 
+from typing import Any
+
 import pytest
 
 from memjax.training import parallel
@@ -36,7 +38,12 @@ SHORT = {
   ids=['gru', 'transformer_xl'],
 )
 def test_a_memory_beats_the_memoryless(
-  family, variant, task, metric, memoryless, bound
+  family: str,
+  variant: str,
+  task: dict[str, Any],
+  metric: str,
+  memoryless: float,
+  bound: float,
 ) -> None:
   options = SHORT | task | {'model.memory.width': 32}
   experiment = small(family, variant, options)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.models.base import apply
 from memjax.models.networks.entnet import EntNet, unit
 from tests.parity.layers import ROWS, STEPS, layer
 
@@ -80,8 +81,8 @@ def test_slots_that_nothing_was_written_to_are_the_keys_of_now() -> None:
   moved = jax.tree.map(lambda p: p + 1, params)
   none = jnp.zeros((ROWS, 1), bool)
   for row, start in ((0, carry), (1, after)):
-    _, y = model.apply({'params': moved}, mixed, x_BTD[:, :1], none)
-    _, alone = model.apply({'params': moved}, start, x_BTD[:, :1], none)
+    _, y = apply(model, moved, mixed, x_BTD[:, :1], none)
+    _, alone = apply(model, moved, start, x_BTD[:, :1], none)
     np.testing.assert_allclose(y[row], alone[row], rtol=1e-6)
 
 
@@ -110,6 +111,7 @@ def test_the_first_phi_is_the_identity() -> None:
   ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, int], line: str) -> None:
+  sizes: dict[str, Any] = {'width': WIDTH, 'slots': SLOTS}
   with pytest.raises(ConfigError) as error:
-    layer(EntNet(**{'width': WIDTH, 'slots': SLOTS} | fields), WIDTH)
+    layer(EntNet(**sizes | fields), WIDTH)
   assert str(error.value) == line

@@ -9,6 +9,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.attention.han import CausalHAN
+from memjax.models.base import apply
 from memjax.models.recurrent.gru import GRU
 from tests.parity.layers import layer
 from tests.parity.test_recurrent import numpy_step
@@ -74,15 +75,19 @@ def test_gradients_equal_those_of_a_plain_softmax() -> None:
     carry = under_test.model.initial_carry(len(x_BTF))
     ys = []
     for piece in (first, second):
-      carry, y = under_test.model.apply(
-        {'params': params}, carry, x_BTF[:, piece], reset_BT[:, piece]
+      carry, y = apply(
+        under_test.model,
+        params,
+        carry,
+        x_BTF[:, piece],
+        reset_BT[:, piece],
       )
       ys.append(y)
     return jnp.concatenate(ys, axis=1)
 
   def plain(params: Any, x_BTF: jax.Array) -> jax.Array:
     h_0 = jnp.zeros((len(x_BTF), WIDTH))
-    h_BTD = GRU(WIDTH).apply({'params': params['gru']}, h_0, x_BTF, reset_BT)[1]
+    _, h_BTD = apply(GRU(WIDTH), params['gru'], h_0, x_BTF, reset_BT)
     view, context_D = params['scores']['view'], params['scores']['context']
     u_BTD = jnp.tanh(h_BTD @ view['kernel'] + view['bias'][None, None])
     run_BT = jnp.cumsum(reset_BT, axis=1)

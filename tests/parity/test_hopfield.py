@@ -63,7 +63,7 @@ def test_layer_equals_the_papers_updates(
 ) -> None:
   model = HopfieldMemory(WIDTH, HEADS, slots, updates, beta)
   under_test = layer(model, FEATURES, scale=0.8)
-  settings = {
+  settings: dict[str, Any] = {
     'slots': slots,
     'updates': updates,
     'beta': beta or (WIDTH // HEADS) ** -0.5,
@@ -145,6 +145,6 @@ def test_separated_patterns_are_fixed_points_and_a_small_beta_averages() -> (
   ],
 )
 def test_settings_are_checked(field: str, value: float) -> None:
-  settings = {'width': WIDTH, 'heads': HEADS, 'slots': 2} | {field: value}
+  settings: dict[str, Any] = {'width': WIDTH, 'heads': HEADS, 'slots': 2}
   with pytest.raises(ConfigError, match=f'^{field}: '):
-    HopfieldMemory(**settings)
+    HopfieldMemory(**settings | {field: value})

@@ -121,6 +121,7 @@ def test_a_step_without_pairs_has_a_gradient_and_reads_nothing() -> None:
 
 @pytest.mark.parametrize('field', ['width', 'slots', 'hops'])
 def test_wrong_fields_are_refused(field: str) -> None:
+  fields: dict[str, Any] = {'width': 4, 'slots': 3}
   with pytest.raises(ConfigError) as error:
-    KeyValueMemory(**{'width': 4, 'slots': 3} | {field: 0})
+    KeyValueMemory(**fields | {field: 0})
   assert str(error.value) == f'{field}: 0: must be at least 1'

@@ -103,6 +103,6 @@ def test_corrections_equal_the_papers_equations(
   ('field', 'value'), [('heads', 4), ('heads', 0), ('nu', 0)]
 )
 def test_settings_are_checked(field: str, value: int) -> None:
-  settings = {'width': WIDTH, 'heads': HEADS} | {field: value}
+  settings: dict[str, Any] = {'width': WIDTH, 'heads': HEADS}
   with pytest.raises(ConfigError, match=f'^{field}: {value}: '):
-    SchlagDelta(**settings)
+    SchlagDelta(**settings | {field: value})

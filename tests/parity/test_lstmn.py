@@ -77,6 +77,7 @@ def test_only_the_forget_gates_bias_starts_at_one() -> None:
 
 @pytest.mark.parametrize('field', ['width', 'memory'])
 def test_wrong_fields_are_refused(field: str) -> None:
+  fields: dict[str, Any] = {'width': WIDTH, 'memory': 3}
   with pytest.raises(ConfigError) as error:
-    LSTMN(**{'width': WIDTH, 'memory': 3} | {field: 0})
+    LSTMN(**fields | {field: 0})
   assert str(error.value) == f'{field}: 0: must be at least 1'

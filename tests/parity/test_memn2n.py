@@ -14,7 +14,7 @@ from memjax.models.networks.memn2n import MemN2N
 from memjax.types import Features, Sentences, Spec, Tokens
 
 BATCH, LENGTH, WIDTH, VOCAB, ASKS = 2, 14, 5, 7, 6
-SPECS = {
+SPECS: dict[str, Spec] = {
   'position': Sentences(VOCAB, 4, ASKS),
   'bag': Sentences(VOCAB, 4, ASKS),
   'all stored': Sentences(VOCAB, 4),
@@ -253,7 +253,7 @@ def test_a_question_without_memories_has_an_answer_and_a_gradient() -> None:
 
   def total(params: Any) -> jax.Array:
     carry = model.initial_carry(BATCH)
-    _, y = model.apply({'params': params}, carry, x, reset_BT)
+    _, y = apply(model, params, carry, x, reset_BT)
     return (y**2).sum()
 
   gradient = jax.jit(jax.grad(total))(params)
@@ -275,7 +275,7 @@ def test_gradients_equal_differences(linear: bool) -> None:
 
   def ours(params: Any) -> jax.Array:
     carry = model.initial_carry(BATCH)
-    _, y = model.apply({'params': params}, carry, x, reset_BT)
+    _, y = apply(model, params, carry, x, reset_BT)
     return (y * weight.astype(np.float32)).sum()
 
   def theirs(step: float) -> float:
@@ -303,10 +303,12 @@ def test_temporary_memory_grows_with_the_length_not_its_square(
 
     def total(params: Any) -> jax.Array:
       carry = model.initial_carry(BATCH)
-      return model.apply({'params': params}, carry, x, reset_BT)[1].sum()
+      return apply(model, params, carry, x, reset_BT)[1].sum()
 
     compiled = jax.jit(jax.grad(total)).lower(params).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
+    used = compiled.memory_analysis()
+    assert used is not None
+    return used.temp_size_in_bytes
 
   assert temporaries(1024) < 4.4 * temporaries(256)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.models.base import apply
 from memjax.models.networks.ntm import NTM
 from tests.parity.layers import ROWS, STEPS, layer
 
@@ -158,7 +159,7 @@ def test_gradients_reach_every_parameter(controller: str) -> None:
 
   def loss(params: Any) -> jax.Array:
     carry = model.initial_carry(ROWS)
-    return (model.apply({'params': params}, carry, *read)[1] ** 2).sum()
+    return (apply(model, params, carry, *read)[1] ** 2).sum()
 
   gradients = jax.jit(jax.grad(loss))(under_test.fresh_params())
   for path, leaf in jax.tree.leaves_with_path(gradients):

@@ -60,6 +60,6 @@ def test_the_last_pushed_is_popped_first_and_the_bottom_falls_off() -> None:
 
 @pytest.mark.parametrize('field', ['width', 'slots', 'cell_width'])
 def test_sizes_are_at_least_one(field: str) -> None:
-  sizes = {'width': 2, 'slots': 2, 'cell_width': 2} | {field: 0}
+  sizes: dict[str, Any] = {'width': 2, 'slots': 2, 'cell_width': 2}
   with pytest.raises(ConfigError, match=f'{field}: 0: must be at least 1'):
-    StackRNN(**sizes)
+    StackRNN(**sizes | {field: 0})

@@ -77,6 +77,6 @@ def test_what_was_written_is_found_again_where_it_was_written() -> None:
 
 @pytest.mark.parametrize('field', ['slots', 'cell_width', 'jump', 'mlp_width'])
 def test_sizes_are_checked(field: str) -> None:
-  sizes = {'width': 2, 'slots': 2, 'cell_width': 2} | {field: -1}
+  sizes: dict[str, Any] = {'width': 2, 'slots': 2, 'cell_width': 2}
   with pytest.raises(ConfigError, match=f'{field}: -1: must be at least'):
-    TapeRNN(**sizes)
+    TapeRNN(**sizes | {field: -1})

@@ -9,6 +9,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.attention.transformer_xl import TransformerXL
+from memjax.models.base import apply
 from memjax.models.stack import Stack
 from memjax.types import Tokens
 
@@ -141,7 +142,7 @@ def test_layer_equals_the_papers_terms(
       float64(params),
       float64(x),
       np.asarray(reset),
-      firsts,
+      firsts.tolist(),
       heads=HEADS,
       memory=memory,
       window=window,
@@ -185,8 +186,9 @@ def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
     mlp_width=10,
     activation='relu',
   )
-  tokens_BT = np.random.default_rng(0).integers(0, 7, (BATCH, length))
-  tokens_BT = jnp.asarray(tokens_BT, jnp.int32)
+  tokens_BT = jnp.asarray(
+    np.random.default_rng(0).integers(0, 7, (BATCH, length)), jnp.int32
+  )
   reset_BT = inputs(length)[1]
   params = params_of(model, tokens_BT, reset_BT)
   p = float64(params)
@@ -250,7 +252,7 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
     carry = model.initial_carry(BATCH)._replace(
       h_BMD=h_BSD[:, :memory], count_B=count_B
     )
-    _, y = model.apply({'params': params}, carry, h_BSD[:, memory:], reset_BT)
+    _, y = apply(model, params, carry, h_BSD[:, memory:], reset_BT)
     return (y * target).sum()
 
   def theirs(params: Any, h_BSD: jax.Array) -> jax.Array:

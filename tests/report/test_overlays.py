@@ -6,8 +6,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from memjax.models.base import Memory
 from memjax.report.overlays import columns, said, words
 from memjax.report.runs import Subject
+from memjax.runs.load import Run
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,9 @@ def test_a_docstring_is_paragraphs_and_what_is_set_in() -> None:
 
 
 def test_a_run_without_a_figure_has_an_empty_cell() -> None:
+  run = Run({}, Memory(), {}, (), None, 0, {})
   one, other = (
-    Subject(name, '', '-', *(None,) * 3) for name in ('one', 'other')
+    Subject(name, '', '-', run, [], []) for name in ('one', 'other')
   )
   head, rows = columns([(one, {'a': '1', 'b': '2'}), (other, {'b': '3'})])
   assert head == ['', 'one', 'other']

@@ -93,7 +93,10 @@ def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
 
 
 def test_a_figure_that_cannot_be_drawn_is_one_line(
-  experiment: Experiment, workdir: Path, monkeypatch, capsys
+  experiment: Experiment,
+  workdir: Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture[str],
 ) -> None:
   def fail(*args: Any) -> None:
     raise ValueError('no such font\nin a long traceback')
@@ -146,7 +149,11 @@ def test_a_sample_without_a_prompt_is_refused_before_training(
 ) -> None:
   corpus = tmp_path / 'corpus.txt'
   corpus.write_text('the same line again\n' * 100)
-  options = {'task.corpus': 'files', 'task.path': str(corpus)}
-  options |= {'log.sample': 9, 'log.prompt': ''}
+  options = {
+    'task.corpus': 'files',
+    'task.path': str(corpus),
+    'log.sample': 9,
+    'log.prompt': '',
+  }
   with pytest.raises(ConfigError, match=r'^log\.prompt: '):
     small('text', 'lstm', options)

@@ -131,7 +131,9 @@ def test_the_newest_whole_step_is_restored_and_damage_set_aside(
 
   write(tmp_path, 3)
   flip_middle(tmp_path / '3' / 'params' / '_METADATA')
-  assert int(restore(tmp_path).step) == 2
+  state = restore(tmp_path)
+  assert state is not None
+  assert int(state.step) == 2
   assert (aside / 'STEP-3-2').is_dir()
   for step in (1, 2):
     (tmp_path / str(step) / 'rest' / '_METADATA').unlink()

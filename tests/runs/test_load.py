@@ -199,9 +199,11 @@ def test_sampling_prints_the_text_and_a_newline(
 
 
 def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
-  asked = {flag.name: flag.default for flag in command_line.SAMPLING}
+  flags: dict[str, Any] = {
+    flag.name: flag.default for flag in command_line.SAMPLING
+  }
   with pytest.raises(ConfigError, match=r'^replica: 1: the run has 1'):
-    modes.sample(trained.workdir, **(asked | {'replica': 1}))
+    modes.sample(trained.workdir, **(flags | {'replica': 1}))
 
 
 def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:
@@ -238,7 +240,9 @@ def test_a_wrong_step_is_one_line(
     assert word in str(error.value)
 
 
-def test_what_is_no_workdir_is_refused(trained: Trained, tmp_path) -> None:
+def test_what_is_no_workdir_is_refused(
+  trained: Trained, tmp_path: Path
+) -> None:
   with pytest.raises(ConfigError, match=r'workdir: .*has no config\.json'):
     memjax.load(tmp_path)
   shutil.copytree(
@@ -250,7 +254,10 @@ def test_what_is_no_workdir_is_refused(trained: Trained, tmp_path) -> None:
 
 @pytest.mark.parametrize('item', ['ema', 'carry'])
 def test_a_damaged_step_is_passed_over_and_left_as_it_is(
-  trained: Trained, tmp_path: Path, item: str, caplog
+  trained: Trained,
+  tmp_path: Path,
+  item: str,
+  caplog: pytest.LogCaptureFixture,
 ) -> None:
   workdir = tmp_path / 'run'
   shutil.copytree(trained.workdir, workdir)
@@ -274,7 +281,10 @@ def test_a_damaged_step_is_passed_over_and_left_as_it_is(
 
 @pytest.mark.parametrize('harm', ['gone', 'damaged'])
 def test_parameters_alone_are_read_without_the_memory(
-  trained: Trained, tmp_path: Path, harm: str, caplog
+  trained: Trained,
+  tmp_path: Path,
+  harm: str,
+  caplog: pytest.LogCaptureFixture,
 ) -> None:
   workdir = tmp_path / 'run'
   shutil.copytree(trained.workdir, workdir)

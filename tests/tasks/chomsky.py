@@ -172,10 +172,15 @@ LONGEST, ROWS = 60, 600
 
 
 @functools.cache
-def drawn(kind: type[SequenceTask]) -> tuple[SequenceTask, Batch]:
-  """Rows of 1 to 60 symbols."""
+def drawn_by_name(name: str) -> tuple[SequenceTask, Batch]:
+  [kind] = [kind for kind in TASKS if kind.__name__ == name]
   task = kind(longest=LONGEST)
   return task, draw(task, ROWS)
+
+
+def drawn(kind: type[SequenceTask]) -> tuple[SequenceTask, Batch]:
+  """Rows of 1 to 60 symbols, drawn once for each task."""
+  return drawn_by_name(kind.__name__)
 
 
 def sequence(task: SequenceTask, tokens: np.ndarray) -> Symbols:

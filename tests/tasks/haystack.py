@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ ROWS = 400
 
 
 @contextlib.contextmanager
-def hay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def hay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
   """Fields of a task whose hay counts up in letters that no sentence has."""
   folder = tmp_path_factory.mktemp('texts')
   numbers = ''.join(f'{i:04}' for i in range(9000))

@@ -5,6 +5,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.tasks.ntm.associative_recall import AssociativeRecall
+from memjax.types import Batch
 from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
@@ -39,7 +40,7 @@ def play(row: np.ndarray) -> np.ndarray:
   return np.stack(said)
 
 
-def parts(batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parts(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """How many items rows have, which is asked for, and all inputs."""
   inputs = np.asarray(batch.inputs)
   count = inputs[..., -2].sum(1).astype(int)

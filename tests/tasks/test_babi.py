@@ -8,6 +8,7 @@ from pathlib import Path
 import pickle
 import random
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +55,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     clear()
 
 
-def released(tasks: str, split: str = 'train', **fields: object) -> BAbI:
-  given = {'tasks': tasks, 'split': split, 'vocabulary': 'all'} | fields
-  return BAbI(source='archive', path=str(REAL), **given)
+def released(tasks: str, split: str = 'train', **fields: Any) -> BAbI:
+  fields = {'vocabulary': 'all'} | fields
+  return BAbI(
+    source='archive', path=str(REAL), tasks=tasks, split=split, **fields
+  )
 
 
 def step_of(
@@ -83,7 +86,7 @@ def words_in(sentence: str) -> str:
 
 def said(task: BAbI, batch: Batch) -> Counter:
   """What the rows tell, story by story: each line's words and its answer."""
-  stories = []
+  stories: list[list[tuple[str, str]]] = []
   answers = task.answers
   for row in range(len(batch.inputs)):
     lines = task.text_of(batch.inputs[row])
@@ -269,7 +272,7 @@ def test_the_vocabulary_of_all_tasks() -> None:
 @real
 def test_joint_training_is_measured_task_by_task() -> None:
   joint = released('all', 'test')
-  parts = Counter()
+  parts: Counter[tuple] = Counter()
   for number in range(1, 21):
     alone = released(str(number), 'test')
     assert alone.input_spec == joint.input_spec

@@ -161,7 +161,13 @@ def test_a_bad_field_is_refused(
 def test_the_smallest_task_works(
   tasks: dict[str, CommonWordExtraction],
 ) -> None:
-  size = {'words': 2, 'common': 2, 'seldom': 1, 'length': 77}
-  task = CommonWordExtraction(corpus='files', path=tasks['four'].path, **size)
+  task = CommonWordExtraction(
+    corpus='files',
+    path=tasks['four'].path,
+    words=2,
+    common=2,
+    seldom=1,
+    length=77,
+  )
   for text in texts(drawn(task)):
     assert len(re.sub(rb'A word is [a-z]{4}\. ', b'', text)) == 30

@@ -89,7 +89,8 @@ def test_strings_nest_and_are_asked_symbol_by_symbol() -> None:
 def thrown(rng: random.Random) -> tuple[int, ...]:
   """The depths of a string, drawn again and again until it is short enough."""
   while True:
-    depths, opened = [], 0
+    depths: list[int] = []
+    opened = 0
     while True:
       free = opened == M or (opened == 0 and len(depths) < 3)
       up = opened == 0 if free else rng.random() < 0.5

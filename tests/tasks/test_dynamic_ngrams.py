@@ -20,15 +20,16 @@ def play(bits: np.ndarray, context: int) -> list[float]:
   """Reads a row from left to right; says the chance that a 1 comes next."""
   zeros: dict[tuple, int] = defaultdict(int)
   ones: dict[tuple, int] = defaultdict(int)
-  said, seen = [], ()
+  chances: list[float] = []
+  seen: tuple[int, ...] = ()
   for n, bit in enumerate(map(int, bits)):
     if n >= context:
       (ones if bit else zeros)[seen] += 1
     seen = (*seen, bit)[-context:]
     n0, n1 = zeros[seen], ones[seen]
     full = len(seen) == context
-    said.append((n1 + 0.5) / (n0 + n1 + 1) if full else 0.5)
-  return said
+    chances.append((n1 + 0.5) / (n0 + n1 + 1) if full else 0.5)
+  return chances
 
 
 def played(context: int) -> tuple[dict[str, float], np.ndarray]:

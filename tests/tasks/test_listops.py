@@ -1,6 +1,7 @@
 """ListOps: lists are worked out by hand, and drawn as often as they should."""
 
 from collections import Counter
+from collections.abc import Callable
 import math
 import random
 import statistics
@@ -16,7 +17,7 @@ from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 ROWS = 3000
 TASK = ListOps(length=18, shortest=9, depth=4, arguments=4)
 GOLDEN = '1906dacd60a3c707'
-APPLY = {
+APPLY: dict[int, Callable[[list[int]], int]] = {
   11: min,
   12: max,
   13: lambda values: math.floor(statistics.median(values)),

@@ -48,10 +48,10 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
   folder = tmp_path_factory.mktemp('mnist')
   for which, count in (('train', TRAIN), ('t10k', TEST)):
     number = np.arange(count)
-    pixels = np.stack(
+    values = np.stack(
       [number // 256, number % 256, *([number * 0 + 255] * 4)], 1
     )
-    pixels = pixels.astype(np.uint8).reshape(count, 3, 2)
+    pixels = values.astype(np.uint8).reshape(count, 3, 2)
     write_idx(folder / f'{which}-images-idx3-ubyte', pixels)
     labels = (number % 10).astype(np.uint8)
     write_idx(folder / f'{which}-labels-idx1-ubyte', labels)

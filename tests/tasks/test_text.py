@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 import pickle
 import random
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def spaced(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
   return path
 
 
-def files(path: Path, **fields: object) -> Text:
+def files(path: Path, **fields: Any) -> Text:
   return Text(corpus='files', path=str(path), **fields)
 
 
@@ -206,7 +207,7 @@ def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
   """(sums over counts, of an epoch of random logits), (nats of each label)."""
   rng = np.random.default_rng(seed)
   totals: dict = {}
-  nats = []
+  nats: list[tuple[float, int]] = []
   for step in range(task.epoch_steps(rows)):
     batch = step_of(task, rows, step)
     logits = rng.normal(size=(*batch.inputs.shape, task.output_spec.vocab))

@@ -1,6 +1,7 @@
 """A run may begin with another's parameters, and with nothing else of it."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -44,7 +45,9 @@ def assert_differ(one: jax.Array, other: jax.Array) -> None:
     ({'train.replicas': 2}, 'made by another model or another config'),
   ],
 )
-def test_what_does_not_fit_is_refused(tmp_path: Path, changes, rule) -> None:
+def test_what_does_not_fit_is_refused(
+  tmp_path: Path, changes: dict[str, Any], rule: str
+) -> None:
   places = {'parallel.data': 1}
   assert train(small('adding', 'lstm', places), tmp_path, lambda *run: None)
   other = small('adding', 'lstm', places | changes)

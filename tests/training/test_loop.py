@@ -36,7 +36,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, when: int) -> None:
 
 @pytest.mark.parametrize('every', [1, 4])
 def test_a_stopped_run_goes_on_bit_for_bit(
-  tmp_path, monkeypatch, every
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
   experiment = small('copy_memory', 'lstm', SHORT | {'log.every': every})
   assert train(experiment, tmp_path / 'whole')
@@ -99,8 +99,11 @@ def test_patience_ends_a_run_and_its_end_is_kept(tmp_path: Path) -> None:
     assert steps == [2, 4, 6]
 
 
-def test_a_diverged_run_says_so_and_keeps_its_checkpoints(tmp_path) -> None:
-  options = SHORT | {'checkpoint.every': 1, 'optim.learning_rate': 1e38}
+def test_a_diverged_run_says_so_and_keeps_its_checkpoints(
+  tmp_path: Path,
+) -> None:
+  options: dict[str, Any] = {'checkpoint.every': 1}
+  options |= SHORT | {'checkpoint.every': 1, 'optim.learning_rate': 1e38}
   options |= {'optim.clip_norm': 0.0, 'optim.name': 'sgd'}
   experiment = small('adding', 'lstm', options)
   with pytest.raises(Diverged, match=r'step \d: the training loss is'):

@@ -1,6 +1,7 @@
 """Schedules by their closed forms; decay as AdamW's; optax's names."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ PLAIN = Optim(
 )
 
 
-def having(**changes) -> Optim:
+def having(**changes: Any) -> Optim:
   return dataclasses.replace(PLAIN, **changes)
 
 
@@ -40,7 +41,9 @@ def having(**changes) -> Optim:
     ('inverse_sqrt', {5: 0.05, 10: 0.1, 40: 0.05, 90: 0.1 / 3}),
   ],
 )
-def test_schedules_pass_through_their_closed_forms(name, values) -> None:
+def test_schedules_pass_through_their_closed_forms(
+  name: str, values: dict[int, float]
+) -> None:
   rate = schedule(having(schedule=name, warmup_steps=10), 110)
   for step, value in values.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value, rel=1e-5), step
@@ -102,7 +105,9 @@ def test_optimisers_of_optax_take_a_step(name: str) -> None:
     ({'warmup_steps': 10}, 'optim.warmup_steps: 10: exceeds steps 9'),
   ],
 )
-def test_a_wrong_optimiser_is_refused(changes, words: str) -> None:
+def test_a_wrong_optimiser_is_refused(
+  changes: dict[str, Any], words: str
+) -> None:
   with pytest.raises(ConfigError) as error:
     optimiser(having(**changes), 9)
   assert words in str(error.value)

@@ -1,29 +1,35 @@
 """Where arrays lie changes nothing but round-off."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
+from memjax.training.state import TrainState
 from tests.small import assert_close, run, small
 
 SGD = {'optim.name': 'sgd', 'optim.learning_rate': 0.1}
 
 
-def on(data: int, fsdp: int, variant: str = 'lstm'):
+def on(data: int, fsdp: int, variant: str = 'lstm') -> Experiment:
   places = {'parallel.data': data, 'parallel.fsdp': fsdp}
   return small('copy_memory', variant, SGD | places)
 
 
 @pytest.fixture(scope='module')
-def single():
+def single() -> TrainState:
   return run(on(1, 1), 3)
 
 
 @pytest.mark.parametrize(('data', 'fsdp'), [(8, 1), (1, 8), (4, 2)])
-def test_a_mesh_trains_as_one_device_does(single, data: int, fsdp: int) -> None:
+def test_a_mesh_trains_as_one_device_does(
+  single: TrainState, data: int, fsdp: int
+) -> None:
   state = run(on(data, fsdp), 3)
   assert_close(state.params, single.params, 1e-6)
   assert_close(state.carry, single.carry, 1e-5)
@@ -66,7 +72,9 @@ def test_evaluation_gives_the_same_figures_on_a_mesh() -> None:
     ({'parallel.data': 16}, '16 x 1 does not fit: there are 8 devices'),
   ],
 )
-def test_what_does_not_fit_the_mesh_is_refused(overrides, words: str) -> None:
+def test_what_does_not_fit_the_mesh_is_refused(
+  overrides: dict[str, Any], words: str
+) -> None:
   experiment = small('copy_memory', 'lstm', overrides)
   with pytest.raises(ConfigError) as error:
     parallel.check_divides(parallel.make_mesh(experiment.parallel), experiment)

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
 from memjax.training import parallel
@@ -20,7 +21,7 @@ ONE = {'parallel.data': 1, 'optim.name': 'sgd', 'optim.learning_rate': 0.1}
 SEED = jnp.uint32(0)
 
 
-def first_batch(experiment) -> Batch:
+def first_batch(experiment: Experiment) -> Batch:
   rows = np.arange(experiment.train.batch_size)
   stream = Stream(0, 0, len(rows))
   return experiment.task.batch(experiment.task.rows(stream, 0, rows))

@@ -9,12 +9,13 @@ under `grad.` the gradient of every parameter, of x and of the initial states.
 """
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import torch
 
 ROWS, STEPS, FEATURES, WIDTH = 2, 19, 3, 4
-LAYERS = {
+LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {
   'rnn': (torch.nn.RNN, {}),
   'rnn_relu': (torch.nn.RNN, {'nonlinearity': 'relu'}),
   'lstm': (torch.nn.LSTM, {}),
