@@ -30,7 +30,7 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
       'name': 'babi.BAbI',
       'tasks': '1',  # or 1,2,5 or all
       'vocabulary': '',  # the tasks whose words are known, if not the same
-      'source': 'made',  # or archive
+      'source': 'generated',  # or archive
       'path': '',
       'size': '1k',  # or 10k
       'row_length': 0,  # the longest story

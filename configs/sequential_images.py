@@ -26,7 +26,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config.task = ConfigDict(
     {
       'name': 'sequential_images.Digits',
-      'source': 'digits',  # or mnist, or made
+      'source': 'digits',  # or mnist, or generated
       'path': '',
       'order': 'rows',  # or bit_reversal
     }
@@ -41,7 +41,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
       {'every': every, 'batch_size': 60, 'steps': 0, 'task': {'split': split}}
     )
   if size == 'quick':
-    config.task.source = 'made'
+    config.task.source = 'generated'
     config.model = model(name, width=16, layers=1, context=16)
     quick(config)
   return config.lock()

@@ -34,7 +34,7 @@ SIZE_THRESHOLD = 5_000
 
 _ALTERNATIVE = (
   ', or set path to the archive or its unpacked folder, or '
-  "set source='made', which needs no file"
+  "set source='generated', which needs no file"
 )
 _FILE = re.compile(r'qa(\d+)_.*_(train|test)\.txt')
 _BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error)

@@ -1,7 +1,7 @@
-"""The TensorFlow Datasets builder of bAbI's stories; it needs no TensorFlow.
+"""The TensorFlow Datasets builder of bAbI's stories; TensorFlow is not needed.
 
-A record is a story, its lines as bAbI's files have them. Importing this takes
-half a second: do it when stories are prepared or read.
+A record is one story, its lines in the format of bAbI's files. Importing this
+module takes half a second, so import it only where stories are written or read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from memjax.data.sources import SPLITS
 
 
 class Babi(Local):
-  """The stories of one of the tasks.
+  """The stories of one task.
 
   Args:
-    stories: the lines of each, by split; empty where what is recorded is read.
-    data_dir: a folder of this task's files alone.
+    stories: {split: the lines of each story}; empty for reading records.
+    data_dir: a folder that contains only this task's records.
   """
 
   def __init__(self, stories: Mapping[str, list[bytes]], *, data_dir: Path):
@@ -40,14 +40,14 @@ class Babi(Local):
       yield key, {'story': story}
 
 
-def write(place: Path, stories: Mapping[str, list[bytes]]) -> None:
-  """Records the stories of a task in a folder of their own."""
+def write_stories(place: Path, stories: Mapping[str, list[bytes]]) -> None:
+  """Writes the stories of a task as records, in their own folder."""
   hush()
   Babi(stories, data_dir=place).prepare()
 
 
-def read(place: Path) -> dict[str, list[bytes]]:
-  """What is recorded in a folder."""
+def read_stories(place: Path) -> dict[str, list[bytes]]:
+  """{split: the stories recorded in a folder}."""
   hush()
   records = Babi({}, data_dir=place)
   return {

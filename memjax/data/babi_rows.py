@@ -1,4 +1,4 @@
-"""bAbI's stories as arrays: words and answers numbered, stories in rows."""
+"""bAbI's stories as arrays: ids of words and answers, packed in rows."""
 
 from collections.abc import Iterable, Sequence
 import functools
@@ -10,19 +10,19 @@ import numpy as np
 from memjax.data.babi import Line, Story, open_tasks
 from memjax.data.order import shuffled
 
-ASKS = '?'
-ORDER = 0  # seeds the order in which stories find their rows
+QUESTION_MARK = '?'
+ORDER = 0  # seeds the order in which stories are packed
 
 _WORD = re.compile(r"\?|[^\W_]+(?:['-][^\W_]+)*")
 
 
 class Vocabulary(NamedTuple):
-  """The words and answers of some tasks, of train and test together.
+  """The words and answers of some tasks, in all splits together.
 
   Attributes:
-    words: in alphabetical order; the first, at 0, is padding.
+    words: in alphabetical order; word 0 is padding.
     answers: the classes, in alphabetical order.
-    longest: words of the longest sentence.
+    longest: number of words of the longest sentence.
   """
 
   words: tuple[str, ...]
@@ -31,31 +31,31 @@ class Vocabulary(NamedTuple):
 
 
 class Rows(NamedTuple):
-  """R rows of T steps, in each of them some stories one behind the other.
+  """R rows of T steps; each row has one or more stories in sequence.
 
   Attributes:
     sentences_RTW: int32 word ids.
-    answers_RT: int32 classes, 0 where nothing is asked.
-    asked_RT: float32, 1 where something is asked, else 0.
-    begins_RT: bool, where a story begins.
+    answers_RT: int32 classes; 0 where the line is not a question.
+    loss_weights_RT: float32; 1 where the line is a question, else 0.
+    reset_RT: bool; True where a story begins.
   """
 
   sentences_RTW: np.ndarray
   answers_RT: np.ndarray
-  asked_RT: np.ndarray
-  begins_RT: np.ndarray
+  loss_weights_RT: np.ndarray
+  reset_RT: np.ndarray
 
 
 def words_of(sentence: str) -> list[str]:
-  """Its words, lower-cased, and its question mark."""
+  """The words of a sentence, lower-cased, and its question mark."""
   return _WORD.findall(sentence.lower())
 
 
 @functools.cache
-def vocabulary(
+def build_vocabulary(
   source: str, path: str, size: str, tasks: tuple[int, ...]
 ) -> Vocabulary:
-  """The vocabulary of these tasks; arguments as of `open_tasks`."""
+  """The vocabulary of these tasks; same arguments as `open_tasks`."""
   opened = open_tasks(source, path, size, tasks)
   lines = [
     line
@@ -71,52 +71,57 @@ def vocabulary(
   return Vocabulary(('', *sorted(words)), tuple(sorted(answers)), longest)
 
 
-def arrange(stories: Sequence[Story], known: Vocabulary, length: int) -> Rows:
-  """The stories in rows of `length` steps, each in the first that has room.
+def pack_stories(
+  stories: Sequence[Story], vocabulary: Vocabulary, length: int
+) -> Rows:
+  """Packs stories into rows of `length` steps, by first fit.
 
-  They come in a shuffled order, the same every time, so that rows hold stories
-  of different tasks.
+  Stories are packed in a fixed shuffled order, so that a row has stories of
+  different tasks.
   """
   rows, starts = first_fit([len(story) for story in stories], length)
   count = int(rows.max()) + 1
-  made = Rows(
-    np.zeros((count, length, known.longest), np.int32),
+  packed = Rows(
+    np.zeros((count, length, vocabulary.longest), np.int32),
     np.zeros((count, length), np.int32),
     np.zeros((count, length), np.float32),
     np.zeros((count, length), bool),
   )
-  word_ids = {word: i for i, word in enumerate(known.words)}
-  classes = {answer: i for i, answer in enumerate(known.answers)}
+  word_ids = {word: i for i, word in enumerate(vocabulary.words)}
+  classes = {answer: i for i, answer in enumerate(vocabulary.answers)}
 
   @functools.cache
   def ids(sentence: str) -> list[int]:
     return [word_ids[word] for word in words_of(sentence)]
 
   for story, row, start in zip(stories, rows, starts, strict=True):
-    made.begins_RT[row, start] = True
+    packed.reset_RT[row, start] = True
     for step, line in enumerate(story, start):
-      read = ids(line.sentence)
-      made.sentences_RTW[row, step, : len(read)] = read
+      sentence = ids(line.sentence)
+      packed.sentences_RTW[row, step, : len(sentence)] = sentence
       if line.answer:
-        made.asked_RT[row, step] = 1
-        made.answers_RT[row, step] = classes[line.answer.lower()]
-  return made
+        packed.loss_weights_RT[row, step] = 1
+        packed.answers_RT[row, step] = classes[line.answer.lower()]
+  return packed
 
 
 def first_fit(sizes: Sequence[int], room: int) -> tuple[np.ndarray, np.ndarray]:
-  """The row of each item, and its place there; items never overlap."""
+  """The row of each item and its first step in that row.
+
+  Each item goes to the first row with enough free steps. Items never overlap.
+  """
   rows = np.zeros(len(sizes), np.int64)
   starts = np.zeros(len(sizes), np.int64)
   used = np.zeros(len(sizes) + 1, np.int64)
-  begun = 0
+  opened = 0  # number of rows with an item
   for item in shuffled(len(sizes), ORDER):
-    row = int(np.argmax(used[: begun + 1] + sizes[item] <= room))
+    row = int(np.argmax(used[: opened + 1] + sizes[item] <= room))
     rows[item], starts[item] = row, used[row]
     used[row] += sizes[item]
-    begun = max(begun, row + 1)
+    opened = max(opened, row + 1)
   return rows, starts
 
 
 def answers_of(lines: Iterable[Line]) -> list[str]:
-  """The answers to the questions among some lines."""
+  """The answers of the lines that are questions, lower-cased."""
   return [line.answer.lower() for line in lines if line.answer]

@@ -1,4 +1,4 @@
-"""bAbI's files are read as written, wherever they lie, and only if right."""
+"""bAbI's files are read exactly, from any place; wrong files are refused."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ from memjax.data.babi import (
   Line,
   Splits,
   Story,
-  cut,
-  lines_of,
+  format_story,
   open_tasks,
   parse,
+  split_train,
 )
 from memjax.data.babi_archive import read_files
 from memjax.data.sources import SPLITS
@@ -46,7 +46,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def opened(path: object, size: str = '1k', task: int = 1) -> Splits:
-  """The stories of a task as a new process would find them."""
+  """The stories of a task, opened as in a new process."""
   open_tasks.cache_clear()
   return open_tasks('archive', str(path), size, (task,))[task]
 
@@ -55,33 +55,33 @@ def questions(stories: tuple[Story, ...]) -> int:
   return sum(bool(line.answer) for story in stories for line in story)
 
 
-# A world replayed by other means than it was made.
+# A replay of the world, independent of its generator.
 
 
 def replayed(story: Story) -> Iterator[tuple[Line, str, list[int]]]:
-  """Each question of tasks 1 to 3, the right answer and its support."""
+  """Each question of tasks 1 to 3, with its correct answer and support."""
   where: dict[str, str] = {}
   moves = defaultdict(list)
   holder: dict[str, str] = {}
   handled: dict[str, tuple[int, list[int]]] = {}
-  been = defaultdict(list)
+  places_of = defaultdict(list)
   for number, line in enumerate(story, 1):
     words = re.findall(r'\w+', line.sentence)
     thing = next((w for w in words if w in babi_world.THINGS), '')
     if not line.answer and ' to the ' in line.sentence:
       where[words[0]] = words[-1]
       moves[words[0]].append(number)
-      for held, person in holder.items():
+      for carried, person in holder.items():
         if person == words[0]:
-          been[held].append(words[-1])
+          places_of[carried].append(words[-1])
     elif not line.answer:
       person = words[0]
       takes = words[1] in {take.split()[0] for take in babi_world.TAKES}
       assert takes == (thing not in holder), line
       assert takes or holder[thing] == person, line
       if takes:
-        if person in where and been[thing][-1:] != [where[person]]:
-          been[thing].append(where[person])
+        if person in where and places_of[thing][-1:] != [where[person]]:
+          places_of[thing].append(where[person])
         holder[thing] = person
         handled[thing] = number, moves[person]
       else:
@@ -91,30 +91,36 @@ def replayed(story: Story) -> Iterator[tuple[Line, str, list[int]]]:
       person = words[2]
       yield line, where[person], moves[person][-1:]
     elif words[1] == 'is':
-      yield line, been[thing][-1], [handled[thing][0], handled[thing][1][-1]]
+      taken, walked = handled[thing]
+      yield line, places_of[thing][-1], [taken, walked[-1]]
     else:
-      place = len(been[thing]) - 1 - been[thing][::-1].index(words[-1])
-      by, walked = handled[thing]
-      yield line, been[thing][place - 1], [by, walked[-1], walked[-2]]
+      places = places_of[thing]
+      last = len(places) - 1 - places[::-1].index(words[-1])
+      taken, walked = handled[thing]
+      yield line, places[last - 1], [taken, walked[-1], walked[-2]]
 
 
 @pytest.mark.parametrize('split', ['train', 'test'])
 @pytest.mark.parametrize('task', [1, 2, 3])
-def test_the_world_answers_what_happened_in_it(task: int, split: str) -> None:
-  stories = parse('made', babi_world.text(task, split, 1000))
-  asked = 0
+def test_the_generated_answers_and_support_are_correct(
+  task: int, split: str
+) -> None:
+  stories = parse('generated', babi_world.generate_file(task, split, 1000))
+  count = 0
   for story in stories:
     for line, answer, support in replayed(story):
       assert line.answer == answer
       assert list(line.support) == support
-      asked += 1
-  assert asked == questions(stories) == 1000
+      count += 1
+  assert count == questions(stories) == 1000
 
 
 @real
 @pytest.mark.parametrize('split', ['train', 'test'])
 @pytest.mark.parametrize('task', [1, 2, 3])
-def test_the_replay_answers_the_released_stories(task: int, split: str) -> None:
+def test_the_replay_is_correct_on_the_released_stories(
+  task: int, split: str
+) -> None:
   (path,) = REAL.glob(f'qa{task}_*_{split}.txt')
   for story in parse(path.name, path.read_bytes()):
     for line, answer, _ in replayed(story):
@@ -122,41 +128,43 @@ def test_the_replay_answers_the_released_stories(task: int, split: str) -> None:
 
 
 @pytest.mark.parametrize(('task', 'lines'), [(1, 15), (2, 27), (3, 79)])
-def test_made_stories_are_like_the_released_ones(task: int, lines: int) -> None:
-  stories = parse('made', babi_world.text(task, 'train', 1000))
+def test_generated_stories_resemble_the_released_ones(
+  task: int, lines: int
+) -> None:
+  stories = parse('generated', babi_world.generate_file(task, 'train', 1000))
   assert len(stories) == 200
   assert lines * 0.7 < sum(map(len, stories)) / 200 < lines * 1.3
   answers = Counter(line.answer for s in stories for line in s if line.answer)
   assert set(answers) == set(babi_world.PLACES)
   assert max(answers.values()) < 1.6 * min(answers.values())
   assert len(set(stories)) == 200
-  test = parse('made', babi_world.text(task, 'test', 1000))
+  test = parse('generated', babi_world.generate_file(task, 'test', 1000))
   assert not set(stories) & set(test)
-  longer = parse('made', babi_world.text(task, 'train', 2000))
+  longer = parse('generated', babi_world.generate_file(task, 'train', 2000))
   assert longer[:200] == stories
 
 
-def test_the_world_is_the_same_everywhere() -> None:
+def test_the_generated_stories_never_change() -> None:
   seen = hashlib.sha256()
   for task in babi_world.TASKS:
     for split in ('train', 'test'):
-      seen.update(babi_world.text(task, split, 1000))
-  rule = 'the made stories changed: figures measured on them are of others'
+      seen.update(babi_world.generate_file(task, split, 1000))
+  rule = 'the generated stories changed: earlier figures no longer apply'
   assert seen.hexdigest() == WORLD, rule
 
 
-# What is read.
+# Parsing.
 
 
 @real
 def test_the_released_files() -> None:
   found = read_files(str(REAL), '1k', ALL)
-  told = {
-    task: cut(parse(*pair['train'])) | {'test': parse(*pair['test'])}
+  splits_of = {
+    task: split_train(parse(*pair['train'])) | {'test': parse(*pair['test'])}
     for task, pair in found.items()
   }
-  assert tuple(told) == ALL
-  for task, splits in told.items():
+  assert tuple(splits_of) == ALL
+  for task, splits in splits_of.items():
     assert tuple(splits) == SPLITS
     assert questions(splits['train'] + splits['validation']) == 1000
     assert questions(splits['test']) == 1000
@@ -170,13 +178,15 @@ def test_the_released_files() -> None:
       lines = path.read_text().replace(' \t', '\t').splitlines(keepends=True)
       starts = [i for i, line in enumerate(lines) if line.startswith('1 ')]
       ends = [*starts[1:], len(lines)]
-      said = [''.join(lines[i:j]) for i, j in zip(starts, ends, strict=True)]
-      assert Counter(said) == Counter(lines_of(s).decode() for s in stories)
-  shared = set(told[4]['test']) & set(told[4]['train'] + told[4]['validation'])
-  assert sum(story in shared for story in told[4]['test']) == 134
+      texts = [''.join(lines[i:j]) for i, j in zip(starts, ends, strict=True)]
+      formatted = Counter(format_story(story).decode() for story in stories)
+      assert Counter(texts) == formatted
+  task_4 = splits_of[4]
+  shared = set(task_4['test']) & set(task_4['train'] + task_4['validation'])
+  assert sum(story in shared for story in task_4['test']) == 134
 
 
-def test_lines_are_taken_apart() -> None:
+def test_lines_are_parsed() -> None:
   text = (
     '1 Mary took the  milk.\n2 Où est-elle ? \ta,b\t1\r\n'
     '1 John left.\n2 John ran.\n3 Where? \tout\t 2 1 \n4 Why?\tno\t\n'
@@ -198,30 +208,32 @@ def test_lines_are_taken_apart() -> None:
 @pytest.mark.parametrize(
   ('line', 'text', 'words'),
   [
-    (1, b'2 A went.\n', 'number 2, not 1'),
-    (1, b'x A went.\n', "begins with 'x', not with a number"),
-    (1, b'\n', "begins with '', not with a number"),
+    (1, b'2 A went.\n', 'has number 2; expected 1'),
+    (1, b'x A went.\n', "begins with 'x'; a line begins with a number"),
+    (1, b'\n', "begins with ''; a line begins with a number"),
     (1, b'-1 A went.\n', "begins with '-1'"),
-    (1, '\u0661 A went.\n'.encode(), 'not with a number'),
-    (3, b'1 A went.\n2 B went.\n4 C went.\n', 'number 4, not 3'),
-    (3, b'1 A went.\n2 B went.\n2 C went.\n', 'number 2, not 3'),
-    (2, b'1 A went.\n2 \n', 'an empty sentence'),
-    (2, b'1 A went.\n2\n', 'an empty sentence'),
-    (2, b'1 A went.\n2 \ta\t1\n', 'an empty sentence'),
+    (1, '\u0661 A went.\n'.encode(), 'a line begins with a number'),
+    (3, b'1 A went.\n2 B went.\n4 C went.\n', 'has number 4; expected 3'),
+    (3, b'1 A went.\n2 B went.\n2 C went.\n', 'has number 2; expected 3'),
+    (2, b'1 A went.\n2 \n', 'the sentence is empty'),
+    (2, b'1 A went.\n2\n', 'the sentence is empty'),
+    (2, b'1 A went.\n2 \ta\t1\n', 'the sentence is empty'),
     (2, b'1 A went.\n2 Where? a 1\n', 'a question needs two tabs'),
     (2, b'1 A went.\n2 Where?\ta\n', 'a question needs two tabs'),
     (2, b'1 A went.\n2 Where?\ta\t1\t2\n', 'a question needs two tabs'),
     (2, b'1 A went.\n2 B went.\ta\t1\n', 'no question mark'),
-    (2, b'1 A went.\n2 Where?\t \t1\n', 'a question without an answer'),
-    (2, b'1 A went.\n2 Where?\ta\t1 b\n', "support 'b' is no number"),
-    (2, b'1 A went.\n2 Where?\ta\t-1\n', "support '-1' is no number"),
-    (2, b'1 A went.\n2 Where?\ta\t2\n', 'support 2 is no earlier sentence'),
-    (2, b'1 A went.\n2 Where?\ta\t0\n', 'support 0 is no earlier sentence'),
-    (3, b'1 A.\n2 W?\ta\t1\n3 W?\ta\t2\n', 'support 2 is no earlier sentence'),
+    (2, b'1 A went.\n2 Where?\t \t1\n', 'the question has no answer'),
+    (2, b'1 A went.\n2 Where?\ta\t1 b\n', "support 'b' is not a number"),
+    (2, b'1 A went.\n2 Where?\ta\t-1\n', "support '-1' is not a number"),
+    (2, b'1 A went.\n2 Where?\ta\t2\n', 'support 2 is not an earlier sent'),
+    (2, b'1 A went.\n2 Where?\ta\t0\n', 'support 0 is not an earlier sent'),
+    (3, b'1 A.\n2 W?\ta\t1\n3 W?\ta\t2\n', 'support 2 is not an earlier s'),
     (2, b'1 A went.\n2 \xff went.\n', 'not UTF-8'),
   ],
 )
-def test_a_malformed_line_is_named(line: int, text: bytes, words: str) -> None:
+def test_a_malformed_line_is_named_in_the_error(
+  line: int, text: bytes, words: str
+) -> None:
   with pytest.raises(ConfigError) as error:
     parse('qa1_x_train.txt', text)
   assert str(error.value).startswith(f"path: 'qa1_x_train.txt': line {line}: ")
@@ -230,26 +242,27 @@ def test_a_malformed_line_is_named(line: int, text: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize('text', [b'', b'1 A went.\n2 B went.\n'])
-def test_a_file_that_asks_nothing_is_refused(text: bytes) -> None:
-  with pytest.raises(ConfigError, match='asks no question'):
+def test_a_file_without_a_question_is_refused(text: bytes) -> None:
+  with pytest.raises(ConfigError, match='contains no question'):
     parse('qa1_x_train.txt', text)
 
 
-def test_every_tenth_different_story_is_for_validation() -> None:
-  told = [(Line(f'{i}?', 'a', ()),) for i in range(40)]
-  train = [*told[:25], told[9], told[3], *told[25:], told[39]]
-  splits = cut(train)
-  assert splits['validation'] == tuple(told[i] for i in (9, 19, 9, 29, 39, 39))
+def test_every_tenth_different_story_goes_to_validation() -> None:
+  stories = [(Line(f'{i}?', 'a', ()),) for i in range(40)]
+  train = [*stories[:25], stories[9], stories[3], *stories[25:], stories[39]]
+  splits = split_train(train)
+  expected = tuple(stories[i] for i in (9, 19, 9, 29, 39, 39))
+  assert splits['validation'] == expected
   rest = [story for story in train if story not in splits['validation']]
   assert splits['train'] == tuple(rest)
 
 
-# Where the files are.
+# Finding the files.
 
 
 def files(*tasks: int, questions: int = 100) -> dict[str, bytes]:
   return {
-    f'qa{task}_made_{split}.txt': babi_world.text(task, split, n)
+    f'qa{task}_generated_{split}.txt': babi_world.generate_file(task, split, n)
     for task in tasks
     for split, n in (('train', questions), ('test', 50))
   }
@@ -263,11 +276,11 @@ def lay(folder: Path, contents: dict[str, bytes]) -> Path:
 
 
 def packed(path: Path, small: dict[str, bytes], large: dict) -> Path:
-  """An archive built like the released one, with what it has besides."""
+  """An archive with the folders and the extra files of the released one."""
   with tarfile.open(path, 'w:gz') as archive:
     for folder, contents in (
       ('hn', dict.fromkeys(small, b'other')),
-      ('en', small | {'._qa1_made_train.txt': b'x', 'README': b'x'}),
+      ('en', small | {'._qa1_generated_train.txt': b'x', 'README': b'x'}),
       ('en-10k', large),
       ('shuffled', dict.fromkeys(large, b'other')),
     ):
@@ -291,9 +304,9 @@ def test_files_are_found_in_a_folder_and_in_an_archive(
     direct = lay(tmp_path / size, contents)
     for place in (direct, *places):
       splits = opened(place, size, 2)
-      train = parse('', contents['qa2_made_train.txt'])
-      assert splits == cut(train) | {
-        'test': parse('', contents['qa2_made_test.txt'])
+      train = parse('', contents['qa2_generated_train.txt'])
+      assert splits == split_train(train) | {
+        'test': parse('', contents['qa2_generated_test.txt'])
       }
       assert questions(train) == count
 
@@ -326,7 +339,7 @@ def two_files(folder: Path) -> None:
 
 def no_test_file(folder: Path) -> None:
   lay(folder, files(1))
-  (folder / 'qa1_made_test.txt').unlink()
+  (folder / 'qa1_generated_test.txt').unlink()
 
 
 def no_archive(path: Path) -> None:
@@ -346,7 +359,7 @@ def damaged_archive(path: Path) -> None:
 
 
 def malformed(folder: Path) -> None:
-  lay(folder, files(1) | {'qa1_made_test.txt': b'1 Where?\tx\t1\n'})
+  lay(folder, files(1) | {'qa1_generated_test.txt': b'1 Where?\tx\t1\n'})
 
 
 def too_few(folder: Path) -> None:
@@ -363,8 +376,8 @@ def too_few(folder: Path) -> None:
     (no_archive, 'cannot be read: '),
     (half_an_archive, 'cannot be read: '),
     (damaged_archive, 'cannot be read: '),
-    (malformed, "qa1_made_test.txt': line 1: support 1 is no earlier"),
-    (too_few, 'stories are too few'),
+    (malformed, "qa1_generated_test.txt': line 1: support 1 is not an earlier"),
+    (too_few, 'has too few stories: train would have no question'),
   ],
 )
 def test_wrong_files_are_one_line(
@@ -381,7 +394,7 @@ def test_wrong_files_are_one_line(
   assert not list(cache.rglob('*array_record*'))
 
 
-# What is recorded.
+# Records.
 
 
 def test_stories_are_recorded_once(tmp_path: Path, cache: Path) -> None:
@@ -396,18 +409,18 @@ def test_stories_are_recorded_once(tmp_path: Path, cache: Path) -> None:
   assert {p: p.stat().st_mtime_ns for p in folder.rglob('*')} == written
   records = tfds.builder_from_directory(folder / 'babi' / '1.0.0')
   for split in SPLITS:
-    read = [record['story'] for record in records.as_data_source(split)]
-    assert read == list(map(lines_of, first[split]))
+    stories = [record['story'] for record in records.as_data_source(split)]
+    assert stories == list(map(format_story, first[split]))
   opened(place, task=2)
   assert len(list((cache / 'records').iterdir())) == 2
-  test = place / 'qa1_made_test.txt'
+  test = place / 'qa1_generated_test.txt'
   test.write_bytes(test.read_bytes().replace(b'garden', b'kitchen'))
   assert opened(place)['test'] != first['test']
 
 
 @pytest.mark.parametrize('name', ['*-train.array_record*', 'whole.json'])
 @pytest.mark.parametrize('how', ['zeros', 'gone'])
-def test_damaged_records_are_made_again(
+def test_damaged_records_are_recorded_again(
   tmp_path: Path,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
@@ -423,17 +436,17 @@ def test_damaged_records_are_made_again(
   else:
     path.unlink()
   assert opened(place) == first
-  assert 'is not whole and is made again' in caplog.text
+  assert 'is damaged; recording it again' in caplog.text
   caplog.clear()
   assert opened(place) == first
   assert not caplog.text
 
 
-def test_only_the_train_stories_are_made_to_size(
+def test_the_size_changes_only_the_train_file(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   monkeypatch.setitem(QUESTIONS, '10k', 1500)
-  splits = open_tasks('made', '', '10k', (1,))[1]
+  splits = open_tasks('generated', '', '10k', (1,))[1]
   assert questions(splits['train'] + splits['validation']) == 1500
   assert questions(splits['test']) == 1000
 
@@ -485,7 +498,7 @@ def test_a_failed_download_of_the_archive_is_one_line(
   assert message.startswith(f"path: '': {babi_archive.ARCHIVE.url} cannot be")
   assert f'put {ARCHIVE} into ' in message
   assert 'or set path to the archive or its unpacked folder' in message
-  assert "source='made'" in message
+  assert "source='generated'" in message
   assert '\n' not in message
 
 

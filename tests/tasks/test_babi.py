@@ -117,7 +117,7 @@ def told(stories: tuple[Story, ...]) -> Counter:
 def test_every_story_once_an_epoch(split: str, tasks: str, length: int) -> None:
   task = BAbI(tasks=tasks, split=split, row_length=length)
   numbers = tuple(map(int, tasks.split(',')))
-  opened = open_tasks('made', '', '1k', numbers)
+  opened = open_tasks('generated', '', '1k', numbers)
   stories = tuple(s for number in numbers for s in opened[number][split])
   everything = [s for n in numbers for each in opened[n].values() for s in each]
   assert task.length == (length or max(map(len, everything)))
@@ -141,7 +141,7 @@ def test_no_split_has_a_story_of_another() -> None:
 def test_train_is_shuffled_anew_each_epoch_and_nothing_else_is() -> None:
   task = BAbI(tasks='2')
   steps = task.epoch_steps(8)
-  count = len(task._rows.asked_RT)
+  count = len(task._rows.loss_weights_RT)
   rows = {
     key: np.concatenate(
       [
@@ -185,7 +185,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it() -> None:
 def test_padding_rows_are_empty() -> None:
   task = BAbI(split='validation')
   batch = step_of(task, 0, 32)
-  assert len(task._rows.asked_RT) == 20
+  assert len(task._rows.loss_weights_RT) == 20
   assert batch.loss_weights_BT[:20].sum() == 100
   assert not any(x[20:].any() for x in batch[:3])
   assert batch.reset_BT[20:].sum() == 12
@@ -285,7 +285,7 @@ def test_joint_training_is_measured_task_by_task() -> None:
   batch = epoch_of(joint, 64)
   assert said(joint, batch) == parts
   assert batch.loss_weights_BT.sum() == 20_000
-  wasted = 1 - (batch.inputs[: len(joint._rows.asked_RT)].any(-1)).mean()
+  wasted = 1 - (batch.inputs[: len(joint._rows.loss_weights_RT)].any(-1)).mean()
   assert wasted < 0.02
 
 
@@ -410,11 +410,11 @@ def test_a_task_is_its_stories_of_every_split(tmp_path: Path) -> None:
     ({'split': 'valid'}, ['task.split', 'did you mean validation?']),
     ({'source': 'archiv'}, ['task.source', 'did you mean archive?']),
     ({'size': '2k'}, ['task.size', '10k, 1k']),
-    ({'tasks': '0'}, ['task.tasks', "'0'", "source='made' has 1 to 3"]),
-    ({'tasks': '1,4'}, ['task.tasks', "source='made' has 1 to 3"]),
+    ({'tasks': '0'}, ['task.tasks', "'0'", "source='generated' has 1 to 3"]),
+    ({'tasks': '1,4'}, ['task.tasks', "source='generated' has 1 to 3"]),
     ({'tasks': ''}, ['task.tasks', 'must be numbers like 1,2 or all']),
     ({'tasks': '1;2'}, ['task.tasks', 'must be numbers like 1,2 or all']),
-    ({'vocabulary': '5'}, ['task.vocabulary', "source='made' has 1 to 3"]),
+    ({'vocabulary': '5'}, ['task.vocabulary', "source='generated' has 1 to 3"]),
     (
       {'tasks': '1,3', 'vocabulary': '1,2'},
       ['task.vocabulary', "lacks task 3 of tasks='1,3'"],

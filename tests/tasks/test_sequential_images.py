@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.data.images import HELD_OUT, open_images
+from memjax.data.images import VALIDATION_IMAGES, open_images
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
 from memjax.tasks.vision.sequential_images import Digits, bit_reversal
@@ -27,7 +27,7 @@ real = pytest.mark.skipif(
 )
 SPLITS = ('train', 'validation', 'test')
 GOLDEN = '884acfdc'
-TRAIN, TEST = HELD_OUT + 7, 12
+TRAIN, TEST = VALIDATION_IMAGES + 7, 12
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -78,8 +78,8 @@ def numbers(batch: Batch) -> list[int]:
 @pytest.mark.parametrize(
   ('split', 'shown'),
   [
-    ('train', range(TRAIN - HELD_OUT)),
-    ('validation', range(TRAIN - HELD_OUT, TRAIN)),
+    ('train', range(TRAIN - VALIDATION_IMAGES)),
+    ('validation', range(TRAIN - VALIDATION_IMAGES, TRAIN)),
     ('test', range(TEST)),
   ],
 )
@@ -164,7 +164,7 @@ def test_bit_reversal_of_mnist() -> None:
 
 def test_the_order_moves_pixels_and_nothing_else() -> None:
   rows, moved = (
-    step_of(Digits(source='made', order=order), 1, 20)
+    step_of(Digits(source='generated', order=order), 1, 20)
     for order in ('rows', 'bit_reversal')
   )
   wanted = [int(f'{i:06b}'[::-1], 2) for i in range(64)]
@@ -173,7 +173,7 @@ def test_the_order_moves_pixels_and_nothing_else() -> None:
 
 
 def test_made_splits_share_nothing() -> None:
-  splits = [open_images('made', '', split) for split in SPLITS]
+  splits = [open_images('generated', '', split) for split in SPLITS]
   assert [len(s.labels_N) for s in splits] == [1600, 200, 200]
   rows = Counter(row.tobytes() for s in splits for row in s.pixels_NT)
   assert len(rows) == 2000
@@ -200,7 +200,7 @@ def glyphs() -> dict[str, int]:
 
 def test_an_eye_reads_the_made_digits() -> None:
   """A player who knows ink from ground and cuts out the glyph."""
-  task, known = Digits(source='made', split='validation'), glyphs()
+  task, known = Digits(source='generated', split='validation'), glyphs()
   right = 0
   for step in range(4):
     batch = step_of(task, step, 50)
@@ -214,7 +214,7 @@ def test_an_eye_reads_the_made_digits() -> None:
 
 
 def test_chance_scores_the_baselines() -> None:
-  task = Digits(source='made')
+  task = Digits(source='generated')
   batch = jax.tree.map(jnp.asarray, step_of(task, 0, 1600))
   rng = np.random.default_rng(0)
   said = np.eye(10)[rng.integers(0, 10, (1600, 64))]
@@ -271,8 +271,8 @@ def test_splits_have_fingerprints(mnist: Path) -> None:
   ('fields', 'message'),
   [
     ({'source': 'digit'}, "source: 'digit': .*did you mean digits"),
-    ({'source': 'made', 'order': 'row'}, "order: 'row': .*mean rows"),
-    ({'source': 'made', 'split': 'dev'}, "split: 'dev': unknown"),
+    ({'source': 'generated', 'order': 'row'}, "order: 'row': .*mean rows"),
+    ({'source': 'generated', 'split': 'dev'}, "split: 'dev': unknown"),
     ({'source': 'mnist'}, "path: '': must be given"),
     ({'path': 'x'}, "path: 'x': belongs to source='mnist' only"),
     (
@@ -290,7 +290,7 @@ def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   ('which', 'array', 'rule'),
   [
     ('t10k-labels-idx1', np.zeros(3), 'has 3 labels for 4 images'),
-    ('t10k-labels-idx1', np.full(4, 10), 'names digit 10, must be below 10'),
+    ('t10k-labels-idx1', np.full(4, 10), 'has label 10, must be below 10'),
     ('train-images-idx3', np.zeros((4, 2, 2)), 'has 4 images, must be at le'),
   ],
 )

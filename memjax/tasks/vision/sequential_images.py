@@ -50,7 +50,7 @@ class Digits(Task):
   """Pictures of digits; making one reads them.
 
   Attributes:
-    source: 'made', easy ones drawn here; 'digits', those of scikit-learn, 8 x 8
+    source: 'generated', easy ones drawn here; 'digits', scikit-learn's, 8 x 8
       pixels; or 'mnist', 28 x 28.
     path: the folder of MNIST's idx files, packed by gzip or not; else empty.
     order: of the pixels, 'rows' or 'bit_reversal'.
