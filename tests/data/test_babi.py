@@ -377,7 +377,7 @@ def too_few(folder: Path) -> None:
     (half_an_archive, 'cannot be read: '),
     (damaged_archive, 'cannot be read: '),
     (malformed, "qa1_generated_test.txt': line 1: support 1 is not an earlier"),
-    (too_few, 'has too few stories: train would have no question'),
+    (too_few, 'has too few stories: validation would have no question'),
   ],
 )
 def test_wrong_files_are_one_line(
