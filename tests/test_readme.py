@@ -123,6 +123,13 @@ def test_help_names_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
   assert said == known_flags()
 
 
+def test_ci_runs_the_readmes_tests_and_the_slow_ones() -> None:
+  assert OF_PYTEST in commands(README)
+  lines = (ROOT / '.ci/run').read_text(encoding='utf-8').splitlines()
+  ran = [line.split() for line in lines if line.startswith('python -m pytest')]
+  assert ran == [OF_PYTEST, [*OF_PYTEST, '-m', 'slow']]
+
+
 def test_flags_and_fields_exist() -> None:
   assert len(inline(README)) > 30
   assert list(unknown(README)) == []
@@ -174,6 +181,7 @@ def notebook() -> dict[str, Any]:
   return {'inputs': batch.inputs, 'reset': batch.reset_BT}
 
 
+@pytest.mark.slow
 def test_commands_and_code_run_as_written(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def test_there_are_three() -> None:
   assert len(NOTEBOOKS) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_as_it_stands(

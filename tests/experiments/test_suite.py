@@ -49,6 +49,7 @@ def test_every_task_of_a_study_is_an_experiment(study: str) -> None:
     read(cells_run.configured(cell).to_dict())
 
 
+@pytest.mark.slow
 def test_a_cell_says_what_it_is_costs_and_scores(tmp_path: Path) -> None:
   cell = small()
   cells_run.run(cell, tmp_path / cell.name)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import memjax
 from tests.flags import xla_flags
@@ -37,6 +38,7 @@ def measured(workdir: Path) -> list[dict]:
   return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one(tmp_path: Path) -> None:
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))

@@ -17,7 +17,13 @@ from experiments.resume.kill import (
 from memjax import load
 
 
-@pytest.mark.parametrize('name', RUNS)
+@pytest.mark.parametrize(
+  'name',
+  [
+    'LSTM on MQAR',
+    pytest.param('Transformer-XL on text', marks=pytest.mark.slow),
+  ],
+)
 def test_a_killed_run_equals_the_unbroken_one(
   name: str, tmp_path: Path
 ) -> None:
