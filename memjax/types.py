@@ -8,14 +8,19 @@ Arrays carry their shape as a suffix, `x_BTD`. One letter, one meaning:
   G gates, all side by side: a multiple of D
 """
 
-from typing import Any, NamedTuple, TypeAlias
+import abc
+from collections.abc import Mapping
+import dataclasses
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
 
 Carry: TypeAlias = Any  # a pytree whose every leaf is (B, ...)
 Params: TypeAlias = Any
-Metrics: TypeAlias = dict[str, tuple[Array, Array]]  # name: (sum, count)
-HostBatch: TypeAlias = Any  # what the host hands the device to make a Batch of
+HostBatch: TypeAlias = Any  # what the host sends to the device for one Batch
 
 Inputs_BTF: TypeAlias = Float[Array, 'B T F']
 Sequence_BTD: TypeAlias = Float[Array, 'B T D']
@@ -35,8 +40,8 @@ class Batch(NamedTuple):
     targets: `(B, T)` int32 classes or `(B, T, F)` float32 values.
     loss_weights_BT: float32, 1 where a position counts in the loss, else 0.
     reset_BT: bool, True where memory is forgotten before that position.
-    score_axis_BT: int32, how much a label asks of a memory, as the task's
-      `score_axis` tells, 0 where it asks nothing; () if the task does not tell.
+    score_axis_BT: int32, the label's place on the task's `score_axis`, 0 at
+      positions without a label; () if the task has no such axis.
   """
 
   inputs: Any
@@ -55,28 +60,191 @@ class Example(NamedTuple):
   score_axis_T: Any = ()
 
 
-class Tokens(NamedTuple):
+FINISHES: dict[str, Any] = {'mean': np.asarray, 'exp': np.exp}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """A sum and a count. Metrics of two batches are added, and divided once.
+
+  Attributes:
+    sum: over labels, rows or whatever the metric counts.
+    count: how many were summed.
+    finish: what is done to sum / count: 'mean', nothing; 'exp', its
+      exponential, the perplexity of a sum of nats.
+  """
+
+  sum: Any
+  count: Any
+  finish: str = dataclasses.field(default='mean', metadata={'static': True})
+
+  def value(self) -> Any:
+    """The figure, from arrays on the host; NaN where nothing was counted."""
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+      return FINISHES[self.finish](np.divide(self.sum, self.count))
+
+
+Metrics: TypeAlias = dict[str, Metric]
+
+
+class Sums(NamedTuple):
+  """What batches add up to.
+
+  Attributes:
+    metrics: the task's, and the training step's own.
+    invalid_ids: float32, number of ids outside the task's vocabularies.
+  """
+
+  metrics: Metrics
+  invalid_ids: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec(abc.ABC):
+  """What one step of a sequence is: an id, a vector or a sentence.
+
+  Attributes:
+    discrete: whether a step holds ids of a table; else it holds floats.
+  """
+
+  discrete: ClassVar[bool] = True
+
+  @property
+  @abc.abstractmethod
+  def size(self) -> int:
+    """Number of ids, or of floats: the width of a readout."""
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Axes of one step, behind batch and time."""
+    return ()
+
+  @property
+  def classes(self) -> int:
+    """V where a step is exactly one of V ids, else 0."""
+    return 0
+
+  @property
+  def asks(self) -> int:
+    """The id that marks a step as a question; 0: no step is one."""
+    return 0
+
+  @abc.abstractmethod
+  def resized(self, size: int) -> 'Spec':
+    """The same spec with another `size`."""
+
+  def zeros(self, batch_size: int, length: int) -> jax.Array:
+    """`(B, T, *shape)`, int32 ids or float32 values."""
+    dtype = jnp.int32 if self.discrete else jnp.float32
+    return jnp.zeros((batch_size, length, *self.shape), dtype)
+
+  def sample(
+    self, rng: np.random.Generator, batch_size: int, length: int
+  ) -> jax.Array:
+    """`(B, T, *shape)`: uniform ids, or floats of a standard normal."""
+    shape = batch_size, length, *self.shape
+    if self.discrete:
+      return jnp.asarray(rng.integers(0, self.size, shape), jnp.int32)
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+  def outside(self, ids: jax.Array) -> jax.Array:
+    """float32, number of ids outside [0, size); 0 for floats.
+
+    An id outside a table reads a wrong row or none, and no library warns.
+    """
+    if not self.discrete:
+      return jnp.zeros((), jnp.float32)
+    return ((ids < 0) | (ids >= self.size)).sum(dtype=jnp.float32)
+
+  def reserved(self, ids: jax.Array) -> jax.Array:
+    """bool, where an id is no content: padding, or the mark of a question."""
+    return jnp.zeros(ids.shape, bool)
+
+  @abc.abstractmethod
+  def indicators(self, values: np.ndarray) -> np.ndarray:
+    """`(..., O)` float64 that says what steps `(..., *shape)` hold."""
+
+  def to_json(self) -> dict[str, Any]:
+    """A record that `spec_from_json` reads."""
+    return {'kind': type(self).__name__} | dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens(Spec):
   """Integers in [0, vocab)."""
 
   vocab: int
 
+  @property
+  def size(self) -> int:
+    return self.vocab
 
-class Features(NamedTuple):
+  @property
+  def classes(self) -> int:
+    return self.vocab
+
+  def resized(self, size: int) -> 'Tokens':
+    return Tokens(size)
+
+  def indicators(self, values: np.ndarray) -> np.ndarray:
+    return np.eye(self.vocab)[values]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features(Spec):
   """Vectors of `width` floats."""
 
   width: int
+  discrete: ClassVar[bool] = False
+
+  @property
+  def size(self) -> int:
+    return self.width
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    return (self.width,)
+
+  def resized(self, size: int) -> 'Features':
+    return Features(size)
+
+  def indicators(self, values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float64)
 
 
-class Sentences(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Sentences(Spec):
   """Sentences of at most `words` word ids in [0, vocab); 0 is padding.
 
   A sentence that holds the word `asks` is a question: a memory network answers
-  it and does not store it. 0: no sentence is.
+  it and does not store it. 0: no sentence is one.
   """
 
   vocab: int
   words: int
   asks: int = 0
 
+  @property
+  def size(self) -> int:
+    return self.vocab
 
-Spec: TypeAlias = Tokens | Features | Sentences
+  @property
+  def shape(self) -> tuple[int, ...]:
+    return (self.words,)
+
+  def resized(self, size: int) -> 'Sentences':
+    return dataclasses.replace(self, vocab=size)
+
+  def reserved(self, ids: jax.Array) -> jax.Array:
+    return (ids == 0) | ((ids == self.asks) & (self.asks > 0))
+
+  def indicators(self, values: np.ndarray) -> np.ndarray:
+    return np.eye(self.vocab)[values].sum(-2)[..., 1:]
+
+
+def spec_from_json(record: Mapping[str, Any]) -> Spec:
+  """The spec that `Spec.to_json` wrote."""
+  kinds = {spec.__name__: spec for spec in (Tokens, Features, Sentences)}
+  fields = {name: record[name] for name in record if name != 'kind'}
+  return kinds[record['kind']](**fields)

@@ -34,7 +34,7 @@ from memjax.analysis.linear_probes import ALL, Probes
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task
-from memjax.types import Carry, Features, Inputs, Params, Sentences, Spec
+from memjax.types import Carry, Params
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -175,7 +175,7 @@ def cost(
   memory: dict[str, list[float]] = {'read': [], 'train': []}
   rng = np.random.default_rng(seed)
   for length in lengths.tolist():
-    inputs = _draw(rng, task.input_spec, (batch_size, length))
+    inputs = task.input_spec.sample(rng, batch_size, length)
     reset_BT = jnp.zeros((batch_size, length), bool)
     arguments = params, carry, inputs, reset_BT
     for name, function in (('read', read), ('train', train)):
@@ -203,14 +203,3 @@ def _measure(
     seconds.append(time.perf_counter() - start)
   told = program.memory_analysis()
   return np.asarray(seconds), told.temp_size_in_bytes if told else np.nan
-
-
-def _draw(
-  rng: np.random.Generator, spec: Spec, shape: tuple[int, ...]
-) -> Inputs:
-  """Inputs `(B, T, ...)` at random."""
-  if isinstance(spec, Features):
-    return jnp.asarray(rng.normal(size=(*shape, spec.width)), jnp.float32)
-  if isinstance(spec, Sentences):
-    shape = (*shape, spec.words)
-  return jnp.asarray(rng.integers(0, spec.vocab, shape), jnp.int32)

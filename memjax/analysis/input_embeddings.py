@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, apply
-from memjax.types import Features, Params, Sentences, Spec, Tokens
+from memjax.types import Params, Spec
 
 Answer = Callable[[Any], jax.Array]
 
@@ -44,7 +44,7 @@ def embedded(
     ConfigError: no parameter is a table of the tokens.
   """
   carry = model.initial_carry(1)
-  if isinstance(spec, Features):
+  if not spec.discrete:
 
     def of_features(x: jax.Array) -> jax.Array:
       return apply(model, params, carry, x[None], reset_1T)[1]
@@ -66,24 +66,20 @@ def embedded(
       longer[i] = jnp.concatenate([table, new])
     wider = jax.tree.unflatten(structure, longer)
     _, y = apply(wide, wider, carry, own, reset_1T)
-    return y[..., : model.output_spec[0]]
+    return y[..., : model.output_spec.size]
 
   return {i: table[inputs[0]] for i, table in tables.items()}, of_rows
 
 
-def _own_ids(spec: Tokens | Sentences, inputs: jax.Array) -> jax.Array:
+def _own_ids(spec: Spec, inputs: jax.Array) -> jax.Array:
   """Behind the vocabulary, one for each input."""
-  own = spec.vocab + jnp.arange(inputs.size, dtype=inputs.dtype)
-  own = own.reshape(inputs.shape)
-  if isinstance(spec, Sentences):
-    kept = (inputs == 0) | ((inputs == spec.asks) & (spec.asks > 0))
-    own = jnp.where(kept, inputs, own)
-  return own
+  own = spec.size + jnp.arange(inputs.size, dtype=inputs.dtype)
+  return jnp.where(spec.reserved(inputs), inputs, own.reshape(inputs.shape))
 
 
 def _widened(
   model: Memory,
-  spec: Tokens | Sentences,
+  spec: Spec,
   params: Params,
   own: jax.Array,
   reset_1T: jax.Array,
@@ -97,11 +93,11 @@ def _widened(
 
   rule = 'tells no input_spec, the number of the tokens it reads'
   require(hasattr(model, 'input_spec'), 'model', type(model).__name__, rule)
-  vocab = spec.vocab + own.size
-  wide = model.clone(input_spec=spec._replace(vocab=vocab))
+  vocab = spec.size + own.size
+  wide = model.clone(input_spec=spec.resized(vocab))
   grown = shapes(wide)
   if len(jax.tree.leaves(grown)) > len(jax.tree.leaves(params)):
     # What it reads and what it says share a table only if they are as many.
-    wide = wide.clone(output_spec=model.output_spec._replace(vocab=vocab))
+    wide = wide.clone(output_spec=model.output_spec.resized(vocab))
     grown = shapes(wide)
   return wide, jax.tree.leaves(grown)

@@ -97,13 +97,14 @@ def loss_by_context(
   rule = 'no label has so many inputs behind it'
   require(any(len(x) for _, x in parts), 'contexts', contexts[-1], rule)
   found = jax.tree.map(_joined, *(found for found, _ in parts))
-  mean = {name: a.sum(-1) / b.sum(-1) for name, (a, b) in found.items()}
+  totals = jax.tree.map(lambda x: x.sum(-1), found)
+  mean = {name: metric.value() for name, metric in totals.items()}
   nothing = np.full_like(mean['loss'], np.nan)
   return LossByContext(
     contexts=np.asarray(contexts),
     loss=mean['loss'],
     accuracy=mean.get('accuracy', nothing),
-    losses=np.divide(*found['loss']),
+    losses=found['loss'].value(),
     labels=np.concatenate([x for _, x in parts]),
   )
 

@@ -7,7 +7,7 @@ over one count, from rows that no training has seen. A metric that counts rows
 counts those rows that have a label in the bin.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,15 +86,13 @@ def curve(
 
   stream, row_ids = Stream(seed, NUMBER, batch_size), np.arange(batch_size)
   labels_E = np.zeros(len(edges) - 1)
-  totals: dict[str, np.ndarray] = {}
+  totals: Any = None
   for step in range(batches):
     measured, labels = read(params_N, task.rows(stream, step, row_ids))
     labels_E += np.asarray(labels, np.float64)
-    for metric, sums in measured.items():
-      both = np.stack([np.asarray(x, np.float64) for x in sums])
-      totals[metric] = totals.get(metric, 0) + both
-  with np.errstate(invalid='ignore', divide='ignore'):
-    metrics = {name: total / count for name, (total, count) in totals.items()}
+    sums = jax.tree.map(np.float64, jax.device_get(measured))
+    totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+  metrics = {name: metric.value() for name, metric in totals.items()}
   return Curve(task.score_axis, np.asarray(edges), metrics, labels_E)
 
 

@@ -89,9 +89,9 @@ def knock_out(
     sums = jax.device_get(read(params_N, carry_N, after, key))
     sums = jax.tree.map(np.float64, sums)
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-  labels = 0 if totals is None else totals['loss'][1].sum()
+  labels = 0 if totals is None else totals['loss'].count.sum()
   require(labels > 0, 'cut', cut, 'no label follows a border')
-  mean = {name: total / count for name, (total, count) in totals.items()}
+  mean = {name: metric.value() for name, metric in totals.items()}
   loss, accuracy = mean['loss'], mean.get('accuracy', mean['loss'] * np.nan)
   return KnockOut(
     leaves,

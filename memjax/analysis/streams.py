@@ -69,7 +69,8 @@ def label_losses(task: Task, y: jax.Array, batch: Batch) -> jax.Array:
 
   def one(y: jax.Array, batch: Batch) -> jax.Array:
     y, batch = jax.tree.map(lambda x: x[None, None], (y, batch))
-    total, count = task.measure(y, batch)['loss']
-    return jnp.where(count > 0, total / jnp.where(count > 0, count, 1.0), 0.0)
+    loss = task.measure(y, batch)['loss']
+    labelled = loss.count > 0
+    return jnp.where(labelled, loss.sum / jnp.where(labelled, loss.count, 1), 0)
 
   return jax.vmap(jax.vmap(one))(y, batch)

@@ -50,7 +50,7 @@ class Encoder(nn.Module):
   def __call__(self, inputs: Inputs) -> Sequence_BTD:
     if isinstance(self.spec, Features):
       return nn.Dense(self.width, name='linear')(inputs)
-    x = nn.Embed(self.spec.vocab, self.width, name='embedding')(inputs)
+    x = nn.Embed(self.spec.size, self.width, name='embedding')(inputs)
     if isinstance(self.spec, Tokens):
       return x
     return ENCODERS[self.sentences](x, inputs != 0)
@@ -203,5 +203,5 @@ class Stack(Memory):
     exact = functools.partial(
       jax.lax.dot_general, preferred_element_type=jnp.float32
     )
-    readout = nn.Dense(self.output_spec[0], dot_general=exact, name='readout')
+    readout = nn.Dense(self.output_spec.size, dot_general=exact, name='readout')
     return tuple(after), readout(x)

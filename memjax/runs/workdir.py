@@ -22,11 +22,10 @@ from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, require
 from memjax.tasks.base import Task
-from memjax.types import Features, Sentences, Spec, Tokens
+from memjax.types import Spec, spec_from_json
 
 MAY_DIFFER = ('log.', 'parallel.')  # how it is shown and where it runs
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-SPECS = {spec.__name__: spec for spec in (Tokens, Features, Sentences)}
 
 
 class Interface(NamedTuple):
@@ -88,12 +87,12 @@ def read_interface(workdir: Path) -> Interface:
   path = workdir / 'interface.json'
   require(path.exists(), 'workdir', str(workdir), 'has no interface.json')
   record = json.loads(path.read_text())
-  reads, answers = (
-    SPECS[spec.pop('kind')](**spec)
-    for spec in (record['input_spec'], record['output_spec'])
-  )
   tokenizer = record['tokenizer']
-  return Interface(reads, answers, tokenizer and from_json(tokenizer))
+  return Interface(
+    spec_from_json(record['input_spec']),
+    spec_from_json(record['output_spec']),
+    tokenizer and from_json(tokenizer),
+  )
 
 
 def read_starts(workdir: Path) -> list[dict[str, Any]]:
@@ -103,14 +102,10 @@ def read_starts(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _interface(task: Task) -> dict[str, Any]:
-  reads, answers = (
-    {'kind': type(spec).__name__} | spec._asdict()
-    for spec in (task.input_spec, task.output_spec)
-  )
   tokenizer = task.tokenizer
   return {
-    'input_spec': reads,
-    'output_spec': answers,
+    'input_spec': task.input_spec.to_json(),
+    'output_spec': task.output_spec.to_json(),
     'tokenizer': tokenizer and tokenizer.to_json(),
   }
 

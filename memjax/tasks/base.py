@@ -20,8 +20,8 @@ from memjax.errors import require
 from memjax.types import (
   Batch,
   Example,
-  Features,
   HostBatch,
+  Metric,
   Metrics,
   RowKey,
   Spec,
@@ -106,10 +106,7 @@ class Task:
     return ''
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    """Sums and counts; training descends 'loss', sum over count.
-
-    Of a metric whose name begins with 'perplexity' the sum is of nats: its
-    figure is the exponential of sum over count.
+    """Sums and counts by name; training minimises 'loss'.
 
     The default is for classes: cross-entropy in nats and accuracy over the
     weighted positions.
@@ -152,39 +149,27 @@ def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
   right_BT = jnp.argmax(logits_BTV, axis=-1) == batch.targets
   count = loss_weights_BT.sum()
   return {
-    'loss': ((nats_BT * loss_weights_BT).sum(), count),
-    'accuracy': (jnp.where(right_BT, loss_weights_BT, 0.0).sum(), count),
+    'loss': Metric((nats_BT * loss_weights_BT).sum(), count),
+    'accuracy': Metric(jnp.where(right_BT, loss_weights_BT, 0.0).sum(), count),
   }
 
 
-def exact_match(
-  logits_BTV: jax.Array, batch: Batch
-) -> tuple[jax.Array, jax.Array]:
-  """The rows with every label right, and the rows that have labels.
+def exact_match(logits_BTV: jax.Array, batch: Batch) -> Metric:
+  """The share of rows with every label right, among those that have labels.
 
-  Of a row that is read in segments, each counts as a row of its own.
+  If a row is read in segments, each segment counts as a row.
   """
   asked_BT = batch.loss_weights_BT > 0
   wrong_BT = asked_BT & (jnp.argmax(logits_BTV, -1) != batch.targets)
   rows_B = asked_BT.any(axis=1)
   right = (rows_B & ~wrong_BT.any(axis=1)).sum(dtype=jnp.float32)
-  return right, rows_B.sum(dtype=jnp.float32)
+  return Metric(right, rows_B.sum(dtype=jnp.float32))
 
 
 def invalid_ids(task: Task, batch: Batch) -> jax.Array:
-  """How many tokens of the batch lie outside the task's vocabularies.
-
-  An id outside the table reads a wrong row or none, and no library says so.
-  """
-  count = jnp.zeros((), jnp.float32)
-  for spec, ids in (
-    (task.input_spec, batch.inputs),
-    (task.output_spec, batch.targets),
-  ):
-    if not isinstance(spec, Features):
-      outside = (ids < 0) | (ids >= spec.vocab)
-      count += outside.sum().astype(jnp.float32)
-  return count
+  """float32, number of ids of the batch outside the task's vocabularies."""
+  inputs = task.input_spec.outside(batch.inputs)
+  return inputs + task.output_spec.outside(batch.targets)
 
 
 def positive(task: object, *fields: str) -> None:

@@ -18,11 +18,11 @@ from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
-from memjax.training.metrics import Row, means
+from memjax.training.metrics import Row, metric_values
 from memjax.training.prefetch import prefetch
 from memjax.training.state import initial_params
 from memjax.training.step import evaluate_batch
-from memjax.types import Carry, HostBatch, Metrics, Params
+from memjax.types import Carry, HostBatch, Params, Sums
 
 CALL = 8  # steps in a dispatch, where a set has as many
 
@@ -72,8 +72,8 @@ class Evaluator:
 
   def _read(
     self, params: Params, carry: Carry, host_batch: HostBatch
-  ) -> tuple[Carry, Metrics]:
-    def one(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Metrics]:
+  ) -> tuple[Carry, Sums]:
+    def one(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Sums]:
       task = self._set.task
       return evaluate_batch(
         self._set.model,
@@ -85,8 +85,8 @@ class Evaluator:
       )
 
     steps = jax.tree.leaves(host_batch)[0].shape[0]
-    carry, metrics = jax.lax.scan(one, carry, host_batch, unroll=steps == 1)
-    return carry, jax.tree.map(lambda x: x.sum(0), metrics)
+    carry, sums = jax.lax.scan(one, carry, host_batch, unroll=steps == 1)
+    return carry, jax.tree.map(lambda x: x.sum(0), sums)
 
   def row(self, step: int, params: Params) -> Row:
     """The row for `metrics.jsonl`, with the protocol beside the figures."""
@@ -101,11 +101,11 @@ class Evaluator:
     }
 
   def measure(self, params: Params) -> dict[str, np.ndarray]:
-    """{metric: sum / count}, `()` or `(N,)`, over the whole set."""
+    """{metric: figure}, `()` or `(N,)`, over the whole set."""
     full = self._steps - self._steps % CALL
     carry = self._fresh()
     totals: Any = None
-    waiting: list[Metrics] = []
+    waiting: list[Sums] = []
     for calls, steps in (
       (range(0, full, CALL), CALL),
       (range(full, self._steps), 1),
@@ -113,13 +113,13 @@ class Evaluator:
       for host_batch in prefetch(
         self._set.task, self._stream, self._mesh, calls, steps, self._replicas
       ):
-        carry, metrics = self._call(params, carry, host_batch)
-        waiting.append(metrics)
+        carry, sums = self._call(params, carry, host_batch)
+        waiting.append(sums)
         if len(waiting) > 1:
           totals = _add(totals, waiting.pop(0))
-    for metrics in waiting:
-      totals = _add(totals, metrics)
-    return means(totals)
+    for sums in waiting:
+      totals = _add(totals, sums)
+    return metric_values(totals)
 
 
 def evaluate(
@@ -160,6 +160,6 @@ def check_parameters(experiment: Experiment, name: str) -> None:
     require(shape == trained, f'evals.{name}', path, rule)
 
 
-def _add(totals: Any, metrics: Metrics) -> Any:
-  here = jax.tree.map(np.float64, parallel.to_host(metrics))
+def _add(totals: Any, sums: Sums) -> Any:
+  here = jax.tree.map(np.float64, parallel.to_host(sums))
   return here if totals is None else jax.tree.map(np.add, totals, here)

@@ -1,6 +1,6 @@
 """From sums and counts on the device to rows on the disk."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 import contextlib
 import math
 import time
@@ -13,27 +13,20 @@ from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
 from memjax.training.parallel import to_host
 from memjax.training.replicas import summary
-from memjax.types import Metrics
+from memjax.types import Sums
 
 Row = dict[str, Any]
 
 
-def means(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, np.ndarray]:
-  """{metric: sum / count}, `()` or `(N,)`, of sums and counts on the host.
-
-  Of a perplexity, whose sum is of nats, it is the exponential.
+def metric_values(sums: Sums) -> dict[str, np.ndarray]:
+  """{metric: figure}, `()` or `(N,)`, from sums and counts on the host.
 
   Raises:
     ConfigError: a batch held ids outside the task's vocabularies.
   """
-  with np.errstate(invalid='ignore', over='ignore'):
-    values = {name: np.divide(*pair) for name, pair in sums.items()}
-    for name in values:
-      if name.startswith('perplexity'):
-        values[name] = np.exp(values[name])
-  invalid = values.pop('invalid_ids').max()
-  require(not invalid, 'task', invalid, 'ids outside the vocabulary a step')
-  return values
+  invalid = int(np.max(sums.invalid_ids))
+  require(not invalid, 'task', invalid, 'ids outside the vocabulary')
+  return {name: metric.value() for name, metric in sums.metrics.items()}
 
 
 class Meter:
@@ -57,9 +50,9 @@ class Meter:
     self._start = time.perf_counter() - seconds
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
-    self._pending: tuple[int, Metrics] | None = None
+    self._pending: tuple[int, Sums] | None = None
 
-  def push(self, step: int, sums: Metrics) -> None:
+  def push(self, step: int, sums: Sums) -> None:
     """Accepts the sums of the steps up to this one, still on the device."""
     self._pending = step, sums
 
@@ -82,7 +75,7 @@ class Meter:
     if self._pending is None:
       return
     (step, sums), self._pending = self._pending, None
-    values = means(jax.tree.map(np.float64, to_host(sums)))
+    values = metric_values(jax.tree.map(np.float64, to_host(sums)))
     now = time.perf_counter()
     row: Row = {
       'step': step,

@@ -12,7 +12,7 @@ from memjax.training import parallel, replicas
 from memjax.training.optim import Anew, optimiser
 from memjax.training.state import TrainState
 from memjax.training.step import initial_state, make_call
-from memjax.types import HostBatch, Metrics
+from memjax.types import HostBatch, Sums
 
 
 class Program(NamedTuple):
@@ -29,7 +29,7 @@ class Program(NamedTuple):
   abstract: TrainState
   initial_state: Callable[[], TrainState]
   advance: Callable[[TrainState, HostBatch], TrainState]
-  pop_metrics: Callable[[TrainState], tuple[TrainState, Metrics]]
+  pop_metrics: Callable[[TrainState], tuple[TrainState, Sums]]
 
 
 def program(experiment: Experiment, mesh: Mesh) -> Program:
@@ -49,7 +49,7 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     seeds = replicas.seeds(experiment.seed, count)
     return replicas.each(seeded, count, 0, replicas.STATE)(jnp.asarray(seeds))
 
-  def pop_metrics(state: TrainState) -> tuple[TrainState, Metrics]:
+  def pop_metrics(state: TrainState) -> tuple[TrainState, Sums]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), state.sums
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Carry, Metrics, Params
+from memjax.types import Carry, Params, Sums
 
 TRAINING = 0  # the stream's index; evaluation sets have others
 
@@ -23,7 +23,7 @@ class TrainState(NamedTuple):
     ema: moving average of the parameters, or () without one.
     carry: the memory after the last batch, rows of the batch first.
     key: what the noise of every step is drawn from.
-    sums: metrics since the last row was written, as sums and counts.
+    sums: of metrics, since the last row was written.
   """
 
   step: jax.Array
@@ -32,7 +32,7 @@ class TrainState(NamedTuple):
   ema: Params
   carry: Carry
   key: jax.Array
-  sums: Metrics
+  sums: Sums
 
   @property
   def evaluated(self) -> Params:

@@ -13,9 +13,9 @@ from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
 from memjax.training.state import TRAINING, TrainState, initial_params
-from memjax.types import Batch, Carry, HostBatch, Metrics, Params
+from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
 
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 
 def make_step(
@@ -31,20 +31,16 @@ def make_step(
   whole = experiment.train.grad_accum_steps == 1
   differentiate = gradient if whole else gradient_in_parts
 
-  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     key = jax.random.fold_in(state.key, state.step)
     grads, carry, metrics = differentiate(
       experiment, state.params, state.carry, batch, key
     )
-    count = jnp.maximum(metrics['loss'][1], 1)
+    count = jnp.maximum(metrics['loss'].count, 1)
     grads = jax.tree.map(lambda g: g / count, grads)
     updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    one = jnp.ones(())
-    metrics |= {
-      'gradient_norm': (optax.tree.norm(grads), one),
-      'invalid_ids': (invalid_ids(experiment.task, batch), one),
-    }
+    metrics |= {'gradient_norm': Metric(optax.tree.norm(grads), jnp.ones(()))}
     after = state._replace(
       step=state.step + 1,
       params=params,
@@ -52,7 +48,7 @@ def make_step(
       ema=average(state.ema, params, ema) if ema else (),
       carry=carry,
     )
-    return after, metrics
+    return after, Sums(metrics, invalid_ids(experiment.task, batch))
 
   return step
 
@@ -68,7 +64,7 @@ def gradient(
 
   def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
     after, metrics = read_batch(experiment, params, carry, batch, key)
-    return metrics['loss'][0], (after, metrics)
+    return metrics['loss'].sum, (after, metrics)
 
   grads, (after, metrics) = jax.grad(loss, has_aux=True)(params)
   return grads, after, metrics
@@ -110,9 +106,9 @@ def make_call(
   steps = experiment.train.steps_per_call
 
   def one(state: TrainState, host_batch: HostBatch) -> tuple[TrainState, None]:
-    sums = state.sums
-    state, metrics = step(state, experiment.task.batch(host_batch))
-    return state._replace(sums=jax.tree.map(jnp.add, sums, metrics)), None
+    before = state.sums
+    state, sums = step(state, experiment.task.batch(host_batch))
+    return state._replace(sums=jax.tree.map(jnp.add, before, sums)), None
 
   def call(state: TrainState, host_batch: HostBatch) -> TrainState:
     # A loop of one turn would cost a CPU the parallelism inside its steps.
@@ -138,15 +134,15 @@ def initial_state(
     ema=jax.tree.map(jnp.copy, params) if experiment.optim.ema else (),
     carry=model.initial_carry(batch_size),
     key=noise_key,
-    sums={},
+    sums=Sums({}, jnp.zeros(())),
   )
   stream = Stream(experiment.seed, TRAINING, batch_size)
   host_batch = task.rows(stream, 0, np.arange(batch_size))
   step = make_step(experiment, optimiser)
-  _, metrics = jax.eval_shape(
+  _, sums = jax.eval_shape(
     lambda state, rows: step(state, task.batch(rows)), state, host_batch
   )
-  return state._replace(sums=jax.tree.map(jnp.zeros_like, metrics))
+  return state._replace(sums=jax.tree.map(jnp.zeros_like, sums))
 
 
 def read_batch(
@@ -195,12 +191,11 @@ def evaluate_batch(
   params: Params,
   carry: Carry,
   batch: Batch,
-) -> tuple[Carry, Metrics]:
+) -> tuple[Carry, Sums]:
   """Reads a batch without noise and measures it."""
   params, batch = cast(params, batch, dtype)
   carry, y = apply(model, params, carry, batch.inputs, batch.reset_BT)
-  invalid = {'invalid_ids': (invalid_ids(task, batch), jnp.ones(()))}
-  return carry, task.measure(y, batch) | invalid
+  return carry, Sums(task.measure(y, batch), invalid_ids(task, batch))
 
 
 def cast(params: Params, batch: Batch, dtype: str) -> tuple[Params, Batch]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from memjax.models.base import Memory
 from memjax.tasks.base import GeneratedTask
-from memjax.types import Example, Features, RowKey, Tokens
+from memjax.types import Example, Features, Metric, RowKey, Tokens
 
 SURE = 20.0  # logit of the answer; all others have 0
 
@@ -137,8 +137,8 @@ class Noise(GeneratedTask):
 
   def measure(self, y: Any, batch: Any) -> Any:
     error_BT = jnp.square(y - batch.targets).mean(-1)
-    loss_weights_BT = batch.loss_weights_BT
-    return {'loss': ((error_BT * loss_weights_BT).sum(), loss_weights_BT.sum())}
+    weights_BT = batch.loss_weights_BT
+    return {'loss': Metric((error_BT * weights_BT).sum(), weights_BT.sum())}
 
 
 class Idle(DelayLine):

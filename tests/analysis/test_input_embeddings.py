@@ -43,7 +43,7 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
   reset_BT = jnp.zeros((1, STEPS), bool)
   carry = model.initial_carry(1)
   weights = jnp.asarray(
-    rng.normal(size=(1, STEPS, model.output_spec[0])), jnp.float32
+    rng.normal(size=(1, STEPS, model.output_spec.size)), jnp.float32
   )
 
   @jax.jit

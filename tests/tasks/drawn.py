@@ -29,7 +29,7 @@ def score(
 ) -> dict[str, float]:
   """What outputs `(B, T, ...)` are worth."""
   measured = task.measure(jnp.asarray(y, jnp.float32), batch)
-  return {name: float(a / b) for name, (a, b) in measured.items()}
+  return {name: float(metric.value()) for name, metric in measured.items()}
 
 
 def assert_as_it_was(task: GeneratedTask, rows: int, golden: str) -> None:

@@ -46,4 +46,4 @@ def scored(task: Haystack, said: np.ndarray, batch: Batch) -> dict[str, float]:
   """What logits for the answer at the end are worth."""
   asked = jax.tree.map(lambda x: jnp.asarray(x[:, -said.shape[1] :]), batch)
   measured = task.measure(jnp.asarray(said, jnp.float32), asked)
-  return {name: float(a / b) for name, (a, b) in measured.items()}
+  return {name: float(metric.value()) for name, metric in measured.items()}

@@ -18,7 +18,8 @@ GOLDEN = '1139f3ccf37a560d'
 
 def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
   y = jnp.asarray(answers_BT, jnp.float32)[..., None]
-  return {name: float(a / b) for name, (a, b) in TASK.measure(y, batch).items()}
+  measured = TASK.measure(y, batch)
+  return {name: float(metric.value()) for name, metric in measured.items()}
 
 
 def test_two_steps_are_marked_and_their_sum_is_asked_at_the_end() -> None:

@@ -327,8 +327,8 @@ def test_the_supporting_fact_solves_task_1(fields: dict) -> None:
     metrics = task.measure(
       logits_of(task, answers), jax.tree.map(jnp.asarray, batch)
     )
-    right += float(metrics['accuracy'][0])
-    count += float(metrics['accuracy'][1])
+    right += float(metrics['accuracy'].sum)
+    count += float(metrics['accuracy'].count)
   assert right == count == 1000
 
 
@@ -341,12 +341,9 @@ def test_baselines(split: str) -> None:
   often = max(counts, key=counts.__getitem__)
   batch = epoch_of(task, 64)
   logits = logits_of(task, np.full(batch.targets.shape, often))
-  right, count = task.measure(logits, jax.tree.map(jnp.asarray, batch))[
-    'accuracy'
-  ]
-  assert task.baselines == {
-    'accuracy': {'chance': 1 / 6, 'majority': pytest.approx(right / count)}
-  }
+  measured = task.measure(logits, jax.tree.map(jnp.asarray, batch))
+  share = pytest.approx(float(measured['accuracy'].value()))
+  assert task.baselines == {'accuracy': {'chance': 1 / 6, 'majority': share}}
 
 
 def test_items_find_the_first_room_and_never_overlap() -> None:

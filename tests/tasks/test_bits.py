@@ -12,7 +12,7 @@ from memjax.tasks.ntm.bits import BitTask, during, place
 from memjax.tasks.ntm.dynamic_ngrams import DynamicNGrams
 from memjax.tasks.ntm.priority_sort import PrioritySort
 from memjax.tasks.ntm.repeat_copy import RepeatCopy
-from memjax.types import Batch
+from memjax.types import Batch, Metric
 from tests.tasks.drawn import draw, score
 
 ROWS = 1000
@@ -58,9 +58,9 @@ def test_a_row_without_labels_is_no_sequence() -> None:
   )
   y = jnp.full((3, 2, 4), -1.0).at[2].set(1.0)
   measured = BitCopy(bits=4).measure(y, batch)
-  assert measured['loss'][1] == 12
-  assert measured['bits_wrong'] == (8, 2)
-  assert measured['exact_match'] == (1, 2)
+  assert measured['loss'].count == 12
+  assert measured['bits_wrong'] == Metric(8, 2)
+  assert measured['exact_match'] == Metric(1, 2)
 
 
 def test_placed_where_it_belongs() -> None:

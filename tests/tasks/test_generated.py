@@ -143,7 +143,7 @@ def test_traced_twice_it_is_the_same_program(task: GeneratedTask) -> None:
 @every_task
 def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
-  width = task.output_spec[0]
+  width = task.output_spec.size
   y = jax.random.normal(jax.random.key(1), (4, task.length, width))
   free_BT = batch.loss_weights_BT == 0
   changed = jnp.where(free_BT[..., None], 7.0 - y, y)
@@ -153,30 +153,29 @@ def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
   measure = measuring(task)
   measured = measure(y, batch)
   assert 'loss' in measured
-  for name, (total, count) in measure(changed, relabelled).items():
-    np.testing.assert_array_equal(total, measured[name][0], err_msg=name)
-    np.testing.assert_array_equal(count, measured[name][1], err_msg=name)
-    assert total.dtype == count.dtype == jnp.float32
+  for name, metric in measure(changed, relabelled).items():
+    assert metric == measured[name], name
+    assert metric.sum.dtype == metric.count.dtype == jnp.float32
 
 
 @every_task
 def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
   y = jax.random.normal(
-    jax.random.key(1), (4, task.length, task.output_spec[0])
+    jax.random.key(1), (4, task.length, task.output_spec.size)
   )
   padded = batch._replace(loss_weights_BT=batch.loss_weights_BT.at[2:].set(0))
   measure = measuring(task)
   measured = measure(y[:2], jax.tree.map(lambda x: x[:2], batch))
-  for name, (total, count) in measure(y, padded).items():
-    np.testing.assert_allclose(total, measured[name][0], 1e-6, err_msg=name)
-    np.testing.assert_array_equal(count, measured[name][1], err_msg=name)
+  for name, metric in measure(y, padded).items():
+    np.testing.assert_allclose(metric.sum, measured[name].sum, 1e-6, 0, name)
+    assert metric.count == measured[name].count, name
 
 
 @every_task
 def test_baselines_are_metrics_the_task_measures(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
-  y = jnp.zeros((4, task.length, task.output_spec[0]))
+  y = jnp.zeros((4, task.length, task.output_spec.size))
   assert task.baselines.keys() <= measuring(task)(y, batch).keys()
 
 

@@ -285,7 +285,7 @@ def test_the_distance_leads_back_to_the_value(task: GeneratedTask) -> None:
 def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
   said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
-  scores = score(task, 20 * np.eye(task.input_spec[0])[said], batch)
+  scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
   assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-5
 
@@ -294,7 +294,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   first, end = (5, 11) if task is MEMORIZATION else vocabularies(task)
-  shape, vocab = batch.inputs.shape, task.input_spec[0]
+  shape, vocab = batch.inputs.shape, task.input_spec.size
   guess = np.eye(vocab)[rng.integers(first, end, shape)]
   share = task.baselines['accuracy']['any value']
   deviation = math.sqrt(

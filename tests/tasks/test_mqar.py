@@ -19,7 +19,8 @@ GOLDEN = '894b5753ca4a309e'
 
 def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
   y = jnp.asarray(20 * np.eye(VOCAB)[answers_BT], jnp.float32)
-  return {name: float(a / b) for name, (a, b) in TASK.measure(y, batch).items()}
+  measured = TASK.measure(y, batch)
+  return {name: float(metric.value()) for name, metric in measured.items()}
 
 
 def play(tokens: np.ndarray) -> np.ndarray:
@@ -95,10 +96,10 @@ def test_spreading_over_the_values_scores_the_baseline_loss() -> None:
   batch = draw(TASK, ROWS)
   y_V = jnp.where(jnp.arange(VOCAB) < VOCAB // 2, -1e4, 0.0)
   y = jnp.broadcast_to(y_V, (ROWS, LENGTH, VOCAB))
-  total, count = TASK.measure(y, batch)['loss']
-  assert count == ROWS * PAIRS
+  loss = TASK.measure(y, batch)['loss']
+  assert loss.count == ROWS * PAIRS
   expected = TASK.baselines['loss']['any value']
-  assert float(total / count) == pytest.approx(expected, rel=1e-5)
+  assert loss.value() == pytest.approx(expected, rel=1e-5)
 
 
 def test_keys_and_values_are_uniform() -> None:

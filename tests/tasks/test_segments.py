@@ -132,7 +132,7 @@ def test_the_distance_leads_back_to_the_symbol(task: GeneratedTask) -> None:
 def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
   said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
-  scores = score(task, 20 * np.eye(task.input_spec[0])[said], batch)
+  scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-5
   assert scores.get('exact_match', 1) == 1
@@ -141,7 +141,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 @ALL
 def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
-  shape, vocab = batch.inputs.shape, task.input_spec[0]
+  shape, vocab = batch.inputs.shape, task.input_spec.size
   low, high = (1, 6) if task is RETRIEVAL else (2, 6)
   guesses = {'any symbol': rng.integers(low, high, shape)}
   if task is RETRIEVAL:

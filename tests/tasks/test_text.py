@@ -24,9 +24,9 @@ from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.language import text as text_module
 from memjax.tasks.language.text import Text
-from memjax.training.metrics import means
+from memjax.training.metrics import metric_values
 from memjax.training.replicas import summary
-from memjax.types import Batch, Tokens
+from memjax.types import Batch, Metric, Sums, Tokens
 from tests.small import small
 
 SHAKESPEARE = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'
@@ -213,8 +213,8 @@ def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
     logits = rng.normal(size=(*batch.inputs.shape, task.output_spec.vocab))
     logits = logits.astype(np.float32)
     metrics = task.measure(jnp.asarray(logits), jax.tree.map(jnp.array, batch))
-    for name, pair in metrics.items():
-      totals[name] = totals.get(name, 0) + np.array(pair, np.float64)
+    metrics = jax.tree.map(np.float64, metrics)
+    totals = jax.tree.map(np.add, totals, metrics) if totals else metrics
     log_sum = np.log(np.exp(logits.astype(np.float64)).sum(-1))
     here = log_sum - np.take_along_axis(
       logits, batch.targets[..., None], -1
@@ -249,8 +249,8 @@ def test_one_sum_of_nats_over_what_the_labels_stand_for(
     'bits_per_character': (total / math.log(2), len(left)),
     'perplexity_per_word': (total, words_behind_space(text)),
   }.items():
-    assert totals[name][0] == pytest.approx(expected, rel=1e-6)
-    assert totals[name][1] == count, name
+    assert totals[name].sum == pytest.approx(expected, rel=1e-6)
+    assert totals[name].count == count, name
   assert len(totals) == 5
 
 
@@ -263,12 +263,11 @@ def test_words_have_the_perplexity_of_their_tokens(
   totals, nats = epoch_figures(task, 3)
   assert set(totals) == {'loss', 'accuracy', 'perplexity_per_word'}
   words = text.replace('\n', ' <eos> ').split()
-  assert totals['perplexity_per_word'][1] == len(words) - 1
+  assert totals['perplexity_per_word'].count == len(words) - 1
   total = sum(n for n, _ in nats)
-  assert totals['perplexity_per_word'][0] == pytest.approx(total, rel=1e-6)
-  counts = {'invalid_ids': (np.float64(0), np.float64(1))}
-  row = means({**totals, **counts})
-  assert row['perplexity_per_word'] == pytest.approx(math.exp(row['loss']))
+  assert totals['perplexity_per_word'].sum == pytest.approx(total, rel=1e-6)
+  perplexity = math.exp(totals['loss'].value())
+  assert totals['perplexity_per_word'].value() == pytest.approx(perplexity)
   assert task.baselines == {}
 
 
@@ -282,18 +281,20 @@ def test_ends_of_lines_are_no_words_where_the_corpus_says_so(
   task = files(spaced, length=11, split='test', tokens='words')
   totals, nats = epoch_figures(task, 3)
   text = split_text(files(spaced, length=11, split='test')).decode()
-  assert totals['perplexity_per_word'][1] == words_behind_space(text, False)
-  assert totals['loss'][1] == words_behind_space(text)
+  assert totals['perplexity_per_word'].count == words_behind_space(text, False)
+  assert totals['loss'].count == words_behind_space(text)
   total = sum(n for n, _ in nats)
-  assert totals['perplexity_per_word'][0] == pytest.approx(total, rel=1e-6)
+  assert totals['perplexity_per_word'].sum == pytest.approx(total, rel=1e-6)
 
 
 def test_the_perplexity_of_replicas_is_the_median_of_theirs() -> None:
   nats_N = np.array([1.0, 3.0, 8.0, 900.0])
   ones_N = np.ones(4)
-  sums = {'perplexity_per_word': (2 * nats_N, 2 * ones_N)}
-  sums |= {'loss': (nats_N, ones_N), 'invalid_ids': (0 * ones_N, ones_N)}
-  row = summary(means(sums))
+  metrics = {
+    'perplexity_per_word': Metric(2 * nats_N, 2 * ones_N, finish='exp'),
+    'loss': Metric(nats_N, ones_N),
+  }
+  row = summary(metric_values(Sums(metrics, 0 * ones_N)))
   each = row['replicas']['perplexity_per_word']
   assert each == [*np.exp(nats_N[:3]), math.inf]
   assert row['metrics']['perplexity_per_word'] == np.exp(3.0)  # of the finite
@@ -330,13 +331,13 @@ def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
   assert unknown
   assert text[0] not in 'ö😀'
   bits = sum(n for n, _ in nats) / math.log(2)
-  assert totals['loss'][0] / math.log(2) == pytest.approx(bits, rel=1e-6)
+  assert totals['loss'].sum / math.log(2) == pytest.approx(bits, rel=1e-6)
   symbols = len('abcdé€')
   bits += len(unknown) * math.log2(0x110000 - 0x800 - symbols)
   for name in ('bits_per_character', 'bits_per_byte'):
-    assert totals[name][0] == pytest.approx(bits, rel=1e-6)
-  assert totals['bits_per_character'][1] == len(text) - 1
-  assert totals['bits_per_byte'][1] == pytest.approx(len(text[1:].encode()))
+    assert totals[name].sum == pytest.approx(bits, rel=1e-6)
+  assert totals['bits_per_character'].count == len(text) - 1
+  assert totals['bits_per_byte'].count == pytest.approx(len(text[1:].encode()))
 
 
 @pytest.mark.parametrize(('tokens', 'vocab'), [('words', 5), ('bpe', 270)])

@@ -35,9 +35,9 @@ def test_a_family_trains(family: str) -> None:
   config = module.get_config(f'{module.VARIANTS[0]},quick').unlock()
   config.parallel.data = 1
   state = run(read(config.to_dict()), 2)
-  total, count = state.sums['loss']
-  assert np.isfinite(total)
-  assert count > 0
+  loss = state.sums.metrics['loss']
+  assert np.isfinite(loss.sum)
+  assert loss.count > 0
 
 
 @pytest.mark.parametrize('family', FAMILIES)

@@ -10,7 +10,7 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
 from memjax.training import parallel
-from memjax.training.metrics import means
+from memjax.training.metrics import metric_values
 from memjax.training.optim import optimiser
 from memjax.training.program import program
 from memjax.training.step import initial_state, make_step, read_batch
@@ -33,7 +33,7 @@ def test_rows_read_in_parts_give_the_same_step(family: str) -> None:
   parts = run(small(family, 'lstm', ONE | {'train.grad_accum_steps': 4}), 2)
   assert_close(parts.params, whole.params, 1e-6)
   assert_close(parts.carry, whole.carry, 1e-5)
-  assert_close(parts.sums['loss'], whole.sums['loss'], 1e-3)
+  assert_close(parts.sums, whole.sums, 1e-3)
 
 
 def test_steps_of_one_call_are_steps() -> None:
@@ -72,7 +72,7 @@ def input_gradient(segments: int, group: int) -> np.ndarray:
     _, metrics = read_batch(
       experiment, state.params, state.carry, changed, state.key
     )
-    return metrics['loss'][0]
+    return metrics['loss'].sum
 
   return np.asarray(jax.grad(loss)(batch.inputs))
 
@@ -122,11 +122,11 @@ def test_ids_outside_the_vocabulary_are_counted_and_refused() -> None:
   batch = first_batch(experiment)
   for wrong in (-1, experiment.task.input_spec.vocab):
     bad = batch._replace(inputs=batch.inputs.at[0, 3].set(wrong))
-    _, metrics = step(state, bad)
-    with pytest.raises(ConfigError, match='outside the vocabulary'):
-      means(jax.tree.map(np.float64, metrics))
-  _, metrics = step(state, batch)
-  assert 'invalid_ids' not in means(jax.tree.map(np.float64, metrics))
+    _, sums = step(state, bad)
+    with pytest.raises(ConfigError, match='1: ids outside the vocabulary'):
+      metric_values(jax.tree.map(np.float64, sums))
+  _, sums = step(state, batch)
+  assert metric_values(jax.tree.map(np.float64, sums))
 
 
 def test_the_state_is_donated() -> None:
@@ -144,6 +144,6 @@ def test_dropout_draws_anew_each_step_and_the_same_each_time() -> None:
   options = ONE | {'model.dropout': 0.5, 'optim.learning_rate': 1e-9}
   experiment = small('copy_memory', 'lstm', options)
   one, again, two = (run(experiment, calls) for calls in (1, 1, 2))
-  assert one.sums['loss'][0] == again.sums['loss'][0]
-  second = two.sums['loss'][0] - one.sums['loss'][0]
-  assert abs(second - one.sums['loss'][0]) > 1e-2
+  assert one.sums.metrics['loss'].sum == again.sums.metrics['loss'].sum
+  second = two.sums.metrics['loss'].sum - one.sums.metrics['loss'].sum
+  assert abs(second - one.sums.metrics['loss'].sum) > 1e-2

@@ -170,7 +170,7 @@ class MemN2N(Memory):
     return names[:-1], names[1:]
 
   def _table(self, name: str) -> jax.Array:
-    rows = self.input_spec[0]  # a vocabulary, or the width of features
+    rows = self.input_spec.size  # a vocabulary, or the width of features
     return self.param(f'embedding_{name}', normal, (rows, self.width))
 
   def _time(self, name: str) -> jax.Array:
@@ -228,10 +228,12 @@ class MemN2N(Memory):
     return o, p_BNCM
 
   def _answer(self, u_BTD: jax.Array, last_VD: jax.Array) -> jax.Array:
-    classes = self.output_spec[0]
+    classes = self.output_spec.size
     words = not isinstance(self.input_spec, Features) and isinstance(
       self.output_spec, Tokens
     )
-    tied = words and self.tying == 'adjacent' and classes == self.input_spec[0]
+    tied = (
+      words and self.tying == 'adjacent' and classes == self.input_spec.size
+    )
     w_VD = last_VD if tied else self.param('W', normal, (classes, self.width))
     return product('btd,vd->btv', u_BTD.astype(w_VD.dtype), w_VD)

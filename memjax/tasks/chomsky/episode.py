@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask, classification, exact_match
 from memjax.tasks.ntm.bits import between, ordered
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,10 +175,10 @@ class ArithmeticTask(SequenceTask):
     return self.modulus
 
 
-def score(logits_BTV: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
-  """The shares of right labels of rows, and the rows that have labels."""
+def score(logits_BTV: jax.Array, batch: Batch) -> Metric:
+  """The mean over rows with labels of the share of labels that are right."""
   asked_BT = batch.loss_weights_BT > 0
   right_BT = asked_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
   asked_B = asked_BT.sum(axis=1, dtype=jnp.float32)
   share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(asked_B, 1)
-  return share_B.sum(), (asked_B > 0).sum(dtype=jnp.float32)
+  return Metric(share_B.sum(), (asked_B > 0).sum(dtype=jnp.float32))

@@ -45,7 +45,7 @@ from memjax.data.tokenizers import (
 )
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
-from memjax.types import Batch, HostBatch, Metrics, Tokens
+from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
 
 CARRIES = ('flows', 'fresh')
 LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
@@ -196,7 +196,7 @@ class Text(Task):
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     metrics = classification(y, batch)
-    nats, _ = metrics['loss']
+    nats = metrics['loss'].sum
     tables = jax.tree.map(jnp.asarray, self._contents)
     if isinstance(self.tokenizer, Characters):
       unknown_BT = batch.targets == self.tokenizer.unknown
@@ -209,14 +209,16 @@ class Text(Task):
     if self._split.words:
       line_ends = self._corpus.source.line_ends
       words_BT = tables.words(batch.inputs, batch.targets, line_ends)
-      metrics['perplexity_per_word'] = nats, counted(words_BT)
+      perplexity = Metric(nats, counted(words_BT), finish='exp')
+      metrics['perplexity_per_word'] = perplexity
     if self.tokens == Words.kind:
       return metrics
     bits = nats / math.log(2)
     if self._corpus.utf8:
       characters = counted(tables.characters_V[batch.targets])
-      metrics['bits_per_character'] = bits, characters
-    metrics['bits_per_byte'] = bits, counted(tables.bytes_V[batch.targets])
+      metrics['bits_per_character'] = Metric(bits, characters)
+    size = counted(tables.bytes_V[batch.targets])
+    metrics['bits_per_byte'] = Metric(bits, size)
     return metrics
 
   @property

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
-from memjax.types import Batch, Example, Features, Metrics, RowKey
+from memjax.types import Batch, Example, Features, Metric, Metrics, RowKey
 
 TOLERANCE = 0.04
 
@@ -78,6 +78,8 @@ class Adding(GeneratedTask):
     loss_weights_BT = batch.loss_weights_BT
     count = loss_weights_BT.sum()
     return {
-      'loss': ((error_BT**2 * loss_weights_BT).sum(), count),
-      'exact_match': (jnp.where(solved_BT, loss_weights_BT, 0.0).sum(), count),
+      'loss': Metric((error_BT**2 * loss_weights_BT).sum(), count),
+      'exact_match': Metric(
+        jnp.where(solved_BT, loss_weights_BT, 0.0).sum(), count
+      ),
     }

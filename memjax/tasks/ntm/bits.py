@@ -16,7 +16,7 @@ import optax
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask, positive
-from memjax.types import Batch, Metrics, RowKey
+from memjax.types import Batch, Metric, Metrics, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,10 @@ class BitTask(GeneratedTask):
     solved = (asked_B & (wrong_B == 0)).sum(dtype=jnp.float32)
     rows = asked_B.sum(dtype=jnp.float32)
     return {
-      'loss': (nats, loss_weights_BT.sum() * y.shape[-1]),
-      'bits_wrong': (wrong_B.sum(), rows),
-      'bits_per_sequence': (nats / math.log(2), rows),
-      'exact_match': (solved, rows),
+      'loss': Metric(nats, loss_weights_BT.sum() * y.shape[-1]),
+      'bits_wrong': Metric(wrong_B.sum(), rows),
+      'bits_per_sequence': Metric(nats / math.log(2), rows),
+      'exact_match': Metric(solved, rows),
     }
 
 

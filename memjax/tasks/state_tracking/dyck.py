@@ -35,7 +35,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask, classification, positive
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
 
 SURE = 0.8
 ENDED = -1
@@ -160,8 +160,8 @@ class Dyck(GeneratedTask):
     named = (closing_BT & named_BT).sum(dtype=jnp.float32)
     sure = (closing_BT & (share_BT > SURE)).sum(dtype=jnp.float32)
     return classification(y, batch) | {
-      'closing': (named, count),
-      'closing_sure': (sure, count),
+      'closing': Metric(named, count),
+      'closing_sure': Metric(sure, count),
     }
 
 
