@@ -1,8 +1,8 @@
-"""TensorFlow Datasets builders of our corpora; they need no TensorFlow.
+"""TensorFlow Datasets builders of text corpora; TensorFlow is not needed.
 
-A record is a piece of a document: its text, which document it is of, and where
-in it the piece begins. Importing this takes half a second: do it when a corpus
-is prepared.
+A record is a piece of a document: its text, the index of its document, and its
+offset in the document. Importing this module takes half a second, so import it
+only where a corpus is prepared.
 """
 
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from memjax.data.sources import SPLITS, Piece, Source
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
-  """What is known of a data set that no server knows."""
+  """The info of a data set that exists only on this machine."""
 
   def initialize_from_bucket(self) -> None:
-    """Asks nobody, and makes no temporary folder to put the answer in."""
+    """Does nothing: no network request, no temporary folder."""
 
 
 class Local(tfds.core.GeneratorBasedBuilder):
-  """A data set made of what is on this machine, or has been fetched to it."""
+  """A data set built from files on this machine."""
 
   VERSION = tfds.core.Version('1.0.0')
 
   def features(self) -> dict[str, Any]:
-    """What a record holds."""
+    """The features of a record."""
     raise NotImplementedError(f'{type(self).__name__}.features')
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -42,7 +42,7 @@ class Local(tfds.core.GeneratorBasedBuilder):
     )
 
   def prepare(self) -> None:
-    """Writes the records, unless they are there; says nothing about it."""
+    """Writes the records if they do not exist; prints nothing."""
     local = tfds.download.DownloadConfig(try_download_gcs=False)
     with contextlib.redirect_stdout(io.StringIO()):
       self.download_and_prepare(
@@ -51,12 +51,12 @@ class Local(tfds.core.GeneratorBasedBuilder):
 
 
 class Documents(Local):
-  """The documents of a source, in the splits it is cut into.
+  """The documents of a source, in its splits.
 
   Args:
     source: the documents.
-    data_dir: a folder of this source's content alone, since a version is the
-      version of the builder and says nothing about the files it reads.
+    data_dir: a folder for this source only. TFDS versions the builder, not the
+      files it reads, so two sources must not share a folder.
   """
 
   def __init__(self, source: Source, *, data_dir: Path):
@@ -81,20 +81,20 @@ class Documents(Local):
       yield key, piece._asdict()
 
   def pieces(self, split: str) -> Iterator[Piece]:
-    """What was recorded of a split, in order."""
+    """The recorded pieces of a split, in order."""
     return (Piece(**record) for record in self.as_data_source(split))
 
 
 class StandardLibrary(Documents):
-  """The modules of Python's own library on this machine."""
+  """The modules of this machine's Python standard library."""
 
 
 class TextFiles(Documents):
-  """A file or a folder of the user's own."""
+  """The user's own file or folder."""
 
 
 class Released(Documents):
-  """A corpus that was released under a name."""
+  """A named public corpus."""
 
 
 def builder(source: Source, data_dir: Path) -> Documents:
@@ -106,7 +106,7 @@ def builder(source: Source, data_dir: Path) -> Documents:
 
 
 def hush() -> None:
-  """No word of TFDS below a warning is shown."""
+  """Hides TFDS's log lines below warnings, and its progress bars."""
   logging.getLogger('absl').addFilter(_not_chatter)
   tfds.disable_progress_bar()
 

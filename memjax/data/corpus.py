@@ -1,14 +1,15 @@
-"""Corpora made ready: recorded once, tokenised once, read by memory map.
+"""Prepared corpora: recorded once, tokenised once, then memory-mapped.
 
-In the cache folder:
+The cache folder contains:
   records/FINGERPRINT/         the documents, a TFDS data set
-  tokens/FINGERPRINT-KIND-N/   of each split its tokens, the places where its
-                               documents start, and meta.json: sizes, SHA-256s,
-                               the tokenizer, of at most N symbols
-  downloads/, unpacked/        what was released and fetched
-The fingerprint is that of the text, so a changed file is another corpus. What
-is damaged or half written is found by its SHA-256 and made again. All of this
-happens under one lock: processes may prepare the same corpus at once.
+  tokens/FINGERPRINT-KIND-N/   the tokens of each split, the positions where its
+                               documents start, and meta.json: sizes, SHA-256s
+                               and the tokenizer, with at most N symbols
+  downloads/, unpacked/        downloaded files
+The fingerprint depends on the text, so a changed file is another corpus. Files
+that are damaged or incomplete are found by their SHA-256 and prepared again.
+One lock protects the folder, so several processes may prepare the same corpus
+at once.
 """
 
 import dataclasses
@@ -28,20 +29,20 @@ from memjax.data.cache import (
   read_record,
   write_record,
 )
-from memjax.data.records import Reader, recorded, whole_words
+from memjax.data.records import Reader, open_records, regroup_words
 from memjax.data.released import NAMES, open_released
 from memjax.data.sources import SPLITS, Source, standard_library, text_files
 from memjax.data.tokenizers import (
   Bytes,
   Characters,
   Tokenizer,
-  fitted,
+  fit_tokenizer,
   from_json,
 )
 from memjax.errors import ConfigError, require
 
 CORPORA = ('standard_library', 'files', *NAMES)
-XZ_LIMIT = 16 << 20  # bytes: some 20 seconds
+XZ_LIMIT = 16 << 20  # bytes; compressing them takes about 20 seconds
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +53,14 @@ class Split:
 
   Attributes:
     tokens: unsigned integers, memory-mapped.
-    starts: int64, sorted: where in the tokens a document begins, or the rest
-      of one that the splits share; the first is 0.
-    bytes: of the text.
-    characters: of the text, if it is UTF-8.
-    words: that begin with a label, any token but the first.
-    unknown: how many tokens are the unknown character.
-    unknown_bytes: of the text that those stand for.
+    starts: int64, sorted; the tokens where a document begins. The first is 0,
+      even if the split begins inside a document.
+    bytes: number of bytes of the text.
+    characters: number of characters of the text, if it is UTF-8.
+    words: number of words that begin in a label, which is any token but the
+      first.
+    unknown: number of tokens that are the unknown character.
+    unknown_bytes: number of bytes of the text that those tokens replace.
   """
 
   tokens: np.ndarray
@@ -72,13 +74,14 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Corpus:
-  """A corpus ready to be read.
+  """A prepared corpus.
 
   Attributes:
-    source: the documents, how they are cut, and their fingerprint.
-    tokenizer: how they became tokens.
-    utf8: whether all of the text is.
+    source: the documents, their splits and their fingerprint.
+    tokenizer: the tokenizer of all splits.
+    utf8: whether the whole text is UTF-8.
     splits: train, validation and test.
+    folder: the cache folder.
   """
 
   source: Source
@@ -88,9 +91,9 @@ class Corpus:
   folder: Path
 
   def xz_bytes(self, split: str) -> int | None:
-    """What `xz -9` makes of a split's text; None of more than 16 MB.
+    """The size of a split's text compressed by `xz -9`; None above 16 MB.
 
-    It takes seconds, the first time, and is kept in the cache folder.
+    The first call takes seconds. The result is kept in the cache folder.
     """
     if self.splits[split].bytes > XZ_LIMIT:
       return None
@@ -98,7 +101,7 @@ class Corpus:
     record = read_record(path)
     if record is None:
       with lock(self.folder):
-        pieces = recorded(self.source, self.folder / 'records')
+        pieces = open_records(self.source, self.folder / 'records')
         text = b''.join(piece.text for piece in pieces(split))
         record = {'bytes': len(lzma.compress(text, preset=9))}
         path.parent.mkdir(exist_ok=True)
@@ -108,23 +111,25 @@ class Corpus:
 
 @functools.cache
 def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
-  """A corpus by name, prepared if it is not; one object for like arguments.
+  """A corpus by name, prepared if needed; the same object for equal arguments.
 
   Args:
-    name: 'standard_library', 'files' or what is in released.py.
-    path: the file or folder of 'files'.
+    name: 'standard_library', 'files' or a name in released.py.
+    path: the file or folder, for 'files' only.
     tokens: 'bytes', 'characters', 'words' or 'bpe'.
-    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
+    vocab: vocabulary size for 'bpe' and 'words'; 0 means unlimited ('words'
+      only).
 
   Raises:
-    ConfigError: the text cannot be read or fetched, is too short, or is not
-      UTF-8 where that is needed; or the cache folder cannot be used.
+    ConfigError: the text cannot be read or downloaded, or is too short, or is
+      not UTF-8 although the tokenizer needs it, or the cache folder cannot be
+      used.
   """
-  own = {
+  local = {
     'standard_library': standard_library,
     'files': lambda: text_files(path),
   }
-  source = own[name]() if name in own else open_released(name)
+  source = local[name]() if name in local else open_released(name)
   folder = cache_folder()
   place = folder / 'tokens' / f'{source.fingerprint}-{tokens}-{vocab}'
   with lock(folder):
@@ -136,13 +141,14 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
         f'{len(source.documents):,}',
         source.size / 1e6,
       )
-      pieces = whole_words(recorded(source, folder / 'records'))
+      pieces = regroup_words(open_records(source, folder / 'records'))
       _write(place, source, tokens, vocab, pieces)
       meta = read_filled(place)
     if meta is None:
-      raise OSError(f'{place} does not hold what was written to it')
+      raise OSError(f'the files of {place} differ from what was written')
     splits = {
-      split: _map(place, split, **meta['splits'][split]) for split in SPLITS
+      split: _open_split(place, split, **meta['splits'][split])
+      for split in SPLITS
     }
   tokenizer = from_json(meta['tokenizer'])
   return Corpus(source, tokenizer, meta['utf8'], splits, folder)
@@ -151,12 +157,12 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
 def _write(
   place: Path, source: Source, tokens: str, vocab: int, pieces: Reader
 ) -> None:
-  """Writes the tokens of all splits, and what they are."""
+  """Writes the tokens of all splits and their record."""
   fault = _not_utf8(source, pieces)
   if fault is not None and tokens != Bytes.kind:
     raise fault
   train = (text for _, _, text in pieces('train'))
-  tokenizer = fitted(tokens, train, vocab)
+  tokenizer = fit_tokenizer(tokens, train, vocab)
   with fill_folder(place) as (folder, record):
     record['tokenizer'] = tokenizer.to_json()
     record['utf8'] = fault is None
@@ -167,18 +173,15 @@ def _write(
 
 
 def _not_utf8(source: Source, pieces: Reader) -> ConfigError | None:
-  """What there is to say if a document is not UTF-8."""
+  """The error of the first document that is not UTF-8; None if all are."""
   for split in SPLITS:
     for document, offset, text in pieces(split):
       try:
         text.decode()
       except UnicodeDecodeError as error:
-        return ConfigError(
-          'path',
-          str(source.documents[document].path),
-          f"is not UTF-8 at byte {offset + error.start}; tokens='bytes' reads "
-          'any text',
-        )
+        path = str(source.documents[document].path)
+        rule = f'is not UTF-8 at byte {offset + error.start}; '
+        return ConfigError('path', path, rule + "tokens='bytes' reads any text")
   return None
 
 
@@ -205,10 +208,10 @@ def _write_split(
       characters += int(letters.sum())
       file.write(ids.tobytes())
       ids = np.concatenate([before, ids])
-      begun = tokenizer.contents.words(ids[:-1], ids[1:], source.line_ends)
-      words += int(begun.sum())
+      begins = tokenizer.contents.words(ids[:-1], ids[1:], source.line_ends)
+      words += int(begins.sum())
       before = ids[-1:]
-  rule = f'{split} is nothing but white space'
+  rule = f'the {split} split has no words, only white space'
   require(bool(counts.any()), 'path', source.place, rule)
   np.array(starts, '<i8').tofile(folder / f'{split}.starts')
   unknown = unknown_bytes = 0
@@ -230,17 +233,15 @@ def _write_split(
 def _check(ids: np.ndarray, vocab: int, path: Path, offset: int) -> None:
   wrong = np.flatnonzero(ids >= vocab)
   if wrong.size:
-    at = wrong[0]
-    raise ConfigError(
-      'path',
-      str(path),
-      f'token {at} counted from byte {offset} is {ids[at]}, outside the '
-      f'vocabulary of {vocab}',
-    )
+    first = wrong[0]
+    rule = f'token {first} after byte {offset} has id {ids[first]}, must be '
+    rule += f'below the vocabulary size {vocab}'
+    raise ConfigError('path', str(path), rule)
 
 
-def _map(place: Path, split: str, dtype: str, **counts: int) -> Split:
-  def mapped(name: str, dtype: str) -> np.ndarray:
+def _open_split(place: Path, split: str, dtype: str, **counts: int) -> Split:
+  def memory_map(name: str, dtype: str) -> np.ndarray:
     return np.asarray(np.memmap(place / f'{split}.{name}', dtype, mode='r'))
 
-  return Split(mapped('tokens', dtype), mapped('starts', '<i8'), **counts)
+  tokens, starts = memory_map('tokens', dtype), memory_map('starts', '<i8')
+  return Split(tokens, starts, **counts)

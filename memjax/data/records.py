@@ -1,4 +1,4 @@
-"""The text of a source on disk, as a TFDS data set that is whole."""
+"""The text of a source on disk, as a verified TFDS data set."""
 
 from collections.abc import Callable, Iterator
 import logging
@@ -10,21 +10,21 @@ from typing import TypeAlias
 from memjax.data.sources import SPLITS, Piece, Source, digest
 from memjax.errors import ConfigError
 
-Reader: TypeAlias = Callable[[str], Iterator[Piece]]  # from a split's name
+Reader: TypeAlias = Callable[[str], Iterator[Piece]]  # split -> its pieces
 
 _WORD_ENDS = re.compile(rb'.*\S(?=\s)', re.DOTALL)
 
 log = logging.getLogger(__name__)
 
 
-def recorded(source: Source, folder: Path) -> Reader:
-  """Reads what is recorded of a source in `folder/FINGERPRINT`.
+def open_records(source: Source, folder: Path) -> Reader:
+  """The reader of a source's records in `folder/FINGERPRINT`.
 
-  It is recorded first if it is not, and again if it is damaged. The caller
-  holds the lock.
+  Records the source if its records are missing or damaged. The caller holds
+  the lock of the cache folder.
 
   Raises:
-    ConfigError: a file cannot be read, or changes at this moment.
+    ConfigError: a file cannot be read, or changes while it is recorded.
     OSError: the folder cannot be written.
   """
   from memjax.data.builders import builder
@@ -32,27 +32,27 @@ def recorded(source: Source, folder: Path) -> Reader:
   data_dir = folder / source.fingerprint
   if data_dir.exists():
     try:
-      return _whole(source, builder(source, data_dir).pieces)
-    except Exception:  # damage shows itself in many ways
-      log.warning('%s is not whole and is made again', data_dir)
+      return _verified(source, builder(source, data_dir).pieces)
+    except Exception:  # TFDS raises many types for damaged files
+      log.warning('%s is damaged; recording it again', data_dir)
   shutil.rmtree(data_dir, ignore_errors=True)
   try:
     documents = builder(source, data_dir)
     documents.prepare()
-    return _whole(source, documents.pieces)
-  except _NotTheText:
-    changed = ConfigError('path', source.place, 'changes while it is read')
-    raise changed from None
-  except RuntimeError as error:  # how a record file says that a disk is full
+    return _verified(source, documents.pieces)
+  except _TextDiffers:
+    rule = 'changed while it was being read; try again'
+    raise ConfigError('path', source.place, rule) from None
+  except RuntimeError as error:  # a record file reports a full disk this way
     raise OSError(str(error)) from error
 
 
-def whole_words(pieces: Reader) -> Reader:
-  """The same text in pieces that end where a word does.
+def regroup_words(pieces: Reader) -> Reader:
+  """The same text in pieces that end at the end of a word.
 
-  A piece ends before white space that follows a word, so no word is cut, nor
-  what GPT-2's pattern takes for one. A document's last piece is what is left,
-  and a piece without white space is left as it is.
+  A piece ends before the white space that follows a word. It therefore cuts no
+  word, and no word of GPT-2's pattern. The last piece of a document is its
+  remaining text. A piece without white space is not changed.
   """
 
   def regrouped(split: str) -> Iterator[Piece]:
@@ -62,24 +62,24 @@ def whole_words(pieces: Reader) -> Reader:
         piece = Piece(rest.document, rest.offset, rest.text + piece.text)
       elif rest is not None:
         yield rest
-      border = _WORD_ENDS.match(piece.text)
-      end = border.end() if border else len(piece.text)
+      match = _WORD_ENDS.match(piece.text)
+      end = match.end() if match else len(piece.text)
       yield piece._replace(text=piece.text[:end])
-      left = piece.text[end:]
-      rest = Piece(piece.document, piece.offset + end, left) if left else None
+      tail = piece.text[end:]
+      rest = Piece(piece.document, piece.offset + end, tail) if tail else None
     if rest is not None:
       yield rest
 
   return regrouped
 
 
-class _NotTheText(Exception):
-  """The records hold another text than the source."""
+class _TextDiffers(Exception):
+  """The text of the records differs from the source."""
 
 
-def _whole(source: Source, pieces: Reader) -> Reader:
+def _verified(source: Source, pieces: Reader) -> Reader:
+  """The same reader; raises if its text differs from the source."""
   for split in SPLITS:
-    text = digest(piece.text for piece in pieces(split))
-    if text != source.digests[split]:
-      raise _NotTheText
+    if digest(piece.text for piece in pieces(split)) != source.digests[split]:
+      raise _TextDiffers
   return pieces

@@ -1,11 +1,12 @@
-"""Where text comes from: documents in an order, cut once into three splits.
+"""Sources of text: ordered documents, cut into three fixed splits.
 
-The bytes of all documents stand one after the other with nothing between them
-and are cut at 90 % and at 95 % into train, validation and test. A cut moves to
-the nearest border of two documents if one lies within 1 % of the corpus; if
-none does, as in a single file, it stays inside a document, moved back by up to
-3 bytes to where a UTF-8 character begins. A corpus that was released with
-splits is cut where they begin. Splits never overlap and leave nothing out.
+The bytes of all documents are concatenated, with nothing between them, and cut
+at 90 % and 95 % into train, validation and test. A cut moves to the nearest
+border between two documents if this border is at most 1 % of the corpus away.
+Otherwise, as in a single file, the cut stays inside a document and moves back
+by at most 3 bytes, to the start of a UTF-8 character. A corpus released with
+splits keeps its splits. Splits never overlap, and together they are the whole
+corpus.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,9 +25,9 @@ import numpy as np
 from memjax.errors import ConfigError, require
 
 SPLITS = ('train', 'validation', 'test')
-PIECE = 1 << 20  # bytes of a document read and recorded at once
+PIECE = 1 << 20  # bytes per record
 _RULE = '90/5/5 by bytes, at borders within 1 %'
-_NOT_ITS_TEXT = {
+_EXCLUDED_FOLDERS = {
   'site-packages',
   'dist-packages',
   'test',
@@ -37,29 +38,29 @@ _NOT_ITS_TEXT = {
 
 
 class Document(NamedTuple):
-  """A file of `size` bytes, not empty."""
+  """A file that is not empty, and its size in bytes."""
 
   path: Path
   size: int
 
 
 class Piece(NamedTuple):
-  """At most PIECE bytes of one document, whole UTF-8 characters if it is."""
+  """At most PIECE bytes of a document; no UTF-8 character is cut."""
 
-  document: int  # its index
-  offset: int  # of the first byte, in the document
+  document: int  # index of the document
+  offset: int  # of the piece's first byte, in the document
   text: bytes
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Documents in their order, and the splits they are cut into.
+  """Documents in a fixed order, and their splits.
 
   Attributes:
-    name: what the corpus is called.
-    place: the file or folder it is in.
-    documents: none of them empty.
-    cuts: the bytes at which validation and test begin; none: by the rule.
+    name: the corpus's name.
+    place: the corpus's file or folder.
+    documents: the documents; none is empty.
+    cuts: the bytes where validation and test begin; empty for 90 % and 95 %.
     line_ends: whether an end of line counts as a word, as in WikiText.
   """
 
@@ -71,7 +72,7 @@ class Source:
 
   @functools.cached_property
   def bounds(self) -> dict[str, tuple[int, int]]:
-    """{split: its first byte in the corpus, and the first after it}."""
+    """{split: (its first byte in the corpus, the byte after its last)}."""
     ends = np.cumsum([document.size for document in self.documents])
     total = int(ends[-1])
     inner = self.cuts or [self._cut(percent, ends) for percent in (90, 95)]
@@ -82,7 +83,7 @@ class Source:
         start < stop,
         'path',
         self.place,
-        f'{total} bytes are too few: no byte is left for {split}',
+        f'has {total} bytes; this is too few, the {split} split would be empty',
       )
     return bounds
 
@@ -96,30 +97,30 @@ class Source:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """The same for the same text in the same order, cut the same way."""
+    """A SHA-256 of the text, the order of its documents and its splits."""
     sizes = [document.size for document in self.documents]
     rule = 'as released' if self.cuts else _RULE
-    said = json.dumps([rule, sizes, self.bounds, self.digests])
-    return hashlib.sha256(said.encode()).hexdigest()
+    facts = json.dumps([rule, sizes, self.bounds, self.digests])
+    return hashlib.sha256(facts.encode()).hexdigest()
 
   @property
   def size(self) -> int:
-    """Bytes in all."""
+    """The number of bytes of all documents."""
     return sum(document.size for document in self.documents)
 
   def pieces(self, split: str) -> Iterator[Piece]:
     """The text of a split, in order.
 
     Raises:
-      ConfigError: a file cannot be read, or is shorter than it was.
+      ConfigError: a file cannot be read, or has become shorter.
     """
     first, last = self.bounds[split]
     end = 0
     for index, document in enumerate(self.documents):
       start, end = end, end + document.size
       if start < last and end > first:
-        inside = range(max(first - start, 0), min(last, end) - start)
-        yield from _pieces(index, document.path, inside)
+        span = range(max(first - start, 0), min(last, end) - start)
+        yield from _pieces(index, document.path, span)
 
   def _cut(self, percent: int, ends: np.ndarray) -> int:
     total = int(ends[-1])
@@ -139,41 +140,42 @@ class Source:
 
 
 def digest(texts: Iterable[bytes]) -> str:
-  """The SHA-256 of some bytes, given piece by piece."""
-  seen = hashlib.sha256()
+  """The SHA-256 of a text that is given in pieces."""
+  sha256 = hashlib.sha256()
   for text in texts:
-    seen.update(text)
-  return seen.hexdigest()
+    sha256.update(text)
+  return sha256.hexdigest()
 
 
 def standard_library() -> Source:
-  """The modules of Python's own library on this machine, without its tests.
+  """The modules of this machine's Python standard library, without its tests.
 
-  The documents are ordered by the SHA-256 of their relative path: cut in
-  alphabetical order, whole packages would stand in one split only and the last
-  letters make a poor sample of the rest.
+  The documents are sorted by the SHA-256 of their relative path. In
+  alphabetical order, a whole package would be in one split only, and the
+  packages at the end would be a poor sample of the rest.
 
   Raises:
-    ConfigError: the library is not there as files, or cannot be read.
+    ConfigError: the library is not installed as files, or cannot be read.
   """
   folder = Path(sysconfig.get_paths()['stdlib'])
 
-  def place(path: Path) -> str:
+  def sort_key(path: Path) -> str:
     name = path.relative_to(folder).as_posix()
     return hashlib.sha256(name.encode()).hexdigest()
 
   try:
-    paths = [p for p in _files(folder, _NOT_ITS_TEXT) if p.suffix == '.py']
-    documents = _documents(sorted(paths, key=place))
+    paths = _list_files(folder, _EXCLUDED_FOLDERS)
+    modules = [path for path in paths if path.suffix == '.py']
+    documents = _documents(sorted(modules, key=sort_key))
   except OSError as error:
     raise _unreadable(folder, error) from None
-  rule = f'holds no module in {folder}'
+  rule = f'has no module in {folder}'
   require(bool(documents), 'corpus', 'standard_library', rule)
   return Source('standard_library', str(folder), documents)
 
 
 def text_files(path: str) -> Source:
-  """A file, or the files of a folder and of those in it, by sorted path.
+  """A file, or all files of a folder and its subfolders, sorted by path.
 
   Hidden files and folders, empty files and links to folders are left out.
 
@@ -183,21 +185,21 @@ def text_files(path: str) -> Source:
   place = Path(path).expanduser()
   try:
     require(place.exists(), 'path', path, 'does not exist')
-    documents = _documents(_files(place) if place.is_dir() else [place])
+    documents = _documents(_list_files(place) if place.is_dir() else [place])
   except OSError as error:
     raise _unreadable(place, error) from None
-  require(bool(documents), 'path', path, 'is empty: it holds no text')
+  require(bool(documents), 'path', path, 'is empty; it must contain text')
   return Source('text_files', path, documents)
 
 
-def _files(folder: Path, but: Iterable[str] = ()) -> list[Path]:
+def _list_files(folder: Path, excluded: Iterable[str] = ()) -> list[Path]:
   def refuse(error: OSError) -> None:
     raise error
 
   paths = []
-  for here, folders, names in os.walk(folder, onerror=refuse):
-    folders[:] = [f for f in folders if f not in but and f[0] != '.']
-    paths += [Path(here, name) for name in names if name[0] != '.']
+  for parent, folders, names in os.walk(folder, onerror=refuse):
+    folders[:] = [f for f in folders if f not in excluded and f[0] != '.']
+    paths += [Path(parent, name) for name in names if name[0] != '.']
   return sorted(path for path in paths if path.is_file())
 
 
@@ -206,14 +208,16 @@ def _documents(paths: list[Path]) -> tuple[Document, ...]:
   return tuple(document for document in documents if document.size)
 
 
-def _pieces(index: int, path: Path, inside: range) -> Iterator[Piece]:
-  offset = inside.start
+def _pieces(index: int, path: Path, span: range) -> Iterator[Piece]:
+  """The bytes of a document in `span`, piece by piece."""
+  offset = span.start
   try:
     with path.open('rb') as file:
-      while offset < inside.stop:
+      while offset < span.stop:
         file.seek(offset)
-        text = file.read(min(PIECE + 1, inside.stop - offset))
-        require(bool(text), 'path', str(path), 'became shorter while read')
+        text = file.read(min(PIECE + 1, span.stop - offset))
+        rule = 'became shorter while it was being read'
+        require(bool(text), 'path', str(path), rule)
         if len(text) > PIECE:
           text = text[: _character_start(text, PIECE)]
         yield Piece(index, offset, text)
@@ -223,9 +227,10 @@ def _pieces(index: int, path: Path, inside: range) -> Iterator[Piece]:
 
 
 def _character_start(text: bytes, at: int) -> int:
-  """The place of the last UTF-8 character that begins at `at` or before.
+  """The start of the last UTF-8 character that begins at `at` or before.
 
-  It is at most 3 bytes away; further back, the text is no UTF-8.
+  It searches at most 3 bytes back. If it finds no start, the text is not
+  UTF-8, and it returns `at`.
   """
   for start in range(at, max(at - 4, -1), -1):
     if text[start] & 0xC0 != 0x80:

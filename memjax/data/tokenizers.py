@@ -147,7 +147,7 @@ Tokenizer = Bytes | Characters | Words | BPE
 KINDS = {cls.kind: cls for cls in (Bytes, Characters, Words, BPE)}
 
 
-def fitted(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
+def fit_tokenizer(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
   """The tokenizer of a training text, given in pieces that cut no word.
 
   Args:

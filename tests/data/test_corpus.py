@@ -1,4 +1,4 @@
-"""What is prepared is the text, whatever happened to the cache folder."""
+"""A prepared corpus has the whole text, even after damage to the cache."""
 
 from collections.abc import Callable, Iterator
 import logging
@@ -16,7 +16,7 @@ import pytest
 from memjax.data import corpus as corpora
 from memjax.data import sources
 from memjax.data.corpus import Corpus, open_corpus
-from memjax.data.records import recorded, whole_words
+from memjax.data.records import open_records, regroup_words
 from memjax.data.sources import SPLITS, Piece, text_files
 from memjax.data.tokenizers import Bytes, Words
 from memjax.errors import ConfigError
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path, tokens: str = 'bytes', vocab: int = 0) -> Corpus:
-  """The corpus as a new process would find it."""
+  """The corpus, opened as in a new process."""
   open_corpus.cache_clear()
   return open_corpus('files', str(folder), tokens, vocab)
 
@@ -57,20 +57,20 @@ def tokens_of(corpus: Corpus) -> bytes:
   return b''.join(corpus.splits[split].tokens.tobytes() for split in SPLITS)
 
 
-def test_bytes_are_the_text(folder: Path) -> None:
+def test_byte_tokens_are_the_bytes_of_the_text(folder: Path) -> None:
   corpus = opened(folder)
   assert tokens_of(corpus) == text_of(folder)
-  seen = []
+  starts = []
   for split, (first, last) in corpus.source.bounds.items():
     text = text_of(folder)[first:last]
-    here = corpus.splits[split]
-    assert here.tokens.dtype == np.uint8
-    assert not here.tokens.flags.writeable
-    assert here.bytes == len(here.tokens) == len(text)
-    assert here.characters == len(text.decode())
-    seen += [int(start) + first for start in here.starts]
+    tokens = corpus.splits[split]
+    assert tokens.tokens.dtype == np.uint8
+    assert not tokens.tokens.flags.writeable
+    assert tokens.bytes == len(tokens.tokens) == len(text)
+    assert tokens.characters == len(text.decode())
+    starts += [int(start) + first for start in tokens.starts]
   sizes = [document.size for document in corpus.source.documents]
-  assert seen == [0, *np.cumsum(sizes)[:-1].tolist()]
+  assert starts == [0, *np.cumsum(sizes)[:-1].tolist()]
 
 
 def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
   for split, (first, last) in corpus.source.bounds.items():
     part = text.encode()[first:last].decode()
     odd = [c for c in part if c not in symbols]
-    here = corpus.splits[split]
-    assert here.bytes == last - first
-    assert here.characters == len(part) == len(here.tokens)
-    assert here.unknown == len(odd)
-    assert here.unknown_bytes == len(''.join(odd).encode())
+    tokens = corpus.splits[split]
+    assert tokens.bytes == last - first
+    assert tokens.characters == len(part) == len(tokens.tokens)
+    assert tokens.unknown == len(odd)
+    assert tokens.unknown_bytes == len(''.join(odd).encode())
   assert corpus.splits['train'].unknown == 0
   assert corpus.splits['test'].unknown > 0
 
@@ -127,7 +127,7 @@ def test_words_are_those_of_the_documents(
 
 
 @pytest.mark.parametrize('seed', range(5))
-def test_pieces_end_where_words_do_and_are_the_text(seed: int) -> None:
+def test_pieces_end_at_word_ends_and_cover_the_text(seed: int) -> None:
   rng = random.Random(seed)
   parts = ['a', 'bcde', 'fg\n', ' \n', '\t']
   texts = [' '.join(rng.choices(parts, k=200)).encode() for _ in range(3)]
@@ -138,7 +138,7 @@ def test_pieces_end_where_words_do_and_are_the_text(seed: int) -> None:
       piece = text[at : at + rng.randint(20, 60)]
       given.append(Piece(document, at, piece))
       at += len(piece)
-  found = list(whole_words(lambda split: iter(given))('train'))
+  found = list(regroup_words(lambda split: iter(given))('train'))
   for document, text in enumerate(texts):
     own = [piece for piece in found if piece.document == document]
     assert b''.join(piece.text for piece in own) == text
@@ -153,16 +153,16 @@ def test_pieces_end_where_words_do_and_are_the_text(seed: int) -> None:
 def test_a_split_without_words_is_refused(tmp_path: Path) -> None:
   (tmp_path / 'text').write_bytes(b'a b ' * 95 + b' ' * 20)
   assert len(opened(tmp_path / 'text').splits['test'].tokens) == 20
-  with pytest.raises(ConfigError, match='test is nothing but white space'):
+  with pytest.raises(ConfigError, match='the test split has no words'):
     opened(tmp_path / 'text', 'words')
 
 
-def test_a_word_longer_than_a_piece_is_cut_where_pieces_are() -> None:
+def test_a_word_longer_than_a_piece_is_cut_between_pieces() -> None:
   given = [Piece(0, 0, b'x' * 50), Piece(0, 50, b'x' * 50), Piece(1, 0, b'y')]
-  assert list(whole_words(lambda split: iter(given))('train')) == given
+  assert list(regroup_words(lambda split: iter(given))('train')) == given
 
 
-def test_merges_do_not_depend_on_how_a_text_is_read(
+def test_bpe_merges_do_not_depend_on_the_size_of_pieces(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   text = ''.join(random.Random(2).choices(['the ', 'cat', 'é\n\n  '], k=900))
@@ -178,7 +178,7 @@ def test_merges_do_not_depend_on_how_a_text_is_read(
   assert parts.tokenizer.vocab == 270
 
 
-def test_tfds_itself_reads_the_records(folder: Path, cache: Path) -> None:
+def test_tfds_can_read_the_records(folder: Path, cache: Path) -> None:
   import tensorflow_datasets as tfds
 
   source = opened(folder).source
@@ -189,18 +189,18 @@ def test_tfds_itself_reads_the_records(folder: Path, cache: Path) -> None:
   ] == [tuple(piece) for piece in source.pieces('validation')]
 
 
-def test_the_same_corpus_is_prepared_once(folder: Path, cache: Path) -> None:
-  def written() -> dict[Path, int]:
+def test_a_corpus_is_prepared_once(folder: Path, cache: Path) -> None:
+  def modified() -> dict[Path, int]:
     files = [path for path in cache.rglob('*') if path.is_file()]
     return {path: path.stat().st_mtime_ns for path in files}
 
   first = opened(folder)
   assert open_corpus('files', str(folder), 'bytes', 0) is first
-  before = written()
+  before = modified()
   assert tokens_of(opened(folder)) == text_of(folder)
-  assert written() == before
+  assert modified() == before
   opened(folder, 'characters')
-  assert before.items() < written().items()
+  assert before.items() < modified().items()
 
 
 def test_a_changed_file_is_another_corpus(folder: Path) -> None:
@@ -231,7 +231,7 @@ def lengthen(path: Path) -> None:
 
 @pytest.mark.parametrize('damage', [flip, cut, lengthen, Path.unlink])
 @pytest.mark.parametrize('name', ['train.tokens', 'test.starts', 'meta.json'])
-def test_damaged_tokens_are_made_again(
+def test_damaged_tokens_are_prepared_again(
   folder: Path,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
@@ -258,7 +258,7 @@ def write_zeros(path: Path) -> None:
 
 @pytest.mark.parametrize('damage', [write_zeros, cut, Path.unlink])
 @pytest.mark.parametrize('name', ['*-train.array_record*', 'dataset_info.json'])
-def test_damaged_records_are_made_again(
+def test_damaged_records_are_recorded_again(
   folder: Path,
   cache: Path,
   caplog: pytest.LogCaptureFixture,
@@ -270,22 +270,22 @@ def test_damaged_records_are_made_again(
   (path,) = (cache / 'records').rglob(name)
   damage(path)
   assert tokens_of(opened(folder)) == text_of(folder)
-  assert 'is not whole and is made again' in caplog.text
+  assert 'is damaged; recording it again' in caplog.text
 
 
-def test_a_preparation_that_was_killed_leaves_nothing_behind(
+def test_a_killed_preparation_leaves_nothing_behind(
   folder: Path, cache: Path
 ) -> None:
   fingerprint = text_files(str(folder)).fingerprint
-  left = [
+  leftovers = [
     cache / 'records' / fingerprint / 'text_files' / 'incomplete.X_1.0.0',
     cache / 'tokens' / f'{fingerprint}-bytes-0.partial',
   ]
-  for path in left:
+  for path in leftovers:
     path.mkdir(parents=True)
     (path / 'train.tokens').write_bytes(b'half')
   assert tokens_of(opened(folder)) == text_of(folder)
-  assert not any(path.exists() for path in left)
+  assert not any(path.exists() for path in leftovers)
 
 
 IMPORTS = """
@@ -341,14 +341,14 @@ def test_preparing_is_quiet_and_stays_in_its_folder(
   assert (done.stdout, done.stderr, done.returncode) == ('', '', 0)
 
 
-def test_it_says_once_what_is_prepared(
+def test_one_log_line_says_what_is_prepared(
   folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
   caplog.set_level(logging.INFO)
   source = opened(folder).source
   count, size = len(source.documents), f'{source.size / 1e6:.1f}'
-  said = f'preparing {folder}: {count} documents, {size} MB'
-  assert [record.getMessage() for record in caplog.records] == [said]
+  expected = f'preparing {folder}: {count} documents, {size} MB'
+  assert [record.getMessage() for record in caplog.records] == [expected]
 
 
 FULL = """
@@ -365,7 +365,7 @@ except ConfigError as error:
 
 
 @pytest.mark.parametrize('limit', [100_000, 500_000])  # records, then tokens
-def test_a_full_disk_is_one_line_and_the_next_try_is_whole(
+def test_a_full_disk_is_one_line_and_the_next_try_succeeds(
   tmp_path: Path, cache: Path, limit: int
 ) -> None:
   path = tmp_path / 'text'
@@ -385,7 +385,7 @@ def test_a_full_disk_is_one_line_and_the_next_try_is_whole(
   assert tokens_of(opened(path)) == path.read_bytes()
 
 
-def test_a_cache_that_is_no_folder_is_refused(
+def test_a_cache_that_is_not_a_folder_is_refused(
   folder: Path, cache: Path
 ) -> None:
   cache.write_bytes(b'')
@@ -401,15 +401,15 @@ def test_files_that_change_while_they_are_read_are_refused(
   path = source.documents[3].path
   text = path.read_bytes()
   path.write_bytes(text[:-1] + b'X')
-  with pytest.raises(ConfigError, match='changes while it is read'):
-    recorded(source, tmp_path)
+  with pytest.raises(ConfigError, match='changed while it was being read'):
+    open_records(source, tmp_path)
   path.write_bytes(text[:-1])
   with pytest.raises(ConfigError, match='became shorter') as error:
-    recorded(source, tmp_path)
+    open_records(source, tmp_path)
   assert error.value.value == str(path)
 
 
-def test_text_that_is_not_utf8_is_named_with_its_place(tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
   path = tmp_path / 'text'
   path.write_bytes(b'a' * 950 + b'\xff' + b'a' * 49)
   assert len(tokens_of(opened(path))) == 1000
@@ -429,11 +429,11 @@ def test_ids_outside_the_vocabulary_are_never_written(
   with pytest.raises(ConfigError) as error:
     opened(path)
   assert error.value.value == str(path)
-  assert error.value.rule.startswith('token 0 counted from byte 950 is 122')
+  assert error.value.rule.startswith('token 0 after byte 950 has id 122')
   assert not list(cache.rglob('*.tokens'))
 
 
-def test_xz_is_that_of_the_split_and_kept(
+def test_the_xz_size_of_a_split_is_computed_once(
   folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   corpus = opened(folder, 'characters')

@@ -1,4 +1,4 @@
-"""Splits are disjoint, leave nothing out, and are cut as the rule says."""
+"""Splits are disjoint, cover the whole corpus and follow the cutting rule."""
 
 from collections.abc import Iterator
 import contextlib
@@ -29,7 +29,7 @@ def text_of(source: Source, split: str) -> bytes:
 
 
 @pytest.mark.parametrize('seed', range(20))
-def test_splits_are_the_whole_corpus_cut_at_documents(
+def test_splits_cover_the_corpus_and_are_cut_at_documents(
   tmp_path: Path, seed: int
 ) -> None:
   rng = random.Random(seed)
@@ -74,7 +74,7 @@ def test_a_single_file_is_cut_by_position_between_characters(
 
 
 @pytest.mark.parametrize('byte', [b'\x80', b'\xff', b'\0'])
-def test_bytes_that_are_no_text_are_cut_too(
+def test_bytes_that_are_not_text_are_cut_too(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byte: bytes
 ) -> None:
   monkeypatch.setattr(sources, 'PIECE', 64)
@@ -92,7 +92,7 @@ def test_hidden_and_empty_files_are_left_out(tmp_path: Path) -> None:
   assert paths == [tmp_path / 'a/c', tmp_path / 'b']
 
 
-def test_the_fingerprint_is_that_of_the_text(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_text_only(tmp_path: Path) -> None:
   texts = {f'{i}.txt': bytes([97 + i]) * 100 for i in range(5)}
   first = text_files(fill(tmp_path / 'one', texts)).fingerprint
   os.utime(tmp_path / 'one/0.txt', (0, 0))
@@ -109,18 +109,18 @@ def test_the_fingerprint_is_that_of_the_text(tmp_path: Path) -> None:
   assert len(seen) == 4
 
 
-def test_the_standard_library_is_all_its_modules_and_no_tests() -> None:
+def test_the_standard_library_has_all_modules_and_no_tests() -> None:
   folder = Path(sysconfig.get_paths()['stdlib'])
   source = standard_library()
   names = [d.path.relative_to(folder).as_posix() for d in source.documents]
-  but = ('site-packages', 'dist-packages', 'test', 'tests', 'idle_test')
+  excluded = ('site-packages', 'dist-packages', 'test', 'tests', 'idle_test')
   expected = {
     path.relative_to(folder).as_posix()
     for top in folder.iterdir()
-    if top.name not in but
+    if top.name not in excluded
     for path in ([top] if top.is_file() else top.rglob('*'))
     if path.suffix == '.py' and path.is_file() and path.stat().st_size
-    if not set(path.relative_to(folder).parts) & {*but, '__pycache__'}
+    if not set(path.relative_to(folder).parts) & {*excluded, '__pycache__'}
   }
   assert set(names) == expected
   assert {'this.py', 'json/decoder.py', 'asyncio/tasks.py'} <= expected
@@ -137,7 +137,7 @@ def test_the_standard_library_is_all_its_modules_and_no_tests() -> None:
     ('missing', {}, 'does not exist'),
     ('empty', {'empty': b''}, 'is empty'),
     ('folder', {'folder/.hidden': b'text', 'folder/none': b''}, 'is empty'),
-    ('short', {'short': b'short'}, '5 bytes are too few'),
+    ('short', {'short': b'short'}, 'has 5 bytes; this is too few'),
   ],
 )
 def test_a_path_without_text_is_refused(
@@ -153,7 +153,7 @@ def test_a_path_without_text_is_refused(
 
 @contextlib.contextmanager
 def as_a_user() -> Iterator[None]:
-  """Root may read all files; whoever else may not."""
+  """Drops root's right to read every file."""
   root = os.geteuid() == 0
   if root:
     os.seteuid(65534)
@@ -165,7 +165,7 @@ def as_a_user() -> Iterator[None]:
 
 
 @pytest.mark.parametrize('locked', ['file', 'folder', '.'])
-def test_what_cannot_be_read_is_named(locked: str) -> None:
+def test_an_unreadable_file_or_folder_is_named(locked: str) -> None:
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     folder.chmod(0o755)
