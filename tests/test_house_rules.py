@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / 'memjax').rglob('*.py'))
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 LAUNCH = ROOT / 'launch.py'
+PAGES = [
+  ROOT / 'README.md',
+  *sorted((ROOT / 'docs').glob('*.md')),
+  *sorted((ROOT / 'experiments').rglob('*.md')),
+]
 MODELS = sorted((ROOT / 'memjax' / 'models').rglob('*.py'))
 TASKS = sorted((ROOT / 'memjax' / 'tasks').rglob('*.py'))
 
@@ -71,6 +76,7 @@ LAUNCH_MAY_IMPORT = (
   'training.loop',
 )
 ROOM_LIMIT, TRAINING_FILES, ROOT_MODULES = 16, 16, 5
+README_BYTES = 8192
 
 SOFT, HARD, FUNCTION, CONFIG, LAUNCHER, STORY = 250, 400, 60, 80, 79, 150
 LARGER_THAN_SOFT = {
@@ -228,14 +234,12 @@ def headings(path: Path) -> list[str]:
 
 
 def unlisted(path: Path) -> list[str]:
-  """A model or a task without a row in the README."""
-  rows = [
-    line
-    for line in (ROOT / 'README.md').read_text(encoding='utf-8').splitlines()
-    if line.startswith('|')
-  ]
-  link = f'(memjax/{path.as_posix().rpartition("memjax/")[2]})'
-  return [] if any(link in row for row in rows) else [f'no row links {link}']
+  """A model or a task without a row in `docs/models.md` or `docs/tasks.md`."""
+  page = ROOT / 'docs' / f'{part_of(path)[0]}.md'
+  lines = page.read_text(encoding='utf-8').splitlines()
+  link = f'(../memjax/{path.as_posix().rpartition("memjax/")[2]})'
+  listed = any(link in line for line in lines if line.startswith('|'))
+  return [] if listed else [f'no row of {page.name} links {link}']
 
 
 def circle(paths: list[Path]) -> list[str]:
@@ -341,11 +345,25 @@ def test_nothing_imports_itself_in_a_circle() -> None:
   assert circle(PACKAGE) == []
 
 
-def test_readme_links_lead_somewhere() -> None:
-  text = (ROOT / 'README.md').read_text(encoding='utf-8')
-  links = re.findall(r'\]\(([^)#:]+)\)', text)
-  assert links
-  assert [link for link in links if not (ROOT / link).exists()] == []
+def dead_links(page: Path) -> list[str]:
+  """Links of a page to files that do not exist."""
+  links = re.findall(r'\]\(([^)#:]+)[^):]*\)', page.read_text(encoding='utf-8'))
+  return [link for link in links if not (page.parent / link).exists()]
+
+
+def test_links_lead_somewhere() -> None:
+  assert len(PAGES) > 10
+  assert breaches(dead_links, PAGES) == {}
+
+
+def test_a_dead_link_is_seen(tmp_path: Path) -> None:
+  page = tmp_path / 'page.md'
+  page.write_text('[a](page.md) [b](gone.md) [c](gone.md#d) [e](http://e.org)')
+  assert dead_links(page) == ['gone.md', 'gone.md']
+
+
+def test_the_readme_is_short() -> None:
+  assert (ROOT / 'README.md').stat().st_size <= README_BYTES
 
 
 def test_importing_memjax_imports_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""The README holds: its commands and code run, its flags and fields exist."""
+"""README and docs hold: their commands run, their flags and fields exist."""
 
 from collections.abc import Iterator
 import functools
@@ -24,6 +24,8 @@ from tests.flags import xla_flags
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
+RUNNING = (ROOT / 'docs/running.md').read_text(encoding='utf-8')
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 PLACEHOLDER = 'config.a.b'
 OF_PYTEST = ['python', '-m', 'pytest']
 SHORT = ['--config.train.steps=2']  # of quick variants, which have 2 as well
@@ -130,9 +132,10 @@ def test_ci_runs_the_readmes_tests_and_the_slow_ones() -> None:
   assert ran == [OF_PYTEST, [*OF_PYTEST, '-m', 'slow']]
 
 
-def test_flags_and_fields_exist() -> None:
-  assert len(inline(README)) > 30
-  assert list(unknown(README)) == []
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_flags_and_fields_exist(page: Path) -> None:
+  assert len(inline(RUNNING)) > 30
+  assert list(unknown(page.read_text(encoding='utf-8'))) == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ def test_what_does_not_exist_is_seen(text: str, found: list[str]) -> None:
 
 def test_a_text_of_ones_own_needs_the_fields_of_its_config() -> None:
   """An override is of use only where its config has the field."""
-  [code] = [c for c in inline(README) if 'task.path=' in c]
+  [code] = [c for c in inline(RUNNING) if 'task.path=' in c]
   [file] = re.findall(r'--config=(\S+)', code)
   fields = flatten(get_config(file)().to_dict())
   overrides = re.findall(r'--config\.([\w.]+)=', code)
