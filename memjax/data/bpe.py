@@ -1,10 +1,10 @@
-"""Byte-level byte-pair encoding: pieces of text to ids, and an exact way back.
+"""Byte-level byte-pair encoding (BPE), without loss.
 
 Sennrich et al. 2016, https://arxiv.org/abs/1508.07909, over bytes and within
-the words that GPT-2's pattern cuts. A token below 256 is that byte; the others
-are merges of two earlier ones, in order, the same bytes once. A tokenizer is
-the list of its merges. Training and encoding are done by the `tokenizers`
-library, an extra; decoding needs nothing.
+the words of GPT-2's pattern. An id below 256 is that byte. Every other token
+merges two earlier tokens; two merges with the same bytes are one token. A
+tokenizer is stored as its list of merges. Training and encoding need the
+optional `tokenizers` library; decoding does not.
 """
 
 import codecs
@@ -24,10 +24,10 @@ BYTES = 256
 
 @dataclasses.dataclass(frozen=True)
 class BPE:
-  """One token a byte, or a merge of two tokens.
+  """A tokenizer whose tokens are bytes and merges of two tokens.
 
   Attributes:
-    merges: pairs of token ids, in the order in which they are made.
+    merges: pairs of token ids, in the order of training.
   """
 
   merges: tuple[tuple[int, int], ...]
@@ -39,8 +39,8 @@ class BPE:
     """The tokenizer of a training text in UTF-8, given in pieces.
 
     Args:
-      texts: pieces that cut no word.
-      vocab: the most tokens there may be; few words make fewer.
+      texts: pieces of whole words.
+      vocab: largest number of tokens. A short text may give fewer.
 
     Raises:
       ConfigError: the `tokenizers` library is not installed.
@@ -76,11 +76,11 @@ class BPE:
 
   @functools.cached_property
   def contents(self) -> Contents:
-    """What each token stands for."""
+    """The counts of each token."""
     return contents(self.pieces)
 
   def encode(self, text: bytes) -> np.ndarray:
-    """`(T,)` of the smallest unsigned integers that hold the vocabulary.
+    """`(T,)` ids, in the smallest unsigned type that fits the vocabulary.
 
     Raises:
       ConfigError: the `tokenizers` library is not installed.
@@ -90,15 +90,18 @@ class BPE:
     return np.array(encoding.ids, np.min_scalar_type(self.vocab - 1))
 
   def restore(self, ids: Iterable[int]) -> bytes:
-    """The bytes that were encoded."""
+    """The encoded bytes."""
     return b''.join(self.pieces[i] for i in ids)
 
   def decode(self, ids: Iterable[int]) -> str:
-    """The text; what is not UTF-8 becomes U+FFFD."""
+    """The text; invalid UTF-8 becomes U+FFFD."""
     return self.restore(ids).decode(errors='replace')
 
   def decoder(self) -> Callable[[int], str]:
-    """Decodes ids one by one; a character comes with its last byte."""
+    """A function that decodes one id per call.
+
+    It returns a character with the last of its bytes, and '' before.
+    """
     stream = codecs.getincrementaldecoder('utf-8')('replace')
     return lambda token: stream.decode(self.pieces[token])
 
@@ -111,7 +114,7 @@ class BPE:
 
   @functools.cached_property
   def _encoder(self) -> Any:
-    """The library's tokenizer with these ids."""
+    """The library's tokenizer with the same ids."""
     library = _library()
     names = [''.join(_LETTERS[byte] for byte in piece) for piece in self.pieces]
     ids = {name: i for i, name in enumerate(names)}
@@ -137,10 +140,10 @@ def _tokenizer(library: Any, model: Any) -> Any:
 
 
 def _letters() -> list[str]:
-  """The letter by which the library calls each byte, GPT-2's table.
+  """The letter that stands for each byte in the library; GPT-2's table.
 
-  A byte that Latin-1 can print is its own letter; the others, in their order,
-  are those from U+0100 on.
+  A byte that is printable in Latin-1 is its own letter. The other bytes, in
+  order, are the letters from U+0100.
   """
   printed = {*range(0x21, 0x7F), *range(0xA1, 0x100)} - {0xAD}
   others = iter(range(0x100, 0x200))

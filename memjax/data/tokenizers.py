@@ -1,6 +1,6 @@
-"""Text to integers and back: bytes, or the characters of the training text.
+"""Tokenizers convert text to ids and back: bytes and characters.
 
-Words are in words.py, byte-pair encoding is in bpe.py.
+The word tokenizer is in words.py, byte-pair encoding in bpe.py.
 """
 
 import codecs
@@ -18,19 +18,19 @@ from memjax.data.words import Words
 from memjax.errors import nearest, require
 
 CODE_POINTS = 0x110000
-SCALARS = CODE_POINTS - 0x800  # what a character can be: surrogates are none
+SCALARS = CODE_POINTS - 0x800  # possible characters: all but surrogates
 
 
 @dataclasses.dataclass(frozen=True)
 class Bytes:
-  """One token a byte: any text, UTF-8 or not, and an exact way back."""
+  """One token per byte. It encodes any text, UTF-8 or not, without loss."""
 
   kind = 'bytes'
   vocab = 256
 
   @functools.cached_property
   def contents(self) -> Contents:
-    """What each byte stands for."""
+    """The counts of each byte."""
     return contents([bytes([byte]) for byte in range(self.vocab)])
 
   def encode(self, text: bytes) -> np.ndarray:
@@ -38,15 +38,18 @@ class Bytes:
     return np.frombuffer(text, np.uint8)
 
   def restore(self, ids: Iterable[int]) -> bytes:
-    """The bytes that were encoded."""
+    """The encoded bytes."""
     return bytes(int(i) for i in ids)
 
   def decode(self, ids: Iterable[int]) -> str:
-    """The text; what is not UTF-8 becomes U+FFFD."""
+    """The text; invalid UTF-8 becomes U+FFFD."""
     return self.restore(ids).decode(errors='replace')
 
   def decoder(self) -> Callable[[int], str]:
-    """Decodes ids one by one; a character comes with its last byte."""
+    """A function that decodes one id per call.
+
+    It returns a character with the last of its bytes, and '' before.
+    """
     stream = codecs.getincrementaldecoder('utf-8')('replace')
     return lambda token: stream.decode(self.restore([token]))
 
@@ -61,11 +64,11 @@ class Bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
-  """One token a character of the training text, and one for all others.
+  """One token per character of the training text, and one for all others.
 
   Attributes:
-    symbols: the characters, sorted; the id of each is its place. The id after
-      the last is the unknown character, which the training text never shows.
+    symbols: the characters, sorted; a character's id is its index. The next id
+      is the unknown character, which does not occur in the training text.
   """
 
   symbols: str
@@ -79,10 +82,10 @@ class Characters:
     Raises:
       UnicodeDecodeError: a piece is not UTF-8.
     """
-    seen = np.zeros(CODE_POINTS, bool)
+    present = np.zeros(CODE_POINTS, bool)
     for text in texts:
-      seen[_code_points(text)] = True
-    return cls(''.join(map(chr, np.flatnonzero(seen))))
+      present[_code_points(text)] = True
+    return cls(''.join(map(chr, np.flatnonzero(present))))
 
   @property
   def vocab(self) -> int:
@@ -90,23 +93,23 @@ class Characters:
 
   @property
   def unknown(self) -> int:
-    """The id of every character that is none of the symbols."""
+    """The id of every character that is not among the symbols."""
     return len(self.symbols)
 
   @property
   def unknown_bits(self) -> float:
-    """What it takes to say which unknown character it is, all as likely."""
+    """Bits that identify one unknown character, if all are equally likely."""
     return math.log2(SCALARS - len(self.symbols))
 
   @functools.cached_property
   def contents(self) -> Contents:
-    """What each symbol stands for; the unknown character has no bytes."""
+    """The counts of each symbol; the unknown character counts 0 bytes."""
     known = contents([symbol.encode() for symbol in f'{self.symbols}\ufffd'])
     known.bytes_V[self.unknown] = 0
     return known
 
   def encode(self, text: bytes) -> np.ndarray:
-    """`(T,)` of the smallest unsigned integers that hold the vocabulary.
+    """`(T,)` ids, in the smallest unsigned type that fits the vocabulary.
 
     Raises:
       UnicodeDecodeError: the text is not UTF-8.
@@ -114,7 +117,7 @@ class Characters:
     return self._ids[_code_points(text)]
 
   def restore(self, ids: Iterable[int]) -> bytes:
-    """The bytes that were encoded, but for unknown characters."""
+    """The encoded bytes; unknown characters become U+FFFD."""
     return self.decode(ids).encode()
 
   def decode(self, ids: Iterable[int]) -> str:
@@ -123,7 +126,7 @@ class Characters:
     return ''.join(known[i] for i in ids)
 
   def decoder(self) -> Callable[[int], str]:
-    """Decodes ids one by one."""
+    """A function that decodes one id per call."""
     return lambda token: self.decode([token])
 
   def to_json(self) -> dict[str, Any]:
@@ -148,27 +151,28 @@ KINDS = {cls.kind: cls for cls in (Bytes, Characters, Words, BPE)}
 
 
 def fit_tokenizer(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
-  """The tokenizer of a training text, given in pieces that cut no word.
+  """The tokenizer of a training text, given in pieces of whole words.
 
   Args:
-    kind: of KINDS.
-    texts: UTF-8, unless the kind is 'bytes'.
-    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
+    kind: a key of KINDS.
+    texts: pieces of UTF-8; for the kind 'bytes', any bytes.
+    vocab: vocabulary size for 'bpe' and 'words'; 0 means unlimited ('words'
+      only).
 
   Raises:
     ConfigError: a library is missing.
   """
-  makers: dict[str, Callable[[], Tokenizer]] = {
+  fits: dict[str, Callable[[], Tokenizer]] = {
     Bytes.kind: Bytes,
     Characters.kind: lambda: Characters.of(texts),
     Words.kind: lambda: Words.of(texts, vocab),
     BPE.kind: lambda: BPE.of(texts, vocab),
   }
-  return makers[kind]()
+  return fits[kind]()
 
 
 def from_json(record: Mapping[str, Any]) -> Tokenizer:
-  """The tokenizer that `to_json` wrote."""
+  """The tokenizer of a record that `to_json` returned."""
   kind = record['kind']
   require(kind in KINDS, 'kind', kind, f'unknown; {nearest(kind, KINDS)}')
   return KINDS[kind].from_json(record)

@@ -1,8 +1,8 @@
-"""Text to words and back: those of the training text, `<unk>` for others.
+"""The word tokenizer: words of the training text, and `<unk>` for all others.
 
-Merity's protocol, https://arxiv.org/abs/1609.07843: words are what stands
-between white space (ASCII's), every end of line is the word `<eos>`, and a
-text that already says `<unk>` means the unknown word.
+Merity's protocol, https://arxiv.org/abs/1609.07843: words are separated by
+ASCII white space, every end of line is the word `<eos>`, and `<unk>` in a text
+is the unknown word.
 """
 
 import collections
@@ -20,11 +20,11 @@ UNKNOWN, END = '<unk>', '<eos>'
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-  """One token a word of the training text, one for all others, one a line.
+  """One token per word of the training text, `<unk>` and `<eos>`.
 
   Attributes:
-    symbols: `<unk>`, `<eos>`, then the words, the most frequent first; the id
-      of each is its place.
+    symbols: `<unk>`, `<eos>`, then the words from most to least frequent. A
+      symbol's id is its index.
   """
 
   symbols: tuple[str, ...]
@@ -36,17 +36,17 @@ class Words:
     """The tokenizer of a training text in UTF-8, given in pieces.
 
     Args:
-      texts: pieces that cut no word.
-      vocab: the most symbols there may be; 0: all words of the text.
+      texts: pieces of whole words.
+      vocab: largest number of symbols; 0 means unlimited.
     """
     counts: collections.Counter[bytes] = collections.Counter()
     for text in texts:
       counts.update(text.split())
-    own = UNKNOWN, END
-    words = [word for word in counts if word.decode() not in own]
+    special = UNKNOWN, END
+    words = [word for word in counts if word.decode() not in special]
     words.sort(key=lambda word: (-counts[word], word))
-    kept = words[: vocab - len(own)] if vocab else words
-    return cls((*own, *(word.decode() for word in kept)))
+    kept = words[: vocab - len(special)] if vocab else words
+    return cls((*special, *(word.decode() for word in kept)))
 
   @property
   def vocab(self) -> int:
@@ -54,7 +54,7 @@ class Words:
 
   @functools.cached_property
   def contents(self) -> Contents:
-    """Each a word, but for the end of a line; their bytes are not known."""
+    """Each symbol is one word or one end of line; bytes are not counted."""
     zero_V = np.zeros(self.vocab, np.float32)
     end_V = np.arange(self.vocab) == self.symbols.index(END)
     lines_V = end_V.astype(np.float32)
@@ -62,7 +62,7 @@ class Words:
     return Contents(zero_V, zero_V, 1 - lines_V, lines_V, none_V, none_V)
 
   def encode(self, text: bytes) -> np.ndarray:
-    """`(T,)` of the smallest unsigned integers that hold the vocabulary."""
+    """`(T,)` ids, in the smallest unsigned type that fits the vocabulary."""
     find, unknown = self._ids.get, self.symbols.index(UNKNOWN)
     ids: list[int] = []
     for line in text.split(b'\n'):
@@ -71,15 +71,15 @@ class Words:
     return np.array(ids[:-1], np.min_scalar_type(self.vocab - 1))
 
   def restore(self, ids: Iterable[int]) -> bytes:
-    """What was encoded, but for unknown words and the width of spaces."""
+    """The encoded text, with `<unk>` for unknown words and single spaces."""
     return self.decode(ids).encode()
 
   def decode(self, ids: Iterable[int]) -> str:
-    """The words, a space after each, and the ends of lines."""
+    """The words, each followed by a space, and the ends of lines."""
     return ''.join(map(self.decoder(), ids))
 
   def decoder(self) -> Callable[[int], str]:
-    """Decodes ids one by one."""
+    """A function that decodes one id per call."""
 
     def decode(token: int) -> str:
       word = self.symbols[token]

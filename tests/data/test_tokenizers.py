@@ -1,4 +1,4 @@
-"""Text to ids and back, at once and id by id."""
+"""Tokenizers encode and decode, a whole text at once and id by id."""
 
 import collections
 import itertools
@@ -23,7 +23,7 @@ SPACED = '  the cat\n\n\tsees  the cät \r\n 12\x0b€ the cat the the cat\n' * 
 TEXT = 'aé€😀\n\r\n\0b\ufeff'
 
 
-def test_bytes_come_back_exactly() -> None:
+def test_bytes_are_restored_exactly() -> None:
   text = bytes(range(256)) * 3
   ids = Bytes().encode(text)
   assert ids.dtype == np.uint8
@@ -32,7 +32,7 @@ def test_bytes_come_back_exactly() -> None:
   assert Bytes().decode(Bytes().encode(TEXT.encode())) == TEXT
 
 
-def test_bytes_decode_one_by_one_as_at_once() -> None:
+def test_bytes_decode_one_by_one_and_at_once() -> None:
   text = TEXT.encode() + b'\xff\xe2\x82a\xf0\x9f'
   decode = Bytes().decoder()
   pieces = [decode(token) for token in text]
@@ -55,12 +55,12 @@ def test_characters_are_the_sorted_ones_of_the_text() -> None:
   assert [decode(i) for i in (0, 4, 5)] == ['\n', 'é', '\ufffd']
 
 
-def test_characters_come_back_exactly() -> None:
+def test_characters_are_restored_exactly() -> None:
   tokenizer = Characters.of([TEXT.encode()])
   assert tokenizer.restore(tokenizer.encode(TEXT.encode())) == TEXT.encode()
 
 
-def test_many_characters_take_wider_ids() -> None:
+def test_many_characters_need_wider_ids() -> None:
   symbols = ''.join(map(chr, range(1000)))
   tokenizer = Characters.of([symbols.encode()])
   ids = tokenizer.encode(symbols.encode())
@@ -105,7 +105,7 @@ def test_words_are_the_most_frequent_of_the_text() -> None:
   assert tokenizer.restore(tokenizer.encode(text)) == text
 
 
-def test_many_words_take_wider_ids() -> None:
+def test_many_words_need_wider_ids() -> None:
   tokenizer = Words.of([' '.join(map(str, range(300))).encode()], 0)
   assert tokenizer.encode(b'0').dtype == np.uint16
 
@@ -133,7 +133,7 @@ def test_merges_are_those_of_the_paper() -> None:
     assert [tokenizer.decode([i]) for i in ids] == parts
 
 
-def test_pieces_come_back_exactly_and_one_by_one() -> None:
+def test_bpe_is_restored_exactly_and_one_by_one() -> None:
   text = (TEXT + 'the cat ' * 9).encode()
   tokenizer = BPE.of([text], 262)
   assert 256 < tokenizer.vocab <= 262
@@ -148,14 +148,14 @@ def test_pieces_come_back_exactly_and_one_by_one() -> None:
   assert plain.encode(TEXT.encode()).tolist() == list(TEXT.encode())
 
 
-def test_a_merge_of_bytes_that_are_a_token_is_no_new_one() -> None:
+def test_a_merge_with_the_bytes_of_a_token_adds_no_token() -> None:
   tokenizer = BPE(((97, 98), (98, 99), (256, 99), (97, 257)))
   assert tokenizer.vocab == 259
   assert tokenizer.pieces[256:] == [b'ab', b'bc', b'abc']
   assert tokenizer.encode(b'abc').tolist() == [258]
 
 
-def test_without_the_library_one_line_says_how_to_get_it(
+def test_without_the_library_the_error_says_how_to_install_it(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   monkeypatch.setitem(sys.modules, 'tokenizers', None)
@@ -164,8 +164,8 @@ def test_without_the_library_one_line_says_how_to_get_it(
   for use in (lambda: BPE.of([b'a'], 300), lambda: tokenizer.encode(b'a')):
     with pytest.raises(ConfigError) as error:
       use()
-    said = "tokens: 'bpe': needs the tokenizers library: "
-    assert str(error.value) == said + 'pip install tokenizers'
+    rule = 'needs the tokenizers library: pip install tokenizers'
+    assert str(error.value) == f"tokens: 'bpe': {rule}"
 
 
 TOKENIZERS = [
@@ -187,6 +187,6 @@ def test_tokens_count_the_bytes_characters_and_words_of_a_text(
   words = SPACED.encode().split()
   lines = SPACED.count('\n') if line_ends else 0
   assert SPACED[0] == ' '
-  begun = tables.words(ids[:-1], ids[1:], line_ends)
+  begins = tables.words(ids[:-1], ids[1:], line_ends)
   first = len(tokenizer.restore(ids[:1]).split())
-  assert first + begun.sum() == len(words) + lines
+  assert first + begins.sum() == len(words) + lines

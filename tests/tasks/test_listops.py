@@ -9,7 +9,7 @@ import statistics
 import numpy as np
 import pytest
 
-from memjax.data.list_sizes import laws
+from memjax.data.list_sizes import size_distributions
 from memjax.errors import ConfigError
 from memjax.tasks.long_range.listops import ListOps
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
@@ -147,8 +147,8 @@ def test_long_lists_are_whole() -> None:
       assert depth(tree(tokens)) < task.depth
 
 
-def test_the_laws_of_sizes() -> None:
-  law = laws(40, 3, 3)
+def test_the_distributions_of_sizes() -> None:
+  law = size_distributions(40, 3, 3)
   alone = np.exp(law.log_list)
   assert alone[2, 4] == pytest.approx(0.25 / 2)
   assert alone[2, 5] == pytest.approx(0.25 / 2)

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.data.list_sizes import LIST, Laws, laws
+from memjax.data.list_sizes import LIST, SizeDistributions, size_distributions
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
 from memjax.tasks.ntm.bits import between
@@ -61,7 +61,9 @@ class ListOps(GeneratedTask):
     require(self.shortest >= 4, 'shortest', self.shortest, 'must be at least 4')
     rule = f'must be at least shortest, {self.shortest}'
     require(self.length >= self.shortest, 'length', self.length, rule)
-    log_list = laws(self.length, self.depth, self.arguments).log_list[1]
+    log_list = size_distributions(
+      self.length, self.depth, self.arguments
+    ).log_list[1]
     impossible = np.flatnonzero(np.isneginf(log_list[self.shortest :]))
     rule = f'no list of depth {self.depth} has '
     rule += f'{self.shortest + min(impossible, default=0)} tokens'
@@ -102,7 +104,7 @@ class ListOps(GeneratedTask):
     """Where the lists of a row start and end; T where there are no more."""
     law = jax.tree.map(
       lambda x: jnp.asarray(x, jnp.float32),
-      laws(self.length, self.depth, self.arguments),
+      size_distributions(self.length, self.depth, self.arguments),
     )
 
     def divide(drawn: Drawn) -> Drawn:
@@ -145,7 +147,7 @@ class ListOps(GeneratedTask):
   def _first_list(
     self,
     key: RowKey,
-    law: Laws,
+    law: SizeDistributions,
     level: jax.Array,
     count: jax.Array,
     room: jax.Array,
