@@ -61,10 +61,8 @@ class ListOps(GeneratedTask):
     require(self.shortest >= 4, 'shortest', self.shortest, 'must be at least 4')
     rule = f'must be at least shortest, {self.shortest}'
     require(self.length >= self.shortest, 'length', self.length, rule)
-    log_list = size_distributions(
-      self.length, self.depth, self.arguments
-    ).log_list[1]
-    impossible = np.flatnonzero(np.isneginf(log_list[self.shortest :]))
+    sizes = size_distributions(self.length, self.depth, self.arguments)
+    impossible = np.flatnonzero(np.isneginf(sizes.log_list[1, self.shortest :]))
     rule = f'no list of depth {self.depth} has '
     rule += f'{self.shortest + min(impossible, default=0)} tokens'
     require(not impossible.size, 'length', self.length, rule)
