@@ -16,15 +16,17 @@ nobody else pays for them.
                   keep, whatever the paper's letter for it is
 """
 
-from typing import Any
+import abc
+from typing import Any, ClassVar
 
 from flax import linen as nn
 import jax
 
-from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD
+from memjax.errors import ConfigError
+from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD, Spec
 
 
-class Memory(nn.Module):
+class Memory(nn.Module, abc.ABC):
   """A sequence model whose whole past is its carry.
 
   One call serves a whole segment or a single step. The laws, tested for every
@@ -34,20 +36,52 @@ class Memory(nn.Module):
     segments: a call on T steps equals calls on its pieces, carry threaded;
     reset: `reset_BT[b, t]` forgets all of row b before position t is read;
     causal: outputs up to t do not depend on inputs after t;
+    horizon: outputs do not depend on inputs more than `horizon` steps back;
     pure: no mutable collection, no hidden state; no two leaves share memory.
 
   A memory used as a layer of a `Stack` has a field `width`: it returns
   `(B, T, width)`. Floating carry leaves are float32 whatever the compute type,
   which follows the parameters.
+
+  Attributes:
+    causal: False where outputs depend on later inputs, on purpose.
   """
 
+  causal: ClassVar[bool] = True
+
+  @property
+  def horizon(self) -> int:
+    """The number of earlier steps whose inputs an output may depend on.
+
+    0: there is no bound, or none is known.
+    """
+    return 0
+
+  @property
+  def block(self) -> int:
+    """The number of steps after which the memory starts anew, 0 for never.
+
+    Blocks are counted from the last reset.
+    """
+    return 0
+
+  def with_horizon(self, horizon: int) -> 'Memory':
+    """The same memory, with the same parameters, and another horizon.
+
+    Raises:
+      ConfigError: this memory has no bound, or its parameters depend on it.
+    """
+    rule = f'{type(self).__name__} has no horizon that could be changed'
+    raise ConfigError('horizon', horizon, rule)
+
+  @abc.abstractmethod
   def initial_carry(self, batch_size: int) -> Carry:
     """The carry of `batch_size` rows that remember nothing.
 
     Needs no parameters: it depends on the module's fields only.
     """
-    raise NotImplementedError(f'{type(self).__name__}.initial_carry')
 
+  @abc.abstractmethod
   def __call__(
     self,
     carry: Carry,
@@ -57,7 +91,47 @@ class Memory(nn.Module):
     train: bool = False,
   ) -> tuple[Carry, Sequence_BTD]:
     """Reads `x`, `(B, T, ...)`; returns the carry after it and the outputs."""
-    raise NotImplementedError(f'{type(self).__name__}.__call__')
+
+
+class Model(Memory):
+  """A whole model: a body that remembers, and a readout of single steps.
+
+  The readout knows one step only. So a loss can read out the few steps that
+  have labels, and text can be read out in chunks of time.
+
+  Attributes:
+    input_spec: what the inputs are.
+    output_spec: what the outputs are.
+  """
+
+  input_spec: Spec
+  output_spec: Spec
+
+  @abc.abstractmethod
+  def body(
+    self,
+    carry: Carry,
+    inputs: Inputs,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD]:
+    """Reads a segment; returns the carry after it and the last hidden h."""
+
+  @abc.abstractmethod
+  def readout(self, h: jax.Array) -> jax.Array:
+    """`(..., D)` to outputs `(..., V)`, every position by itself."""
+
+  def __call__(
+    self,
+    carry: Carry,
+    inputs: Inputs,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, jax.Array]:
+    carry, h_BTD = self.body(carry, inputs, reset_BT, train=train)
+    return carry, self.readout(h_BTD)
 
 
 def shows(module: nn.Module) -> bool:
@@ -84,13 +158,53 @@ def apply(
     reset_BT: where rows forget.
     noise: the key of the training noise; None for no noise.
   """
-  rngs = {} if noise is None else {'dropout': noise}
-  made: Any = model.apply(
+  return _apply(model, '__call__', params, carry, inputs, reset_BT, noise)
+
+
+def apply_body(
+  model: Model,
+  params: Params,
+  carry: Carry,
+  inputs: Inputs,
+  reset_BT: Reset_BT,
+  *,
+  noise: jax.Array | None = None,
+) -> tuple[Carry, Sequence_BTD]:
+  """As `apply`, without the readout: returns the carry and the last hidden h.
+
+  Args:
+    model: a whole model.
+    params: its parameters; their type is the compute type.
+    carry: the memory before.
+    inputs: what the model reads, `(B, T, ...)`.
+    reset_BT: where rows forget.
+    noise: the key of the training noise; None for no noise.
+  """
+  return _apply(model, 'body', params, carry, inputs, reset_BT, noise)
+
+
+def apply_readout(model: Model, params: Params, h: jax.Array) -> jax.Array:
+  """The outputs at positions of h, `(..., D)` to `(..., V)`."""
+  y: Any = model.apply({'params': params}, h, method='readout')
+  return y
+
+
+def _apply(
+  model: Memory,
+  method: str,
+  params: Params,
+  carry: Carry,
+  inputs: Inputs,
+  reset_BT: Reset_BT,
+  noise: jax.Array | None,
+) -> tuple[Carry, jax.Array]:
+  result: Any = model.apply(
     {'params': params},
     carry,
     inputs,
     reset_BT,
     train=noise is not None,
-    rngs=rngs,
+    rngs={} if noise is None else {'dropout': noise},
+    method=method,
   )
-  return made
+  return result

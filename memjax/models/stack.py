@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, Model
 from memjax.models.positions import LearnedPositions
 from memjax.models.sentences import ENCODERS
 from memjax.types import (
@@ -102,7 +102,7 @@ class Block(Memory):
     return carry, x
 
 
-class Stack(Memory):
+class Stack(Model):
   """L layers of one memory between an encoder and a readout.
 
   Attributes:
@@ -124,8 +124,6 @@ class Stack(Memory):
       'bag', 'position', 'mask' or 'attention', as `sentences.py` tells.
   """
 
-  input_spec: Spec
-  output_spec: Spec
   memory: Memory
   layers: int = 1
   wiring: str = 'pre_norm'
@@ -165,30 +163,19 @@ class Stack(Memory):
       carries.insert(0, jnp.zeros((batch_size,), jnp.int32))
     return tuple(carries)
 
-  @nn.compact
-  def __call__(
-    self,
-    carry: Carry,
-    inputs: Inputs,
-    reset_BT: Reset_BT,
-    *,
-    train: bool = False,
-  ) -> tuple[Carry, jax.Array]:
-    x = Encoder(
-      self.input_spec, self.memory.width, self.sentences, name='encoder'
-    )(inputs)
-    carries = list(carry)
-    after = []
+  def setup(self) -> None:
+    width = self.memory.width
+    self._encoder = Encoder(
+      self.input_spec, width, self.sentences, name='encoder'
+    )
     if self.positions:
-      learned = LearnedPositions(
-        self.memory.width, self.positions, name='positions'
+      self._positions = LearnedPositions(
+        width, self.positions, name='positions'
       )
-      position, x = learned(carries.pop(0), x, reset_BT)
-      after.append(position)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    self._dropout = nn.Dropout(self.dropout)
     block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
-    for i, layer_carry in enumerate(carries):
-      layer = block(
+    self._blocks = [
+      block(
         self.memory.clone(parent=None),
         self.wiring,
         self.mlp_width,
@@ -196,12 +183,39 @@ class Stack(Memory):
         self.dropout,
         name=f'layer_{i}',
       )
-      layer_carry, x = layer(layer_carry, x, reset_BT, train)
-      after.append(layer_carry)
+      for i in range(self.layers)
+    ]
     if self.wiring == 'pre_norm':
-      x = nn.LayerNorm(name='norm')(x)
+      self._norm = nn.LayerNorm(name='norm')
     exact = functools.partial(
       jax.lax.dot_general, preferred_element_type=jnp.float32
     )
-    readout = nn.Dense(self.output_spec.size, dot_general=exact, name='readout')
-    return tuple(after), readout(x)
+    self._readout = nn.Dense(
+      self.output_spec.size, dot_general=exact, name='readout'
+    )
+
+  def body(
+    self,
+    carry: Carry,
+    inputs: Inputs,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD]:
+    x = self._encoder(inputs)
+    carries = list(carry)
+    after = []
+    if self.positions:
+      position, x = self._positions(carries.pop(0), x, reset_BT)
+      after.append(position)
+    x = self._dropout(x, deterministic=not train)
+    for block, layer_carry in zip(self._blocks, carries, strict=True):
+      layer_carry, x = block(layer_carry, x, reset_BT, train)
+      after.append(layer_carry)
+    if self.wiring == 'pre_norm':
+      x = self._norm(x)
+    return tuple(after), x
+
+  def readout(self, h: jax.Array) -> jax.Array:
+    y: jax.Array = self._readout(h)
+    return y

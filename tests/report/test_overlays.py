@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from memjax.models.base import Memory
+from memjax.models.recurrent.rnn import RNN
 from memjax.report.overlays import columns, said, words
 from memjax.report.runs import Subject
 from memjax.runs.load import Run
@@ -41,7 +41,7 @@ def test_a_docstring_is_paragraphs_and_what_is_set_in() -> None:
 
 
 def test_a_run_without_a_figure_has_an_empty_cell() -> None:
-  run = Run({}, Memory(), {}, (), None, 0, {})
+  run = Run({}, RNN(1), {}, (), None, 0, {})
   one, other = (
     Subject(name, '', '-', run, [], []) for name in ('one', 'other')
   )

@@ -31,18 +31,18 @@ not once for a story.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Model, shows
 from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
 from memjax.ops.attention import UNSEEN
-from memjax.types import Features, Inputs, Reset_BT, Sentences, Spec, Tokens
+from memjax.types import Features, Inputs, Reset_BT, Sentences, Tokens
 
 TYINGS = ('adjacent', 'layerwise')
 SENTENCES = ('position', 'bag')
@@ -64,7 +64,7 @@ class Stored(NamedTuple):
   filled_BM: jax.Array
 
 
-class MemN2N(Memory):
+class MemN2N(Model):
   """A whole model: K hops over M stored steps.
 
   When asked it shows each hop's `hop_0_lag_weights`, `(B, T, 1, M)`, or M + 1
@@ -83,8 +83,6 @@ class MemN2N(Memory):
     sentences: how sentences are embedded, 'position' or 'bag'.
   """
 
-  input_spec: Spec
-  output_spec: Spec
   width: int = 20
   slots: int = 50
   hops: int = 3
@@ -115,8 +113,33 @@ class MemN2N(Memory):
       inputs = jnp.zeros(shape, jnp.int32)
     return Stored(inputs, filled_BM)
 
-  @nn.compact
-  def __call__(
+  def setup(self) -> None:
+    def table(name: str) -> jax.Array:
+      rows = self.input_spec.size  # a vocabulary, or the width of features
+      return self.param(f'embedding_{name}', normal, (rows, self.width))
+
+    language = isinstance(self.input_spec, Tokens)
+    of_m, of_c = self._names()
+    names = list(dict.fromkeys(of_m + of_c))
+    self._tables = {name: table(name) for name in names}
+    self._times = {
+      name: self.param(f'time_{name}', normal, (self.slots, self.width))
+      for name in names
+    }
+    if self.tying == 'adjacent':
+      self._query = self._tables[of_m[0]]
+    elif not language:
+      self._query = table('B')
+    if self.tying == 'layerwise':
+      self._turn = self.param('H', normal, (self.width, self.width))
+    inputs, outputs = self.input_spec, self.output_spec
+    one_vocabulary = inputs.discrete and outputs.classes == inputs.size
+    if self.tying == 'adjacent' and one_vocabulary:
+      self._answers = self._tables[of_c[-1]]
+    else:
+      self._answers = self.param('W', normal, (outputs.size, self.width))
+
+  def body(
     self,
     carry: Stored,
     x: Inputs,
@@ -126,8 +149,8 @@ class MemN2N(Memory):
   ) -> tuple[Stored, jax.Array]:
     language = isinstance(self.input_spec, Tokens)
     of_m, of_c = self._names()
-    table = {name: self._table(name) for name in dict.fromkeys(of_m + of_c)}
-    time = {name: self._time(name) for name in table}
+    # Row a of a time table belongs to age a; windows begin with the oldest.
+    time = {name: table[::-1] for name, table in self._times.items()}
     takes_BT, most = self._takes(x, train)
     written = tape.write(
       *carry, x.astype(carry.inputs.dtype), takes_BT, reset_BT, most
@@ -135,15 +158,13 @@ class MemN2N(Memory):
     seen = tape.windows(written, self.slots, most, language)
     spans = {
       name: tape.slices(self._embed(t, written.cells), seen.start_BN, seen.span)
-      for name, t in table.items()
+      for name, t in self._tables.items()
     }
     if language:
       u_BTD = jnp.full((*reset_BT.shape, self.width), QUERY)
     else:
-      query = table[of_m[0]] if self.tying == 'adjacent' else self._table('B')
-      u_BTD = self._embed(query, x).astype(jnp.float32)
+      u_BTD = self._embed(self._query, x).astype(jnp.float32)
     u = tape.chunked(u_BTD, seen.lag_BNC.shape[2])
-    keep = self._keep()
     for k, (m, c) in enumerate(zip(of_m, of_c, strict=True)):
       o, p_BNCM = self._hop(u, (spans[m], spans[c]), (time[m], time[c]), seen)
       if shows(self) and not self.linear:
@@ -154,13 +175,16 @@ class MemN2N(Memory):
         self.sow(
           'intermediates', f'hop_{k}_lag_weights', by_lag_BTR[:, :, None]
         )
-      u = keep(u) + o
+      u = self._keep(u) + o
       if language:
         straight, bent = jnp.split(u, [self.width // 2], axis=-1)
         u = jnp.concatenate([straight, nn.relu(bent)], axis=-1)
     u_BTD = u.reshape(u.shape[0], -1, self.width)[:, : reset_BT.shape[1]]
-    y = self._answer(u_BTD, table[of_c[-1]])
-    return Stored(*tape.last_cells(written, self.slots)), y
+    return Stored(*tape.last_cells(written, self.slots)), u_BTD
+
+  def readout(self, h: jax.Array) -> jax.Array:
+    w_VD = self._answers
+    return product('...d,vd->...v', h.astype(w_VD.dtype), w_VD)
 
   def _names(self) -> tuple[list[str], list[str]]:
     """The tables that each hop's m and c are made with."""
@@ -168,15 +192,6 @@ class MemN2N(Memory):
       return ['A'] * self.hops, ['C'] * self.hops
     names = [str(k) for k in range(self.hops + 1)]
     return names[:-1], names[1:]
-
-  def _table(self, name: str) -> jax.Array:
-    rows = self.input_spec.size  # a vocabulary, or the width of features
-    return self.param(f'embedding_{name}', normal, (rows, self.width))
-
-  def _time(self, name: str) -> jax.Array:
-    """Row a belongs to age a; windows begin with the oldest cell."""
-    shape = (self.slots, self.width)
-    return self.param(f'time_{name}', normal, shape)[::-1]
 
   def _embed(self, table: jax.Array, x: jax.Array) -> jax.Array:
     if isinstance(self.input_spec, Features):
@@ -198,12 +213,12 @@ class MemN2N(Memory):
     empty_BT = jax.random.bernoulli(key, self.noise, x.shape[:2])
     return takes_BT * (1 + empty_BT.astype(jnp.int32)), 2
 
-  def _keep(self) -> Any:
+  def _keep(self, u: jax.Array) -> jax.Array:
     """What a hop does to u^k before o^k is added."""
     if self.tying == 'adjacent':
-      return lambda u: u
-    h_DD = self.param('H', normal, (self.width, self.width))
-    return lambda u: product('bncd,ed->bnce', u.astype(h_DD.dtype), h_DD)
+      return u
+    h_DD = self._turn
+    return product('bncd,ed->bnce', u.astype(h_DD.dtype), h_DD)
 
   def _hop(
     self,
@@ -226,14 +241,3 @@ class MemN2N(Memory):
     o = product('bncr,bnrd->bncd', by_cell, c_BNRD)
     o += product('bncm,md->bncd', p_BNCM.astype(dtype), of_c_MD)
     return o, p_BNCM
-
-  def _answer(self, u_BTD: jax.Array, last_VD: jax.Array) -> jax.Array:
-    classes = self.output_spec.size
-    words = not isinstance(self.input_spec, Features) and isinstance(
-      self.output_spec, Tokens
-    )
-    tied = (
-      words and self.tying == 'adjacent' and classes == self.input_spec.size
-    )
-    w_VD = last_VD if tied else self.param('W', normal, (classes, self.width))
-    return product('btd,vd->btv', u_BTD.astype(w_VD.dtype), w_VD)
