@@ -1,10 +1,10 @@
-"""The sections every config has, with their defaults."""
+"""The default of every setting; `memjax/config/sections.py` explains them."""
 
 from ml_collections import ConfigDict
 
 
 def base() -> ConfigDict:
-  """A config that still needs a model, a task and its steps."""
+  """All defaults. A config adds its model, its task and its steps."""
   return ConfigDict(
     {
       'seed': 0,
@@ -14,31 +14,31 @@ def base() -> ConfigDict:
         'steps': 1000,
         'batch_size': 32,
         'steps_per_call': 1,
-        'segment_length': 0,  # the task's length
+        'segment_length': 0,  # time steps; 0: the task's length
         'bptt_segments': 1,
         'grad_accum_steps': 1,
         'dtype': 'float32',  # or bfloat16
-        'patience': 0,  # evaluations without a new best; 0: never stop
-        'replicas': 1,  # seeds in one program
-        'init_from': '',  # a workdir, for its parameters
+        'patience': 0,  # evaluations without a new best; 0: no early stopping
+        'replicas': 1,  # number of seeds trained in one program
+        'init_from': '',  # a workdir; its parameters are the initial ones
       },
       'optim': {
         'name': 'adamw',  # any optimiser of optax
         'options': {},
         'learning_rate': 1e-3,
         'schedule': 'cosine',  # constant, linear, inverse_sqrt, halving
-        'halve_every': 0,  # steps, with the schedule halving
+        'halve_every': 0,  # steps, for the schedule halving only
         'warmup_steps': 0,
-        'final_lr_ratio': 0.1,  # of the learning rate, where the schedule ends
+        'final_lr_ratio': 0.1,  # final / peak rate, for linear and cosine
         'weight_decay': 0.0,
-        'clip_norm': 1.0,
-        'ema': 0.0,
-        'per_replica': '',  # 'learning_rate=1e-4,1e-3': one value a replica
+        'clip_norm': 1.0,  # largest norm of the gradient; 0: no clipping
+        'ema': 0.0,  # decay of the parameters' moving average; 0: none
+        'per_replica': '',  # 'learning_rate=1e-4,1e-3': one value per replica
       },
       'evals': {},
       'checkpoint': {'every': 500, 'keep': 2, 'best': '', 'best_is': 'min'},
       'parallel': {
-        'data': 0,  # all devices
+        'data': 0,  # devices that share the batch; 0: all
         'fsdp': 1,
         'coordinator': '',
         'processes': 0,
@@ -56,7 +56,7 @@ def base() -> ConfigDict:
 
 
 def quick(config: ConfigDict) -> ConfigDict:
-  """Two steps with an evaluation and a checkpoint, for tests."""
+  """Shortens a config for tests: two steps, one evaluation, two checkpoints."""
   config.train.update(steps=2, batch_size=8, steps_per_call=1)
   config.log.update(every=1, sample=0)
   config.log.wandb.mode = 'disabled'
@@ -68,10 +68,10 @@ def quick(config: ConfigDict) -> ConfigDict:
 
 
 def words(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
-  """A variant's model and its size, 'lstm,quick' or 'lstm'.
+  """The model and the size in a variant: 'lstm,quick' or 'lstm'.
 
   Raises:
-    ValueError: the model is not a known one, or the size not `quick`.
+    ValueError: the model is unknown, or the size is not 'quick'.
   """
   name, _, size = variant.partition(',')
   if name not in known or size not in ('', 'quick'):

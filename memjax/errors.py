@@ -1,4 +1,4 @@
-"""The one error a user can cause, and the rule that raises it."""
+"""The error for a user's mistake, and functions that raise and explain it."""
 
 from collections.abc import Iterable
 import difflib
@@ -7,8 +7,8 @@ import difflib
 class ConfigError(ValueError):
   """A setting, a file or a folder breaks a rule.
 
-  The message is one line, `field: value: rule`; `launch.py` prints it without
-  a traceback and exits with code 2.
+  The message is one line, `field: value: rule`. `launch.py` prints it without a
+  traceback and exits with code 2.
   """
 
   def __init__(self, field: str, value: object, rule: str):
@@ -16,7 +16,7 @@ class ConfigError(ValueError):
     self.field, self.value, self.rule = field, value, rule
 
   def within(self, section: str) -> 'ConfigError':
-    """The same error, its field named from one level further out."""
+    """The same error, with the field's name prefixed by its section."""
     return ConfigError(f'{section}.{self.field}', self.value, self.rule)
 
 
@@ -27,12 +27,12 @@ def require(condition: bool, field: str, value: object, rule: str) -> None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-  """A hint for a misspelt word: the nearest known one, then all of them."""
+  """A hint for an unknown word: the most similar known word, then all."""
   names = sorted(known)
-  close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-  hint = f'did you mean {close[0]}? ' if close else ''
+  matches = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+  hint = f'did you mean {matches[0]}? ' if matches else ''
   return f'{hint}known: {", ".join(names) or "none"}'
 
 
 class Diverged(RuntimeError):
-  """The loss is no longer a number; the message is one line."""
+  """The training loss is NaN or infinite. The message is one line."""
