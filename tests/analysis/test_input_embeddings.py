@@ -39,7 +39,7 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
 ) -> None:
   rng = np.random.default_rng(0)
   shape = (1, STEPS, spec.words) if isinstance(spec, Sentences) else (1, STEPS)
-  inputs = jnp.asarray(rng.integers(0, spec.vocab, shape, np.int32))
+  inputs = jnp.asarray(rng.integers(0, spec.size, shape, np.int32))
   reset_BT = jnp.zeros((1, STEPS), bool)
   carry = model.initial_carry(1)
   weights = jnp.asarray(
@@ -72,7 +72,7 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
     path, by_table = by_param[i]
     seen.append(path[-1].key)
     if seen[-1] in tables:
-      for token in set(range(spec.vocab)) - set(kept):
+      for token in set(range(spec.size)) - set(kept):
         total = by_row[np.asarray(inputs[0]) == token].sum(0)
         np.testing.assert_allclose(total, by_table[token], rtol=1e-4, atol=1e-6)
     assert by_row.shape[: inputs.ndim - 1] == inputs.shape[1:]

@@ -45,7 +45,7 @@ SMALL = """\
 @pytest.fixture(scope='module', autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
   def clear() -> None:
-    for cached in (open_tasks, babi_rows.vocabulary, babi._arranged):
+    for cached in (open_tasks, babi_rows.build_vocabulary, babi._arranged):
       cached.cache_clear()
 
   with pytest.MonkeyPatch.context() as patch:

@@ -89,7 +89,7 @@ def test_flipping_coins_scores_chance(task: BitTask) -> None:
 @every_task
 def test_saying_a_half_costs_a_bit_each(task: BitTask) -> None:
   batch = draw(task, ROWS)
-  bits_B = np.asarray(batch.loss_weights_BT).sum(1) * task.output_spec.width
+  bits_B = np.asarray(batch.loss_weights_BT).sum(1) * task.output_spec.size
   scores = score(task, np.zeros(np.shape(batch.targets)), batch)
   assert scores['loss'] == pytest.approx(task.baselines['loss']['chance'])
   chance = task.baselines['bits_per_sequence']['chance']

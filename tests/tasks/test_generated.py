@@ -168,7 +168,9 @@ def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
   measure = measuring(task)
   measured = measure(y[:2], jax.tree.map(lambda x: x[:2], batch))
   for name, metric in measure(y, padded).items():
-    np.testing.assert_allclose(metric.sum, measured[name].sum, 1e-6, 0, name)
+    np.testing.assert_allclose(
+      metric.sum, measured[name].sum, rtol=1e-6, atol=0, err_msg=name
+    )
     assert metric.count == measured[name].count, name
 
 

@@ -66,7 +66,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   answers = np.array([play(row) for row in np.asarray(batch.inputs).tolist()])
   asked = np.asarray(batch.loss_weights_BT) > 0
   np.testing.assert_array_equal(np.where(asked, answers, 0), batch.targets)
-  scores = score(task, 40 * np.eye(task.output_spec.vocab)[answers], batch)
+  scores = score(task, 40 * np.eye(task.output_spec.size)[answers], batch)
   assert scores['accuracy'] == scores.get('exact_match', 1) == 1
   assert scores['loss'] < 1e-6
 
@@ -75,7 +75,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   [(name, share)] = task.baselines['accuracy'].items()
-  vocab, shape = task.output_spec.vocab, batch.loss_weights_BT.shape
+  vocab, shape = task.output_spec.size, batch.loss_weights_BT.shape
   chances = np.full(vocab, 1 / vocab)
   guess = rng.integers(0, vocab, shape)
   if name == 'without memory':

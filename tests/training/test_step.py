@@ -120,7 +120,7 @@ def test_ids_outside_the_vocabulary_are_counted_and_refused() -> None:
   step = jax.jit(make_step(experiment, optax.sgd(0.1)))
   state = initial_state(experiment, optax.sgd(0.1), SEED)
   batch = first_batch(experiment)
-  for wrong in (-1, experiment.task.input_spec.vocab):
+  for wrong in (-1, experiment.task.input_spec.size):
     bad = batch._replace(inputs=batch.inputs.at[0, 3].set(wrong))
     _, sums = step(state, bad)
     with pytest.raises(ConfigError, match='1: ids outside the vocabulary'):
