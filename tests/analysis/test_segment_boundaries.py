@@ -50,6 +50,9 @@ class Forgetful(Memory):
   def initial_carry(self, batch_size: int) -> Any:
     return ()
 
+  def __call__(self, carry: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    return carry, x
+
 
 def test_leaves_have_names_and_there_must_be_some() -> None:
   assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
