@@ -1,4 +1,4 @@
-"""Processes that do the same at the same moment."""
+"""Runs the same Python code in several processes at the same moment."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,13 @@ sys.stdin.readline()
 def raced(
   before: str, race: str, words: Sequence[str], count: int
 ) -> list[tuple[str, str]]:
-  """(standard output, standard error) of each of some processes.
+  """Runs `count` processes; returns each one's (stdout, stderr).
 
-  Each runs the Python in `before`, which imports sys, waits until all of them
-  have, and then runs `race`; words are the arguments of both.
+  Args:
+    before: Python code that each process runs first; it must import sys.
+    race: Python code that each process runs once all have finished `before`.
+    words: command-line arguments of each process.
+    count: number of processes.
   """
   racers = [
     subprocess.Popen(

@@ -63,12 +63,12 @@ def test_byte_tokens_are_the_bytes_of_the_text(folder: Path) -> None:
   starts = []
   for split, (first, last) in corpus.source.bounds.items():
     text = text_of(folder)[first:last]
-    tokens = corpus.splits[split]
-    assert tokens.tokens.dtype == np.uint8
-    assert not tokens.tokens.flags.writeable
-    assert tokens.bytes == len(tokens.tokens) == len(text)
-    assert tokens.characters == len(text.decode())
-    starts += [int(start) + first for start in tokens.starts]
+    prepared = corpus.splits[split]
+    assert prepared.tokens.dtype == np.uint8
+    assert not prepared.tokens.flags.writeable
+    assert prepared.bytes == len(prepared.tokens) == len(text)
+    assert prepared.characters == len(text.decode())
+    starts += [int(start) + first for start in prepared.starts]
   sizes = [document.size for document in corpus.source.documents]
   assert starts == [0, *np.cumsum(sizes)[:-1].tolist()]
 
@@ -87,11 +87,11 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
   for split, (first, last) in corpus.source.bounds.items():
     part = text.encode()[first:last].decode()
     odd = [c for c in part if c not in symbols]
-    tokens = corpus.splits[split]
-    assert tokens.bytes == last - first
-    assert tokens.characters == len(part) == len(tokens.tokens)
-    assert tokens.unknown == len(odd)
-    assert tokens.unknown_bytes == len(''.join(odd).encode())
+    prepared = corpus.splits[split]
+    assert prepared.bytes == last - first
+    assert prepared.characters == len(part) == len(prepared.tokens)
+    assert prepared.unknown == len(odd)
+    assert prepared.unknown_bytes == len(''.join(odd).encode())
   assert corpus.splits['train'].unknown == 0
   assert corpus.splits['test'].unknown > 0
 
