@@ -53,7 +53,7 @@ MAY_IMPORT = {
   'logs': (),
   'training': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
   'generation': ('runs', 'models.base', 'data.tokenizers'),
-  'analysis': ('runs', 'generation', 'logs.plots', 'models.base', 'tasks.base'),
+  'analysis': ('logs.plots', 'logs.console', 'models.base', 'tasks.base'),
   'report': (
     'analysis',
     'generation',

@@ -26,9 +26,9 @@ def main() -> None:
   task = BitCopy(shortest=VECTORS, longest=VECTORS)
   example = task.example(jax.random.key(SEED))
   inputs = np.asarray(example.inputs)
-  logits, shown = weightings(run.model, run.params, inputs)
+  logits, weights = weightings(run.model, run.params, inputs)
   asked = np.asarray(example.loss_weights_T)[:, None]
-  draw(inputs, asked / (1 + np.exp(-logits)), shown, given.picture)
+  draw(inputs, asked / (1 + np.exp(-logits)), weights, given.picture)
 
 
 if __name__ == '__main__':

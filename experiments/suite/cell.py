@@ -18,7 +18,7 @@ import numpy as np
 
 from configs.models import model as model_of
 from experiments.suite.grid import Cell, cells
-from memjax.analysis.score_by_distance import bins, curve
+from memjax.analysis.score_by_distance import bin_edges, scores_by_distance
 from memjax.config.reader import read
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
@@ -136,7 +136,7 @@ def curve_of(
   """Accuracy by distance or length, on rows as those of an evaluation set."""
   if replicas == 1:
     params = jax.tree.map(lambda p: p[None], params)
-  found = curve(model, params, task, bins(task))
+  found = scores_by_distance(model, params, task, bin_edges(task))
   return {
     'score_axis': found.score_axis,
     'edges': found.edges.tolist(),

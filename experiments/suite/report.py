@@ -21,8 +21,9 @@ from matplotlib.ticker import LogLocator, ScalarFormatter
 import numpy as np
 
 from experiments.suite.cell import RESULT, RUNS
+from memjax.analysis.section import Section, Table
 from memjax.logs.plots import EVALUATIONS, FAINT, INK, SCORES
-from memjax.report.page import Section, Table, render
+from memjax.report.page import render
 from memjax.report.pictures import png
 
 SHOWN = (
@@ -59,7 +60,9 @@ def write(results: Sequence[Result], folder: Path) -> Path:
     name, picture = f'{study} {task}', folder / f'{study}-{task}.png'
     draw(of, name, picture)
     alt = f'{metric_of(of[0])} of {name} against state, time and extent'
-    sections.append(Section(name, '', [png(picture, alt)], [table(of)]))
+    sections.append(
+      Section(name, pictures=[png(picture, alt)], tables=[table(of)])
+    )
   page = folder / 'index.html'
   page.write_text(render('The memory suite', SHOWN, sections), encoding='utf-8')
   return page

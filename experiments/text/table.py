@@ -22,13 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis.loss_by_context import (
-  LossByContext,
+  ContextLosses,
   contexts,
   loss_by_context,
 )
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.logs import metrics_file
-from memjax.logs.plots import EVALUATIONS, Curve, draw, learning_curve
+from memjax.logs.learning_curves import learning_curve
+from memjax.logs.plots import EVALUATIONS, Curve, draw
 from memjax.runs import workdir as workdirs
 from memjax.runs.load import load
 
@@ -61,7 +62,7 @@ def write(folder: Path) -> str:
   return page
 
 
-def by_context(found: Mapping[str, LossByContext]) -> Iterator[Curve]:
+def by_context(found: Mapping[str, ContextLosses]) -> Iterator[Curve]:
   """Bits of a label by how many tokens are given, medians over the seeds."""
   colours = itertools.cycle(EVALUATIONS)
   for (model, of), colour in zip(found.items(), colours, strict=False):
@@ -71,7 +72,7 @@ def by_context(found: Mapping[str, LossByContext]) -> Iterator[Curve]:
     yield Curve(model, colour, of.contexts.tolist(), half_C, quartiles=band)
 
 
-def reach(found: Mapping[str, LossByContext]) -> dict[str, list[float]]:
+def reach(found: Mapping[str, ContextLosses]) -> dict[str, list[float]]:
   """RECL, the median over the seeds; the models of a seed are a group."""
   lengths: dict[str, list[np.ndarray]] = {model: [] for model in found}
   for seed in range(min(len(of.losses) for of in found.values())):
@@ -85,7 +86,7 @@ def reach(found: Mapping[str, LossByContext]) -> dict[str, list[float]]:
   return {m: np.median(of, axis=0).tolist() for m, of in lengths.items()}
 
 
-def lost(ended: Sequence[Path]) -> LossByContext:
+def lost(ended: Sequence[Path]) -> ContextLosses:
   """The loss on some validation labels by how much context is given."""
   runs = [load(workdir, carry=False) for workdir in ended]
   validation = runs[0].experiment.evals['validation']

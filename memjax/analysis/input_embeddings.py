@@ -1,11 +1,12 @@
-"""Inputs that can be differentiated by, of any model that reads any.
+"""Inputs that can be differentiated, of any model.
 
-Features are what they are. A token is an index into tables that the model has,
-one or more. Here every input is given a row of its own in each of these tables,
-a copy of its token's, and is the index of that row: the model says what it
-said, and the gradient by the row is that by the embedded input. Which
-parameters are tables shows in their shapes: those grow with the vocabulary. Of
-a sentence every word has such rows, but not padding and the word that asks.
+Features are differentiated as they are. A token is an index into one or more
+tables of the model. Here every input gets a row of its own in each table, a
+copy of its token's row, and its index is replaced by the index of that row. The
+outputs stay the same, and the gradient by the row is the gradient by the
+embedded input. The tables are the parameters whose shape grows with the
+vocabulary. Every word of a sentence gets such rows, except padding and the word
+that marks a question.
 """
 
 from collections.abc import Callable
@@ -14,25 +15,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from memjax.errors import require
-from memjax.models.base import Memory, apply
+from memjax.analysis.intermediates import param_shapes, shapes
+from memjax.errors import ConfigError, require
+from memjax.models.base import Memory, Model, apply
+from memjax.tasks.base import Task
 from memjax.types import Params, Spec
 
 Answer = Callable[[Any], jax.Array]
+NO_TABLE = 'no parameter of the model is an embedding table of its inputs'
 
 
-def embedded(
+def embed_inputs(
   model: Memory,
   spec: Spec,
   params: Params,
   inputs: jax.Array,
   reset_1T: jax.Array,
 ) -> tuple[Any, Answer]:
-  """One row's embedded inputs, and what the model answers to them.
+  """One row's embedded inputs, and the model's outputs as a function of them.
 
   Args:
-    model: any memory; one of tokens tells their number in its `input_spec`.
-    spec: what the inputs are.
+    model: any memory; one that reads tokens is a whole model.
+    spec: of the inputs.
     params: the model's.
     inputs: one row, `(1, T, ...)`, read from an empty memory.
     reset_1T: where the row forgets.
@@ -41,7 +45,7 @@ def embedded(
     A tree of `(T, ...)` arrays, and the function from it to `(1, T, ...)`.
 
   Raises:
-    ConfigError: no parameter is a table of the tokens.
+    ConfigError: no parameter is an embedding table.
   """
   carry = model.initial_carry(1)
   if not spec.discrete:
@@ -50,14 +54,15 @@ def embedded(
       return apply(model, params, carry, x[None], reset_1T)[1]
 
     return inputs[0], of_features
+  if not isinstance(model, Model):
+    raise ConfigError('model', type(model).__name__, NO_TABLE)
   own = _own_ids(spec, inputs)
-  wide, grown = _widened(model, spec, params, own, reset_1T)
+  wide, grown = _widen(model, spec, params, own)
   leaves, structure = jax.tree.flatten(params)
   tables = {
     i: leaf for i, leaf in enumerate(leaves) if leaf.shape != grown[i].shape
   }
-  rule = 'has no table of the tokens it reads'
-  require(bool(tables), 'model', type(model).__name__, rule)
+  require(bool(tables), 'model', type(model).__name__, NO_TABLE)
 
   def of_rows(rows: dict[int, jax.Array]) -> jax.Array:
     longer = list(leaves)
@@ -71,33 +76,35 @@ def embedded(
   return {i: table[inputs[0]] for i, table in tables.items()}, of_rows
 
 
+def why_not_embedded(model: Memory, task: Task) -> str:
+  """Why a task's inputs have no embedding in the model; '' if they have one."""
+  if not task.input_spec.discrete:
+    return ''
+  if not isinstance(model, Model):
+    return NO_TABLE
+  params = shapes(model, task)[1]
+  own = task.input_spec.zeros(1, task.length)
+  _, grown = _widen(model, task.input_spec, params, own)
+  pairs = zip(jax.tree.leaves(params), grown, strict=True)
+  same = all(before.shape == after.shape for before, after in pairs)
+  return NO_TABLE if same else ''
+
+
 def _own_ids(spec: Spec, inputs: jax.Array) -> jax.Array:
-  """Behind the vocabulary, one for each input."""
+  """An id behind the vocabulary for each input; reserved ids stay."""
   own = spec.size + jnp.arange(inputs.size, dtype=inputs.dtype)
   return jnp.where(spec.reserved(inputs), inputs, own.reshape(inputs.shape))
 
 
-def _widened(
-  model: Memory,
-  spec: Spec,
-  params: Params,
-  own: jax.Array,
-  reset_1T: jax.Array,
-) -> tuple[Memory, list[jax.ShapeDtypeStruct]]:
-  """The same model of a larger vocabulary, and the shapes of its parameters."""
-
-  def shapes(model: Memory) -> Params:
-    carry = model.initial_carry(1)
-    key = jax.random.key(0)
-    return jax.eval_shape(model.init, key, carry, own, reset_1T)['params']
-
-  rule = 'tells no input_spec, the number of the tokens it reads'
-  require(hasattr(model, 'input_spec'), 'model', type(model).__name__, rule)
+def _widen(
+  model: Model, spec: Spec, params: Params, own: jax.Array
+) -> tuple[Model, list[jax.ShapeDtypeStruct]]:
+  """The model with a larger vocabulary, and the shapes of its parameters."""
   vocab = spec.size + own.size
   wide = model.clone(input_spec=spec.resized(vocab))
-  grown = shapes(wide)
+  grown = param_shapes(wide, own)
   if len(jax.tree.leaves(grown)) > len(jax.tree.leaves(params)):
-    # What it reads and what it says share a table only if they are as many.
+    # Inputs and outputs share a table only if their vocabularies are equal.
     wide = wide.clone(output_spec=model.output_spec.resized(vocab))
-    grown = shapes(wide)
+    grown = param_shapes(wide, own)
   return wide, jax.tree.leaves(grown)

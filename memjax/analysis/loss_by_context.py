@@ -1,28 +1,18 @@
-"""The loss by how much context a memory is given.
+"""The loss by the number of inputs that a model has read."""
 
-Definition: l(c, t) is the loss on label t when the model has read exactly the
-last c inputs, that of the label's own step among them, from an empty memory. In
-language modelling these are the c tokens before the one to be said. The figures
-are means of l(c, t) over the same labels for every c: those labels that have
-the longest of the contexts whole behind them, with no reset within. The loss
-stops falling where more context is of no use to the model. RECL, in `recl.py`,
-makes a length of it.
-
-Paper: the same labels with ever longer contexts are how Khandelwal et al. 2018,
-https://arxiv.org/abs/1805.04623, define effective context.
-Units: contexts in inputs (tokens, steps); losses as the task has them, nats per
-label for classes; accuracy as a share of labels.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis import streams
-from memjax.errors import require
+from memjax.analysis import recl, streams
+from memjax.analysis.across_runs import line_plots, panels
+from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.section import Section
+from memjax.errors import ConfigError, require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task
 from memjax.types import HostBatch, Metrics, Params
@@ -30,15 +20,15 @@ from memjax.types import HostBatch, Metrics, Params
 Read = Callable[..., tuple[Metrics, jax.Array, jax.Array]]
 
 
-class LossByContext(NamedTuple):
-  """What P labels cost, given C contexts.
+class ContextLosses(NamedTuple):
+  """The loss on P labels for each of C context lengths.
 
   Attributes:
-    contexts: `(C,)` int, rising.
+    contexts: `(C,)` int, increasing.
     loss: `(N, C)` float64, the mean over the labels.
-    accuracy: `(N, C)` float64; no number where the task has none.
-    losses: `(N, C, P)` float64, label by label.
-    labels: `(P, 3)` int, which: step, row and place in the row.
+    accuracy: `(N, C)` float64; NaN where the task has no accuracy.
+    losses: `(N, C, P)` float64, of each label.
+    labels: `(P, 3)` int, of each label the step, the row and the position.
   """
 
   contexts: np.ndarray
@@ -46,6 +36,71 @@ class LossByContext(NamedTuple):
   accuracy: np.ndarray
   losses: np.ndarray
   labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossByContext(Instrument[ContextLosses]):
+  """The loss by context length, and the length beyond which it stops falling.
+
+  Attributes:
+    batch_size: rows in a batch.
+    batches: number of batches.
+    labels: labels drawn from a batch.
+    seed: of the rows and of the labels.
+  """
+
+  title = 'Loss by context'
+  order = 20
+  definition = f"""
+    The loss l(c, t) on label t when the model has read exactly the last c
+    inputs, the input of the label's own step included, from an empty memory. In
+    language modelling these are the c tokens before the predicted one. Every
+    figure is a mean over the same labels: those that have the longest context
+    behind them with no reset inside. Where the curve becomes flat, more context
+    does not help the model.
+
+    Paper: Khandelwal et al. 2018, https://arxiv.org/abs/1805.04623, who measure
+    the same labels with longer and longer contexts.
+
+    Units: contexts in inputs; losses in nats per label for classes, otherwise
+    as the task defines them.
+    {recl.DEFINITION}"""
+
+  batch_size: int = 32
+  batches: int = 4
+  labels: int = 64
+  seed: int = 0
+
+  def measure(
+    self, model: Memory, params_N: Params, task: Task
+  ) -> Result[ContextLosses]:
+    found = loss_by_context(
+      model,
+      params_N,
+      task,
+      contexts(task, self.batch_size).tolist(),
+      self.batch_size,
+      self.batches,
+      self.seed,
+      self.labels,
+    )
+    axes: dict[str, Places] = {
+      'replica': range(len(found.loss)),
+      'context': found.contexts,
+    }
+    figures = {'loss': found.loss, 'accuracy': found.accuracy}
+    units = {'replica': '', 'context': 'inputs'} | metric_units(task, figures)
+    return Result(tidy(axes, figures), units, found)
+
+  def show(self, results: Mapping[str, Result[ContextLosses]]) -> Section:
+    curves = panels(results, lambda f: {'loss': (f.contexts, f.loss)})
+    plots = line_plots(curves, 'context, inputs', xscale='log')
+    try:
+      table = recl.table({run: r.arrays for run, r in results.items()})
+    except ConfigError as error:  # the runs have different tasks
+      notes = [f'RECL: {error}']
+      return Section(self.title, self.definition, plots, notes=notes)
+    return Section(self.title, self.definition, plots, tables=[table])
 
 
 def loss_by_context(
@@ -57,29 +112,29 @@ def loss_by_context(
   batches: int = 16,
   seed: int = 0,
   labels: int = 64,
-) -> LossByContext:
+) -> ContextLosses:
   """Reads a window for each label, with every context and every replica.
 
-  One program serves all contexts: windows are as long as the longest, and a
-  reset cuts the shorter ones. It reads C x `labels` x `batches` windows, of
-  which `labels` x N are in memory at once.
+  One program serves all contexts: all windows have the longest length, and a
+  reset shortens them. It reads C x `labels` x `batches` windows and has
+  `labels` x N of them in memory at once.
 
   Args:
     model: any memory that fits the task.
     params_N: its parameters, `(N, ...)`: one replica is `(1, ...)`.
-    task: any; a text is read over the borders of its segments.
-    contexts: `(C,)` rising ints of at least 1.
-    batch_size: rows of a batch, lanes of a text.
-    batches: how many, or all of the epoch if it has fewer.
-    seed: of the rows, and of the labels drawn.
-    labels: how many are drawn of a batch, or all that it has.
+    task: any; the windows of a text cross its segment boundaries.
+    contexts: `(C,)` increasing ints of at least 1.
+    batch_size: rows of a batch, streams of a text.
+    batches: number of batches, at most; an epoch may have fewer.
+    seed: of the rows and of the labels.
+    labels: labels drawn from a batch, at most; a batch may have fewer.
 
   Raises:
-    ConfigError: the contexts do not rise, or no label has the longest.
+    ConfigError: the contexts do not increase, or no label has the longest.
   """
-  rising = len(contexts) > 0 and bool(np.all(np.diff([0, *contexts]) > 0))
-  rule = 'must be rising, from 1 or more on'
-  require(rising, 'contexts', list(contexts), rule)
+  increasing = len(contexts) > 0 and bool(np.all(np.diff([0, *contexts]) > 0))
+  rule = 'must increase and start at 1 or more'
+  require(increasing, 'contexts', list(contexts), rule)
   segments = 1
   if streams.goes_on(task, batch_size):
     segments += -(-(contexts[-1] - 1) // task.length)
@@ -90,17 +145,17 @@ def loss_by_context(
   for step in streams.steps(task, batch_size, segments - 1, batches):
     key = jax.random.fold_in(jax.random.key(seed), step)
     feeds = streams.feeds(task, stream, step, segments)
-    found, there_P, label_P = jax.device_get(read(params_N, feeds, key))
+    found, drawn_P, label_P = jax.device_get(read(params_N, feeds, key))
     label_P = np.insert(label_P, 0, step, axis=1)
     label_P[:, 2] -= (segments - 1) * task.length
-    parts.append(_kept(there_P, found, label_P))
-  rule = 'no label has so many inputs behind it'
+    parts.append(_select(drawn_P, found, label_P))
+  rule = 'no label has this number of inputs behind it'
   require(any(len(x) for _, x in parts), 'contexts', contexts[-1], rule)
-  found = jax.tree.map(_joined, *(found for found, _ in parts))
+  found = jax.tree.map(_join, *(found for found, _ in parts))
   totals = jax.tree.map(lambda x: x.sum(-1), found)
   mean = {name: metric.value() for name, metric in totals.items()}
   nothing = np.full_like(mean['loss'], np.nan)
-  return LossByContext(
+  return ContextLosses(
     contexts=np.asarray(contexts),
     loss=mean['loss'],
     accuracy=mean.get('accuracy', nothing),
@@ -110,38 +165,38 @@ def loss_by_context(
 
 
 def contexts(task: Task, batch_size: int = 64) -> np.ndarray:
-  """1, 2, 4 and so on: as many inputs as half of the labels have behind them.
+  """1, 2, 4, ... up to the number of inputs that half of the labels have.
 
-  Of a text, up to twice the length of a segment.
+  For a text, up to twice the length of a segment.
   """
   if streams.goes_on(task, batch_size):
     last = task.epoch_steps(batch_size)
-    most = (min(2, last - 1) if last else 2) * task.length
+    longest = (min(2, last - 1) if last else 2) * task.length
   else:
     stream = Stream(0, streams.NUMBER, batch_size)
     feed = task.rows(stream, 0, np.arange(batch_size))
     _, place = np.nonzero(jax.jit(task.batch)(feed).loss_weights_BT)
-    most = int(np.median(place)) + 1
-  return 2 ** np.arange(most.bit_length())
+    longest = int(np.median(place)) + 1
+  return 2 ** np.arange(longest.bit_length())
 
 
 def _reader(
   model: Memory, task: Task, contexts: Sequence[int], labels: int
 ) -> Read:
-  """Sums and counts `(C, N, P)`, which labels there are, and their places."""
+  """Sums and counts `(C, N, P)`, which labels were drawn, and their places."""
   window = int(contexts[-1])
 
   @jax.jit
   def read(
     params_N: Params, feeds: tuple[HostBatch, ...], key: jax.Array
   ) -> tuple[Metrics, jax.Array, jax.Array]:
-    lane = streams.lane(task, feeds)
-    there_P, row_P, place_P = streams.draw(
-      lane, task.length, window, labels, key
+    joined = streams.join(task, feeds)
+    drawn_P, row_P, place_P = streams.draw(
+      joined, task.length, window, labels, key
     )
     read_PT = place_P[:, None] - jnp.arange(window)[None, ::-1]
-    inputs = lane.inputs[row_P[:, None], read_PT]
-    asked = jax.tree.map(lambda x: x[row_P, place_P][:, None, None], lane)
+    inputs = joined.inputs[row_P[:, None], read_PT]
+    label = jax.tree.map(lambda x: x[row_P, place_P][:, None, None], joined)
 
     def given(context: jax.Array) -> Metrics:
       reset_T = jnp.arange(window) == window - context
@@ -150,22 +205,22 @@ def _reader(
 
       def one(params: Params) -> Metrics:
         _, y = apply(model, params, carry, inputs, reset_PT)
-        metrics = jax.vmap(task.measure)(y[:, None, -1:], asked)
+        metrics = jax.vmap(task.measure)(y[:, None, -1:], label)
         return {k: metrics[k] for k in ('loss', 'accuracy') if k in metrics}
 
       return jax.vmap(one)(params_N)
 
     found = jax.lax.map(given, jnp.asarray(contexts))
-    return found, there_P, jnp.stack([row_P, place_P], axis=1)
+    return found, drawn_P, jnp.stack([row_P, place_P], axis=1)
 
   return read
 
 
-def _kept(
-  there_P: np.ndarray, found: Any, label_P: np.ndarray
+def _select(
+  drawn_P: np.ndarray, found: Any, label_P: np.ndarray
 ) -> tuple[Any, np.ndarray]:
-  return jax.tree.map(lambda x: x[..., there_P], found), label_P[there_P]
+  return jax.tree.map(lambda x: x[..., drawn_P], found), label_P[drawn_P]
 
 
-def _joined(*xs_CNP: np.ndarray) -> np.ndarray:
+def _join(*xs_CNP: np.ndarray) -> np.ndarray:
   return np.concatenate(xs_CNP, -1, dtype=np.float64).swapaxes(0, 1)

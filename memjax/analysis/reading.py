@@ -1,17 +1,18 @@
-"""How every instrument reads: rows that no training has seen, by all replicas.
+"""Batches that no training has seen, read by all replicas.
 
-The carry flows from batch to batch. A generated task forgets where a row
-begins; a corpus goes on where it was, so that its memory is as full as in use.
+The carry flows from batch to batch. A generated task resets it where a row
+begins. A text continues, so its carry is as full as in use.
 """
 
 from collections.abc import Callable, Iterator
+import functools
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.score_by_distance import NUMBER
+from memjax.analysis.streams import NUMBER
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Carry, HostBatch, Params
@@ -19,7 +20,7 @@ from memjax.types import Batch, Carry, HostBatch, Params
 Look: TypeAlias = Callable[[Params, Carry, Batch], tuple[Carry, Any]]
 
 
-def readings(
+def read_batches(
   model: Memory,
   params_N: Params,
   task: Task,
@@ -28,15 +29,15 @@ def readings(
   batches: int,
   seed: int,
 ) -> Iterator[Any]:
-  """What `look` finds in each batch; one program.
+  """Applies `look` to each batch, with one compiled program.
 
   Args:
     model: any memory that fits the task.
     params_N: its parameters, `(N, ...)`.
     task: which rows.
     look: (parameters, carry, batch) to the carry after it and a tree of arrays.
-    batch_size: rows read at once.
-    batches: so many times.
+    batch_size: rows in a batch.
+    batches: number of batches.
     seed: of the rows.
 
   Yields:
@@ -60,3 +61,9 @@ def readings(
     feed = task.rows(stream, step, row_ids)
     carry_N, found = read(params_N, carry_N, feed)
     yield jax.tree.map(np.asarray, found)
+
+
+def sum_batches(*arguments: Any) -> Any:
+  """The sum over batches, in float64, of what `read_batches` yields."""
+  trees = (jax.tree.map(np.float64, tree) for tree in read_batches(*arguments))
+  return functools.reduce(lambda a, b: jax.tree.map(np.add, a, b), trees)

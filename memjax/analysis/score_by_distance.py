@@ -1,35 +1,35 @@
-"""What a memory scores, by how far back or how long a label asks.
+"""Scores by label distance or by sequence length."""
 
-Definition: a task whose `score_axis` is 'label_distance' or 'sequence_length'
-tells of every label how much it asks of a memory. The curve has, for each bin
-of extents, the task's own metrics over the labels of that bin alone: one sum
-over one count, from rows that no training has seen. A metric that counts rows
-counts those rows that have a label in the bin.
-"""
-
+from collections.abc import Mapping
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.analysis.across_runs import line_plots, panels
+from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.section import Section
+from memjax.analysis.streams import NUMBER
 from memjax.errors import require
+from memjax.logs.plots import SCORES
 from memjax.models.base import Memory, apply
-from memjax.tasks.base import GeneratedTask, Stream, Task
+from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, HostBatch, Metrics, Params
 
-NUMBER = 1 << 30  # of the stream: neither training's nor an evaluation's
+NO_AXIS = 'the task has no label distance and no sequence length'
+BIN_ROWS = 1000  # rows that the edges of the bins are taken from
 
 
-class Curve(NamedTuple):
-  """Figures by bin: bin i holds the extents of [edges[i], edges[i + 1]).
+class DistanceScores(NamedTuple):
+  """Metrics by bin; bin i is the range [edges[i], edges[i + 1]).
 
   Attributes:
-    score_axis: 'label_distance', in steps, or 'sequence_length', as the task
-    says.
-    edges: `(E + 1,)` int, rising.
-    metrics: {name: `(N, E)` float64}; no number where a bin had no label.
-    labels: `(E,)`, how many labels each bin had.
+    score_axis: 'label_distance', in steps, or 'sequence_length'; the task's.
+    edges: `(E + 1,)` int, increasing.
+    metrics: {name: `(N, E)` float64}; NaN where a bin has no label.
+    labels: `(E,)`, the number of labels in each bin.
   """
 
   score_axis: str
@@ -38,49 +38,109 @@ class Curve(NamedTuple):
   labels: np.ndarray
 
 
-def curve(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreByDistance(Instrument[DistanceScores]):
+  """Scores by label distance or by sequence length.
+
+  Attributes:
+    max_bins: the number of bins, at most.
+    batch_size: rows in a batch.
+    batches: number of batches.
+    seed: of the rows.
+  """
+
+  title = 'Score by label distance'
+  order = 10
+  definition = """
+    The task's own metrics as a function of the label distance, which is the
+    number of steps from a label back to the input it depends on, or as a
+    function of the sequence length. The task says which of the two it has.
+    Labels are sorted into bins. A bin's figure is one sum over one count, over
+    the labels of this bin only, on rows that were not used in training. A
+    metric that counts rows counts the rows that have a label in the bin.
+
+    Units: distances and lengths in steps; scores as a share of labels or rows.
+    """
+
+  max_bins: int = 12
+  batch_size: int = 64
+  batches: int = 8
+  seed: int = 0
+
+  def defined(self, model: Memory, task: Task) -> str:
+    return '' if task.score_axis else NO_AXIS
+
+  def measure(
+    self, model: Memory, params_N: Params, task: Task
+  ) -> Result[DistanceScores]:
+    found = scores_by_distance(
+      model,
+      params_N,
+      task,
+      bin_edges(task, self.max_bins),
+      self.batch_size,
+      self.batches,
+      self.seed,
+    )
+    axes: dict[str, Places] = {
+      'replica': range(len(found.metrics['loss'])),
+      found.score_axis: _middles(found),
+    }
+    rows = tidy(axes, found.metrics | {'labels': found.labels})
+    units = {'replica': '', found.score_axis: 'steps'}
+    return Result(
+      rows, units | metric_units(task, found.metrics) | {'labels': ''}, found
+    )
+
+  def show(self, results: Mapping[str, Result[DistanceScores]]) -> Section:
+    axes = {result.arrays.score_axis for result in results.values()}
+    xlabel = ' or '.join(sorted(axis.replace('_', ' ') for axis in axes))
+    plots = line_plots(panels(results, _curve), f'{xlabel}, steps')
+    return Section(self.title, self.definition, plots)
+
+
+def scores_by_distance(
   model: Memory,
   params_N: Params,
-  task: GeneratedTask,
+  task: Task,
   edges: np.ndarray,
   batch_size: int = 64,
   batches: int = 16,
   seed: int = 0,
-) -> Curve:
+) -> DistanceScores:
   """Reads `batch_size x batches` fresh rows with every replica.
 
   Args:
     model: any memory that fits the task.
     params_N: its parameters, `(N, ...)`: one replica is `(1, ...)`.
     task: which rows, and how they are measured.
-    edges: `(E + 1,)` rising ints; labels outside are left out.
-    batch_size: rows read at once.
-    batches: so many times.
+    edges: `(E + 1,)` increasing ints; labels outside are left out.
+    batch_size: rows in a batch.
+    batches: number of batches.
     seed: of the rows.
 
   Raises:
-    ConfigError: the task does not tell extents.
+    ConfigError: the task has neither a label distance nor a sequence length.
   """
-  require_score_axis(task)
-  low_E, high_E = jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])
+  require(bool(task.score_axis), 'task', type(task).__name__, NO_AXIS)
+  ranges = jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])
 
   @jax.jit
   def read(params_N: Params, feed: HostBatch) -> tuple[Metrics, jax.Array]:
     batch = task.batch(feed)
 
+    def within(low: jax.Array, high: jax.Array) -> Batch:
+      inside_BT = (batch.score_axis_BT >= low) & (batch.score_axis_BT < high)
+      loss_weights_BT = jnp.where(inside_BT, batch.loss_weights_BT, 0.0)
+      return batch._replace(loss_weights_BT=loss_weights_BT)
+
     def one(params: Params) -> Metrics:
       carry = model.initial_carry(batch_size)
       _, y = apply(model, params, carry, batch.inputs, batch.reset_BT)
-      return jax.lax.map(lambda edge: task.measure(y, within(*edge)), both)
+      return jax.lax.map(lambda edge: task.measure(y, within(*edge)), ranges)
 
-    def within(low: jax.Array, high: jax.Array) -> Batch:
-      there_BT = (batch.score_axis_BT >= low) & (batch.score_axis_BT < high)
-      loss_weights_BT = jnp.where(there_BT, batch.loss_weights_BT, 0.0)
-      return batch._replace(loss_weights_BT=loss_weights_BT)
-
-    both = low_E, high_E
     labels_E = jax.lax.map(
-      lambda edge: within(*edge).loss_weights_BT.sum(), both
+      lambda edge: within(*edge).loss_weights_BT.sum(), ranges
     )
     return jax.vmap(one)(params_N), labels_E
 
@@ -93,35 +153,38 @@ def curve(
     sums = jax.tree.map(np.float64, jax.device_get(measured))
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
   metrics = {name: metric.value() for name, metric in totals.items()}
-  return Curve(task.score_axis, np.asarray(edges), metrics, labels_E)
+  return DistanceScores(task.score_axis, np.asarray(edges), metrics, labels_E)
 
 
-def bins(task: GeneratedTask, most: int = 12) -> np.ndarray:
-  """Edges of at most so many bins that hold alike many labels.
+def bin_edges(task: Task, max_bins: int = 12) -> np.ndarray:
+  """Edges of bins with about equal numbers of labels.
 
-  They are those of a thousand rows: each extent has a bin of its own where
-  they are few.
+  Each distance has its own bin if there are at most `max_bins` distances.
 
   Raises:
-    ConfigError: the task does not tell extents.
+    ConfigError: the task has neither a label distance nor a sequence length.
   """
-  require_score_axis(task)
-  stream = Stream(0, NUMBER, 1000)
-  batch = jax.jit(task.batch)(task.rows(stream, 0, np.arange(1000)))
-  extents = np.asarray(batch.score_axis_BT)[
-    np.asarray(batch.loss_weights_BT) > 0
-  ]
-  extents = extents[extents > 0]
-  different = np.unique(extents)
-  if len(different) > most:
-    shares = np.linspace(0, 1, most + 1)[:-1]
-    different = np.unique(np.quantile(extents, shares, method='lower'))
-  return np.append(different, extents.max() + 1)
+  require(bool(task.score_axis), 'task', type(task).__name__, NO_AXIS)
+  stream = Stream(0, NUMBER, BIN_ROWS)
+  batch = jax.jit(task.batch)(task.rows(stream, 0, np.arange(BIN_ROWS)))
+  labelled_BT = np.asarray(batch.loss_weights_BT) > 0
+  distances = np.asarray(batch.score_axis_BT)[labelled_BT]
+  distances = distances[distances > 0]
+  starts = np.unique(distances)
+  if len(starts) > max_bins:
+    shares = np.linspace(0, 1, max_bins + 1)[:-1]
+    starts = np.unique(np.quantile(distances, shares, method='lower'))
+  return np.append(starts, distances.max() + 1)
 
 
-def require_score_axis(task: Task) -> None:
-  """Requires a task that tells how much its labels ask."""
-  name = type(task).__name__
-  require(
-    bool(task.score_axis), 'task', name, 'tells no distance and no length'
-  )
+def _middles(found: DistanceScores) -> np.ndarray:
+  """The middle of each bin."""
+  return (found.edges[:-1] + found.edges[1:] - 1) / 2
+
+
+def _curve(
+  found: DistanceScores,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """The first score that the task has, else the loss."""
+  metric = next((name for name in SCORES if name in found.metrics), 'loss')
+  return {metric: (_middles(found), found.metrics[metric])}

@@ -1,7 +1,7 @@
-"""The memory as it is handed over, and what is read with it afterwards.
+"""The carry at a segment boundary, and the batch that is read after it.
 
-A text's memory is handed from one segment to the next. An episode has no such
-border, so its rows are cut in two.
+The carry of a text crosses the boundaries of its segments. An episode has no
+boundary, so its rows are cut in two.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,10 @@ from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Carry, Params
 
+EMPTY_CARRY = 'the model has an empty carry'
 
-def borders(
+
+def segment_boundaries(
   model: Memory,
   params_N: Params,
   task: Task,
@@ -26,27 +28,28 @@ def borders(
   batches: int,
   seed: int,
 ) -> Iterator[tuple[Carry, Batch]]:
-  """The carry of every replica, `(N, B, ...)`, and the batch that follows.
+  """Yields the carry of every replica, `(N, B, ...)`, and the batch after it.
 
   Args:
     model: any memory that fits the task.
     params_N: its parameters, `(N, ...)`.
-    task: of a text, the carry flows on from where its lanes start.
-    cut: of an episode, the step that it is cut before; 0: the middle.
+    task: for a text, the carry flows from the start of its streams.
+    cut: for an episode, the position that the row is cut before; 0: the middle.
     batch_size: rows.
-    batches: how many borders, or all of the epoch if it has fewer.
+    batches: number of boundaries, at most; an epoch may have fewer.
     seed: of the rows.
 
   Raises:
-    ConfigError: the cut is not within an episode, or one of a text.
+    ConfigError: the cut is not inside an episode, or the task is a text and has
+      a cut.
   """
-  on = streams.goes_on(task, batch_size)
-  rule = 'must be 0, the border of segments, as rows go on in the next step'
-  require(not (on and cut), 'cut', cut, rule)
+  flows = streams.goes_on(task, batch_size)
+  rule = 'must be 0 for a text, which is cut at its segment boundaries'
+  require(not (flows and cut), 'cut', cut, rule)
   cut = cut or task.length // 2
   rule = f'must lie within the {task.length} steps of a row'
   require(0 < cut < task.length, 'cut', cut, rule)
-  make = jax.jit(task.batch)
+  make_batch = jax.jit(task.batch)
   replicas = len(jax.tree.leaves(params_N)[0])
   carry_N = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (replicas, *x.shape)),
@@ -61,29 +64,36 @@ def borders(
     return jax.vmap(one)(params_N, carry_N)
 
   stream = Stream(seed, streams.NUMBER, batch_size)
-  for step in streams.steps(task, batch_size, int(on), batches):
-    *earlier, last = map(make, streams.feeds(task, stream, step, 1 + on))
-    if not on:
-      earlier = [jax.tree.map(lambda x: x[:, :cut], last)]
-      last = jax.tree.map(lambda x: x[:, cut:], last)
-    carry_N = read(params_N, carry_N, earlier[0])
-    yield carry_N, last
+  for step in streams.steps(task, batch_size, int(flows), batches):
+    feeds = streams.feeds(task, stream, step, 1 + flows)
+    *before, after = map(make_batch, feeds)
+    if not flows:
+      before = [jax.tree.map(lambda x: x[:, :cut], after)]
+      after = jax.tree.map(lambda x: x[:, cut:], after)
+    carry_N = read(params_N, carry_N, before[0])
+    yield carry_N, after
 
 
 def leaf_names(model: Memory) -> tuple[str, ...]:
-  """Of the leaves of the model's carry, '0/h', in their order.
-
-  Raises:
-    ConfigError: the carry has none: the model remembers nothing.
-  """
+  """The paths of the carry's leaves, '0/h', in their order; () if none."""
   carry = jax.eval_shape(lambda: model.initial_carry(1))
   paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(carry)[0]]
-  rule = 'has nothing in its carry'
-  require(bool(paths), 'model', type(model).__name__, rule)
   simple = functools.partial(jax.tree_util.keystr, simple=True, separator='/')
   return tuple(simple(path) or 'carry' for path in paths)
 
 
-def is_float(leaf: jax.Array) -> bool:
-  """Whether it can be moved a little: no integers, no truth values."""
+def require_carry(model: Memory) -> None:
+  """Requires a model whose carry has leaves."""
+  name = type(model).__name__
+  require(bool(leaf_names(model)), 'model', name, EMPTY_CARRY)
+
+
+def float_leaves(model: Memory) -> list[bool]:
+  """Which leaves of the carry hold floats, in their order."""
+  carry = jax.eval_shape(lambda: model.initial_carry(1))
+  return [is_float(leaf) for leaf in jax.tree.leaves(carry)]
+
+
+def is_float(leaf: jax.Array | jax.ShapeDtypeStruct) -> bool:
+  """Whether an array holds floats, which can be differentiated."""
   return jnp.issubdtype(leaf.dtype, jnp.floating)

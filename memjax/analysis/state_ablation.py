@@ -1,60 +1,149 @@
-"""Whether a memory is used: what it costs to lose it, or to get another's.
+"""What it costs a model to lose its memory, leaf by leaf."""
 
-Definition: where the memory is handed over (`borders.py`), a leaf of the carry,
-or all of them, is
-
-    removed    what it is when nothing has been read
-    shuffled   that of the row before, the last one's for the first
-    noised     itself plus normal noise, as large as the leaf's own standard
-               deviation over the rows, number by number
-
-and the batch after the border is read with it. The rise is its loss less the
-loss with the memory as it was; the fall, accuracy as it was less the accuracy
-then. Both are means over all labels that follow borders, those that could do
-without the memory too. What is not used costs exactly 0. A leaf of integers or
-truth values is not noised: no number of it; with all leaves the others are.
-
-Paper: none.
-Units: losses as the task has them, nats per label for classes; accuracy as a
-share of labels.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.segment_boundaries import borders, is_float, leaf_names
+from memjax.analysis.across_runs import format_median, median_dot
+from memjax.analysis.base import Instrument, Places, Result, loss_unit, tidy
+from memjax.analysis.dot_plot import DotPlot
+from memjax.analysis.section import Section, Table
+from memjax.analysis.segment_boundaries import (
+  EMPTY_CARRY,
+  float_leaves,
+  is_float,
+  leaf_names,
+  require_carry,
+  segment_boundaries,
+)
 from memjax.errors import require
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Metrics, Params
 
-WAYS = ('removed', 'shuffled', 'noised')
+ABLATIONS = ('removed', 'shuffled', 'noised')
+ALL = 'all'
 Read = Callable[[Params, Carry, Batch, jax.Array], Metrics]
 
 
-class KnockOut(NamedTuple):
-  """What the memory is worth, all of it and each of its K leaves.
+class AblationEffects(NamedTuple):
+  """What the whole carry and each of its K leaves are worth.
 
   Attributes:
-    leaves: 'all', and then the names of the leaves.
-    loss: `(N,)` float64, with the memory as it was.
-    accuracy: `(N,)` float64; no number where the task has none.
-    loss_rise: {way: `(N, 1 + K)`}, ways being 'removed', 'shuffled', 'noised'.
-    accuracy_fall: the same of accuracies.
+    leaves: 'all', then the paths of the leaves.
+    loss: `(N,)` float64, with the intact carry.
+    accuracy: `(N,)` float64; NaN if the task has no accuracy.
+    loss_rise: {ablation: `(N, 1 + K)`} for each of `ABLATIONS`.
+    accuracy_drop: the same for the accuracy.
   """
 
   leaves: tuple[str, ...]
   loss: np.ndarray
   accuracy: np.ndarray
   loss_rise: dict[str, np.ndarray]
-  accuracy_fall: dict[str, np.ndarray]
+  accuracy_drop: dict[str, np.ndarray]
 
 
-def knock_out(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StateAblation(Instrument[AblationEffects]):
+  """What it costs to remove, shuffle or noise the carry.
+
+  Attributes:
+    batch_size: rows in a batch.
+    batches: number of segment boundaries.
+    cut: for an episode, the position that the row is cut before; 0: the middle.
+    seed: of the rows and of the noise.
+  """
+
+  title = 'State ablation'
+  order = 30
+  definition = """
+    At a segment boundary, or in the middle of an episode, one leaf of the
+    carry, or all of them, is
+
+        removed    set to its initial value, as if nothing had been read
+        shuffled   replaced by that of the row before; the first row gets that
+                   of the last
+        noised     changed by normal noise; each number's standard deviation is
+                   that of the number over the rows
+
+    and the following batch is read. The loss rise is the loss then minus the
+    loss with the intact carry. The accuracy drop is the intact accuracy minus
+    the accuracy then. Both are means over all labels after the boundaries,
+    including labels that do not need the memory. A leaf that the model does not
+    use costs exactly 0. Leaves of integers or booleans are not noised: they
+    have no figure, and with 'all' only the other leaves are noised.
+
+    Paper: none.
+
+    Units: losses in nats per label for classes, otherwise as the task defines
+    them; accuracy as a share of labels.
+    """
+
+  batch_size: int = 32
+  batches: int = 4
+  cut: int = 0
+  seed: int = 0
+
+  def defined(self, model: Memory, task: Task) -> str:
+    return '' if leaf_names(model) else EMPTY_CARRY
+
+  def measure(
+    self, model: Memory, params_N: Params, task: Task
+  ) -> Result[AblationEffects]:
+    found = ablate(
+      model,
+      params_N,
+      task,
+      self.batch_size,
+      self.batches,
+      self.seed,
+      self.cut,
+    )
+    axes: dict[str, Places] = {
+      'ablation': ABLATIONS,
+      'replica': range(len(found.loss)),
+      'leaf': found.leaves,
+    }
+    figures = {
+      'loss_rise': np.stack([found.loss_rise[a] for a in ABLATIONS]),
+      'accuracy_drop': np.stack([found.accuracy_drop[a] for a in ABLATIONS]),
+      'intact_loss': found.loss[:, None],
+      'intact_accuracy': found.accuracy[:, None],
+    }
+    units = dict.fromkeys(axes, '') | dict.fromkeys(figures, loss_unit(task))
+    units['accuracy_drop'] = units['intact_accuracy'] = 'share of labels'
+    return Result(tidy(axes, figures), units, found)
+
+  def show(self, results: Mapping[str, Result[AblationEffects]]) -> Section:
+    dots = {
+      f'loss rise, {ablation}': {
+        run: [
+          median_dot(leaf, r.arrays.loss_rise[ablation][:, i])
+          for i, leaf in enumerate(r.arrays.leaves)
+        ]
+        for run, r in results.items()
+      }
+      for ablation in ABLATIONS
+    }
+    tables = [_table(run, result.arrays) for run, result in results.items()]
+    return Section(self.title, self.definition, [DotPlot(dots)], tables=tables)
+
+
+def _table(run: str, found: AblationEffects) -> Table:
+  rows = [
+    [leaf, *(format_median(found.loss_rise[a][:, i]) for a in ABLATIONS)]
+    for i, leaf in enumerate(found.leaves)
+  ]
+  caption = f'{run}: loss rise; intact loss {format_median(found.loss)}'
+  return Table(['leaf of the carry', *ABLATIONS], rows, caption)
+
+
+def ablate(
   model: Memory,
   params_N: Params,
   task: Task,
@@ -62,73 +151,73 @@ def knock_out(
   batches: int = 16,
   seed: int = 0,
   cut: int = 0,
-) -> KnockOut:
-  """Reads what follows each border 1 + 3 (1 + K) times with every replica.
+) -> AblationEffects:
+  """Reads what follows each boundary 1 + 3 (1 + K) times with every replica.
 
   Args:
     model: any memory that fits the task.
     params_N: its parameters, `(N, ...)`: one replica is `(1, ...)`.
-    task: of a text, the borders are those of its segments.
+    task: for a text, the boundaries are those of its segments.
     batch_size: rows, at least 2.
-    batches: how many borders, or all of the epoch if it has fewer.
+    batches: number of boundaries, at most; an epoch may have fewer.
     seed: of the rows and of the noise.
-    cut: of an episode, the step that it is cut before; 0: the middle.
+    cut: for an episode, the position that the row is cut before; 0: the middle.
 
   Raises:
-    ConfigError: the model has no carry, there is no other row, no label follows
-      a border, or the cut is not within an episode.
+    ConfigError: the carry is empty, the batch has one row, no label follows a
+      boundary, or the cut is not inside an episode.
   """
   require(batch_size >= 2, 'batch_size', batch_size, 'must be at least 2')
-  leaves = ('all', *leaf_names(model))
+  require_carry(model)
   read = _reader(model, task)
   totals: Any = None
-  for border, (carry_N, after) in enumerate(
-    borders(model, params_N, task, cut, batch_size, batches, seed)
+  for boundary, (carry_N, after) in enumerate(
+    segment_boundaries(model, params_N, task, cut, batch_size, batches, seed)
   ):
-    key = jax.random.fold_in(jax.random.key(seed), border)
+    key = jax.random.fold_in(jax.random.key(seed), boundary)
     sums = jax.device_get(read(params_N, carry_N, after, key))
     sums = jax.tree.map(np.float64, sums)
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
   labels = 0 if totals is None else totals['loss'].count.sum()
-  require(labels > 0, 'cut', cut, 'no label follows a border')
+  require(labels > 0, 'cut', cut, 'no label follows a segment boundary')
   mean = {name: metric.value() for name, metric in totals.items()}
   loss, accuracy = mean['loss'], mean.get('accuracy', mean['loss'] * np.nan)
-  return KnockOut(
-    leaves,
+  return AblationEffects(
+    (ALL, *leaf_names(model)),
     loss[:, 0],
     accuracy[:, 0],
-    _by_way(loss[:, 1:] - loss[:, :1], model),
-    _by_way(accuracy[:, :1] - accuracy[:, 1:], model),
+    _by_ablation(loss[:, 1:] - loss[:, :1], model),
+    _by_ablation(accuracy[:, :1] - accuracy[:, 1:], model),
   )
 
 
 def _reader(model: Memory, task: Task) -> Read:
-  """Sums and counts `(N, 1 + 3 (1 + K))`, of the memory as it was first."""
+  """Sums and counts `(N, 1 + 3 (1 + K))`; the intact carry comes first."""
   leaves = len(leaf_names(model))
   none, every = np.zeros((1, leaves), bool), np.ones((1, leaves), bool)
   each = np.eye(leaves, dtype=bool)
-  lost = np.concatenate([none, *[every, each] * len(WAYS)])
-  ways = np.append(0, np.repeat(np.arange(len(WAYS)), 1 + leaves))
+  replaced = np.concatenate([none, *[every, each] * len(ABLATIONS)])
+  ablations = np.append(0, np.repeat(np.arange(len(ABLATIONS)), 1 + leaves))
 
   @jax.jit
   def read(
     params_N: Params, carry_N: Carry, after: Batch, key: jax.Array
   ) -> Metrics:
     def one(params: Params, carry: Carry) -> Metrics:
-      as_was, structure = jax.tree.flatten(carry)
-      others = _others(model, as_was, key)
+      intact, structure = jax.tree.flatten(carry)
+      ablated = _ablated(model, intact, key)
 
-      def case(way: jax.Array, lost: jax.Array) -> Metrics:
-        held = [
-          jnp.where(lost[i], jax.lax.select_n(way, *others[i]), leaf)
-          for i, leaf in enumerate(as_was)
+      def case(ablation: jax.Array, replaced: jax.Array) -> Metrics:
+        leaves = [
+          jnp.where(replaced[i], jax.lax.select_n(ablation, *ablated[i]), leaf)
+          for i, leaf in enumerate(intact)
         ]
-        carry = jax.tree.unflatten(structure, held)
+        carry = jax.tree.unflatten(structure, leaves)
         _, y = apply(model, params, carry, after.inputs, after.reset_BT)
         metrics = task.measure(y, after)
         return {k: metrics[k] for k in ('loss', 'accuracy') if k in metrics}
 
-      cases = jnp.asarray(ways, jnp.int32), jnp.asarray(lost)
+      cases = jnp.asarray(ablations, jnp.int32), jnp.asarray(replaced)
       return jax.lax.map(lambda x: case(*x), cases)
 
     return jax.vmap(one)(params_N, carry_N)
@@ -136,13 +225,13 @@ def _reader(model: Memory, task: Task) -> Read:
   return read
 
 
-def _others(
+def _ablated(
   model: Memory, leaves: list[jax.Array], key: jax.Array
 ) -> list[tuple[jax.Array, ...]]:
-  """What stands in for each leaf, in the order of `WAYS`."""
-  fresh = jax.tree.leaves(model.initial_carry(len(leaves[0])))
+  """What replaces each leaf, in the order of `ABLATIONS`."""
+  initial = jax.tree.leaves(model.initial_carry(len(leaves[0])))
   found: list[tuple[jax.Array, ...]] = []
-  for i, (leaf, first) in enumerate(zip(leaves, fresh, strict=True)):
+  for i, (leaf, first) in enumerate(zip(leaves, initial, strict=True)):
     noised = leaf
     if is_float(leaf):
       noise = jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
@@ -151,10 +240,10 @@ def _others(
   return found
 
 
-def _by_way(figures: np.ndarray, model: Memory) -> dict[str, np.ndarray]:
-  """{way: `(N, 1 + K)`}, no number where nothing is noised."""
-  carry = jax.eval_shape(lambda: model.initial_carry(1))
-  floats = [is_float(leaf) for leaf in jax.tree.leaves(carry)]
-  found = dict(zip(WAYS, np.split(figures, len(WAYS), axis=1), strict=True))
+def _by_ablation(figures: np.ndarray, model: Memory) -> dict[str, np.ndarray]:
+  """{ablation: `(N, 1 + K)`}; NaN where nothing is noised."""
+  parts = np.split(figures, len(ABLATIONS), axis=1)
+  found = dict(zip(ABLATIONS, parts, strict=True))
+  floats = float_leaves(model)
   noisy = np.array([any(floats), *floats])
   return found | {'noised': np.where(noisy, found['noised'], np.nan)}

@@ -1,20 +1,19 @@
-"""Pictures of a run, drawn from the rows of its `metrics.jsonl`.
+"""Figures of runs: panels of curves, and what all figures share.
 
-Colours are those of Okabe & Ito, told apart by colour-blind readers too.
-Curves carry their names at their ends.
+The colours are those of Okabe & Ito, which colour-blind readers can
+distinguish. The name of a curve stands at its end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 import itertools
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from memjax.logs.console import number
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
-
-Row = Mapping[str, Any]
 
 TRAIN = '#7a7a7a'
 EVALUATIONS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00')
@@ -23,84 +22,45 @@ UNITS = {
   'bits_per_byte': 'bits per byte',
   'accuracy': 'accuracy, share of labels',
   'recall': 'recall, share of labels',
-  'exact_match': 'solved, share of rows',
+  'exact_match': 'exact match, share of rows',
 }
 SCORES = ('recall', 'accuracy', 'exact_match')
+DASHES = ('-', '--', '-.')
 LABEL_GAP = 13.0  # points between the labels of two lines
 
 
 class Curve(NamedTuple):
-  """One line of a panel: what was measured, or a value to compare with.
+  """One line of a panel: a measurement, or a reference value.
 
   Attributes:
-    label: its name.
-    colour: TRAIN and INK are drawn thin, as what others are compared with.
-    x: rising.
+    label: the name at its end.
+    colour: TRAIN and INK are for references and are drawn thin.
+    x: increasing.
     values: one for each x.
-    style: of the line; dotted where it was not measured.
-    quartiles: the first and third of what `values` are the medians of.
+    dash: matplotlib's line style; ':' for references.
+    quartiles: first and third quartile for each x, where `values` are medians.
   """
 
   label: str
   colour: str
   x: Sequence[float]
   values: Sequence[float]
-  style: str = '-'
+  dash: str = '-'
   quartiles: Sequence[tuple[float, float]] = ()
 
 
-def learning_curve(
-  rows: Sequence[Row],
-  baselines: Mapping[str, Mapping[str, float]],
-  path: Path,
-  along: str = 'training step',
-) -> None:
-  """Draws what was learned, step by step, as a PNG.
+class Style(NamedTuple):
+  """How the curves of one run look, in every figure."""
 
-  Above, bits per byte where there are any, else the loss; below, the share of
-  right answers where there is one. Values that are no numbers are left out. The
-  curves of a run of replicas are medians, with the quartiles as a band.
-
-  Args:
-    rows: a run's rows, {'step', 'split', 'metrics'}, perhaps 'quartiles'.
-    baselines: {metric: {name: value}} to draw as dotted lines.
-    path: where to write.
-    along: what the rows' steps count.
-  """
-  panels, last = learning_panels(rows, baselines)
-  draw(panels, along, (0, last)).savefig(path, dpi=150)
+  colour: str
+  dash: str
 
 
-def learning_panels(
-  rows: Sequence[Row], baselines: Mapping[str, Mapping[str, float]]
-) -> tuple[dict[str, list[Curve]], int]:
-  """The panels of the learning curve, and the step that they end at."""
-  last = max([1, *(row['step'] for row in rows)])
-  panels = {
-    metric: [
-      *references(baselines.get(metric, {}), 0, last),
-      *_curves(rows, metric),
-    ]
-    for metric in told(rows)
-  }
-  return panels, last
-
-
-def told(rows: Iterable[Row]) -> list[str]:
-  """The metrics that tell of learning: what is descended, and one score."""
-  names = {name for row in rows for name in row['metrics']}
-  descended = 'bits_per_byte' if 'bits_per_byte' in names else 'loss'
-  return [descended, *[name for name in SCORES if name in names][:1]]
-
-
-def references(
-  values: Mapping[str, float], first: float, last: float
-) -> list[Curve]:
-  """Dotted lines across, {name: value}."""
-  return [
-    Curve(name, INK, [first, last], [value, value], ':')
-    for name, value in values.items()
-  ]
+def style_runs(names: Iterable[str]) -> dict[str, Style]:
+  """A style for each run, all different for up to 15 runs."""
+  dashes = itertools.cycle(DASHES)
+  styles = (Style(c, d) for d in dashes for c in EVALUATIONS)
+  return dict(zip(names, styles, strict=False))
 
 
 def draw(
@@ -109,14 +69,15 @@ def draw(
   xlim: tuple[float, float] | None = None,
   xscale: str = 'linear',
 ) -> 'Figure':
-  """Panels below each other, {metric: its curves}, every curve named.
+  """Draws panels below each other; every curve has its name at its end.
 
   Args:
-    panels: a score reaches from 0 to 1; a metric of positive values is drawn
-      on a logarithmic scale where these differ tenfold.
-    xlabel: what all have to the right.
-    xlim: from where to where; the curves' own ends if None.
-    xscale: 'linear', or 'log', in powers of 2.
+    panels: {metric: its curves}. The axis of a score reaches from 0 to 1. The
+      axis of another metric is logarithmic if its values are positive and
+      differ by a factor of 10 or more.
+    xlabel: the label of the common horizontal axis.
+    xlim: first and last x; None: those of the curves.
+    xscale: 'linear', or 'log' for powers of 2.
   """
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -134,53 +95,56 @@ def draw(
   if xscale == 'log':
     all_axes[-1].set_xscale('log', base=2)
     all_axes[-1].xaxis.set_major_formatter('{x:g}')
-  all_axes[-1].set_xlim(xlim or (min(ends), max(ends)))
-  figure.draw_without_rendering()  # fixes the heights that labels go by
+  all_axes[-1].set_xlim(xlim or _limits(ends))
+  figure.draw_without_rendering()  # fixes the heights, which place the labels
   for axes, curves in zip(all_axes, panels.values(), strict=True):
     _label_ends(axes, curves)
   return figure
 
 
-def _curves(rows: Sequence[Row], metric: str) -> Iterable[Curve]:
-  """Training first, so that evaluations are drawn over it."""
-  splits = dict.fromkeys(['train', *(row['split'] for row in rows)])
-  for i, split in enumerate(splits):
-    colour = EVALUATIONS[(i - 1) % len(EVALUATIONS)] if i else TRAIN
-    of = [row for row in rows if row['split'] == split]
-    yield from learned(of, metric, split, colour)
+def _limits(ends: Sequence[float]) -> tuple[float, float]:
+  """The first and last x; a single x stands in the middle."""
+  margin = 0.5 if min(ends) == max(ends) else 0
+  return min(ends) - margin, max(ends) + margin
 
 
-def learned(
-  rows: Iterable[Row], metric: str, label: str, colour: str
-) -> list[Curve]:
-  """The curve of a metric over these rows; none if it is never a number."""
-  there = [
-    row for row in rows if math.isfinite(row['metrics'].get(metric, math.nan))
-  ]
-  if not there:
-    return []
-  steps = [row['step'] for row in there]
-  values = [row['metrics'][metric] for row in there]
-  band = [tuple(r['quartiles'][metric]) for r in there if 'quartiles' in r]
-  return [Curve(label, colour, steps, values, quartiles=band)]
+def describe(panels: Mapping[str, Sequence[Curve]], xlabel: str) -> str:
+  """The figure that `draw` draws, in words."""
+  sentences = []
+  for metric, curves in panels.items():
+    ends = [f'{curve.label} {number(curve.values[-1])}' for curve in curves]
+    sentences.append(
+      f'{UNITS.get(metric, metric)} against {xlabel}; '
+      f'at the end {", ".join(ends)}.'
+    )
+  return ' '.join(sentences)
+
+
+def draw_frame(axes: 'Axes', grid: Literal['x', 'y']) -> None:
+  """Faint axes and a faint grid."""
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.spines[['left', 'bottom']].set_color(FAINT)
+  axes.tick_params(which='both', color=FAINT, labelcolor=INK)
+  axes.grid(axis=grid, color=FAINT, linewidth=0.5, alpha=0.6)
+  axes.set_axisbelow(True)
 
 
 def _draw_panel(axes: 'Axes', metric: str, curves: Sequence[Curve]) -> None:
-  values = [v for curve in curves for v in curve.values if curve.style != ':']
+  values = [v for curve in curves for v in curve.values if curve.dash != ':']
   if metric in SCORES:
     axes.set_ylim(0, 1)
   elif values and min(values) > 0 and max(values) > 10 * min(values):
     axes.set_yscale('log')
   for curve in curves:
     thin = curve.colour in (TRAIN, INK)
-    few = len(curve.x) <= (1 if thin else 30)
+    marked = len(curve.x) <= (1 if thin else 30)
     axes.plot(
       curve.x,
       curve.values,
-      curve.style,
+      curve.dash,
       color=curve.colour,
       linewidth=1.2 if thin else 2,
-      marker='o' if few else None,
+      marker='o' if marked else None,
       markersize=4,
       clip_on=False,
     )
@@ -190,15 +154,11 @@ def _draw_panel(axes: 'Axes', metric: str, curves: Sequence[Curve]) -> None:
         curve.x, low, high, color=curve.colour, alpha=0.18, linewidth=0
       )
   axes.set_ylabel(UNITS.get(metric, metric), color=INK)
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.spines[['left', 'bottom']].set_color(FAINT)
-  axes.tick_params(which='both', color=FAINT, labelcolor=INK)
-  axes.grid(axis='y', color=FAINT, linewidth=0.5, alpha=0.6)
-  axes.set_axisbelow(True)
+  draw_frame(axes, 'y')
 
 
 def _label_ends(axes: 'Axes', curves: Sequence[Curve]) -> None:
-  """Writes each curve's name and last value beside its end."""
+  """Writes each curve's name and last value at its end."""
   points = 72 / axes.figure.get_dpi()
   heights = [
     float(axes.transData.transform((0, curve.values[-1]))[1]) * points
@@ -206,7 +166,7 @@ def _label_ends(axes: 'Axes', curves: Sequence[Curve]) -> None:
   ]
   floor = float(axes.bbox.ymin) * points
   for curve, height, place in zip(
-    curves, heights, spread(heights, LABEL_GAP, floor), strict=True
+    curves, heights, spread_labels(heights, LABEL_GAP, floor), strict=True
   ):
     axes.annotate(
       f'{curve.label}  {curve.values[-1]:.3g}',
@@ -220,13 +180,14 @@ def _label_ends(axes: 'Axes', curves: Sequence[Curve]) -> None:
     )
 
 
-def spread(
+def spread_labels(
   heights: Sequence[float], gap: float, floor: float = -math.inf
 ) -> list[float]:
-  """Places near these heights, in their order, no two closer than the gap.
+  """Places near these heights, in the same order, at least `gap` apart.
 
-  Halfway between the places when all are pushed up and when all are pushed
-  down, which keeps a crowd where it was; then up to the floor.
+  Each place is the mean of two: one where labels that overlap are pushed up,
+  one where they are pushed down. A crowd thus keeps its centre. Places below
+  the floor move up to it.
   """
   order = sorted(range(len(heights)), key=lambda i: heights[i])
   up, down = list(heights), list(heights)

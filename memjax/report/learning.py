@@ -1,137 +1,140 @@
-"""What each run learned: its curves, its evaluation sets, a sample of text."""
+"""What each run learned: learning curves, evaluation sets, a sample of text."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from memjax.analysis.across_runs import MISSING
+from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.sections import flatten
 from memjax.errors import ConfigError
 from memjax.generation import session
 from memjax.logs.console import number
+from memjax.logs.learning_curves import (
+  learning_metrics,
+  learning_panels,
+  metric_curve,
+)
 from memjax.logs.metrics_file import Row
-from memjax.logs.plots import Curve, learned, learning_panels, told
+from memjax.logs.plots import Curve
 from memjax.report import summary
-from memjax.report.page import Section, Table
-from memjax.report.pictures import lines
-from memjax.report.runs import Subject, measured
+from memjax.report.runs import ReportedRun, measure_runs
 
-SAMPLED = 400  # tokens
+SAMPLE_TOKENS = 400
 
-BAND = (
-  'Where a run has several seeds, the line is their median and the band reaches'
-  ' from the first to the third quartile.'
+QUARTILES = (
+  'If a run has several seeds, curves are medians, and bands reach from the'
+  ' first to the third quartile.'
 )
 
 
-def curves(subjects: Sequence[Subject]) -> Section:
-  """One run with all of its sets; several with one set each, side by side."""
-  if len(subjects) > 1:
-    return _side_by_side(subjects)
-  (subject,) = subjects
-  baselines, notes = measured(
-    subjects, lambda s: summary.references(s.experiment)
+def curves(runs: Sequence[ReportedRun]) -> Section:
+  """One run with all of its splits, or several runs with one split each."""
+  if len(runs) > 1:
+    return _side_by_side(runs)
+  (run,) = runs
+  baselines, notes = measure_runs(
+    runs, lambda run: summary.references(run.experiment)
   )
-  beside = baselines[0][1] if baselines else {}
-  panels, last = learning_panels(subject.rows, beside)
+  panels, last = learning_panels(run.rows, baselines.get(run.name, {}))
   definition = (
-    'What training measured on its own batches, and what every evaluation set'
-    f' gave, against the optimiser steps taken. {BAND} Dotted: what there is to'
-    ' compare with.'
+    'The metrics of the training batches and of every evaluation set, against'
+    f' the number of optimiser steps. {QUARTILES} Dotted: baselines.'
   )
-  picture = lines(panels, 'training step', (0, last))
-  return Section('Learning', definition, [picture], notes=notes)
+  plot = LinePlot(panels, 'training step', (0, last))
+  return Section('Learning', definition, [plot], notes=notes)
 
 
-def _side_by_side(subjects: Sequence[Subject]) -> Section:
+def _side_by_side(runs: Sequence[ReportedRun]) -> Section:
   panels: dict[str, list[Curve]] = {}
   last = 1
-  for subject in subjects:
-    split = _watched(subject)
-    rows = [row for row in subject.rows if row['split'] == split]
+  for run in runs:
+    split = _main_split(run)
+    rows = [row for row in run.rows if row['split'] == split]
     last = max([last, *(row['step'] for row in rows)])
-    for metric in told(rows):
+    for metric in learning_metrics(rows):
       panels.setdefault(metric, []).extend(
-        curve._replace(style=subject.style)
-        for curve in learned(rows, metric, subject.name, subject.colour)
+        metric_curve(rows, metric, run.name, '')
       )
-  sets = ', '.join(f'{s.name}: {_watched(s)}' for s in subjects)
+  splits = ', '.join(f'{run.name}: {_main_split(run)}' for run in runs)
   definition = (
-    f'What each run gave on one evaluation set ({sets}), against the optimiser'
-    f' steps taken. {BAND}'
+    f'The metrics of one evaluation set of each run ({splits}), against the'
+    f' number of optimiser steps. {QUARTILES}'
   )
-  picture = lines(panels, 'training step', (0, last))
-  return Section('Learning', definition, [picture])
+  plot = LinePlot(panels, 'training step', (0, last))
+  return Section('Learning', definition, [plot])
 
 
-def _watched(subject: Subject) -> str:
-  """The set that tells of the run: the one its best step goes by, if any."""
-  best = subject.run.config['checkpoint']['best'].partition('/')[0]
-  splits = [row['split'] for row in subject.rows if row['split'] != 'train']
+def _main_split(run: ReportedRun) -> str:
+  """The set that decides which step is the best, else the first set."""
+  best = run.config['checkpoint']['best'].partition('/')[0]
+  splits = [row['split'] for row in run.rows if row['split'] != 'train']
   return best or next(iter(splits), 'train')
 
 
-def evaluation(subjects: Sequence[Subject]) -> Section:
-  """The last figures on every set, beside what there is to compare with."""
-  last = {s.name: {r['split']: r for r in s.rows} for s in subjects}
+def evaluation(runs: Sequence[ReportedRun]) -> Section:
+  """The last figures on every evaluation set, beside the baselines."""
+  last = {run.name: {row['split']: row for row in run.rows} for run in runs}
   splits = dict.fromkeys(split for rows in last.values() for split in rows)
   tables: list[Table] = []
   protocols: dict[str, list[str]] = {}
   for split in [split for split in splits if split != 'train']:
     rows = {name: of[split] for name, of in last.items() if split in of}
-    tables.append(_table(split, rows, subjects))
-    for subject in [s for s in subjects if s.name in rows]:
-      said = f'{split} {_protocol(subject, rows[subject.name])}'
-      protocols.setdefault(said, []).append(subject.name)
+    tables.append(_table(split, rows, runs))
+    for run in [run for run in runs if run.name in rows]:
+      protocol = f'{split} {_protocol(run, rows[run.name])}'
+      protocols.setdefault(protocol, []).append(run.name)
   if not tables:
     return Section('Evaluation', notes=['No evaluation set was measured.'])
   definition = (
-    'The last figures of every evaluation set. Medians over seeds where there'
-    ' are several, first and third quartile in brackets. How each was measured'
-    ' is said below.'
+    'The last figures of every evaluation set. If a run has several seeds, they'
+    ' are medians, with the first and third quartile in brackets. The lines'
+    ' below give the protocol of each set.'
   )
-  notes = [f'{", ".join(names)}: {said}' for said, names in protocols.items()]
+  notes = [f'{", ".join(names)}: {text}' for text, names in protocols.items()]
   return Section('Evaluation', definition, tables=tables, notes=notes)
 
 
-def _protocol(subject: Subject, row: Row) -> str:
+def _protocol(run: ReportedRun, row: Row) -> str:
   """When and how the figures of a set were measured."""
-  spec = subject.run.config['evals'][row['split']]
+  spec = run.config['evals'][row['split']]
   changed = {part: spec[part] for part in ('task', 'model') if part in spec}
   return f'at step {row["step"]}: {summary.protocol(row, flatten(changed))}'
 
 
 def _table(
-  split: str, rows: dict[str, Row], subjects: Sequence[Subject]
+  split: str, rows: Mapping[str, Row], runs: Sequence[ReportedRun]
 ) -> Table:
   metrics = dict.fromkeys(m for row in rows.values() for m in row['metrics'])
-  beside: dict[str, dict[str, str]] = {}
-  for subject in subjects:
-    for metric, values in _baselines(subject, split).items():
-      said = {name: number(value) for name, value in values.items()}
-      beside[metric] = beside.setdefault(metric, {}) | said
+  baselines: dict[str, dict[str, str]] = {}
+  for run in runs:
+    for metric, values in _baselines(run, split).items():
+      figures = {name: number(value) for name, value in values.items()}
+      baselines[metric] = baselines.get(metric, {}) | figures
   body = [
-    [metric, *(_figure(rows.get(s.name), metric) for s in subjects)]
+    [metric, *(_figure(rows.get(run.name), metric) for run in runs)]
     for metric in metrics
   ]
-  head = [split, *(subject.name for subject in subjects)]
-  if beside:
-    head.append('to compare with')
+  head = [split, *(run.name for run in runs)]
+  if baselines:
+    head.append('baselines')
     for metric, row in zip(metrics, body, strict=True):
-      known = beside.get(metric, {})
+      known = baselines.get(metric, {})
       row.append(', '.join(f'{name} {value}' for name, value in known.items()))
   return Table(head, body)
 
 
-def _baselines(subject: Subject, split: str) -> dict[str, Any]:
-  """None where the set is not the run's or its data are not here."""
+def _baselines(
+  run: ReportedRun, split: str
+) -> Mapping[str, Mapping[str, float]]:
+  """{} if the run has no such set, or its data are not on this machine."""
   try:
-    return subject.experiment.evals[split].baselines
+    return run.experiment.evals[split].baselines
   except (ConfigError, KeyError):
     return {}
 
 
 def _figure(row: Row | None, metric: str) -> str:
   if row is None or metric not in row['metrics']:
-    return '—'
+    return MISSING
   value = number(row['metrics'][metric])
   if 'quartiles' not in row:
     return value
@@ -139,21 +142,22 @@ def _figure(row: Row | None, metric: str) -> str:
   return f'{value} ({low} to {high})'.replace(' ', '\N{NO-BREAK SPACE}')
 
 
-def sample(subjects: Sequence[Subject]) -> Section | None:
-  """Text that each run writes; None where none reads text."""
-  texts = [s for s in subjects if s.run.tokenizer is not None]
+def sample(runs: Sequence[ReportedRun]) -> Section | None:
+  """Text that each run writes; None if no run reads text."""
+  texts = [run for run in runs if run.trained.tokenizer is not None]
   if not texts:
     return None
 
-  def written(subject: Subject) -> str:
-    prompt = subject.run.config['log']['prompt'] or '\n'
-    pieces = session.sample(subject.first, prompt, SAMPLED, 1.0, 0)
+  def write(run: ReportedRun) -> str:
+    prompt = run.config['log']['prompt'] or '\n'
+    pieces = session.sample(run.first, prompt, SAMPLE_TOKENS, 1.0, 0)
     return prompt + ''.join(pieces)
 
-  shown, notes = measured(texts, written)
+  samples, notes = measure_runs(texts, write)
   definition = (
-    f'The prompt, and {SAMPLED} tokens drawn one by one at temperature 1, with'
-    ' seed 0. Of all that came before, the memory alone goes on.'
+    f'The prompt, and {SAMPLE_TOKENS} tokens drawn one by one at temperature 1'
+    ' with seed 0. The model reads only the last token; the rest of the text is'
+    ' in its memory.'
   )
-  quotes = [(s.name, text) for s, text in shown]
+  quotes = list(samples.items())
   return Section('A sample', definition, notes=notes, quotes=quotes)

@@ -1,68 +1,60 @@
-"""One HTML page that holds everything: text, tables, pictures, no script.
+"""One HTML page with text, tables and pictures, and without scripts.
 
-It asks nothing of a network, which its own policy forbids it, and reads alike
-on a phone and a desk, by day and by night.
+The page loads nothing from a network; its own content policy forbids it. It
+fits phones and desktop screens, and follows the light or dark mode.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import html
+import inspect
 import re
-from typing import NamedTuple
 
-from memjax.report.pictures import Picture
-
-
-class Table(NamedTuple):
-  """Rows of text below a head; numbers stand to the right."""
-
-  head: Sequence[str]
-  rows: Sequence[Sequence[str]]
-  caption: str = ''
+from memjax.analysis.section import Picture, Section, Table
+from memjax.logs.plots import Style, style_runs
+from memjax.report.pictures import svg
 
 
-class Section(NamedTuple):
-  """One question put to the runs.
+def render(
+  title: str,
+  lead: str,
+  sections: Iterable[Section],
+  styles: Mapping[str, Style] | None = None,
+) -> str:
+  """The page.
 
-  Attributes:
-    title: a few words.
-    definition: what is shown and how it was measured, below the pictures.
-    pictures: and tables, in the order they are shown.
-    notes: a line each, such as why a run shows nothing here.
-    quotes: (title, text as it was written).
-    folded: the same, shut until it is asked for.
+  Args:
+    title: its heading.
+    lead: a line below it.
+    sections: each also gets a link at the top.
+    styles: of the runs; by default they are styled in their order.
   """
-
-  title: str
-  definition: str = ''
-  pictures: Sequence[Picture] = ()
-  tables: Sequence[Table] = ()
-  notes: Sequence[str] = ()
-  quotes: Sequence[tuple[str, str]] = ()
-  folded: Sequence[tuple[str, str]] = ()
-
-
-def render(title: str, lead: str, sections: Iterable[Section]) -> str:
-  """The page: a title, a line below it, the sections and a way to each."""
   sections = list(sections)
+  styles = styles or style_runs(
+    dict.fromkeys(
+      run for s in sections for plot in s.plots for run in plot.runs
+    )
+  )
   links = ''.join(
     f'<a href="#{anchor(s.title)}">{html.escape(s.title)}</a>' for s in sections
   )
-  body = '\n'.join(map(_section, sections))
+  body = '\n'.join(_section(section, styles) for section in sections)
   return PAGE.format(
     title=html.escape(title), lead=html.escape(lead), links=links, body=body
   )
 
 
 def anchor(title: str) -> str:
+  """The id of a section in the page."""
   return '-'.join(''.join(c if c.isalnum() else ' ' for c in title).split())
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, styles: Mapping[str, Style]) -> str:
   title = html.escape(section.title)
   parts = [f'<section id="{anchor(section.title)}"><h2>{title}</h2>']
+  parts += [_picture(svg(plot, styles)) for plot in section.plots]
   parts += map(_picture, section.pictures)
-  parts += map(_prose, filter(None, section.definition.split('\n\n')))
+  parts += map(_paragraph, paragraphs(section.definition))
   parts += map(_table, section.tables)
   for name, text in section.quotes:
     parts.append(f'<h3>{html.escape(name)}</h3><pre>{html.escape(text)}</pre>')
@@ -77,8 +69,18 @@ def _section(section: Section) -> str:
   return '\n'.join([*parts, '</section>'])
 
 
-def _prose(text: str) -> str:
-  """A paragraph: as it is where it is set in by spaces, `code` as code."""
+def paragraphs(definition: str) -> list[str]:
+  """The paragraphs, each on one line unless it is indented."""
+  each = inspect.cleandoc(definition).split('\n\n')
+  return [
+    text if text.startswith('  ') else ' '.join(text.split())
+    for text in each
+    if text
+  ]
+
+
+def _paragraph(text: str) -> str:
+  """Indented text as it is; other text with `code` as code."""
   if text.startswith('  '):
     return f'<p class="definition as-is">{html.escape(text)}</p>'
   inside = re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))

@@ -1,15 +1,11 @@
-"""Pictures of a page: drawings that fit a light page and a dark one."""
+"""The images of a page: SVGs for light and dark pages, and PNGs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from memjax.logs.console import number
-from memjax.logs.plots import EVALUATIONS, FAINT, INK, TRAIN, UNITS, Curve, draw
-
-if TYPE_CHECKING:
-  from matplotlib.figure import Figure
+from memjax.analysis.section import Picture, Plot
+from memjax.logs.plots import EVALUATIONS, FAINT, INK, TRAIN, Style
 
 NIGHT = '#5cb3ea', '#f28a4b', '#35c79c', '#e3a3c6', '#f0b840'
 BY_NIGHT = {INK: '#e4e4e4', FAINT: '#4a4e54', TRAIN: '#9a9a9a'} | dict(
@@ -17,36 +13,13 @@ BY_NIGHT = {INK: '#e4e4e4', FAINT: '#4a4e54', TRAIN: '#9a9a9a'} | dict(
 )
 
 
-class Picture(NamedTuple):
-  """An image, and what it shows in words."""
-
-  alt: str
-  content: bytes
-  kind: str = 'image/svg+xml'
-
-
-def lines(
-  panels: Mapping[str, Sequence[Curve]],
-  xlabel: str,
-  xlim: tuple[float, float] | None = None,
-  xscale: str = 'linear',
-) -> Picture:
-  """Panels of curves, as `draw` draws them, said in words as well."""
-  said = []
-  for metric, curves in panels.items():
-    ends = [f'{curve.label} {number(curve.values[-1])}' for curve in curves]
-    there = f'{UNITS.get(metric, metric)} against {xlabel}'
-    said.append(f'{there}; at the end {", ".join(ends)}.')
-  return svg(draw(panels, xlabel, xlim, xscale), ' '.join(said))
-
-
-def svg(figure: 'Figure', alt: str) -> Picture:
-  """The figure as a drawing that turns light on a dark page."""
+def svg(plot: Plot, styles: Mapping[str, Style]) -> Picture:
+  """The plot as an SVG whose colours follow the page, light or dark."""
   import matplotlib as mpl
 
   buffer = io.BytesIO()
-  with mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': alt}):
-    figure.savefig(
+  with mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': plot.alt}):
+    plot.draw(styles).savefig(
       buffer, format='svg', transparent=True, metadata={'Date': None}
     )
   drawing = buffer.getvalue().decode()
@@ -61,9 +34,10 @@ def svg(figure: 'Figure', alt: str) -> Picture:
     f'@media(prefers-color-scheme:dark){{:root{{{by_night}}}}}'
     'text{font-family:system-ui,sans-serif!important}</style>'
   )
-  return Picture(alt, drawing.replace('<defs>', style + '<defs>', 1).encode())
+  drawing = drawing.replace('<defs>', style + '<defs>', 1)
+  return Picture(plot.alt, drawing.encode())
 
 
 def png(path: Path, alt: str) -> Picture:
-  """A picture that was drawn before."""
+  """A PNG that was drawn before."""
   return Picture(alt, path.read_bytes(), 'image/png')

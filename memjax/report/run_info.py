@@ -1,4 +1,4 @@
-"""What each run is: its model and task, its size, its machine, its config."""
+"""What was trained: model, task, size, machine and config of each run."""
 
 from collections.abc import Sequence
 import json
@@ -7,50 +7,50 @@ from typing import Any
 
 import jax
 
-from memjax.analysis.cost import state_size
+from memjax.analysis.section import Section, Table
+from memjax.analysis.state_size import state_size
 from memjax.config.sections import flatten
 from memjax.logs import metrics_file
 from memjax.logs.console import duration
-from memjax.report.page import Section, Table
-from memjax.report.runs import Subject
+from memjax.report.runs import ReportedRun
 
 
-def section(subjects: Sequence[Subject]) -> Section:
-  """Facts side by side, what the configs differ in, and each whole config."""
-  facts = [_facts(subject) for subject in subjects]
-  names = [subject.name for subject in subjects]
+def section(runs: Sequence[ReportedRun]) -> Section:
+  """Facts side by side, the differences of the configs, each whole config."""
+  facts = [_facts(run) for run in runs]
+  names = [run.name for run in runs]
   rows = [[field, *(fact[field] for fact in facts)] for field in facts[0]]
   tables = [Table(['', *names], rows)]
-  if differing := _differences([s.run.config for s in subjects]):
-    caption = 'What the configs differ in'
+  if differing := _differences([run.config for run in runs]):
+    caption = 'Differences of the configs'
     tables.append(Table(['field', *names], differing, caption))
   return Section(
     'What was trained',
     tables=tables,
-    folded=[(f'Config of {s.name}', _written(s)) for s in subjects],
+    folded=[(f'Config of {run.name}', _config_text(run)) for run in runs],
   )
 
 
-def _facts(subject: Subject) -> dict[str, str]:
-  config, run = subject.run.config, subject.run
+def _facts(run: ReportedRun) -> dict[str, str]:
+  config, trained, replicas = run.config, run.trained, run.replicas
   train, seed = config['train'], config['seed']
-  last = seed + subject.replicas - 1
-  params = sum(x.size for x in jax.tree.leaves(run.params)) // subject.replicas
+  last = seed + replicas - 1
+  params = sum(x.size for x in jax.tree.leaves(trained.params)) // replicas
   facts = {
     'task': config['task']['name'],
     'memory': config['model'].get('memory', config['model'])['name'],
     'parameters': f'{params:,}',
     'state of a row': f'{sum(state_size(run.model)):,} bytes',
-    'steps': f'{run.step:,} of {train["steps"]:,}',
+    'steps': f'{trained.step:,} of {train["steps"]:,}',
     'rows in a step': f'{train["batch_size"]:,}',
     'seeds': f'{seed}' if last == seed else f'{seed} to {last}',
-    'trained for': duration(metrics_file.seconds(subject.rows)),
+    'trained for': duration(metrics_file.seconds(run.rows)),
   }
-  return facts | _machine(subject.starts)
+  return facts | _machine(run.starts)
 
 
 def _machine(starts: Sequence[dict[str, Any]]) -> dict[str, str]:
-  """Where it was trained, by its last start."""
+  """The machine of the last start."""
   last = starts[-1]
   kinds = [f'{last["devices"].count(k)} x {k}' for k in set(last['devices'])]
   processor, versions = last['processor'], last['versions']
@@ -62,7 +62,7 @@ def _machine(starts: Sequence[dict[str, Any]]) -> dict[str, str]:
     f'flax {versions["flax"]}',
     'data': last['data_fingerprint'][:12] or 'generated',
     'started': f'{starts[0]["time"][:16].replace("T", " ")} UTC'
-    + (f', and {len(starts) - 1} times again' if len(starts) > 1 else ''),
+    + (f', restarted {len(starts) - 1} times' if len(starts) > 1 else ''),
   }
 
 
@@ -71,12 +71,12 @@ def _differences(configs: Sequence[dict[str, Any]]) -> list[list[str]]:
   fields = sorted({field for config in flat for field in config})
   values = [[field, *(c.get(field, '—') for c in flat)] for field in fields]
   return [
-    [field, *map(str, there)]
-    for field, *there in values
-    if any(value != there[0] for value in there)
+    [field, *map(str, each)]
+    for field, *each in values
+    if any(value != each[0] for value in each)
   ]
 
 
-def _written(subject: Subject) -> str:
-  command = shlex.join(['python', *subject.starts[-1]['command']])
-  return f'{command}\n\n{json.dumps(subject.run.config, indent=2)}'
+def _config_text(run: ReportedRun) -> str:
+  command = shlex.join(['python', *run.starts[-1]['command']])
+  return f'{command}\n\n{json.dumps(run.config, indent=2)}'

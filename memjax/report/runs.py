@@ -1,4 +1,4 @@
-"""The runs that a report is about, read off their workdirs."""
+"""The runs of a report, read from their workdirs."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -12,34 +12,29 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
 from memjax.logs import metrics_file
 from memjax.logs.metrics_file import Row
-from memjax.logs.plots import EVALUATIONS
 from memjax.logs.writers import reason
 from memjax.models.base import Memory
 from memjax.runs.load import Run, load_replicas
 from memjax.runs.workdir import read_starts
+from memjax.tasks.base import Task
 from memjax.types import Params
 
 T = TypeVar('T')
-STYLES = '-', '--', '-.'
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class ReportedRun:
   """A run as the sections of a report see it.
 
   Attributes:
-    name: the end of its path that tells it from the others.
-    colour: of its curves, beside those of others.
-    style: of its curves; another where colours come again.
-    run: its newest checkpoint, with all replicas.
+    name: the end of its path that distinguishes it from the other runs.
+    trained: its newest checkpoint, with all replicas.
     rows: of its `metrics.jsonl`.
     starts: of its `run.json`.
   """
 
   name: str
-  colour: str
-  style: str
-  run: Run
+  trained: Run
   rows: list[Row]
   starts: list[dict[str, Any]]
 
@@ -48,59 +43,61 @@ class Subject:
     """What it was trained on.
 
     Raises:
-      ConfigError: the task's data are not here.
+      ConfigError: the task's data are not on this machine.
     """
-    return self.run.experiment
+    return self.trained.experiment
+
+  @property
+  def config(self) -> dict[str, Any]:
+    return self.trained.config
+
+  @property
+  def model(self) -> Memory:
+    return self.trained.model
+
+  @property
+  def task(self) -> Task:
+    """The task; raises as `experiment` does."""
+    return self.experiment.task
 
   @property
   def replicas(self) -> int:
-    return self.run.config['train']['replicas']
+    return self.config['train']['replicas']
 
   @property
   def params_N(self) -> Params:
-    """Parameters with an axis of replicas, if of one."""
+    """Parameters with an axis of replicas, also if there is one replica."""
     if self.replicas > 1:
-      return self.run.params
-    return jax.tree.map(lambda x: x[None], self.run.params)
-
-  @property
-  def read(self) -> tuple[Memory, Params, Any]:
-    """What an instrument reads: the model, its parameters and the task."""
-    return self.run.model, self.params_N, self.experiment.task
+      return self.trained.params
+    return jax.tree.map(lambda x: x[None], self.trained.params)
 
   @property
   def first(self) -> Run:
     """The run of the first seed alone."""
     one = jax.tree.map(lambda x: x[0], self.params_N)
-    return self.run._replace(params=one)
+    return self.trained._replace(params=one)
 
 
-def gather(workdirs: Sequence[Path]) -> list[Subject]:
-  """Reads every run.
+def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
+  """Loads every run.
 
   Raises:
-    ConfigError: a folder is no workdir, holds no whole checkpoint, or comes
+    ConfigError: a folder is not a workdir, has no whole checkpoint, or is named
       twice.
   """
-  subjects = []
-  for i, (name, workdir) in enumerate(
-    zip(names(workdirs), workdirs, strict=True)
-  ):
-    subjects.append(
-      Subject(
-        name=name,
-        colour=EVALUATIONS[i % len(EVALUATIONS)],
-        style=STYLES[i // len(EVALUATIONS) % len(STYLES)],
-        run=load_replicas(workdir, carry=False),
-        rows=metrics_file.read(workdir / 'metrics.jsonl'),
-        starts=read_starts(workdir),
-      )
+  return [
+    ReportedRun(
+      name=name,
+      trained=load_replicas(workdir, carry=False),
+      rows=metrics_file.read(workdir / 'metrics.jsonl'),
+      starts=read_starts(workdir),
     )
-  return subjects
+    for name, workdir in zip(short_names(workdirs), workdirs, strict=True)
+  ]
 
 
-def names(workdirs: Sequence[Path]) -> list[str]:
-  """The shortest ends of the paths, of one length, that are all different."""
+def short_names(workdirs: Sequence[Path]) -> list[str]:
+  """The shortest ends of the paths, equally deep, that are all different."""
   whole = [workdir.resolve() for workdir in workdirs]
   for path in whole:
     require(whole.count(path) == 1, 'workdir', str(path), 'is named twice')
@@ -111,22 +108,19 @@ def names(workdirs: Sequence[Path]) -> list[str]:
   return short
 
 
-def measured(
-  subjects: Sequence[Subject], measure: Callable[[Subject], T]
-) -> tuple[list[tuple[Subject, T]], list[str]]:
-  """What each run shows, and a line for each that shows nothing.
+def measure_runs(
+  runs: Sequence[ReportedRun], measure: Callable[[ReportedRun], T]
+) -> tuple[dict[str, T], list[str]]:
+  """{run: its result}, and a line for each run that failed.
 
-  An instrument is not defined for every task and model, and says so by a
-  ConfigError. Whatever else goes wrong is said as well, and the others are
-  shown.
+  A failure does not stop the report: the other runs are measured.
   """
-  shown, notes = [], []
-  for subject in subjects:
+  results, notes = {}, []
+  for run in runs:
     try:
-      shown.append((subject, measure(subject)))
+      results[run.name] = measure(run)
     except ConfigError as error:
-      said = f'{error.field} {error.value!r} {error.rule}'
-      notes.append(f'{subject.name}: {said}')
+      notes.append(f'{run.name}: not measured: {error}')
     except Exception as error:
-      notes.append(f'{subject.name}: not measured: {reason(error)}')
-  return shown, notes
+      notes.append(f'{run.name}: failed: {reason(error)}')
+  return results, notes

@@ -9,7 +9,7 @@ from memjax.config.experiment import Experiment
 from memjax.generation.session import sample
 from memjax.logs import metrics_file
 from memjax.logs.console import number
-from memjax.logs.plots import learning_curve
+from memjax.logs.learning_curves import learning_curve
 from memjax.logs.writers import NullWriter, Writers, reason, say
 from memjax.runs.load import load
 

@@ -1,68 +1,74 @@
-"""A page about one run, or about several side by side."""
+"""A report on one run, or on several runs side by side: a page and its data."""
 
 from collections.abc import Callable, Sequence
+import functools
 import os
 from pathlib import Path
 import time
 
+from memjax.analysis.section import Section
+from memjax.logs.plots import style_runs
 from memjax.logs.writers import reason
-from memjax.report import instruments, internals, learning, run_info
-from memjax.report.page import Section, render
-from memjax.report.runs import Subject, gather
+from memjax.report import instruments, learning, run_info
+from memjax.report.page import render
+from memjax.report.runs import ReportedRun, load_runs
 
-NAME = 'report.html'
-SECTIONS: tuple[Callable[[Sequence[Subject]], Section | None], ...] = (
-  run_info.section,
-  learning.curves,
-  learning.evaluation,
-  learning.sample,
-  instruments.by_extent,
-  instruments.by_context,
-  instruments.knocked_out,
-  instruments.told,
-  internals.by_lag,
-  internals.attention,
-  internals.gates,
-  instruments.costs,
-)
+FOLDER, PAGE = 'report', 'index.html'
+Make = Callable[[Sequence[ReportedRun]], Section | None]
+OF_TRAINING: dict[str, Make] = {
+  'What was trained': run_info.section,
+  'Learning': learning.curves,
+  'Evaluation': learning.evaluation,
+  'A sample': learning.sample,
+}
 
 
 def write(workdirs: Sequence[Path]) -> Path:
-  """Writes `report.html` into the workdir, or into what holds all of several.
+  """Writes the folder `report` and returns its page, `index.html`.
 
-  Prints a line for each section. One that fails is a line of the page.
+  The folder is made in the workdir, or in the nearest common parent of several
+  workdirs. Each instrument's figures lie beside the page, as `NAME.csv` and
+  `NAME.svg`. A line is printed for each section. If a section fails, the page
+  says so in one line.
 
   Raises:
-    ConfigError: a folder is no workdir, holds no whole checkpoint, or comes
+    ConfigError: a folder is not a workdir, has no whole checkpoint, or is named
       twice.
   """
-  subjects = gather(workdirs)
-  sections = list(filter(None, (_made(make, subjects) for make in SECTIONS)))
-  names = [subject.name for subject in subjects]
-  tasks = dict.fromkeys(s.run.config['task']['name'] for s in subjects)
+  runs = load_runs(workdirs)
+  names = [run.name for run in runs]
+  styles = style_runs(names)
+  folder = _parent(workdirs) / FOLDER
+  folder.mkdir(exist_ok=True)
+  makers = dict(OF_TRAINING)
+  for instrument in instruments.find_instruments():
+    makers[instrument.title] = functools.partial(
+      instruments.section, instrument, styles=styles, folder=folder
+    )
+  sections = [_make(title, make, runs) for title, make in makers.items()]
+  tasks = dict.fromkeys(run.config['task']['name'] for run in runs)
   lead = f'memjax report on {", ".join(tasks)}, {time.strftime("%Y-%m-%d")}'
-  folder = workdirs[0]
-  if len(workdirs) > 1:
-    parents = [workdir.resolve().parent for workdir in workdirs]
-    folder = Path(os.path.commonpath(parents))
-  path = folder / NAME
-  unfinished = path.with_suffix('.tmp')
-  unfinished.write_text(render(' · '.join(names), lead, sections), 'utf-8')
-  unfinished.replace(path)
-  return path
+  page = render(' · '.join(names), lead, filter(None, sections), styles)
+  unfinished = folder / f'{PAGE}.tmp'
+  unfinished.write_text(page, 'utf-8')
+  return unfinished.replace(folder / PAGE)
 
 
-def _made(
-  make: Callable[[Sequence[Subject]], Section | None],
-  subjects: Sequence[Subject],
+def _parent(workdirs: Sequence[Path]) -> Path:
+  """The workdir, or the nearest common parent of several."""
+  if len(workdirs) == 1:
+    return workdirs[0]
+  return Path(os.path.commonpath([path.resolve().parent for path in workdirs]))
+
+
+def _make(
+  title: str, make: Make, runs: Sequence[ReportedRun]
 ) -> Section | None:
   start = time.monotonic()
-  title = f'{make.__module__.rpartition(".")[2]}, {make.__name__}'
   try:
-    section = make(subjects)
+    section = make(runs)
   except Exception as error:
     section = Section(title, notes=[f'failed: {reason(error)}'])
   if section:
-    seconds = time.monotonic() - start
-    print(f'{section.title:<30} {seconds:6.1f} s', flush=True)
+    print(f'{title:<30} {time.monotonic() - start:6.1f} s', flush=True)
   return section

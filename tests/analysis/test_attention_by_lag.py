@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.attention_by_lag import read_by_lag, time_constants
+from memjax.analysis.attention_by_lag import attention_by_lag
+from memjax.analysis.time_constants import time_constants
 from memjax.config.build import build_model
 from memjax.errors import ConfigError
 from memjax.models.base import Memory, shows
@@ -68,7 +69,7 @@ def zeros(model: Memory, task: Any, replicas: int) -> Any:
 def test_all_weight_lies_where_the_model_looks() -> None:
   task, lag = SayAgain(lag=5), 5
   params = {'share': jnp.array([1.0, 0.5])}
-  found = read_by_lag(LooksBack(lag), params, task, ROWS, BATCHES)
+  found = attention_by_lag(LooksBack(lag), params, task, ROWS, BATCHES)
   assert found.steps == ROWS * BATCHES * (task.length - 5)
   share_NHR = found.share['lag_weights']
   wanted_R = np.eye(lag + 3)[lag]
@@ -80,7 +81,7 @@ def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:
   (tmp_path / 'a.txt').write_bytes(b'ab' * 2000)
   task = Text(corpus='files', path=str(tmp_path / 'a.txt'), length=4)
   params = {'share': jnp.ones(1)}
-  found = read_by_lag(LooksBack(5), params, task, ROWS, BATCHES)
+  found = attention_by_lag(LooksBack(5), params, task, ROWS, BATCHES)
   steps = BATCHES * task.length
   share = found.share['lag_weights'][0, 0, 5]
   np.testing.assert_allclose(share, (steps - 5) / steps, rtol=1e-6)
@@ -91,7 +92,7 @@ def test_blind_attention_gives_all_it_sees_alike() -> None:
   task = SayAgain(lag=2, length=7)
   memory = {'name': 'transformer.SlidingAttention', 'heads': 2}
   model = stacked(task, memory | {'window': WINDOW})
-  found = read_by_lag(model, zeros(model, task, 2), task, ROWS, BATCHES)
+  found = attention_by_lag(model, zeros(model, task, 2), task, ROWS, BATCHES)
   wanted_R = np.zeros(WINDOW + 1)
   for t in range(2, 7):
     seen = min(t, WINDOW) + 1
@@ -120,13 +121,13 @@ def test_a_gate_that_stands_still_has_the_time_constant_of_its_bias(
   wanted_ND = np.tile(taus[:, None], 4)
   np.testing.assert_allclose(found.steps[path], wanted_ND, rtol=1e-4)
   wanted_ND = np.tile(kept_N[:, None], 4)
-  np.testing.assert_allclose(found.kept[path], wanted_ND, rtol=1e-5)
+  np.testing.assert_allclose(found.gate[path], wanted_ND, rtol=1e-5)
 
 
 def test_a_model_without_attention_or_gates_is_refused() -> None:
   task, params = SayAgain(), {'sure': jnp.ones(1)}
   model = DelayLine(task.vocab, 3)
   with pytest.raises(ConfigError, match='no attention to its own past'):
-    read_by_lag(model, params, task, ROWS)
+    attention_by_lag(model, params, task, ROWS)
   with pytest.raises(ConfigError, match='no gate that keeps'):
     time_constants(model, params, task, ROWS)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.cost import cost, density, fano, state_size
-from memjax.analysis.linear_probes import probe
+from memjax.analysis.cost import measure_cost
+from memjax.analysis.linear_probes import fit_probes
+from memjax.analysis.state_size import fano, state_size
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from tests.analysis.known import (
@@ -36,8 +37,9 @@ def test_a_delay_line_pays_for_each_token_what_it_stores(
   """k tokens of V floats, or one integer, each."""
   task, delay = SayAgain(), 3
   line = model(task.vocab, delay)
-  found = probe(line, {'sure': jnp.ones(2)}, task, np.arange(5), 32, 20)
-  dear = density(line, found)
+  found = fit_probes(line, {'sure': jnp.ones(2)}, task, np.arange(5), 32, 20)
+  dear = found.density
+  assert dear is not None
   assert dear.state_bits == delay * bits
   np.testing.assert_allclose(dear.symbols, delay, atol=0.05)
   np.testing.assert_allclose(dear.recalled_bits, 2 * delay, atol=0.1)
@@ -61,9 +63,8 @@ def test_fano_is_tight_where_all_wrong_answers_are_alike() -> None:
 
 def test_features_are_no_symbols() -> None:
   model, task = LeakyIntegrator(2), Noise()
-  found = probe(model, {'decay': jnp.ones(1)}, task, np.arange(2), 8, 4)
-  with pytest.raises(ConfigError, match='symbols are tokens'):
-    density(model, found)
+  found = fit_probes(model, {'decay': jnp.ones(1)}, task, np.arange(2), 8, 4)
+  assert found.density is None
 
 
 class KeepsAll(Memory):
@@ -87,9 +88,11 @@ def test_time_and_memory_by_length() -> None:
   width, rows = 32, 4
   model, params = KeepsAll(width), {'scale': jnp.ones(2)}
   lengths = np.array([8, 64])
-  made = cost(model, params, Noise(width=width), lengths, rows, repeats=3)
+  made = measure_cost(
+    model, params, Noise(width=width), lengths, rows, repeats=3
+  )
   assert made.state == (4, 0)
-  for name in ('read', 'train'):
+  for name in ('forward', 'gradient'):
     slow, middle, fast = made.tokens_per_second[name].T
     assert made.memory[name].shape == middle.shape == (2,)
     assert (slow > 0).all()
@@ -97,13 +100,13 @@ def test_time_and_memory_by_length() -> None:
     assert (middle <= fast).all()
     laid = 4 * rows * lengths * width**2
     assert (made.memory[name] >= laid).all()
-  assert (made.memory['train'] >= made.memory['read']).all()
+  assert (made.memory['gradient'] >= made.memory['forward']).all()
 
 
 def test_lengths_and_repeats_out_of_bounds_are_refused() -> None:
   model, params = LeakyIntegrator(2), {'decay': jnp.ones(1)}
   for lengths in ([], [0, 4]):
     with pytest.raises(ConfigError, match='must all be at least 1'):
-      cost(model, params, Noise(), np.array(lengths))
+      measure_cost(model, params, Noise(), np.array(lengths))
   with pytest.raises(ConfigError, match='repeats'):
-    cost(model, params, Noise(), np.array([4]), repeats=0)
+    measure_cost(model, params, Noise(), np.array([4]), repeats=0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.input_embeddings import embedded
+from memjax.analysis.input_embeddings import embed_inputs
 from memjax.models.base import Memory, apply
 from memjax.models.networks.memn2n import MemN2N
 from memjax.models.stack import Stack
@@ -49,7 +49,7 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
   @jax.jit
   def both(key: jax.Array) -> tuple:
     params = model.init(key, carry, inputs, reset_BT)['params']
-    e, answer = embedded(model, spec, params, inputs, reset_BT)
+    e, answer = embed_inputs(model, spec, params, inputs, reset_BT)
 
     def said(params: object) -> tuple[jax.Array, jax.Array]:
       _, y = apply(model, params, carry, inputs, reset_BT)

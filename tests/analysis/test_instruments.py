@@ -9,7 +9,7 @@ from memjax.analysis.carry_gradients import carry_gradients
 from memjax.analysis.input_gradients import input_gradients
 from memjax.analysis.loss_by_context import loss_by_context
 from memjax.analysis.recl import relative_effective_context_length
-from memjax.analysis.state_ablation import knock_out
+from memjax.analysis.state_ablation import ablate
 from tests.small import small
 
 FEW = {'batch_size': 2, 'batches': 1}
@@ -38,7 +38,7 @@ def test_figures_are_finite_and_shaped(name: str) -> None:
   assert by_input.norm.shape == (2, 4)
   by_leaf = carry_gradients(model, params_N, task, 4, **FEW)
   assert by_leaf.norm.shape == (2, leaves, 4)
-  out = knock_out(model, params_N, task, **FEW)
+  out = ablate(model, params_N, task, **FEW)
   assert out.loss_rise['removed'].shape == (2, 1 + leaves)
   assert (by_input.norm > 0).all()
   figures = [context.loss, context.accuracy, recl.gains[name], out.accuracy]

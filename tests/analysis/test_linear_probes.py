@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.analysis import ridge
-from memjax.analysis.linear_probes import probe
+from memjax.analysis.linear_probes import fit_probes
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
@@ -19,7 +19,7 @@ ROWS, BATCHES = 32, 15
 def test_a_delay_line_holds_its_last_tokens_and_no_others() -> None:
   task, lags = SayAgain(), np.arange(6)
   model = DelayLine(task.vocab, 3)
-  found = probe(model, {'sure': jnp.ones(2)}, task, lags, ROWS, BATCHES)
+  found = fit_probes(model, {'sure': jnp.ones(2)}, task, lags, ROWS, BATCHES)
   assert found.metric == 'accuracy'
   assert found.states == ROWS * BATCHES // 5
   deviation = np.sqrt(1 / task.vocab * (1 - 1 / task.vocab) / found.states)
@@ -28,14 +28,14 @@ def test_a_delay_line_holds_its_last_tokens_and_no_others() -> None:
   wrong_NL = np.abs(found.score['all'][:, 3:] - 1 / task.vocab)
   assert (wrong_NL < 4 * deviation).all()
   assert (np.abs(found.chance - 1 / task.vocab) < 4 * deviation).all()
-  np.testing.assert_allclose(found.bits, 2, atol=0.02)
+  np.testing.assert_allclose(found.entropy, 2, atol=0.02)
 
 
 def test_a_leaky_trace_holds_what_its_decay_left() -> None:
   """h sums decay^l x_(t-l); x_(t-lag) explains decay^2 lag (1 - decay^2) of it,
   or more while the trace is young: 1 - decay^2 over 1 - decay^(2 t + 2)."""
   task, decays, lags = Noise(), np.array([0.8, 0.4]), np.array([0, 1, 2, 4, 8])
-  found = probe(
+  found = fit_probes(
     LeakyIntegrator(task.width), {'decay': jnp.asarray(decays)}, task, lags, 64
   )
   assert found.metric == 'R2'
@@ -47,14 +47,14 @@ def test_a_leaky_trace_holds_what_its_decay_left() -> None:
   deviation = np.sqrt(4 * wanted_NL / (task.width * found.states)) + 0.01
   assert (error < 3 * deviation).all()
   np.testing.assert_array_equal(found.chance, 0)
-  assert np.isnan(found.bits).all()
+  assert np.isnan(found.entropy).all()
 
 
 def test_the_regression_is_that_on_the_numbers_themselves() -> None:
   rng = np.random.default_rng(0)
   x_SX, weights = rng.normal(size=(50, 4)), rng.normal(size=(4, 3))
   y_SLO = (x_SX @ weights + rng.normal(size=(50, 3)))[:, None]
-  said = ridge.answers(ridge.kernel(x_SX), y_SLO)[:, 0]
+  said = ridge.predict(ridge.kernel(x_SX), y_SLO)[:, 0]
   fit, chosen = 30, 40
   x = x_SX - x_SX[:fit].mean(0)
   x /= np.sqrt(np.square(x[:fit]).sum(1).mean())
@@ -85,7 +85,9 @@ def test_a_text_is_probed_where_its_segments_end(tmp_path: Path) -> None:
     corpus='files', path=str(tmp_path / 'a.txt'), tokens='characters', length=4
   )
   model = DelayLine(task.input_spec.vocab, 6)
-  found = probe(model, {'sure': jnp.ones(1)}, task, np.arange(4), ROWS, BATCHES)
+  found = fit_probes(
+    model, {'sure': jnp.ones(1)}, task, np.arange(4), ROWS, BATCHES
+  )
   np.testing.assert_array_equal(found.score['all'], 1)
   assert (found.chance < 0.4).all()
 
@@ -100,20 +102,22 @@ class Forgetful(DelayLine):
 @pytest.mark.parametrize(
   ('lags', 'message'),
   [
-    ([], 'must rise'),
-    ([3, 2], 'must rise'),
-    ([-1, 2], 'must rise'),
+    ([], 'must increase'),
+    ([3, 2], 'must increase'),
+    ([-1, 2], 'must increase'),
     ([0, 24], 'to at most 23'),
   ],
 )
 def test_lags_out_of_bounds_are_refused(lags: list[int], message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    probe(DelayLine(4, 3), {'sure': jnp.ones(1)}, SayAgain(), np.array(lags))
+    fit_probes(
+      DelayLine(4, 3), {'sure': jnp.ones(1)}, SayAgain(), np.array(lags)
+    )
 
 
 def test_too_few_states_and_empty_carries_are_refused() -> None:
   params, lags = {'sure': jnp.ones(1)}, np.array([1])
-  with pytest.raises(ConfigError, match='9 states, 10 needed'):
-    probe(DelayLine(4, 3), params, SayAgain(), lags, 3, 3)
-  with pytest.raises(ConfigError, match='carries nothing'):
-    probe(Forgetful(4, 3), params, SayAgain(), lags)
+  with pytest.raises(ConfigError, match='9 states; at least 10'):
+    fit_probes(DelayLine(4, 3), params, SayAgain(), lags, 3, 3)
+  with pytest.raises(ConfigError, match='empty carry'):
+    fit_probes(Forgetful(4, 3), params, SayAgain(), lags)

@@ -112,8 +112,8 @@ def test_a_text_is_read_over_the_borders_of_segments_but_not_of_documents(
 def test_contexts_that_no_label_has_are_refused() -> None:
   model, task = DelayLine(VOCAB, LAG), SayAgain(vocab=VOCAB, lag=LAG)
   params = {'sure': jnp.full(1, SURE)}
-  with pytest.raises(ConfigError, match='must be rising'):
+  with pytest.raises(ConfigError, match='must increase'):
     loss_by_context(model, params, task, [4, 4])
-  with pytest.raises(ConfigError, match='25: no label has so many inputs'):
+  with pytest.raises(ConfigError, match='25: no label has this number'):
     loss_by_context(model, params, task, [25], batch_size=2, batches=1)
   assert contexts(task).tolist() == [1, 2, 4, 8]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from configs import recall
-from memjax.analysis.attention_by_lag import read_by_lag, time_constants
-from memjax.analysis.cost import cost, density
-from memjax.analysis.linear_probes import probe
+from memjax.analysis.attention_by_lag import attention_by_lag
+from memjax.analysis.cost import PROGRAMS, measure_cost
+from memjax.analysis.linear_probes import fit_probes
+from memjax.analysis.time_constants import time_constants
 from memjax.config.build import build_model, build_task
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, Task
@@ -46,23 +47,24 @@ def test_figures_are_numbers_of_the_shapes_told(
     assert steps_ND.shape == (REPLICAS, 16)
     assert (steps_ND > 0).all()
     with pytest.raises(ConfigError, match='no attention to its own past'):
-      read_by_lag(*subject, ROWS, BATCHES)
+      attention_by_lag(*subject, ROWS, BATCHES)
   else:
-    by_lag = read_by_lag(*subject, ROWS, BATCHES)
+    by_lag = attention_by_lag(*subject, ROWS, BATCHES)
     assert by_lag.share
     for share_NHR in by_lag.share.values():
       assert share_NHR.shape[:2] == (REPLICAS, 1)
       np.testing.assert_allclose(share_NHR.sum(2), 1, rtol=1e-5)
   lags = np.array([0, 2, 5])
-  found = probe(*subject, lags, ROWS, BATCHES)
+  found = fit_probes(*subject, lags, ROWS, BATCHES)
   assert {len(score) for score in found.score.values()} == {REPLICAS}
   for score_NL in found.score.values():
     assert score_NL.shape == (REPLICAS, 3)
     assert np.isfinite(score_NL).all()
-  dear = density(model, found)
+  dear = found.density
+  assert dear is not None
   assert dear.bits_per_symbol.shape == (REPLICAS,)
   assert dear.state_bits > 0
-  made = cost(*subject, np.array([8]), ROWS, repeats=2)
-  for program in ('read', 'train'):
+  made = measure_cost(*subject, np.array([8]), ROWS, repeats=2)
+  for program in PROGRAMS:
     assert (made.tokens_per_second[program] > 0).all()
     assert (made.memory[program] > 0).all()

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from memjax.analysis.loss_by_context import LossByContext
+from memjax.analysis.loss_by_context import ContextLosses
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.errors import ConfigError
 
 NEAREST, FARTHEST, LABELS = 1, 10, 100
 
 
-def reaching(reach: int, asked: np.ndarray | None = None) -> LossByContext:
+def reaching(reach: int, asked: np.ndarray | None = None) -> ContextLosses:
   """Whose context and reach hold what a label asks knows it.
 
   The farther back, the less it costs not to know it: what is learned next is
@@ -24,7 +24,7 @@ def reaching(reach: int, asked: np.ndarray | None = None) -> LossByContext:
   known = asked <= np.minimum(contexts, reach)[:, None]
   losses = np.where(known, 0.0, 12.0 - asked)[None]
   mean = losses.mean(-1)
-  return LossByContext(contexts, mean, mean, losses, np.zeros((LABELS, 3), int))
+  return ContextLosses(contexts, mean, mean, losses, np.zeros((LABELS, 3), int))
 
 
 def test_is_how_far_each_of_a_group_reaches() -> None:
@@ -55,7 +55,7 @@ def test_is_the_longest_context_where_every_step_gains() -> None:
 def test_gains_are_those_of_the_definition_word_by_word() -> None:
   losses = np.random.default_rng(0).gamma(2, size=(3, 4, 50))
   mean = losses.mean(-1)
-  found = LossByContext(np.arange(4), mean, mean, losses, np.zeros((50, 3)))
+  found = ContextLosses(np.arange(4), mean, mean, losses, np.zeros((50, 3)))
   shares = (0.1, 0.5, 1.0)
   gains = relative_effective_context_length({'all': found}, shares).gains['all']
   for i, r, c in itertools.product(range(3), range(3), range(3)):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.score_by_distance import bins, curve
+from memjax.analysis.score_by_distance import bin_edges, scores_by_distance
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.tasks.base import GeneratedTask, exact_match
@@ -70,7 +70,7 @@ ZERO = jax.nn.one_hot(0, VOCAB)[None, None]
 def test_a_delay_line_is_right_as_far_back_as_it_reaches() -> None:
   params = {'reach': jnp.array([3.0, 5.0])}
   edges = np.arange(1, FARTHEST + 2)
-  found = curve(DelayLine(), params, Echo(), edges, batches=8)
+  found = scores_by_distance(DelayLine(), params, Echo(), edges, batches=8)
   assert found.score_axis == 'label_distance'
   assert found.labels.sum() == 8 * 64
   distance_E = edges[:-1]
@@ -87,7 +87,7 @@ def test_a_delay_line_is_right_as_far_back_as_it_reaches() -> None:
 def test_bins_may_be_wide_or_empty() -> None:
   params = {'reach': jnp.array([3.0])}
   edges = np.array([1, 4, FARTHEST + 1, 100])
-  found = curve(DelayLine(), params, Echo(), edges, batches=4)
+  found = scores_by_distance(DelayLine(), params, Echo(), edges, batches=4)
   near, far, none = found.metrics['accuracy'][0]
   assert near == 1
   assert far < 0.5
@@ -96,13 +96,13 @@ def test_bins_may_be_wide_or_empty() -> None:
 
 
 def test_few_extents_have_bins_of_their_own_and_many_share_them() -> None:
-  assert list(bins(Echo())) == [1, 2, 3, 4, 5, 6, 7]
-  edges = bins(Echo(), most=3)
+  assert list(bin_edges(Echo())) == [1, 2, 3, 4, 5, 6, 7]
+  edges = bin_edges(Echo(), max_bins=3)
   assert (edges[0], edges[-1]) == (1, FARTHEST + 1)
   assert len(edges) == 4
   assert (np.diff(edges) >= 1).all()
 
 
 def test_a_task_without_extents_is_refused() -> None:
-  with pytest.raises(ConfigError, match='tells no distance and no length'):
-    curve(DelayLine(), {}, DynamicNGrams(), np.array([1, 2]))
+  with pytest.raises(ConfigError, match='no label distance and no sequence'):
+    scores_by_distance(DelayLine(), {}, DynamicNGrams(), np.array([1, 2]))

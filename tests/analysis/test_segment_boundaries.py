@@ -7,7 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.segment_boundaries import borders, leaf_names
+from memjax.analysis.segment_boundaries import (
+  leaf_names,
+  require_carry,
+  segment_boundaries,
+)
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.tasks.language.text import Text
@@ -24,7 +28,7 @@ def test_a_text_is_handed_on_from_the_start_of_its_lanes(
   path.write_text('0123456789' * 20)
   task = Text(corpus='files', path=str(path), length=4)
   model = DelayLine(256, DELAY)
-  found = list(borders(model, PARAMS, task, 0, 2, 3, 0))
+  found = list(segment_boundaries(model, PARAMS, task, 0, 2, 3, 0))
   assert len(found) == 3
   for border, (carry, after) in enumerate(found, start=1):
     assert carry.shape == (2, 2, DELAY)
@@ -34,13 +38,15 @@ def test_a_text_is_handed_on_from_the_start_of_its_lanes(
     assert (there[:, : DELAY - read] == -1).all()
     assert (np.diff(there[:, DELAY - read :]) % 10 == 1).all()
   with pytest.raises(ConfigError, match='cut: 2: must be 0'):
-    next(borders(model, PARAMS, task, 2, 2, 3, 0))
+    next(segment_boundaries(model, PARAMS, task, 2, 2, 3, 0))
 
 
 def test_an_episode_is_cut_in_two() -> None:
   task = SayAgain(length=12)
   for cut, first in ((0, 6), (8, 8)):
-    found = list(borders(DelayLine(4, DELAY), PARAMS, task, cut, 2, 2, 0))
+    found = list(
+      segment_boundaries(DelayLine(4, DELAY), PARAMS, task, cut, 2, 2, 0)
+    )
     for carry, after in found:
       assert after.inputs.shape == (2, 12 - first)
       np.testing.assert_array_equal(carry[0, :, -3:], after.targets[:, :3])
@@ -57,5 +63,5 @@ class Forgetful(Memory):
 def test_leaves_have_names_and_there_must_be_some() -> None:
   assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
   assert leaf_names(Idle(4, DELAY)) == ('0', '1', '2')
-  with pytest.raises(ConfigError, match="'Forgetful': has nothing in its"):
-    leaf_names(Forgetful())
+  with pytest.raises(ConfigError, match="'Forgetful': the model has an empty"):
+    require_carry(Forgetful())

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.segment_boundaries import borders
-from memjax.analysis.state_ablation import knock_out
+from memjax.analysis.segment_boundaries import segment_boundaries
+from memjax.analysis.state_ablation import ablate
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
 from tests.analysis.known import (
@@ -27,10 +27,10 @@ ROWS, BATCHES = 16, 2
 
 def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
   model, params = Idle(VOCAB, LAG), {'line': {'sure': jnp.full(1, SURE)}}
-  found = knock_out(model, params, TASK, ROWS, BATCHES, cut=CUT)
+  found = ablate(model, params, TASK, ROWS, BATCHES, cut=CUT)
   assert found.leaves == ('all', '0', '1', '2')
   removed = shuffled = labels = 0
-  for carry_N, after in borders(
+  for carry_N, after in segment_boundaries(
     model, params, TASK, CUT, ROWS, BATCHES, seed=0
   ):
     held = np.asarray(carry_N[0][0])
@@ -39,10 +39,10 @@ def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
     labels += after.loss_weights_BT.sum()
   for way, wrong in (('removed', removed), ('shuffled', shuffled)):
     cost = np.array([[wrong, wrong, 0, 0]]) / float(labels)
-    np.testing.assert_allclose(found.accuracy_fall[way], cost, atol=1e-6)
+    np.testing.assert_allclose(found.accuracy_drop[way], cost, atol=1e-6)
     np.testing.assert_allclose(found.loss_rise[way], SURE * cost, rtol=1e-5)
   # Exactly nothing of what is not used; and only floats can be noised.
-  for figures in (found.loss_rise, found.accuracy_fall):
+  for figures in (found.loss_rise, found.accuracy_drop):
     assert (figures['removed'][0, 2:] == 0).all()
     assert (figures['shuffled'][0, 2:] == 0).all()
     np.testing.assert_array_equal(figures['noised'], [[0, np.nan, 0, np.nan]])
@@ -54,8 +54,10 @@ def test_a_leaky_integrator_loses_what_decays() -> None:
   decay, rows = 0.8, 512
   task = Noise(width=2, length=12, decay=decay)
   model, params = LeakyIntegrator(2), {'decay': jnp.array([decay, 0.0])}
-  found = knock_out(model, params, task, rows, 1)
-  (carry_N, after), *_ = borders(model, params, task, 0, rows, 1, seed=0)
+  found = ablate(model, params, task, rows, 1)
+  (carry_N, after), *_ = segment_boundaries(
+    model, params, task, 0, rows, 1, seed=0
+  )
   h_BD = np.asarray(carry_N[0], np.float64)
   left = np.mean(decay ** (2 * np.arange(1, after.inputs.shape[1] + 1)))
   moved = np.square(h_BD - np.roll(h_BD, 1, axis=0)).mean()
@@ -72,7 +74,7 @@ def test_a_leaky_integrator_loses_what_decays() -> None:
     all_and_leaf = found.loss_rise[way]
     np.testing.assert_allclose(all_and_leaf[0], expected[way], rtol=tolerance)
     np.testing.assert_array_equal(all_and_leaf[1], 0)  # remembers nothing
-  assert np.isnan(found.accuracy_fall['removed']).all()
+  assert np.isnan(found.accuracy_drop['removed']).all()
 
 
 def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
@@ -80,9 +82,9 @@ def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
   path.write_text('abcdefg' * 400)
   task = Text(corpus='files', path=str(path), length=8)
   model, params = DelayLine(256, 6), {'sure': jnp.full(1, SURE)}
-  found = knock_out(model, params, task, 4, 3)
+  found = ablate(model, params, task, 4, 3)
   assert found.leaves == ('all', 'carry')
-  fall: Any = found.accuracy_fall['removed']
+  fall: Any = found.accuracy_drop['removed']
   np.testing.assert_allclose(fall, 6 / 8)
   assert found.accuracy.tolist() == [1]
 
@@ -90,6 +92,6 @@ def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_refused() -> None:
   model, params = DelayLine(VOCAB, LAG), {'sure': jnp.ones(1)}
   with pytest.raises(ConfigError, match='batch_size: 1: must be at least 2'):
-    knock_out(model, params, TASK, batch_size=1)
-  with pytest.raises(ConfigError, match='no label follows a border'):
-    knock_out(model, params, TASK, batches=0)
+    ablate(model, params, TASK, batch_size=1)
+  with pytest.raises(ConfigError, match='no label follows a segment boundary'):
+    ablate(model, params, TASK, batches=0)

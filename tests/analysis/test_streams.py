@@ -19,7 +19,7 @@ def test_a_text_goes_on_and_ends(tmp_path: Path) -> None:
   assert streams.steps(task, 2, 3, 2) == range(3, 5)
   assert streams.steps(task, 2, 3, 100) == range(3, last)
   feeds = streams.feeds(task, Stream(0, streams.NUMBER, 2), 4, 3)
-  batch = streams.lane(task, feeds)
+  batch = streams.join(task, feeds)
   assert batch.inputs.shape == (2, 3 * 5)
   assert (np.diff(np.asarray(batch.inputs)) % 10 == 1).all()
   np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.text import run, table
-from memjax.analysis.loss_by_context import LossByContext
+from memjax.analysis.loss_by_context import ContextLosses
 from memjax.config.reader import read
 
 LSTM = {
@@ -108,11 +108,11 @@ def test_curves_are_medians_by_time(runs: Path) -> None:
 def test_context_is_measured_seed_by_seed() -> None:
   """Of two labels; what the other seed knows is nothing to this one."""
 
-  def given(losses_NCP: list) -> LossByContext:
+  def given(losses_NCP: list) -> ContextLosses:
     losses = np.array(losses_NCP, float)
     mean = losses.mean(-1)
     labels = np.zeros((2, 3), int)
-    return LossByContext(np.array([1, 2, 4]), mean, mean, losses, labels)
+    return ContextLosses(np.array([1, 2, 4]), mean, mean, losses, labels)
 
   falls = [[4, 4], [2, 2], [1, 1]]
   stays = [[4, 4], [2, 2], [2, 2]]

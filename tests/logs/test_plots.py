@@ -14,7 +14,13 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from memjax.logs.plots import LABEL_GAP, learning_curve, spread
+from memjax.logs.learning_curves import learning_curve
+from memjax.logs.plots import (
+  LABEL_GAP,
+  Curve,
+  draw,
+  spread_labels,
+)
 
 
 def row(step: int, split: str = 'train', **metrics: float) -> dict[str, Any]:
@@ -127,6 +133,11 @@ def test_a_run_with_little_to_show_is_drawn(rows: list, tmp_path: Path) -> None:
   assert (tmp_path / 'curve.png').stat().st_size > 1000
 
 
+def test_one_point_is_drawn_in_the_middle() -> None:
+  curve = Curve('only', '#0072b2', [3], [0.5])
+  assert draw({'accuracy': [curve]}, 'lag').axes[0].get_xlim() == (2.5, 3.5)
+
+
 def test_labels_do_not_touch_and_stay_on_the_page(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -164,15 +175,15 @@ def test_a_crowd_is_pushed_apart_by_the_gap_and_no_more(
 
 def test_spreading_keeps_order_gap_and_centre() -> None:
   heights = [5.0, 1.0, 5.0, 30.0, 4.0]
-  places = spread(heights, 3.0)
+  places = spread_labels(heights, 3.0)
   order = [1, 4, 0, 2, 3]
   assert sorted(range(5), key=lambda i: places[i]) == order
   for low, high in itertools.pairwise(order):
     assert places[high] - places[low] >= 3.0
   assert places[3] == 30.0
-  assert spread([7.0, 7.0], 2.0) == [6.0, 8.0]
-  assert spread([], 2.0) == []
-  assert spread([7.0, 7.0, 20.0], 2.0, floor=6.5) == [6.5, 8.5, 20.0]
+  assert spread_labels([7.0, 7.0], 2.0) == [6.0, 8.0]
+  assert spread_labels([], 2.0) == []
+  assert spread_labels([7.0, 7.0, 20.0], 2.0, floor=6.5) == [6.5, 8.5, 20.0]
 
 
 def test_matplotlib_is_imported_when_something_is_drawn_only() -> None:

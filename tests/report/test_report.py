@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from memjax import modes
+from memjax import analysis, modes
+from memjax.analysis.section import Section
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.console import number
-from memjax.report import write
-from memjax.report.page import Section
-from memjax.report.runs import gather, names
+from memjax.logs.plots import style_runs
+from memjax.report import instruments, write
+from memjax.report.runs import load_runs, short_names
 from memjax.training.loop import train
 from tests.report.browser import WIDTHS, Look, look
 from tests.small import small
@@ -44,7 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='module')
 def page(runs: Path) -> Path:
   assert modes.report(Path(f'{runs}/recall,{runs}/text')) == 0
-  return runs / 'report.html'
+  return runs / 'report/index.html'
 
 
 @pytest.fixture(scope='module')
@@ -57,23 +58,38 @@ SECTIONS = (
   'Learning',
   'Evaluation',
   'A sample',
-  'By distance or length',
-  'By context',
-  'Without its memory',
-  'Told from the carry',
-  'Gradients',
-  'Attention',
-  'Gates',
-  'What it costs',
+  'Score by label distance',
+  'Loss by context',
+  'State ablation',
+  'Linear probes',
+  'Input gradients',
+  'Carry gradients',
+  'Attention by lag',
+  'Time constants',
+  'Weightings',
+  'Cost',
 )
 PICTURES = (
   'loss against training step; at the end recall ',
-  'accuracy, share of labels against distance; at the end recall ',
-  'loss against inputs read; at the end recall ',
-  'accuracy, share of labels against steps back; at the end recall ',
-  'gradient norm against lag; at the end recall ',
-  'reading, tokens per second against steps of a segment; at the end recall ',
+  'accuracy, share of labels against label distance, steps; at the end recall ',
+  'loss against context, inputs; at the end recall ',
+  'loss rise, removed: recall all ',
+  'accuracy, share of labels against lag, steps; at the end recall ',
+  'gradient norm against lag, steps; at the end recall ',
+  'gradient norm, 0/h_BD against lag, steps; at the end recall ',
+  'steps, layer 0 against share of units below; at the end recall ',
+  'forward, tokens per second against length of a segment, steps; at the end',
 )
+FIGURES = {
+  'score_by_distance': 'run,replica,label_distance [steps],',
+  'loss_by_context': 'run,replica,context [inputs],loss [nats per label],',
+  'state_ablation': 'run,ablation,replica,leaf,loss_rise [nats per label],',
+  'linear_probes': 'run,leaf,replica,lag [steps],accuracy [share of tokens],',
+  'input_gradients': 'run,replica,lag [steps],gradient_norm [',
+  'carry_gradients': 'run,replica,leaf,lag [steps],gradient_norm [',
+  'time_constants': 'run,path,replica,unit,gate [',
+  'cost': 'run,program,length [steps],',
+}
 
 
 def test_a_browser_shows_every_picture_and_has_no_complaint(
@@ -121,10 +137,22 @@ def test_figures_are_those_of_the_rows_and_stand_by_baselines(
 
 def test_what_is_not_defined_for_a_run_is_a_line(looks: list[Look]) -> None:
   text = looks[-1].text
-  assert "recall: model 'Stack' shows no attention to its own past" in text
-  assert len(re.findall(r'^text: task\.path .*corpus\.txt', text, re.M)) == 8
-  assert 'not measured' not in text
+  reason = 'the model shows no attention to its own past'
+  assert f'recall: not defined: {reason}' in text
+  gone = r'^text: not measured: task\.path: .*corpus\.txt'
+  assert len(re.findall(gone, text, re.M)) == 10
   assert 'failed' not in text
+
+
+def test_every_figure_is_a_csv_and_an_svg_beside_the_page(page: Path) -> None:
+  names = {path.stem for path in page.parent.glob('*.csv')}
+  assert names == {path.stem for path in page.parent.glob('*.svg')}
+  assert names == set(FIGURES)
+  for name, head in FIGURES.items():
+    lines = (page.parent / f'{name}.csv').read_text().splitlines()
+    assert lines[0].startswith(head), name
+    assert len(lines) > 1
+    assert all(line.startswith('recall,') for line in lines[1:])
 
 
 def test_an_instrument_shows_its_figures_and_its_definition(
@@ -136,14 +164,14 @@ def test_an_instrument_shows_its_figures_and_its_definition(
     f'10% hardest labels\t{figure}',
     rf'0/c_BD(\t-?{figure}){{3}}',
     'bits of state\t1,024',
-    f'carry 0/h_BD\t({figure}|inf)',
+    f'0/h_BD\t({figure}|inf)',
     rf'layer_0/memory/.*, 50% of units below\t{figure}',
-    r'train, 64 steps\t\d+\.\d\d MB',
+    r'gradient, 64 steps\t\d+\.\d\d MB',
   ):
     assert re.search(f'^{row}$', text, re.M), row
-  assert 'RECL of model i is where it stops' in text
+  assert 'The RECL of model i is the context at which it stops' in text
   assert '\n    b(c, t)     = min_i l_i(c, t)  ' in looks[-1].text
-  assert 'Time constants: a unit that keeps the share f' in text
+  assert 'A unit whose gate keeps the share f' in text
 
 
 def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
@@ -153,34 +181,85 @@ def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
 def test_a_section_that_fails_is_a_line_and_the_others_are_there(
   runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-  def broken(subjects: Any) -> Section:
+  def broken(runs: Any) -> Section:
     raise ZeroDivisionError('by nothing\nat all')
 
-  sections = (broken, write.SECTIONS[0], lambda subjects: None)
-  monkeypatch.setattr(write, 'SECTIONS', sections)
+  sections = {
+    'Broken': broken,
+    'What was trained': write.OF_TRAINING['What was trained'],
+    'Nothing': lambda runs: None,
+  }
+  monkeypatch.setattr(write, 'OF_TRAINING', sections)
+  monkeypatch.setattr(instruments, 'find_instruments', list)
   path = write.write([runs / 'text'])
-  assert path == runs / 'text/report.html'
+  assert path == runs / 'text/report/index.html'
   source = path.read_text()
+  assert '<h2>Broken</h2>' in source
   assert '<li>failed: by nothing</li>' in source
   assert '<h2>What was trained</h2>' in source
-  said = capsys.readouterr().out.splitlines()
-  assert [re.sub(r' +[\d.]+ s$', '', line) for line in said] == [
-    'test_report, broken',
-    'What was trained',
-  ]
+  lines = capsys.readouterr().out.splitlines()
+  titles = [re.sub(r' +[\d.]+ s$', '', line) for line in lines]
+  assert titles == ['Broken', 'What was trained']
 
 
-def test_where_no_run_can_be_measured_an_instrument_says_so(
-  runs: Path,
+NEW = """
+import dataclasses
+
+import numpy as np
+
+from memjax.analysis.across_runs import line_plots, panels
+from memjax.analysis.base import Instrument, Result, tidy
+from memjax.analysis.section import Section
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParameterNorm(Instrument):
+  title = 'Parameter norm'
+  definition = 'The norm of all parameters.'
+
+  def measure(self, model, params_N, task):
+    norms = np.arange(4.0).reshape(2, 2)
+    axes = {'replica': range(2), 'half': [1, 2]}
+    return Result(tidy(axes, {'norm': norms}), dict.fromkeys(
+      ('replica', 'half', 'norm'), ''), norms)
+
+  def show(self, results):
+    curves = panels(results, lambda x: {'norm': (np.array([1, 2]), x)})
+    return Section(self.title, self.definition, line_plots(curves, 'half'))
+"""
+
+
+def test_a_new_file_in_the_folder_is_a_section_of_the_page(
+  runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  alone = gather([runs / 'text'])
-  for make in write.SECTIONS[4:]:
-    section = make(alone)
-    assert section is not None
+  (tmp_path / 'parameter_norm.py').write_text(NEW)
+  monkeypatch.setattr(analysis, '__path__', [*analysis.__path__, str(tmp_path)])
+  found = instruments.find_instruments()
+  new = [one for one in found if one.title == 'Parameter norm']
+  assert found[-1:] == new
+  monkeypatch.setattr(write, 'OF_TRAINING', {})
+  monkeypatch.setattr(instruments, 'find_instruments', lambda: new)
+  page = write.write([runs / 'recall'])
+  assert '<h2>Parameter norm</h2>' in page.read_text()
+  rows = (page.parent / 'parameter_norm.csv').read_text().splitlines()
+  assert rows[:2] == ['run,replica,half,norm', 'recall,0,1,0.0']
+  assert '<svg' in (page.parent / 'parameter_norm.svg').read_text()
+
+
+def test_an_instrument_that_can_measure_no_run_says_so_and_writes_no_file(
+  runs: Path, tmp_path: Path
+) -> None:
+  (text,) = load_runs([runs / 'text'])
+  styles = style_runs(['text'])
+  for instrument in instruments.find_instruments():
+    section = instruments.section(
+      instrument, [text], styles=styles, folder=tmp_path
+    )
     assert len(section.notes) == 1
     assert section.definition
-    assert not section.pictures
+    assert not section.plots
     assert not section.tables
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_broken_is_seen(tmp_path: Path) -> None:
@@ -210,8 +289,8 @@ def test_a_page_may_ask_a_network_for_nothing(
 
 def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:
   a, b, c = (tmp_path / name for name in ('x/lstm', 'y/lstm', 'y/gru'))
-  assert names([a]) == ['lstm']
-  assert names([a, c]) == ['lstm', 'gru']
-  assert names([a, b, c]) == ['x/lstm', 'y/lstm', 'y/gru']
+  assert short_names([a]) == ['lstm']
+  assert short_names([a, c]) == ['lstm', 'gru']
+  assert short_names([a, b, c]) == ['x/lstm', 'y/lstm', 'y/gru']
   with pytest.raises(ConfigError, match='named twice'):
-    names([a, b, tmp_path / 'y/../x/lstm'])
+    short_names([a, b, tmp_path / 'y/../x/lstm'])

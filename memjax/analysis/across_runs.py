@@ -1,0 +1,87 @@
+"""Several runs in one plot and one table; several replicas as a median."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from memjax.analysis.base import Result
+from memjax.analysis.dot_plot import Dot
+from memjax.analysis.section import LinePlot, Table
+from memjax.logs.console import number
+from memjax.logs.plots import Curve
+
+T = TypeVar('T')
+QUARTILES = (0.25, 0.5, 0.75)
+MISSING = '—'
+
+
+def median_curve(run: str, x: np.ndarray, values_NX: np.ndarray) -> Curve:
+  """The median over replicas, with quartiles, at the x where all are finite."""
+  finite_X = np.isfinite(values_NX).all(axis=0)
+  low, middle, high = np.quantile(values_NX[:, finite_X], QUARTILES, axis=0)
+  several = len(values_NX) > 1
+  return Curve(
+    run,
+    '',
+    x[finite_X].tolist(),
+    middle.tolist(),
+    quartiles=list(zip(low, high, strict=True)) if several else (),
+  )
+
+
+def median_dot(category: str, values_N: np.ndarray) -> Dot:
+  """The median over replicas, with quartiles."""
+  low, middle, high = np.quantile(values_N, QUARTILES).tolist()
+  return Dot(category, middle, low, high)
+
+
+def panels(
+  results: Mapping[str, Result[T]],
+  curves: Callable[[T], Mapping[str, tuple[np.ndarray, np.ndarray]]],
+) -> dict[str, list[Curve]]:
+  """{metric: a curve for each run}.
+
+  Args:
+    results: {run: its result}.
+    curves: makes of a result's arrays {metric: (x, `(N, X)` values)}.
+  """
+  found: dict[str, list[Curve]] = {}
+  for run, result in results.items():
+    for metric, (x, values_NX) in curves(result.arrays).items():
+      curve = median_curve(run, x, values_NX)
+      if curve.x:
+        found.setdefault(metric, []).append(curve)
+  return found
+
+
+def line_plots(
+  curves: Mapping[str, Sequence[Curve]], xlabel: str, xscale: str = 'linear'
+) -> list[LinePlot]:
+  """One plot of the panels, or none if there are no panels."""
+  return [LinePlot(curves, xlabel, xscale=xscale)] if curves else []
+
+
+def format_median(values_N: np.ndarray) -> str:
+  """The median over replicas and, if they differ, its quartiles.
+
+  Replicas without a number are left out. '—' if none has a number.
+  """
+  numbers = values_N[~np.isnan(values_N)]
+  if not numbers.size:
+    return MISSING
+  finite = bool(np.isfinite(numbers).all())
+  low, middle, high = np.quantile(
+    numbers, QUARTILES, method='linear' if finite else 'inverted_cdf'
+  )
+  if low == high:
+    return number(middle)
+  text = f'{number(middle)} ({number(low)} to {number(high)})'
+  return text.replace(' ', '\N{NO-BREAK SPACE}')
+
+
+def run_table(cells: Mapping[str, Mapping[str, str]], caption: str) -> Table:
+  """A table with a column for each run, from {run: {row: cell}}."""
+  rows = dict.fromkeys(row for of in cells.values() for row in of)
+  body = [[r, *(of.get(r, MISSING) for of in cells.values())] for r in rows]
+  return Table(['', *cells], body, caption)
