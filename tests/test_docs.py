@@ -1,0 +1,140 @@
+"""The pages of docs/ that show code: their blocks run, in order, as written.
+
+A python block whose first line is `# NAME.py` is a file of the reader's own.
+All other blocks are one session, and commands run in the folder of the files.
+"""
+
+import os
+from pathlib import Path
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from memjax.report.instruments import find_instruments, name_of
+from tests.flags import xla_flags
+from tests.test_house_rules import MAY_IMPORT
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted(ROOT.glob('docs/*.md'))
+PAGES = [ROOT / 'docs/architecture.md', *sorted(ROOT.glob('docs/add_*.md'))]
+LINES = 12  # of an example in architecture.md
+FILE = re.compile(r'# (\w+\.py)\n')
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+  """(language, code) of every python and bash block."""
+  return re.findall(r'^```(python|bash)\n(.*?)^```$', text, re.M | re.S)
+
+
+def session(text: str) -> str:
+  """One program that does what the reader of a page does."""
+  parts = ['from pathlib import Path', 'import subprocess, sys']
+  for language, code in blocks(text):
+    file = FILE.match(code)
+    if file:
+      parts.append(f'Path({file[1]!r}).write_text({code!r})')
+    elif language == 'python':
+      parts.append(code)
+    else:
+      parts += map(command, code.splitlines())
+  return '\n'.join(parts)
+
+
+def command(line: str) -> str:
+  """A line of shell as a line of Python."""
+  program, *words = shlex.split(line)
+  assert program == 'python', f'{line}: only python is run'
+  return f'subprocess.run([sys.executable, *{words!r}], check=True)'
+
+
+def follow(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+  """Runs the page in the folder, beside the files of the repository."""
+  for name in ('launch.py', 'configs', 'memjax', 'tests'):
+    (folder / name).symlink_to(ROOT / name)
+  return subprocess.run(
+    [sys.executable, '-c', session(text)],
+    capture_output=True,
+    cwd=folder,
+    env=os.environ
+    | {'PYTHONPATH': f'{folder}', 'XLA_FLAGS': xla_flags(devices=1)},
+    text=True,
+    timeout=300,
+  )
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_as_written(page: Path, tmp_path: Path) -> None:
+  text = page.read_text(encoding='utf-8')
+  assert blocks(text)
+  ran = follow(text, tmp_path)
+  assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    '```python\nassert 1 == 2\n```\n',
+    '```python\n# own.py\nx = 1\n```\n```python\nimport own\nown.y\n```\n',
+    '```bash\npython launch.py --config=configs/no_such.py\n```\n',
+  ],
+)
+def test_a_page_that_fails_is_seen(text: str, tmp_path: Path) -> None:
+  assert follow(text, tmp_path).returncode
+
+
+def test_examples_of_the_contracts_are_short() -> None:
+  text = (ROOT / 'docs/architecture.md').read_text(encoding='utf-8')
+  examples = [code for _, code in blocks(text)]
+  assert len(examples) >= 5
+  assert [code for code in examples if len(code.splitlines()) > LINES] == []
+
+
+def test_the_table_of_imports_is_the_rule() -> None:
+  text = (ROOT / 'docs/architecture.md').read_text(encoding='utf-8')
+  [table] = re.findall(
+    r'\| folder \| may import \|\n\|[-|]+\n((?:\|.*\n)+)', text
+  )
+  rows = [re.findall(r'`([\w.]+)`', line) for line in table.splitlines()]
+  assert {name: tuple(allowed) for name, *allowed in rows} == MAY_IMPORT
+
+
+def missing_names(text: str) -> list[str]:
+  """Functions and classes of memjax that a page names and that do not exist."""
+  rooms = {path.stem for path in (ROOT / 'memjax').iterdir()}
+  code = re.sub(r'```.*?```', '', text, flags=re.S)
+  names = [
+    name
+    for name in re.findall(r'`([a-z_]+(?:\.\w+)+)`', code)
+    if name.partition('.')[0] in rooms and not name.endswith(('.py', '.json'))
+  ]
+  return [name for name in names if not exists(f'memjax.{name}')]
+
+
+def exists(name: str) -> bool:
+  try:
+    pkgutil.resolve_name(name)
+  except (ImportError, AttributeError):
+    return False
+  return True
+
+
+@pytest.mark.parametrize('page', DOCS, ids=lambda page: page.stem)
+def test_what_a_page_names_exists(page: Path) -> None:
+  assert missing_names(page.read_text(encoding='utf-8')) == []
+
+
+def test_a_name_that_does_not_exist_is_seen() -> None:
+  text = '`training.loop.train` `training.loop.tain` `runs.lod.load` `own.py`'
+  assert missing_names(text) == ['training.loop.tain', 'runs.lod.load']
+
+
+def test_every_instrument_has_a_row() -> None:
+  text = (ROOT / 'docs/instruments.md').read_text(encoding='utf-8')
+  rows = [line for line in text.splitlines() if line.startswith('|')]
+  for instrument in find_instruments():
+    link = f'(../memjax/analysis/{name_of(instrument)}.py)'
+    assert any(link in row for row in rows), link
