@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from memjax.analysis.base import Instrument, Result, tidy, write_csv
+from memjax.analysis.base import Instrument, Places, Result, tidy, write_csv
 from memjax.analysis.dot_plot import Dot, DotPlot
 from memjax.analysis.section import LinePlot, write_svg
 from memjax.errors import ConfigError
@@ -32,7 +32,7 @@ def result(replicas: int) -> Result[None]:
 
 
 def test_rows_are_the_points_of_the_axes() -> None:
-  axes = {'leaf': ['a', 'b'], 'lag': np.array([0, 3])}
+  axes: dict[str, Places] = {'leaf': ['a', 'b'], 'lag': np.array([0, 3])}
   figures = {
     'norm': np.array([[1.0, 2.0], [3.0, math.inf]]),
     'half_life': np.array([[5.0], [6.0]]),

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from memjax.analysis.dot_plot import Dot, draw_dots
 from memjax.logs.plots import style_runs
 
@@ -15,9 +17,10 @@ def test_dots_stand_at_their_values_in_the_rows_of_their_categories() -> None:
   figure = draw_dots({'rise': dots}, styles)
   (axes,) = figure.axes
   points = {
-    (line.get_color(), *line.get_xydata()[0].round(3))
+    (line.get_color(), *xy.round(3))
     for line in axes.lines
-    if line.get_marker() == 'o' and len(line.get_xdata())
+    if line.get_marker() == 'o'
+    for xy in np.asarray(line.get_xydata(), float)
   }
   assert points == {
     (styles['one'].colour, 1.0, -0.167),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.analysis.loss_by_context import (
-  LossByContext,
+  ContextLosses,
   contexts,
   loss_by_context,
 )
@@ -29,7 +29,7 @@ def close(found: Any, expected: Any) -> None:
 
 
 @pytest.fixture(scope='module')
-def found() -> LossByContext:
+def found() -> ContextLosses:
   """Of two replicas, one that is sure and one that knows nothing."""
   return loss_by_context(
     DelayLine(VOCAB, LAG),
@@ -43,7 +43,7 @@ def found() -> LossByContext:
 
 
 def test_the_loss_falls_to_nothing_where_the_context_holds_the_answer(
-  found: LossByContext,
+  found: ContextLosses,
 ) -> None:
   assert found.losses.shape == (2, len(CONTEXTS), 3 * 64)
   holds = np.array(CONTEXTS) >= LAG + 1
@@ -58,7 +58,7 @@ def test_the_loss_falls_to_nothing_where_the_context_holds_the_answer(
 
 
 def test_each_label_is_drawn_once_and_has_the_longest_context_behind_it(
-  found: LossByContext,
+  found: ContextLosses,
 ) -> None:
   assert len(np.unique(found.labels, axis=0)) == len(found.labels)
   assert found.labels[:, 2].min() == CONTEXTS[-1] - 1
@@ -66,7 +66,7 @@ def test_each_label_is_drawn_once_and_has_the_longest_context_behind_it(
 
 
 def test_recl_of_a_delay_line_is_where_the_answer_comes_in(
-  found: LossByContext,
+  found: ContextLosses,
 ) -> None:
   lengths = relative_effective_context_length({'line': found}).lengths['line']
   assert lengths.tolist() == [[1] * 3] * 2  # 3 inputs are no better than 1
