@@ -66,7 +66,7 @@ def bare_step_seconds(experiment: Experiment) -> float:
   run = program(experiment, mesh)
   state = run.initial_state()
   stream = Stream(0, 0, experiment.train.batch_size)
-  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1)
+  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1, 1)
   times = []
   for step in range(STEPS):
     if step % EVERY == 0:

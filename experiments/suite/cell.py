@@ -117,7 +117,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     'seconds': metrics_file.seconds(rows),
     'scores': scores,
     'curves': [
-      curve_of(evaluation.model, run.params, evaluation.task, replicas)
+      curve_of(evaluation.model, run.params, evaluation.task)
       for evaluation in experiment.evals.values()
       if isinstance(evaluation.task, GeneratedTask)
       and evaluation.task.score_axis
@@ -131,12 +131,10 @@ def spread(row: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def curve_of(
-  model: Memory, params: Params, task: GeneratedTask, replicas: int
+  model: Memory, params_N: Params, task: GeneratedTask
 ) -> dict[str, Any]:
   """Accuracy by distance or length, on rows as those of an evaluation set."""
-  if replicas == 1:
-    params = jax.tree.map(lambda p: p[None], params)
-  found = scores_by_distance(model, params, task, bin_edges(task))
+  found = scores_by_distance(model, params_N, task, bin_edges(task))
   return {
     'score_axis': found.score_axis,
     'edges': found.edges.tolist(),

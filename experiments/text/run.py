@@ -162,7 +162,7 @@ def stepper(experiment: Experiment) -> Callable[[], None]:
   mesh = parallel.make_mesh(experiment.parallel)
   run = program(experiment, mesh)
   stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)
-  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1)
+  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1, 1)
   state = run.advance(run.initial_state(), host_batch)
 
   def turn() -> None:

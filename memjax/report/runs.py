@@ -67,9 +67,7 @@ class ReportedRun:
   @property
   def params_N(self) -> Params:
     """Parameters with an axis of replicas, also if there is one replica."""
-    if self.replicas > 1:
-      return self.trained.params
-    return jax.tree.map(lambda x: x[None], self.trained.params)
+    return self.trained.params
 
   @property
   def first(self) -> Run:

@@ -75,8 +75,6 @@ def load(
   replicas = run.config['train']['replicas']
   rule = f'the run has {replicas}, counted from 0'
   require(0 <= replica < replicas, 'replica', replica, rule)
-  if replicas == 1:
-    return run
   params, memory = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
   figures = {
     name: float(np.broadcast_to(value, replicas)[replica])
@@ -90,7 +88,8 @@ def load_replicas(
 ) -> Run:
   """The same with all replicas.
 
-  If N is above 1, params and carry are `(N, ...)` and metrics lists of N.
+  Params and carry are `(N, ...)`, also if N is 1. If N is above 1, metrics are
+  lists of N.
   """
   workdir = Path(workdir)
   config = workdirs.read_config(workdir)
@@ -129,10 +128,9 @@ def load_replicas(
 
 
 def _memory(model: Memory, train: Mapping[str, Any]) -> Carry:
-  """Shapes and types of the carry of a training batch, or of N of them."""
+  """Shapes and types of the carry of the training batches, `(N, B, ...)`."""
   carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
-  if (replicas := train['replicas']) == 1:
-    return carry
   return jax.tree.map(
-    lambda s: jax.ShapeDtypeStruct((replicas, *s.shape), s.dtype), carry
+    lambda s: jax.ShapeDtypeStruct((train['replicas'], *s.shape), s.dtype),
+    carry,
   )

@@ -45,21 +45,21 @@ class Evaluator:
       evaluation.batch_size
     )
     self._dtype = experiment.train.dtype
-    rows = parallel.rows_sharding(mesh)
     count = self._replicas = experiment.train.replicas
+    rows = parallel.rows_sharding(mesh, count)
     self._call = jax.jit(
-      replicas.each(self._read, count, (0, 0, 1)),
+      replicas.each(self._read, count, (0, 0, 0), 0),
       donate_argnums=1,
       out_shardings=(rows, parallel.replicated(mesh)),
     )
 
-    def fresh(_: jax.Array) -> Carry:
-      return evaluation.model.initial_carry(evaluation.batch_size)
+    def fresh() -> Carry:
+      carry = evaluation.model.initial_carry(evaluation.batch_size)
+      return jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (count, *x.shape)), carry
+      )
 
-    ones = jnp.ones((count,))
-    self._fresh = jax.jit(
-      lambda: replicas.each(fresh, count)(ones), out_shardings=rows
-    )
+    self._fresh = jax.jit(fresh, out_shardings=rows)
     self._protocol = of_parts(
       evaluation.task,
       evaluation.model,
@@ -101,7 +101,7 @@ class Evaluator:
     }
 
   def measure(self, params: Params) -> dict[str, np.ndarray]:
-    """{metric: figure}, `()` or `(N,)`, over the whole set."""
+    """{metric: figure}, `(N,)`, over the whole set."""
     full = self._steps - self._steps % CALL
     carry = self._fresh()
     totals: Any = None

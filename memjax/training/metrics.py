@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def metric_values(sums: Sums) -> dict[str, np.ndarray]:
-  """{metric: figure}, `()` or `(N,)`, from sums and counts on the host.
+  """{metric: figure}, `(N,)`, from sums and counts on the host.
 
   Raises:
     ConfigError: a batch held ids outside the task's vocabularies.

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from memjax.tasks.base import Stream, Task
-from memjax.training.parallel import place_rows
+from memjax.training.parallel import place_batches
 from memjax.types import HostBatch
 
 DEPTH = 2  # host batches that wait for their call
@@ -23,11 +23,9 @@ def prefetch(
   mesh: Mesh,
   calls: range,
   steps_per_call: int,
-  replicas: int = 1,
+  replicas: int,
 ) -> Iterator[HostBatch]:
-  """The host batches of these calls, `(steps_per_call, B, ...)` on the devices.
-
-  With replicas `(steps_per_call, N, B, ...)`.
+  """The host batches of these calls, `(N, steps_per_call, B, ...)`.
 
   Args:
     task: what makes the rows.
@@ -41,23 +39,25 @@ def prefetch(
     Whatever the task raises while it makes rows.
   """
 
-  def rows(stream: Stream, first_step: int, row_ids: np.ndarray) -> HostBatch:
+  def rows(
+    first_step: int, replica_ids: range, row_ids: np.ndarray
+  ) -> HostBatch:
     steps = range(first_step, first_step + steps_per_call)
-    batches = [task.rows(stream, step, row_ids) for step in steps]
-    return jax.tree.map(lambda *xs: np.stack(xs), *batches)
-
-  def streams(first_step: int, replica_ids: np.ndarray) -> HostBatch:
-    whole = np.arange(stream.batch_size)
-    seeds = [stream.seed + int(i) for i in replica_ids]
-    batches = [rows(stream._replace(seed=s), first_step, whole) for s in seeds]
-    return jax.tree.map(lambda *xs: np.stack(xs, axis=1), *batches)
+    batches = [
+      task.rows(stream._replace(seed=stream.seed + replica), step, row_ids)
+      for replica in replica_ids
+      for step in steps
+    ]
+    shape = len(replica_ids), len(steps)
+    return jax.tree.map(
+      lambda *xs: np.stack(xs).reshape(*shape, *xs[0].shape), *batches
+    )
 
   def make(first_step: int) -> HostBatch:
-    if replicas == 1:
-      part = functools.partial(rows, stream, first_step)
-      return place_rows(mesh, steps_per_call, stream.batch_size, part)
-    part = functools.partial(streams, first_step)
-    return place_rows(mesh, steps_per_call, replicas, part)
+    part = functools.partial(rows, first_step)
+    return place_batches(
+      mesh, replicas, steps_per_call, stream.batch_size, part
+    )
 
   return in_background(make, calls)
 

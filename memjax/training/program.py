@@ -39,33 +39,35 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     ConfigError: the optim section does not describe an optimiser, or not one
       for each replica.
   """
-  descent = optimiser(experiment.optim, experiment.train.steps)
   count = experiment.train.replicas
+  steps = experiment.train.steps
+  own = replicas.varied(experiment.optim, count)
+
+  def first(seed: jax.Array) -> TrainState:
+    return initial_state(experiment, optimiser(experiment.optim, steps), seed)
+
+  def call(state: TrainState, host_batch: HostBatch, own: Anew) -> TrainState:
+    descent = optimiser(experiment.optim, steps, own)
+    return make_call(experiment, descent)(state, host_batch)
+
+  first_of_each = replicas.each(first, count, (0,), replicas.STATE_AXES)
+  call_of_each = replicas.each(
+    call, count, (replicas.STATE_AXES, 0, 0), replicas.STATE_AXES
+  )
 
   def first_state() -> TrainState:
-    def seeded(seed: jax.Array) -> TrainState:
-      return initial_state(experiment, descent, seed)
+    return first_of_each(jnp.asarray(replicas.seeds(experiment.seed, count)))
 
-    seeds = replicas.seeds(experiment.seed, count)
-    return replicas.each(seeded, count, 0, replicas.STATE)(jnp.asarray(seeds))
+  def advance(state: TrainState, host_batch: HostBatch) -> TrainState:
+    return call_of_each(state, host_batch, own)
 
   def pop_metrics(state: TrainState) -> tuple[TrainState, Sums]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), state.sums
 
   shapes = jax.eval_shape(first_state)
-  places = parallel.state_shardings(mesh, shapes, count)
-  own = replicas.varied(experiment.optim, count)
-
-  def call(state: TrainState, host_batch: HostBatch, own: Anew) -> TrainState:
-    descent = optimiser(experiment.optim, experiment.train.steps, own)
-    return make_call(experiment, descent)(state, host_batch)
-
-  every = replicas.each(call, count, (replicas.STATE, 1, 0), replicas.STATE)
-
-  def advance(state: TrainState, host_batch: HostBatch) -> TrainState:
-    return every(state, host_batch, own)
-
+  places = parallel.state_shardings(mesh, shapes)
+  whole = parallel.replicated(mesh)
   return Program(
     abstract=jax.tree.map(
       lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
@@ -75,6 +77,6 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     initial_state=jax.jit(first_state, out_shardings=places),
     advance=jax.jit(advance, donate_argnums=0, out_shardings=places),
     pop_metrics=jax.jit(
-      pop_metrics, donate_argnums=0, out_shardings=(places, places.sums)
+      pop_metrics, donate_argnums=0, out_shardings=(places, whole)
     ),
   )

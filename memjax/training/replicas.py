@@ -1,10 +1,12 @@
 """Seeds as a dimension: N runs of one experiment in one program.
 
-Replica i of a run with seed s is the run with seed s + i: the same parameters
-at the start, the same batches, the same noise. Floats of the optimiser may
-differ too, replica i having the i-th value of each. Every array of its state,
-but for the step that all share, is replica i of an array with a leading axis N;
-the mesh cuts that axis, and nothing else. One replica has no such axis.
+Replica i of a run with seed s is the run with seed s + i: it has the same
+initial parameters, the same batches and the same noise. Floats of the optimiser
+may differ as well: replica i takes the i-th value of each.
+
+One convention holds everywhere outside the training step: the first axis of an
+array is N, also if N is 1. Only the fields of the state that `state.SHARED`
+names lack it. `each` is the one place that takes the axis off and puts it back.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,32 +15,62 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from memjax.config.sections import Optim, flatten
 from memjax.errors import nearest, require
-from memjax.training.state import TrainState
+from memjax.training.state import SHARED, TrainState
 
-_OWN: Any = 0  # axis
-_SHARED: Any = None
 NOT_DESCENT = ('ema', 'final_lr_ratio')
-STATE = TrainState(_SHARED, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN)
+# Where a state has the axis N, in the notation of `jax.vmap`.
+STATE_AXES = TrainState._make(
+  None if name in SHARED else 0 for name in TrainState._fields
+)
 
 
 def each(
-  function: Callable[..., Any],
-  replicas: int,
-  in_axes: Any = 0,
-  out_axes: Any = 0,
+  function: Callable[..., Any], replicas: int, in_axes: Any, out_axes: Any
 ) -> Callable[..., Any]:
-  """The function of one replica as one of all; axes as those of `jax.vmap`."""
-  return function if replicas == 1 else jax.vmap(function, in_axes, out_axes)
+  """The function of one replica, applied to each of N.
+
+  It is `jax.vmap`, except for N = 1: vmap's batched products with a batch of
+  one cost a small LSTM up to a quarter of a step (experiments/bench).
+
+  Args:
+    function: takes and returns pytrees without the axis N.
+    replicas: N.
+    in_axes: a tuple with an entry for each argument: 0, None if it is shared,
+      or a pytree of them such as STATE_AXES.
+    out_axes: the same for the result.
+  """
+  if replicas > 1:
+    return jax.vmap(function, in_axes, out_axes)
+
+  def single(*arguments: Any) -> Any:
+    result = function(*_map_axes(jnp.squeeze, in_axes, arguments))
+    return _map_axes(jnp.expand_dims, out_axes, result)
+
+  return single
+
+
+def _map_axes(change: Callable[..., Any], axes: Any, tree: Any) -> Any:
+  """change(array, axis) for every array that has an axis N."""
+  return jax.tree.map(
+    lambda axis, part: (
+      part
+      if axis is None
+      else jax.tree.map(lambda array: change(array, axis=axis), part)
+    ),
+    axes,
+    tree,
+    is_leaf=lambda axis: axis is None,
+  )
 
 
 def seeds(seed: int, replicas: int) -> np.ndarray:
-  """`(N,)` uint32, or one without an axis."""
-  numbers = np.uint32(seed) + np.arange(replicas, dtype=np.uint32)
-  return numbers if replicas > 1 else numbers[0]
+  """The seed of each replica, `(N,)` uint32."""
+  return np.uint32(seed) + np.arange(replicas, dtype=np.uint32)
 
 
 def varied(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
@@ -78,15 +110,16 @@ def _above_0(field: str, text: str) -> float:
 
 
 def summary(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """What a row of `metrics.jsonl` says of figures `()` or `(N,)`.
+  """The part of a row of `metrics.jsonl` that holds figures `(N,)`.
 
-  `metrics` are the medians over replicas, `quartiles` the first and third,
-  `replicas` the figures themselves, in the order of the seeds. A replica whose
-  loss is no number has none: it is left out of the medians and quartiles, and
-  is NaN in `replicas`.
+  With one replica `metrics` are its figures. With several, `metrics` are the
+  medians over replicas, `quartiles` the first and third quartile, and
+  `replicas` the figures themselves in the order of the seeds. A replica whose
+  loss is not finite is left out of the medians and quartiles, and is NaN in
+  `replicas`.
   """
-  if not any(v.ndim for v in values.values()):
-    return {'metrics': {name: float(v) for name, v in values.items()}}
+  if values['loss'].size == 1:
+    return {'metrics': {name: v.item() for name, v in values.items()}}
   learns_N = np.isfinite(values['loss'])
   values = {name: np.where(learns_N, v, np.nan) for name, v in values.items()}
   low, middle, high = (

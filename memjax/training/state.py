@@ -11,10 +11,15 @@ from memjax.tasks.base import Stream, Task
 from memjax.types import Carry, Params, Sums
 
 TRAINING = 0  # the stream's index; evaluation sets have others
+SHARED = ('step',)  # the fields of a state that all replicas have in common
 
 
 class TrainState(NamedTuple):
   """What is saved, restored, sharded and donated.
+
+  Every array of a run's state is `(N, ...)`, one entry a replica, also if N is
+  1. The fields that SHARED names have no such axis. The training step sees one
+  replica, without the axis.
 
   Attributes:
     step: int32, optimiser steps taken.

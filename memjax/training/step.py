@@ -100,7 +100,7 @@ def make_call(
 ) -> Callable[[TrainState, HostBatch], TrainState]:
   """`steps_per_call` steps in one dispatch; metrics add up in the state.
 
-  The host batch's arrays are `(steps_per_call, B, ...)`.
+  One replica's: the host batch's arrays are `(steps_per_call, B, ...)`.
   """
   step = make_step(experiment, optimiser)
   steps = experiment.train.steps_per_call

@@ -49,7 +49,8 @@ def read_by(
 
 def evaluated(experiment: Experiment, params: Any) -> dict[str, Any]:
   mesh = parallel.make_mesh(experiment.parallel)
-  return Evaluator('validation', experiment, mesh).row(0, params)
+  params_N = jax.tree.map(lambda x: jnp.asarray(x)[None], params)
+  return Evaluator('validation', experiment, mesh).row(0, params_N)
 
 
 def begins(label: int, labels: int, segment: int, protocol: dict) -> int:

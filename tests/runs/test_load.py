@@ -92,7 +92,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
   def record(self: Checkpoints, state: TrainState, figures: Any) -> None:
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(state.ema))
-    states[int(state.step)] = jax.device_get((state.ema, state.carry))
+    kept = jax.device_get((state.ema, state.carry))
+    states[int(state.step)] = jax.tree.map(lambda x: x[0], kept)
     save(self, state, figures)
 
   with pytest.MonkeyPatch.context() as patch:
@@ -141,7 +142,7 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   run = memjax.load(trained.workdir, 2)
   folder = trained.workdir / 'checkpoints'
   params = load_arrays(folder, 2, ('params',)).items['params']
-  params = jax.tree.map(jnp.asarray, params)
+  params = jax.tree.map(lambda x: jnp.asarray(x[0]), params)
   inputs, targets, _, reset_BT = map(jnp.asarray, trained.batches[2][:4])
   rows = metrics_file.read(trained.workdir / 'metrics.jsonl')
   [loss] = [

@@ -34,7 +34,7 @@ def test_a_mesh_trains_as_one_device_does(
   assert_close(state.params, single.params, 1e-6)
   assert_close(state.carry, single.carry, 1e-5)
   for leaf in jax.tree.leaves(state.carry):
-    assert leaf.addressable_shards[0].data.shape[0] * 8 == leaf.shape[0]
+    assert leaf.addressable_shards[0].data.shape[1] * 8 == leaf.shape[1]
 
 
 def test_fsdp_cuts_parameters_and_their_moments() -> None:

@@ -97,7 +97,7 @@ def test_each_replica_has_the_floats_that_are_its_own(
   for i in range(2):
     own = {f'optim.{field}': values[i] for field, values in varied.items()}
     alone = run(small('copy_memory', 'lstm', common | own | {'seed': i}), 2)
-    one = jax.tree.map(lambda x, i=i: x[i], several.params)
+    one = jax.tree.map(lambda x, i=i: x[i : i + 1], several.params)
     assert_close(one, alone.params, 1e-5)
 
 
@@ -184,10 +184,33 @@ def test_devices_share_the_replicas() -> None:
     assert leaf.addressable_shards[0].data.shape[0] == 1
 
 
+def test_devices_share_the_rows_of_replicas_that_do_not_divide() -> None:
+  overrides = {'train.replicas': 3, 'optim.name': 'sgd', 'optim.options': {}}
+  on_mesh = run(small('copy_memory', 'lstm', overrides), 2)
+  one_device = overrides | {'parallel.data': 1}
+  alone = run(small('copy_memory', 'lstm', one_device), 2)
+  assert_close(on_mesh.params, alone.params, 1e-6)
+  for leaf in jax.tree.leaves(on_mesh.carry):
+    shard = leaf.addressable_shards[0].data
+    assert shard.shape[:2] == (3, leaf.shape[1] // 8)
+
+
+@pytest.mark.parametrize('replicas', [8, 3])
+def test_rows_hold_every_replica_of_a_mesh(
+  replicas: int, tmp_path: Path
+) -> None:
+  changes = RUN | {'parallel.data': 8, 'train.replicas': replicas}
+  assert train(small('copy_memory', 'lstm', changes), tmp_path)
+  losses = [row['replicas']['loss'] for row in rows(tmp_path)]
+  assert [len(set(values)) for values in losses] == [replicas] * len(losses)
+
+
 def test_replicas_that_do_not_fit_are_refused() -> None:
-  experiment = small('copy_memory', 'lstm', {'train.replicas': 6})
+  changes = {'train.replicas': 6, 'train.batch_size': 12}
+  experiment = small('copy_memory', 'lstm', changes)
   mesh = parallel.make_mesh(experiment.parallel)
-  with pytest.raises(ConfigError, match='replicas: 6: must divide'):
+  line = 'batch_size: 12: must divide .* or train.replicas 6 a multiple of 8'
+  with pytest.raises(ConfigError, match=line):
     parallel.check_divides(mesh, experiment)
   with pytest.raises(ConfigError, match='the last replica would have seed'):
     small('copy_memory', 'lstm', {'seed': 2**32 - 2, 'train.replicas': 3})
@@ -211,4 +234,4 @@ def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
 
 
 def test_a_row_of_one_run_has_no_spread() -> None:
-  assert summary({'loss': np.array(3.0)}) == {'metrics': {'loss': 3.0}}
+  assert summary({'loss': np.array([3.0])}) == {'metrics': {'loss': 3.0}}

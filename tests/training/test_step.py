@@ -134,7 +134,7 @@ def test_the_state_is_donated() -> None:
   mesh = parallel.make_mesh(experiment.parallel)
   functions = program(experiment, mesh)
   state = functions.initial_state()
-  rows = experiment.task.rows(Stream(0, 0, 8), 0, np.arange(8))[None]
+  rows = experiment.task.rows(Stream(0, 0, 8), 0, np.arange(8))[None, None]
   functions.advance(state, rows)
   big = [x for x in jax.tree.leaves(state.params) if x.size > 1]
   assert all(leaf.is_deleted() for leaf in big)
