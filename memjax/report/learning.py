@@ -32,7 +32,7 @@ def curves(runs: Sequence[ReportedRun]) -> Section:
     return _side_by_side(runs)
   (run,) = runs
   baselines, notes = measure_runs(
-    runs, lambda run: summary.references(run.experiment)
+    runs, lambda run: summary.first_baselines(run.experiment)
   )
   panels, last = learning_panels(run.rows, baselines.get(run.name, {}))
   definition = (

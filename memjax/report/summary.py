@@ -1,4 +1,4 @@
-"""What a run says when it is done: figures, a sample, where it all is."""
+"""What a run prints at its end: figures, a sample, and where its files are."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,29 +14,29 @@ from memjax.logs.writers import NullWriter, Writers, reason, say
 from memjax.runs.load import load
 
 LEARNING_CURVE = 'figures/learning_curve.png'
-KEPT = (
+FILES = (
   'metrics.jsonl',
   'checkpoints',
   LEARNING_CURVE,
   'config.json',
   'run.json',
 )
-IN = '  '
+INDENT = '  '
 
 
 def draw(
   experiment: Experiment, workdir: Path, writers: Writers | NullWriter
 ) -> None:
-  """Draws the learning curve of the rows so far, and shows it in the views.
+  """Draws the learning curve of the rows so far and passes it to the writers.
 
-  A picture only shows what is in `metrics.jsonl`: where it cannot be drawn,
-  one line says so, and the run ends as it would have.
+  The figure only repeats `metrics.jsonl`. If it cannot be drawn, one line is
+  printed and the run goes on.
   """
   path = workdir / LEARNING_CURVE
   try:
     path.parent.mkdir(exist_ok=True)
     rows = metrics_file.read(workdir / 'metrics.jsonl')
-    learning_curve(rows, references(experiment), path)
+    learning_curve(rows, first_baselines(experiment), path)
   except Exception as error:
     say(f'{path}: not drawn: {reason(error)}')
   else:
@@ -44,7 +44,7 @@ def draw(
 
 
 def summarise(experiment: Experiment, workdir: Path) -> None:
-  """Prints the last figures beside their baselines, a sample, and the place."""
+  """Prints the last figures with their baselines, a sample, and the files."""
   last = {
     row['split']: row
     for row in metrics_file.read(workdir / 'metrics.jsonl')
@@ -57,36 +57,38 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
     run = load(workdir)
     print(f'\n{log.sample} tokens that follow {log.prompt!r}:')
     print(log.prompt + ''.join(sample(run, log.prompt, log.sample, 1.0, 0)))
-  there = [name for name in KEPT if (workdir / name).exists()]
-  print(f'\nEverything is in {workdir}: {", ".join(there)}')
+  files = [name for name in FILES if (workdir / name).exists()]
+  print(f'\nEverything is in {workdir}: {", ".join(files)}')
 
 
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
-  """One evaluation's figures, the baselines beside them, and the protocol.
-
-  Of the task's and the model's fields only what differs from training is said,
-  and nothing of what is 0 or empty.
-  """
+  """Prints the figures of one evaluation, their baselines and the protocol."""
   metrics, evaluation = row['metrics'], experiment.evals[row['split']]
   width = max(map(len, metrics))
   print(f'\n{row["split"]} at step {row["step"]}')
   for name, value in metrics.items():
-    beside = [
-      f'{reference} {number(figure)}'
-      for reference, figure in evaluation.baselines.get(name, {}).items()
+    notes = [
+      f'{baseline} {number(figure)}'
+      for baseline, figure in evaluation.baselines.get(name, {}).items()
     ]
     if 'replicas' in row:
       low, high = map(number, row['quartiles'][name])
       seeds = len(row['replicas'][name])
-      beside.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
-    said = ', '.join(beside)
-    print(f'  {name:{width}}  {number(value):>8}   {said}'.rstrip())
-  said = f'({protocol(row, evaluation.changes)})'
-  print(textwrap.fill(said, 80, initial_indent=IN, subsequent_indent=IN))
+      notes.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
+    line = f'  {name:{width}}  {number(value):>8}   {", ".join(notes)}'
+    print(line.rstrip())
+  text = f'({protocol(row, evaluation.changes)})'
+  print(
+    textwrap.fill(text, 80, initial_indent=INDENT, subsequent_indent=INDENT)
+  )
 
 
 def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
-  """How a row's figures were measured; of the fields, those that changed."""
+  """How a row's figures were measured.
+
+  Fields of the task and the model are listed if they differ from training;
+  other fields if they are not 0 or empty.
+  """
   return '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
@@ -94,7 +96,7 @@ def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
   )
 
 
-def references(experiment: Experiment) -> dict[str, dict[str, float]]:
-  """The baselines to draw: those of the first evaluation set that has any."""
+def first_baselines(experiment: Experiment) -> dict[str, dict[str, float]]:
+  """The baselines of the first evaluation set that has any."""
   each = (evaluation.baselines for evaluation in experiment.evals.values())
   return next(filter(None, each), {})

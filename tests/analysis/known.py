@@ -1,4 +1,4 @@
-"""Memories whose every answer is known in closed form, and a task for them."""
+"""Memories whose outputs are known in closed form, and tasks for them."""
 
 import dataclasses
 from typing import Any
@@ -11,13 +11,13 @@ from memjax.models.base import Memory
 from memjax.tasks.base import GeneratedTask
 from memjax.types import Example, Features, Metric, RowKey, Tokens
 
-SURE = 20.0  # logit of the answer; all others have 0
+SURE = 20.0  # logit of the answer; the others are 0
 
 
 class DelayLine(Memory):
-  """Says at every step the token of `delay` steps before, which it is sure of.
+  """Returns at every step the token of `delay` steps before, with certainty.
 
-  The carry holds the last `delay` tokens. Before any came, they are 0.
+  The carry holds the last `delay` tokens. At first they are 0.
   """
 
   vocab: int
@@ -35,11 +35,11 @@ class DelayLine(Memory):
     tokens = jnp.concatenate([carry, x], axis=1)
     started = jnp.cumsum(reset_BT, axis=1)
     since = jnp.concatenate([jnp.zeros_like(carry), started], axis=1)
-    there = since[:, :steps] == started
-    said = jnp.where(there, tokens[:, :steps], 0)
+    same_run = since[:, :steps] == started
+    answer = jnp.where(same_run, tokens[:, :steps], 0)
     kept = since[:, steps:] == started[:, -1:]
     carry = jnp.where(kept, tokens[:, steps:], 0)
-    return carry, sure * jax.nn.one_hot(said, self.vocab)
+    return carry, sure * jax.nn.one_hot(answer, self.vocab)
 
 
 class OneHotDelayLine(DelayLine):
@@ -59,7 +59,7 @@ class OneHotDelayLine(DelayLine):
 
 
 class LeakyIntegrator(Memory):
-  """h_t = decay h_(t-1) + x_t, and says h_t: decay^lag is left after a lag.
+  """h_t = decay h_(t-1) + x_t; returns h_t. decay^lag is left after a lag.
 
   The carry is h. A trace halves every ln 2 / -ln decay steps.
   """
@@ -86,8 +86,8 @@ class LeakyIntegrator(Memory):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SayAgain(GeneratedTask):
-  """Say the token of `lag` steps before, at every step that has one."""
+class RepeatToken(GeneratedTask):
+  """Repeat the token of `lag` steps before, at every step that has one."""
 
   vocab: int = 4
   length: int = 24
@@ -102,18 +102,18 @@ class SayAgain(GeneratedTask):
 
   def example(self, key: RowKey) -> Example:
     tokens_T = jax.random.randint(key, (self.length,), 0, self.vocab)
-    asked_T = jnp.arange(self.length) >= self.lag
+    labelled_T = jnp.arange(self.length) >= self.lag
     return Example(
       tokens_T,
-      jnp.where(asked_T, jnp.roll(tokens_T, self.lag), 0),
-      asked_T.astype(jnp.float32),
-      jnp.where(asked_T, self.lag, 0),
+      jnp.where(labelled_T, jnp.roll(tokens_T, self.lag), 0),
+      labelled_T.astype(jnp.float32),
+      jnp.where(labelled_T, self.lag, 0),
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Noise(GeneratedTask):
-  """White noise in; the target is the trace that `decay` leaves of it."""
+  """White noise; the target is its leaky trace with `decay`."""
 
   width: int = 2
   length: int = 32
@@ -142,7 +142,7 @@ class Noise(GeneratedTask):
 
 
 class Idle(DelayLine):
-  """A delay line that hands on a number and a flag, too, and uses neither."""
+  """A delay line whose carry also has a number and a flag, which it ignores."""
 
   def initial_carry(self, batch_size: int) -> Any:
     flag_B = jnp.zeros(batch_size, bool)

@@ -1,4 +1,4 @@
-"""What is read, of attention and gates whose figures are known."""
+"""Attention and gates whose figures are known."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from memjax.config.build import build_model
 from memjax.errors import ConfigError
 from memjax.models.base import Memory, shows
 from memjax.tasks.language.text import Text
-from tests.analysis.known import DelayLine, Noise, SayAgain
+from tests.analysis.known import DelayLine, Noise, RepeatToken
 
 ROWS, BATCHES, WINDOW = 8, 3, 4
 
 
 class LooksBack(Memory):
-  """Gives all its weight to the step `lag` steps back; before it came, none."""
+  """Gives all weight to the step `lag` steps back, or none before that."""
 
   lag: int
 
@@ -38,8 +38,8 @@ class LooksBack(Memory):
     age_BT = jnp.where(reset_BT[:, :1], steps[None], age_BT)
     if shows(self):
       weights = share * jax.nn.one_hot(self.lag, self.lag + 3)
-      there_BT11 = (age_BT >= self.lag)[..., None, None]
-      weights = jnp.where(there_BT11, weights[None, None, None], 0)
+      reached_BT11 = (age_BT >= self.lag)[..., None, None]
+      weights = jnp.where(reached_BT11, weights[None, None, None], 0)
       self.sow('intermediates', 'lag_weights', weights)
     return age_BT[:, -1] + 1, jnp.zeros((*x.shape, 4))
 
@@ -50,7 +50,7 @@ def stacked(task: Any, memory: dict[str, Any], **stack: Any) -> Memory:
 
 
 def zeros(model: Memory, task: Any, replicas: int) -> Any:
-  """Parameters that are all 0: no input moves a gate or a weight."""
+  """Parameters that are all 0, so no input changes a gate or a weight."""
   inputs = jnp.zeros((1, 1, 2) if isinstance(task, Noise) else (1, 1))
   if not isinstance(task, Noise):
     inputs = inputs.astype(jnp.int32)
@@ -66,8 +66,8 @@ def zeros(model: Memory, task: Any, replicas: int) -> Any:
   )
 
 
-def test_all_weight_lies_where_the_model_looks() -> None:
-  task, lag = SayAgain(lag=5), 5
+def test_all_weight_is_at_the_lag_of_the_model() -> None:
+  task, lag = RepeatToken(lag=5), 5
   params = {'share': jnp.array([1.0, 0.5])}
   found = attention_by_lag(LooksBack(lag), params, task, ROWS, BATCHES)
   assert found.steps == ROWS * BATCHES * (task.length - 5)
@@ -77,7 +77,7 @@ def test_all_weight_lies_where_the_model_looks() -> None:
 
 
 def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:
-  """What the first steps have not read yet, those of later segments have."""
+  """Later segments attend to inputs that the first steps cannot have read."""
   (tmp_path / 'a.txt').write_bytes(b'ab' * 2000)
   task = Text(corpus='files', path=str(tmp_path / 'a.txt'), length=4)
   params = {'share': jnp.ones(1)}
@@ -87,9 +87,9 @@ def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:
   np.testing.assert_allclose(share, (steps - 5) / steps, rtol=1e-6)
 
 
-def test_blind_attention_gives_all_it_sees_alike() -> None:
-  """Before a window is full, each of the t + 1 steps there are has its part."""
-  task = SayAgain(lag=2, length=7)
+def test_attention_without_parameters_is_uniform() -> None:
+  """Before the window is full, each of the t + 1 steps has an equal share."""
+  task = RepeatToken(lag=2, length=7)
   memory = {'name': 'transformer.SlidingAttention', 'heads': 2}
   model = stacked(task, memory | {'window': WINDOW})
   found = attention_by_lag(model, zeros(model, task, 2), task, ROWS, BATCHES)
@@ -105,7 +105,7 @@ def test_blind_attention_gives_all_it_sees_alike() -> None:
 @pytest.mark.parametrize(
   ('name', 'gate'), [('lstm.LSTM', 'forget_gate'), ('gru.GRU', 'update_gate')]
 )
-def test_a_gate_that_stands_still_has_the_time_constant_of_its_bias(
+def test_a_constant_gate_has_the_time_constant_of_its_bias(
   name: str, gate: str
 ) -> None:
   task, taus = Noise(length=8), np.array([2.0, 100.0])
@@ -125,7 +125,7 @@ def test_a_gate_that_stands_still_has_the_time_constant_of_its_bias(
 
 
 def test_a_model_without_attention_or_gates_is_refused() -> None:
-  task, params = SayAgain(), {'sure': jnp.ones(1)}
+  task, params = RepeatToken(), {'sure': jnp.ones(1)}
   model = DelayLine(task.vocab, 3)
   with pytest.raises(ConfigError, match='no attention to its own past'):
     attention_by_lag(model, params, task, ROWS)

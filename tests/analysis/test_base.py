@@ -27,7 +27,7 @@ UNITS = {'replica': '', 'lag': 'steps', 'loss': 'nats per label'}
 
 def result(replicas: int) -> Result[None]:
   loss = np.arange(replicas * 2, dtype=np.float32).reshape(replicas, 2)
-  axes = {'replica': range(replicas), 'lag': [1, 4]}
+  axes: dict[str, Places] = {'replica': range(replicas), 'lag': [1, 4]}
   return Result(tidy(axes, {'loss': loss}), UNITS, None)
 
 

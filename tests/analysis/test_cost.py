@@ -1,4 +1,4 @@
-"""The cost of memories whose size and reach are known."""
+"""The cost of memories whose size and delay are known."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.analysis.known import (
   LeakyIntegrator,
   Noise,
   OneHotDelayLine,
-  SayAgain,
+  RepeatToken,
 )
 
 
@@ -31,11 +31,11 @@ def test_bytes_of_a_state() -> None:
   ('model', 'bits'),
   [(OneHotDelayLine, 32 * 4), (DelayLine, 32)],
 )
-def test_a_delay_line_pays_for_each_token_what_it_stores(
+def test_a_delay_line_spends_the_size_of_a_token_on_each_symbol(
   model: Any, bits: int
 ) -> None:
-  """k tokens of V floats, or one integer, each."""
-  task, delay = SayAgain(), 3
+  """A token is V floats or one integer."""
+  task, delay = RepeatToken(), 3
   line = model(task.vocab, delay)
   found = fit_probes(line, {'sure': jnp.ones(2)}, task, np.arange(5), 32, 20)
   dear = found.density
@@ -46,8 +46,8 @@ def test_a_delay_line_pays_for_each_token_what_it_stores(
   np.testing.assert_allclose(dear.bits_per_symbol, bits, rtol=0.02)
 
 
-def test_fano_is_tight_where_all_wrong_answers_are_alike() -> None:
-  """A channel that errs with probability e, to each other symbol alike."""
+def test_fano_is_exact_if_all_errors_are_equally_likely() -> None:
+  """A symmetric channel with error probability e."""
   accuracy, classes = np.array([0.25, 0.4, 0.7, 1.0]), 4
   joint = np.full((4, classes, classes), 0.0)
   for i, right in enumerate(accuracy):
@@ -61,14 +61,14 @@ def test_fano_is_tight_where_all_wrong_answers_are_alike() -> None:
   assert information[0] == 0
 
 
-def test_features_are_no_symbols() -> None:
+def test_features_have_no_density() -> None:
   model, task = LeakyIntegrator(2), Noise()
   found = fit_probes(model, {'decay': jnp.ones(1)}, task, np.arange(2), 8, 4)
   assert found.density is None
 
 
-class KeepsAll(Memory):
-  """Lays each step's outer product down, T D D numbers, and sums them up."""
+class StoresAll(Memory):
+  """Stores the outer product of every step, T D D numbers."""
 
   width: int
 
@@ -80,27 +80,27 @@ class KeepsAll(Memory):
     self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
   ) -> Any:
     scale = self.param('scale', nn.initializers.ones, ())
-    laid = jnp.cumsum(x[..., :, None] * x[..., None, :], axis=1)
-    return carry, scale * jnp.linalg.norm(laid, axis=-1)
+    stored = jnp.cumsum(x[..., :, None] * x[..., None, :], axis=1)
+    return carry, scale * jnp.linalg.norm(stored, axis=-1)
 
 
-def test_time_and_memory_by_length() -> None:
+def test_speed_and_memory_by_length() -> None:
   width, rows = 32, 4
-  model, params = KeepsAll(width), {'scale': jnp.ones(2)}
+  model, params = StoresAll(width), {'scale': jnp.ones(2)}
   lengths = np.array([8, 64])
-  made = measure_cost(
+  costs = measure_cost(
     model, params, Noise(width=width), lengths, rows, repeats=3
   )
-  assert made.state == (4, 0)
+  assert costs.state == (4, 0)
   for name in ('forward', 'gradient'):
-    slow, middle, fast = made.tokens_per_second[name].T
-    assert made.memory[name].shape == middle.shape == (2,)
+    slow, middle, fast = costs.tokens_per_second[name].T
+    assert costs.memory[name].shape == middle.shape == (2,)
     assert (slow > 0).all()
     assert (slow <= middle).all()
     assert (middle <= fast).all()
-    laid = 4 * rows * lengths * width**2
-    assert (made.memory[name] >= laid).all()
-  assert (made.memory['gradient'] >= made.memory['forward']).all()
+    stored = 4 * rows * lengths * width**2
+    assert (costs.memory[name] >= stored).all()
+  assert (costs.memory['gradient'] >= costs.memory['forward']).all()
 
 
 def test_lengths_and_repeats_out_of_bounds_are_refused() -> None:

@@ -16,11 +16,11 @@ def test_dots_stand_at_their_values_in_the_rows_of_their_categories() -> None:
   styles = style_runs(dots)
   figure = draw_dots({'rise': dots}, styles)
   (axes,) = figure.axes
+  lines = [line for line in axes.lines if line.get_marker() == 'o']
   points = {
-    (line.get_color(), *xy.round(3))
-    for line in axes.lines
-    if line.get_marker() == 'o'
-    for xy in np.asarray(line.get_xydata(), float)
+    (line.get_color(), *np.asarray(line.get_xydata())[0].round(3))
+    for line in lines
+    if np.size(line.get_xdata())
   }
   assert points == {
     (styles['one'].colour, 1.0, -0.167),

@@ -1,4 +1,4 @@
-"""Rows of their own for all tokens change nothing but what can be asked."""
+"""A row of its own for each token leaves the outputs as they are."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ STEPS = 6
     ),
   ],
 )
-def test_the_gradients_of_a_token_are_together_that_of_its_row(
+def test_the_gradients_of_a_token_sum_to_that_of_its_row(
   model: Memory, spec: Spec, tables: list[str]
 ) -> None:
   rng = np.random.default_rng(0)
@@ -51,16 +51,16 @@ def test_the_gradients_of_a_token_are_together_that_of_its_row(
     params = model.init(key, carry, inputs, reset_BT)['params']
     e, answer = embed_inputs(model, spec, params, inputs, reset_BT)
 
-    def said(params: object) -> tuple[jax.Array, jax.Array]:
+    def loss_of_params(params: object) -> tuple[jax.Array, jax.Array]:
       _, y = apply(model, params, carry, inputs, reset_BT)
       return (y * weights).sum(), y
 
-    def said_of(e: object) -> tuple[jax.Array, jax.Array]:
+    def loss_of_inputs(e: object) -> tuple[jax.Array, jax.Array]:
       return (answer(e) * weights).sum(), answer(e)
 
     return (
-      jax.grad(said, has_aux=True)(params),
-      jax.grad(said_of, has_aux=True)(e),
+      jax.grad(loss_of_params, has_aux=True)(params),
+      jax.grad(loss_of_inputs, has_aux=True)(e),
     )
 
   (by_params, y), (by_input, same) = both(jax.random.key(0))

@@ -1,4 +1,4 @@
-"""Gradients by lag of a leaky integrator, which halves them as is known."""
+"""Gradients of a leaky integrator, whose decay by lag is known."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ from memjax.models.base import apply
 from memjax.models.stack import Stack
 from memjax.tasks.base import GeneratedTask, Stream
 from memjax.types import Batch, HostBatch
-from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
+from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, RepeatToken
 
 DECAYS = np.array([0.8, 0.5])
 LEAKY = LeakyIntegrator(2)
@@ -28,7 +28,7 @@ RESET = 11
 LAGS, ROWS, BATCHES, ALL = 8, 4, 2, 99
 
 
-def read(task: GeneratedTask) -> Batch:
+def read_rows(task: GeneratedTask) -> Batch:
   """All rows that the instruments read."""
   stream = Stream(0, streams.NUMBER, ROWS)
   feeds = [task.rows(stream, i, np.arange(ROWS)) for i in range(BATCHES)]
@@ -38,7 +38,7 @@ def read(task: GeneratedTask) -> Batch:
 @functools.cache
 def errors_NBT() -> np.ndarray:
   """|dl_t / dh_t| of the leaky integrators on the noise."""
-  batch = read(NOISE)
+  batch = read_rows(NOISE)
 
   def one(params: Any) -> jax.Array:
     carry = LEAKY.initial_carry(ROWS * BATCHES)
@@ -48,7 +48,7 @@ def errors_NBT() -> np.ndarray:
   return np.asarray(jax.jit(jax.vmap(one))(PARAMS))
 
 
-def test_each_lag_leaves_the_decay_of_the_norm() -> None:
+def test_each_lag_multiplies_the_norm_by_the_decay() -> None:
   found = input_gradients(LEAKY, PARAMS, NOISE, LAGS, ROWS, BATCHES, 0, ALL)
   assert found.labels == BATCHES * ROWS * (NOISE.length - LAGS + 1)
   first_N = errors_NBT()[:, :, LAGS - 1 :].mean((1, 2))
@@ -65,7 +65,7 @@ class Interrupted(Noise):
     return batch._replace(reset_BT=batch.reset_BT.at[:, RESET].set(True))
 
 
-def test_so_it_does_of_the_carry_up_to_a_reset() -> None:
+def test_each_lag_multiplies_the_norm_of_the_carry_up_to_a_reset() -> None:
   cut = 5
   task = Interrupted(width=2, length=16, decay=0.9)
   found = carry_gradients(LEAKY, PARAMS, task, LAGS, ROWS, BATCHES, 0, cut)
@@ -86,12 +86,12 @@ def test_half_lives() -> None:
 
 
 def test_tokens_are_differentiated_by_their_embeddings() -> None:
-  """Behind a plain encoder and before a linear readout it is as above."""
-  task = SayAgain(vocab=4, length=16, lag=1)
+  """A plain encoder and a linear readout keep the decay."""
+  task = RepeatToken(vocab=4, length=16, lag=1)
   model = Stack(
     task.input_spec, task.output_spec, LeakyIntegrator(8), wiring='plain'
   )
-  batch = read(task)
+  batch = read_rows(task)
   carry = model.initial_carry(ROWS * BATCHES)
 
   @jax.jit
@@ -110,8 +110,8 @@ def test_tokens_are_differentiated_by_their_embeddings() -> None:
   np.testing.assert_allclose(found.norm[0], expected, rtol=1e-4)
 
 
-def test_what_has_no_gradient_is_refused_or_no_number() -> None:
-  line, task = DelayLine(4, 3), SayAgain(vocab=4, lag=3)
+def test_without_a_gradient_it_is_refused_or_nan() -> None:
+  line, task = DelayLine(4, 3), RepeatToken(vocab=4, lag=3)
   params = {'sure': jnp.ones(1)}
   few = {'batch_size': 2, 'batches': 1}
   with pytest.raises(ConfigError, match="'DelayLine': no parameter of"):

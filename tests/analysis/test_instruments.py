@@ -1,4 +1,4 @@
-"""Instruments of context, gradient and loss, on models of the configs."""
+"""Instruments of contexts, gradients and losses, on models of the configs."""
 
 import jax
 import jax.numpy as jnp

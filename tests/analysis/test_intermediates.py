@@ -1,4 +1,4 @@
-"""What models show is what they did, and nobody else pays for it."""
+"""What models show is what they compute, and costs nothing unless asked for."""
 
 import functools
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ MADE_ANYWAY = ('schlag_delta.SchlagDelta',)
 
 
 class Looked(NamedTuple):
-  """One reading in two halves; the first row is reset twice on the way."""
+  """Reads the inputs in two halves; the first row has two resets inside."""
 
   model: Memory
   params: Any
@@ -128,7 +128,7 @@ def test_what_is_shown_is_well_formed_and_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', [n for n in CASES if n not in MADE_ANYWAY])
-def test_nothing_is_made_for_those_who_do_not_ask(name: str) -> None:
+def test_nothing_is_computed_unless_it_is_asked_for(name: str) -> None:
   it = looked(name)
   arguments = it.params, it.carry, it.x_BTD, it.reset_BT
 
@@ -140,7 +140,7 @@ def test_nothing_is_made_for_those_who_do_not_ask(name: str) -> None:
 
 
 def back(values: Any, reset_BT: Any, lags: int) -> np.ndarray:
-  """`(B, T, R, ...)`, entry d that of d steps back in the run, or zeros."""
+  """`(B, T, R, ...)`; entry d is that of d steps back since the reset, or 0."""
   out = np.zeros((*values.shape[:2], lags, *values.shape[2:]))
   run_BT = np.cumsum(reset_BT, axis=1)
   for t in range(values.shape[1]):
@@ -151,7 +151,7 @@ def back(values: Any, reset_BT: Any, lags: int) -> np.ndarray:
 
 
 def averages(it: Looked, name: str, values: Any) -> np.ndarray:
-  """What the weights make of each step's values, `(B, T, H, K)`."""
+  """The weighted sums of the values, `(B, T, H, K)`."""
   weights = np.asarray(it.shown[name], np.float64)
   seen = back(values, it.reset_BT, weights.shape[3])
   return np.einsum('bthr,btrhk->bthk', weights, seen)
@@ -166,33 +166,33 @@ def heads(x: np.ndarray) -> np.ndarray:
 
 
 def says(it: Looked) -> np.ndarray:
-  """The outputs of each model, made of its values and the weights it shows."""
+  """The outputs of each model, computed from its values and shown weights."""
   p, x = float64(it.params), np.asarray(it.x_BTD, np.float64)
   kind = type(it.model).__name__
   flat = ROWS, STEPS, WIDTH
   if kind == 'SlidingAttention':
     values = heads(dense(p['qkv'], x)[..., 2 * WIDTH :])
-    made = averages(it, 'lag_weights', values).reshape(flat)
-    return dense(p['output'], made)
+    mean = averages(it, 'lag_weights', values).reshape(flat)
+    return dense(p['output'], mean)
   if kind == 'TransformerXL':
     values = heads(x @ p['value'])
-    made = averages(it, 'lag_weights', values).reshape(flat)
-    return dense(p['output'], made)
+    mean = averages(it, 'lag_weights', values).reshape(flat)
+    return dense(p['output'], mean)
   if kind == 'HopfieldMemory':
     norm = p['stored_norm']
     x = x - x.mean(-1, keepdims=True)
     x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
     values = heads(dense(p['stored'], x * norm['scale'] + norm['bias']))
-    made = averages(it, 'update_1_lag_weights', values).reshape(flat)
-    return dense(p['value'], made)
+    mean = averages(it, 'update_1_lag_weights', values).reshape(flat)
+    return dense(p['value'], mean)
   if kind == 'KeyValueMemory':
-    made = averages(it, 'hop_0_lag_weights', dense(p['value'], x)[:, :, None])
-    return dense(p['hop_0'], dense(p['query'], x) + made[:, :, 0])
+    mean = averages(it, 'hop_0_lag_weights', dense(p['value'], x)[:, :, None])
+    return dense(p['hop_0'], dense(p['query'], x) + mean[:, :, 0])
   assert kind == 'MemN2N'
-  made = averages(it, 'hop_0_lag_weights', (x @ p['embedding_1'])[:, :, None])
+  mean = averages(it, 'hop_0_lag_weights', (x @ p['embedding_1'])[:, :, None])
   time_RD = np.concatenate([np.zeros((1, WIDTH)), p['time_1']])
-  made = made + it.shown['hop_0_lag_weights'] @ time_RD
-  return (x @ p['embedding_0'] + made[:, :, 0]) @ p['W'].T
+  mean = mean + it.shown['hop_0_lag_weights'] @ time_RD
+  return (x @ p['embedding_0'] + mean[:, :, 0]) @ p['W'].T
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def says(it: Looked) -> np.ndarray:
     'memn2n.MemN2N',
   ],
 )
-def test_weights_make_the_outputs_of_the_values(name: str) -> None:
+def test_the_outputs_are_weighted_sums_of_the_values(name: str) -> None:
   it = looked(name)
   np.testing.assert_allclose(it.y, says(it), rtol=1e-4, atol=1e-4)
 
@@ -222,10 +222,10 @@ def test_weights_make_the_outputs_of_the_values(name: str) -> None:
     ('lstmn.LSTMN', 'lag_weights'),
   ],
 )
-def test_all_of_the_weight_lies_on_what_can_be_read(
+def test_all_weight_lies_on_steps_that_can_be_read(
   name: str, path: str
 ) -> None:
-  """Memories that do not read the step itself have nothing at first."""
+  """Memories that do not read the step itself have no weight at first."""
   it = looked(name)
   weights = it.shown[path]
   restarts = np.array(it.reset_BT)
@@ -247,13 +247,13 @@ def test_all_of_the_weight_lies_on_what_can_be_read(
 def test_a_summary_is_the_average_of_the_tape() -> None:
   it = looked('lstmn.LSTMN')
   h_BTD = np.asarray(it.y, np.float64)
-  made = averages(it, 'lag_weights', h_BTD[:, :, None])
+  mean = averages(it, 'lag_weights', h_BTD[:, :, None])
   np.testing.assert_allclose(
-    it.carry.summary_BD, made[:, -1, 0], rtol=1e-5, atol=1e-6
+    it.carry.summary_BD, mean[:, -1, 0], rtol=1e-5, atol=1e-6
   )
 
 
-def test_hierarchical_attention_says_what_it_kept_as_a_sum() -> None:
+def test_hierarchical_attention_keeps_a_weighted_sum() -> None:
   it = looked('han.CausalHAN')
   gru = GRU(WIDTH, parent=None)
   _, h_BTD = gru.apply(
@@ -264,10 +264,10 @@ def test_hierarchical_attention_says_what_it_kept_as_a_sum() -> None:
   )
   weights = it.shown['lag_weights']
   half = STEPS // 2
-  made = averages(it, 'lag_weights', np.asarray(h_BTD)[:, :, None])[:, :, 0]
+  mean = averages(it, 'lag_weights', np.asarray(h_BTD)[:, :, None])[:, :, 0]
   own = np.zeros((ROWS, STEPS), bool)
   own[:, :half] = own[0, 8:] = True  # all of the run lies within the call
-  np.testing.assert_allclose(made[own], it.y[own], rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(mean[own], it.y[own], rtol=1e-4, atol=1e-5)
   mass = weights.sum(-1)[..., 0]
   np.testing.assert_allclose(mass[own], 1, rtol=1e-5)
   assert (mass[1, half:] < 1 - 1e-3).all()
@@ -278,7 +278,7 @@ def before(h_BTD: np.ndarray, reset_BT: np.ndarray) -> np.ndarray:
   return np.where(reset_BT[..., None], 0, h_BTD)
 
 
-def test_lstm_gates_make_the_outputs() -> None:
+def test_the_lstm_follows_from_its_gates() -> None:
   it = looked('lstm.LSTM')
   p, x = float64(it.params['cell']), np.asarray(it.x_BTD, np.float64)
   a = x @ p['input_kernel'] + p['bias']
@@ -295,7 +295,7 @@ def test_lstm_gates_make_the_outputs() -> None:
     np.testing.assert_allclose(it.y[:, t], h, rtol=1e-4, atol=1e-5)
 
 
-def test_gru_gates_make_the_outputs() -> None:
+def test_the_gru_follows_from_its_gates() -> None:
   it = looked('gru.GRU')
   p, x = float64(it.params['cell']), np.asarray(it.x_BTD, np.float64)
   h = before(np.asarray(it.y), it.reset_BT)

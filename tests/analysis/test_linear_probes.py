@@ -1,4 +1,4 @@
-"""Probes find what a memory is known to hold, and nothing that it does not."""
+"""Probes recover what a memory is known to store, and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from memjax.analysis import ridge
 from memjax.analysis.linear_probes import fit_probes
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
-from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, SayAgain
+from tests.analysis.known import DelayLine, LeakyIntegrator, Noise, RepeatToken
 
 ROWS, BATCHES = 32, 15
 
 
-def test_a_delay_line_holds_its_last_tokens_and_no_others() -> None:
-  task, lags = SayAgain(), np.arange(6)
+def test_a_delay_line_stores_its_last_tokens_and_no_others() -> None:
+  task, lags = RepeatToken(), np.arange(6)
   model = DelayLine(task.vocab, 3)
   found = fit_probes(model, {'sure': jnp.ones(2)}, task, lags, ROWS, BATCHES)
   assert found.metric == 'accuracy'
@@ -31,9 +31,10 @@ def test_a_delay_line_holds_its_last_tokens_and_no_others() -> None:
   np.testing.assert_allclose(found.entropy, 2, atol=0.02)
 
 
-def test_a_leaky_trace_holds_what_its_decay_left() -> None:
-  """h sums decay^l x_(t-l); x_(t-lag) explains decay^2 lag (1 - decay^2) of it,
-  or more while the trace is young: 1 - decay^2 over 1 - decay^(2 t + 2)."""
+def test_a_leaky_trace_stores_what_its_decay_leaves() -> None:
+  """h is the sum of decay^l x_(t-l). x_(t-lag) explains the share
+  decay^(2 lag) (1 - decay^2) of its variance, divided by 1 - decay^(2 t + 2)
+  while the trace is short."""
   task, decays, lags = Noise(), np.array([0.8, 0.4]), np.array([0, 1, 2, 4, 8])
   found = fit_probes(
     LeakyIntegrator(task.width), {'decay': jnp.asarray(decays)}, task, lags, 64
@@ -50,11 +51,11 @@ def test_a_leaky_trace_holds_what_its_decay_left() -> None:
   assert np.isnan(found.entropy).all()
 
 
-def test_the_regression_is_that_on_the_numbers_themselves() -> None:
+def test_the_dual_form_equals_the_regression_on_the_numbers() -> None:
   rng = np.random.default_rng(0)
   x_SX, weights = rng.normal(size=(50, 4)), rng.normal(size=(4, 3))
   y_SLO = (x_SX @ weights + rng.normal(size=(50, 3)))[:, None]
-  said = ridge.predict(ridge.kernel(x_SX), y_SLO)[:, 0]
+  predicted = ridge.predict(ridge.kernel(x_SX), y_SLO)[:, 0]
   fit, chosen = 30, 40
   x = x_SX - x_SX[:fit].mean(0)
   x /= np.sqrt(np.square(x[:fit]).sum(1).mean())
@@ -67,10 +68,10 @@ def test_the_regression_is_that_on_the_numbers_themselves() -> None:
     error = np.square(answers[fit:chosen] - y_SLO[fit:chosen, 0]).sum()
     if error < best:
       best, wanted = error, answers[chosen:]
-  np.testing.assert_allclose(said, wanted, rtol=1e-8, atol=1e-8)
+  np.testing.assert_allclose(predicted, wanted, rtol=1e-8, atol=1e-8)
 
 
-def test_integers_are_read_as_codes_and_constants_as_nothing() -> None:
+def test_integers_are_one_hot_codes_and_constants_are_nothing() -> None:
   ids_SX = np.random.default_rng(0).integers(0, 3, (20, 4))
   codes = np.eye(3)[ids_SX].reshape(20, -1)
   np.testing.assert_allclose(ridge.kernel(ids_SX), ridge.kernel(codes))
@@ -78,7 +79,7 @@ def test_integers_are_read_as_codes_and_constants_as_nothing() -> None:
   np.testing.assert_array_equal(ridge.kernel(constant), 0)
 
 
-def test_a_text_is_probed_where_its_segments_end(tmp_path: Path) -> None:
+def test_a_text_is_probed_at_the_end_of_its_segments(tmp_path: Path) -> None:
   letters = np.random.default_rng(0).choice(list(b'abcd'), 30_000)
   (tmp_path / 'a.txt').write_bytes(bytes(letters.tolist()))
   task = Text(
@@ -93,7 +94,7 @@ def test_a_text_is_probed_where_its_segments_end(tmp_path: Path) -> None:
 
 
 class Forgetful(DelayLine):
-  """Carries nothing."""
+  """Has an empty carry."""
 
   def initial_carry(self, batch_size: int) -> Any:
     return ()
@@ -111,13 +112,13 @@ class Forgetful(DelayLine):
 def test_lags_out_of_bounds_are_refused(lags: list[int], message: str) -> None:
   with pytest.raises(ConfigError, match=message):
     fit_probes(
-      DelayLine(4, 3), {'sure': jnp.ones(1)}, SayAgain(), np.array(lags)
+      DelayLine(4, 3), {'sure': jnp.ones(1)}, RepeatToken(), np.array(lags)
     )
 
 
 def test_too_few_states_and_empty_carries_are_refused() -> None:
   params, lags = {'sure': jnp.ones(1)}, np.array([1])
   with pytest.raises(ConfigError, match='9 states; at least 10'):
-    fit_probes(DelayLine(4, 3), params, SayAgain(), lags, 3, 3)
+    fit_probes(DelayLine(4, 3), params, RepeatToken(), lags, 3, 3)
   with pytest.raises(ConfigError, match='empty carry'):
-    fit_probes(Forgetful(4, 3), params, SayAgain(), lags)
+    fit_probes(Forgetful(4, 3), params, RepeatToken(), lags)

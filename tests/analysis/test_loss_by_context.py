@@ -1,4 +1,4 @@
-"""The loss by context, and RECL by it, of a delay line whose reach is known."""
+"""The loss by context and the RECL of a delay line with a known delay."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from memjax.analysis.loss_by_context import (
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
-from tests.analysis.known import SURE, DelayLine, SayAgain
+from tests.analysis.known import SURE, DelayLine, RepeatToken
 
 LAG, VOCAB = 3, 4
 CONTEXTS = [1, 3, 4, 5, 12]
@@ -30,11 +30,11 @@ def close(found: Any, expected: Any) -> None:
 
 @pytest.fixture(scope='module')
 def found() -> ContextLosses:
-  """Of two replicas, one that is sure and one that knows nothing."""
+  """Two replicas: one is certain, the other has uniform outputs."""
   return loss_by_context(
     DelayLine(VOCAB, LAG),
     {'sure': jnp.array([SURE, 0.0])},
-    SayAgain(vocab=VOCAB, lag=LAG),
+    RepeatToken(vocab=VOCAB, lag=LAG),
     CONTEXTS,
     batch_size=8,
     batches=3,
@@ -42,7 +42,7 @@ def found() -> ContextLosses:
   )
 
 
-def test_the_loss_falls_to_nothing_where_the_context_holds_the_answer(
+def test_the_loss_is_0_where_the_context_has_the_answer(
   found: ContextLosses,
 ) -> None:
   assert found.losses.shape == (2, len(CONTEXTS), 3 * 64)
@@ -62,10 +62,10 @@ def test_each_label_is_drawn_once_and_has_the_longest_context_behind_it(
 ) -> None:
   assert len(np.unique(found.labels, axis=0)) == len(found.labels)
   assert found.labels[:, 2].min() == CONTEXTS[-1] - 1
-  assert found.labels.max(0).tolist() == [2, 7, SayAgain().length - 1]
+  assert found.labels.max(0).tolist() == [2, 7, RepeatToken().length - 1]
 
 
-def test_recl_of_a_delay_line_is_where_the_answer_comes_in(
+def test_recl_of_a_delay_line_is_the_first_context_with_the_answer(
   found: ContextLosses,
 ) -> None:
   lengths = relative_effective_context_length({'line': found}).lengths['line']
@@ -78,7 +78,7 @@ def test_recl_of_a_delay_line_is_where_the_answer_comes_in(
   assert lengths.tolist() == [[LAG + 1] * 3, [1] * 3]
 
 
-def test_a_text_is_read_over_the_borders_of_segments_but_not_of_documents(
+def test_contexts_cross_segment_boundaries_but_not_documents(
   tmp_path: Path,
 ) -> None:
   period, document = 7, 35
@@ -110,7 +110,7 @@ def test_a_text_is_read_over_the_borders_of_segments_but_not_of_documents(
 
 
 def test_contexts_that_no_label_has_are_refused() -> None:
-  model, task = DelayLine(VOCAB, LAG), SayAgain(vocab=VOCAB, lag=LAG)
+  model, task = DelayLine(VOCAB, LAG), RepeatToken(vocab=VOCAB, lag=LAG)
   params = {'sure': jnp.full(1, SURE)}
   with pytest.raises(ConfigError, match='must increase'):
     loss_by_context(model, params, task, [4, 4])

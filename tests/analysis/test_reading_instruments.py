@@ -1,4 +1,4 @@
-"""Instruments that read, probe and weigh, on models as configs make them."""
+"""Instruments of attention, probes and cost, on models of the configs."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def text(folder: Path) -> Task:
   ('name', 'on_text'),
   [('lstm', False), ('transformer_xl', True), ('memn2n', False)],
 )
-def test_figures_are_numbers_of_the_shapes_told(
+def test_figures_are_finite_and_shaped(
   name: str, on_text: bool, tmp_path: Path
 ) -> None:
   config = recall.get_config(f'selective_copy-{name},quick').to_dict()
@@ -41,30 +41,30 @@ def test_figures_are_numbers_of_the_shapes_told(
   init = jax.jit(jax.vmap(model.init, in_axes=(0, None, None, None)))
   keys = jax.random.split(jax.random.key(0), REPLICAS)
   params_N = init(keys, *arguments)['params']
-  subject = model, params_N, task
+  run = model, params_N, task
   if name == 'lstm':
-    (steps_ND,) = time_constants(*subject, ROWS, BATCHES).steps.values()
+    (steps_ND,) = time_constants(*run, ROWS, BATCHES).steps.values()
     assert steps_ND.shape == (REPLICAS, 16)
     assert (steps_ND > 0).all()
     with pytest.raises(ConfigError, match='no attention to its own past'):
-      attention_by_lag(*subject, ROWS, BATCHES)
+      attention_by_lag(*run, ROWS, BATCHES)
   else:
-    by_lag = attention_by_lag(*subject, ROWS, BATCHES)
+    by_lag = attention_by_lag(*run, ROWS, BATCHES)
     assert by_lag.share
     for share_NHR in by_lag.share.values():
       assert share_NHR.shape[:2] == (REPLICAS, 1)
       np.testing.assert_allclose(share_NHR.sum(2), 1, rtol=1e-5)
   lags = np.array([0, 2, 5])
-  found = fit_probes(*subject, lags, ROWS, BATCHES)
+  found = fit_probes(*run, lags, ROWS, BATCHES)
   assert {len(score) for score in found.score.values()} == {REPLICAS}
   for score_NL in found.score.values():
     assert score_NL.shape == (REPLICAS, 3)
     assert np.isfinite(score_NL).all()
-  dear = found.density
-  assert dear is not None
-  assert dear.bits_per_symbol.shape == (REPLICAS,)
-  assert dear.state_bits > 0
-  made = measure_cost(*subject, np.array([8]), ROWS, repeats=2)
+  density = found.density
+  assert density is not None
+  assert density.bits_per_symbol.shape == (REPLICAS,)
+  assert density.state_bits > 0
+  costs = measure_cost(*run, np.array([8]), ROWS, repeats=2)
   for program in PROGRAMS:
-    assert (made.tokens_per_second[program] > 0).all()
-    assert (made.memory[program] > 0).all()
+    assert (costs.tokens_per_second[program] > 0).all()
+    assert (costs.memory[program] > 0).all()

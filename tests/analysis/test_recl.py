@@ -1,4 +1,4 @@
-"""RECL of models whose reach is known, and by its definition's letter."""
+"""RECL of models with a known reach, and word by word as it is defined."""
 
 import itertools
 
@@ -12,22 +12,22 @@ from memjax.errors import ConfigError
 NEAREST, FARTHEST, LABELS = 1, 10, 100
 
 
-def reaching(reach: int, asked: np.ndarray | None = None) -> ContextLosses:
-  """Whose context and reach hold what a label asks knows it.
+def reaching(reach: int, distance: np.ndarray | None = None) -> ContextLosses:
+  """Losses of a model that knows the labels up to its reach and its context.
 
-  The farther back, the less it costs not to know it: what is learned next is
-  always among the hardest.
+  The loss of an unknown label falls with its distance, so the next label to be
+  known is always among the hardest.
   """
-  if asked is None:
-    asked = np.repeat(np.arange(1, FARTHEST + 1), LABELS // FARTHEST)
+  if distance is None:
+    distance = np.repeat(np.arange(1, FARTHEST + 1), LABELS // FARTHEST)
   contexts = np.arange(1, FARTHEST + 3)
-  known = asked <= np.minimum(contexts, reach)[:, None]
-  losses = np.where(known, 0.0, 12.0 - asked)[None]
+  known = distance <= np.minimum(contexts, reach)[:, None]
+  losses = np.where(known, 0.0, 12.0 - distance)[None]
   mean = losses.mean(-1)
   return ContextLosses(contexts, mean, mean, losses, np.zeros((LABELS, 3), int))
 
 
-def test_is_how_far_each_of_a_group_reaches() -> None:
+def test_recl_is_the_reach_of_each_model_of_a_group() -> None:
   reaches = (2, 5, 10)
   group = {str(reach): reaching(reach) for reach in reaches}
   found = relative_effective_context_length(group)
@@ -38,21 +38,21 @@ def test_is_how_far_each_of_a_group_reaches() -> None:
   np.testing.assert_allclose(found.gains['5'][0, 2, :5], known)
 
 
-def test_ends_at_the_first_step_that_gains_nothing() -> None:
-  asked = np.repeat([1, 2, 3, 5], LABELS // 4)
-  found = relative_effective_context_length({'one': reaching(9, asked)})
+def test_recl_ends_at_the_first_step_without_a_gain() -> None:
+  distance = np.repeat([1, 2, 3, 5], LABELS // 4)
+  found = relative_effective_context_length({'one': reaching(9, distance)})
   assert found.lengths['one'].tolist() == [[3] * 3]
   assert found.gains['one'][0, 2, 3] > 0.5
 
 
-def test_is_the_longest_context_where_every_step_gains() -> None:
+def test_recl_is_the_longest_context_if_every_step_gains() -> None:
   one = reaching(10)
   one = one._replace(contexts=one.contexts[:4], losses=one.losses[:, :4])
   found = relative_effective_context_length({'one': one})
   assert found.lengths['one'].tolist() == [[4] * 3]
 
 
-def test_gains_are_those_of_the_definition_word_by_word() -> None:
+def test_gains_follow_the_definition_word_by_word() -> None:
   losses = np.random.default_rng(0).gamma(2, size=(3, 4, 50))
   mean = losses.mean(-1)
   found = ContextLosses(np.arange(4), mean, mean, losses, np.zeros((50, 3)))
@@ -68,7 +68,7 @@ def test_gains_are_those_of_the_definition_word_by_word() -> None:
     assert gains[i, r, c] == pytest.approx((short - long) / short)
 
 
-def test_models_that_do_not_compare_are_refused() -> None:
+def test_models_with_different_labels_are_refused() -> None:
   one = reaching(2)
   other = one._replace(labels=one.labels + 1)
   with pytest.raises(ConfigError, match="'b': has other contexts or labels"):

@@ -1,4 +1,4 @@
-"""Curves over distance of a memory whose reach is known."""
+"""Scores by distance of a memory with a known reach."""
 
 import dataclasses
 from typing import Any
@@ -21,7 +21,7 @@ VOCAB, LENGTH, FARTHEST = 4, 12, 6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Echo(GeneratedTask):
-  """Which symbol came so many steps before the last one?"""
+  """Asks for the symbol that came a number of steps before the last one."""
 
   length: int = LENGTH
   score_axis = 'label_distance'
@@ -32,10 +32,10 @@ class Echo(GeneratedTask):
     of_symbols, of_distance = jax.random.split(key)
     symbols = jax.random.randint(of_symbols, (LENGTH,), 0, VOCAB, jnp.int32)
     distance = jax.random.randint(of_distance, (), 1, FARTHEST + 1)
-    asked = jnp.zeros((LENGTH, 1)).at[-1].set(distance.astype(jnp.float32))
+    question = jnp.zeros((LENGTH, 1)).at[-1].set(distance.astype(jnp.float32))
     none = jnp.zeros(LENGTH, jnp.int32)
     return Example(
-      jnp.concatenate([jax.nn.one_hot(symbols, VOCAB), asked], -1),
+      jnp.concatenate([jax.nn.one_hot(symbols, VOCAB), question], -1),
       none.at[-1].set(symbols[-1 - distance]),
       jnp.zeros(LENGTH).at[-1].set(1.0),
       none.at[-1].set(distance),
@@ -46,7 +46,7 @@ class Echo(GeneratedTask):
 
 
 class DelayLine(Memory):
-  """Answers what it was asked `reach` steps back and less, else symbol 0."""
+  """Answers labels up to `reach` steps back, and symbol 0 otherwise."""
 
   def initial_carry(self, batch_size: int) -> Any:
     return jnp.zeros((batch_size, FARTHEST, VOCAB))
@@ -59,15 +59,15 @@ class DelayLine(Memory):
     symbols = jnp.concatenate([carry, x[..., :VOCAB]], axis=1)
     back_BT = x[..., VOCAB]
     place_BT = FARTHEST + jnp.arange(x.shape[1])[None] - back_BT.astype(int)
-    said = jnp.take_along_axis(symbols, place_BT[..., None], axis=1)
+    answer = jnp.take_along_axis(symbols, place_BT[..., None], axis=1)
     known = (back_BT <= reach)[..., None]
-    return symbols[:, -FARTHEST:], jnp.where(known, 20 * said, 20 * ZERO)
+    return symbols[:, -FARTHEST:], jnp.where(known, 20 * answer, 20 * ZERO)
 
 
 ZERO = jax.nn.one_hot(0, VOCAB)[None, None]
 
 
-def test_a_delay_line_is_right_as_far_back_as_it_reaches() -> None:
+def test_a_delay_line_is_right_up_to_its_reach() -> None:
   params = {'reach': jnp.array([3.0, 5.0])}
   edges = np.arange(1, FARTHEST + 2)
   found = scores_by_distance(DelayLine(), params, Echo(), edges, batches=8)
@@ -95,7 +95,7 @@ def test_bins_may_be_wide_or_empty() -> None:
   assert list(found.labels[2:]) == [0]
 
 
-def test_few_extents_have_bins_of_their_own_and_many_share_them() -> None:
+def test_few_distances_have_a_bin_each_and_many_share_bins() -> None:
   assert list(bin_edges(Echo())) == [1, 2, 3, 4, 5, 6, 7]
   edges = bin_edges(Echo(), max_bins=3)
   assert (edges[0], edges[-1]) == (1, FARTHEST + 1)
@@ -103,6 +103,6 @@ def test_few_extents_have_bins_of_their_own_and_many_share_them() -> None:
   assert (np.diff(edges) >= 1).all()
 
 
-def test_a_task_without_extents_is_refused() -> None:
+def test_a_task_without_a_score_axis_is_refused() -> None:
   with pytest.raises(ConfigError, match='no label distance and no sequence'):
     scores_by_distance(DelayLine(), {}, DynamicNGrams(), np.array([1, 2]))

@@ -1,4 +1,4 @@
-"""What a delay line holds where its memory is handed over."""
+"""The carry of a delay line at a segment boundary."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from memjax.analysis.segment_boundaries import (
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.tasks.language.text import Text
-from tests.analysis.known import DelayLine, Idle, SayAgain
+from tests.analysis.known import DelayLine, Idle, RepeatToken
 
 DELAY = 6
 PARAMS = {'sure': jnp.ones(2)}
 
 
-def test_a_text_is_handed_on_from_the_start_of_its_lanes(
+def test_the_carry_of_a_text_flows_from_the_start_of_its_streams(
   tmp_path: Path,
 ) -> None:
   path = tmp_path / 'text.txt'
@@ -32,17 +32,17 @@ def test_a_text_is_handed_on_from_the_start_of_its_lanes(
   assert len(found) == 3
   for border, (carry, after) in enumerate(found, start=1):
     assert carry.shape == (2, 2, DELAY)
-    held = np.concatenate([carry[1], after.inputs], axis=1)
-    there = np.where(held == 0, -1, held - ord('0'))
+    tokens = np.concatenate([carry[1], after.inputs], axis=1)
+    digits = np.where(tokens == 0, -1, tokens - ord('0'))
     read = min(border * task.length, DELAY)
-    assert (there[:, : DELAY - read] == -1).all()
-    assert (np.diff(there[:, DELAY - read :]) % 10 == 1).all()
+    assert (digits[:, : DELAY - read] == -1).all()
+    assert (np.diff(digits[:, DELAY - read :]) % 10 == 1).all()
   with pytest.raises(ConfigError, match='cut: 2: must be 0'):
     next(segment_boundaries(model, PARAMS, task, 2, 2, 3, 0))
 
 
 def test_an_episode_is_cut_in_two() -> None:
-  task = SayAgain(length=12)
+  task = RepeatToken(length=12)
   for cut, first in ((0, 6), (8, 8)):
     found = list(
       segment_boundaries(DelayLine(4, DELAY), PARAMS, task, cut, 2, 2, 0)
@@ -60,7 +60,7 @@ class Forgetful(Memory):
     return carry, x
 
 
-def test_leaves_have_names_and_there_must_be_some() -> None:
+def test_leaves_have_names_and_an_empty_carry_is_refused() -> None:
   assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
   assert leaf_names(Idle(4, DELAY)) == ('0', '1', '2')
   with pytest.raises(ConfigError, match="'Forgetful': the model has an empty"):

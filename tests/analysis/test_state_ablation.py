@@ -1,4 +1,4 @@
-"""What it costs a memory to lose what it is known to hold."""
+"""What it costs memories to lose a state whose content is known."""
 
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ from tests.analysis.known import (
   Idle,
   LeakyIntegrator,
   Noise,
-  SayAgain,
+  RepeatToken,
 )
 
 VOCAB, LAG, CUT = 4, 3, 10
-TASK = SayAgain(vocab=VOCAB, lag=LAG)
+TASK = RepeatToken(vocab=VOCAB, lag=LAG)
 ROWS, BATCHES = 16, 2
 
 
-def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
+def test_a_delay_line_loses_the_labels_that_reach_over_the_boundary() -> None:
   model, params = Idle(VOCAB, LAG), {'line': {'sure': jnp.full(1, SURE)}}
   found = ablate(model, params, TASK, ROWS, BATCHES, cut=CUT)
   assert found.leaves == ('all', '0', '1', '2')
@@ -33,9 +33,9 @@ def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
   for carry_N, after in segment_boundaries(
     model, params, TASK, CUT, ROWS, BATCHES, seed=0
   ):
-    held = np.asarray(carry_N[0][0])
-    removed += (held != 0).sum()  # what is removed is said to be 0
-    shuffled += (held != np.roll(held, 1, axis=0)).sum()
+    tokens = np.asarray(carry_N[0][0])
+    removed += (tokens != 0).sum()  # the initial value is 0
+    shuffled += (tokens != np.roll(tokens, 1, axis=0)).sum()
     labels += after.loss_weights_BT.sum()
   for way, wrong in (('removed', removed), ('shuffled', shuffled)):
     cost = np.array([[wrong, wrong, 0, 0]]) / float(labels)
@@ -49,8 +49,8 @@ def test_a_delay_line_loses_the_labels_that_ask_beyond_the_border() -> None:
   assert found.accuracy.tolist() == [1]
 
 
-def test_a_leaky_integrator_loses_what_decays() -> None:
-  """It is right about noise, so all of its loss is what is done to it."""
+def test_a_leaky_integrator_loses_its_decaying_trace() -> None:
+  """Its intact loss is 0, so its loss is that of the ablation."""
   decay, rows = 0.8, 512
   task = Noise(width=2, length=12, decay=decay)
   model, params = LeakyIntegrator(2), {'decay': jnp.array([decay, 0.0])}
@@ -77,7 +77,7 @@ def test_a_leaky_integrator_loses_what_decays() -> None:
   assert np.isnan(found.accuracy_drop['removed']).all()
 
 
-def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
+def test_a_text_is_ablated_at_its_segment_boundaries(tmp_path: Path) -> None:
   path = tmp_path / 'again.txt'
   path.write_text('abcdefg' * 400)
   task = Text(corpus='files', path=str(path), length=8)
@@ -89,7 +89,7 @@ def test_a_text_is_read_on_without_its_memory(tmp_path: Path) -> None:
   assert found.accuracy.tolist() == [1]
 
 
-def test_what_cannot_be_measured_is_refused() -> None:
+def test_one_row_or_no_label_is_refused() -> None:
   model, params = DelayLine(VOCAB, LAG), {'sure': jnp.ones(1)}
   with pytest.raises(ConfigError, match='batch_size: 1: must be at least 2'):
     ablate(model, params, TASK, batch_size=1)

@@ -1,4 +1,4 @@
-"""Which steps' rows go on in the next step, and which steps there are."""
+"""Whether rows continue in the next step, and which steps exist."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import numpy as np
 from memjax.analysis import streams
 from memjax.tasks.base import Stream
 from memjax.tasks.language.text import Text
-from tests.analysis.known import SayAgain
+from tests.analysis.known import RepeatToken
 
 
-def test_a_text_goes_on_and_ends(tmp_path: Path) -> None:
+def test_a_text_continues_and_ends(tmp_path: Path) -> None:
   path = tmp_path / 'text.txt'
   path.write_text('0123456789' * 20)
   task = Text(corpus='files', path=str(path), length=5)
@@ -25,7 +25,7 @@ def test_a_text_goes_on_and_ends(tmp_path: Path) -> None:
   np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
 
 
-def test_an_episode_does_neither() -> None:
-  task = SayAgain()
+def test_an_episode_neither_continues_nor_ends() -> None:
+  task = RepeatToken()
   assert not streams.goes_on(task, 2)
   assert streams.steps(task, 2, 1, 1000) == range(1, 1001)

@@ -1,4 +1,4 @@
-"""The weightings shown are those the model used, and the picture holds them."""
+"""The weightings are those that the model used, and the picture shows them."""
 
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ def trained(memory: dict) -> tuple[Memory, Params]:
   spec = {'name': 'stack.Stack', 'layers': 2, 'memory': {'width': 4} | memory}
   model = build_model(spec, Features(3), Features(2))
   none = jnp.zeros((1, LENGTH), bool)
-  made = model.init(
+  variables = model.init(
     jax.random.key(0), model.initial_carry(1), jnp.asarray(INPUTS[None]), none
   )
-  return model, made['params']
+  return model, variables['params']
 
 
 @pytest.mark.parametrize(

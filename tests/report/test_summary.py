@@ -1,4 +1,4 @@
-"""What a run says at its end, and what cannot spoil that end."""
+"""What a run prints at its end, and that a failed figure does not stop it."""
 
 import json
 from pathlib import Path
@@ -79,11 +79,11 @@ def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
   experiment: Experiment, workdir: Path, capsys: Any
 ) -> None:
   summary.summarise(experiment, workdir)
-  said = capsys.readouterr().out
-  assert said.count('held_out at step 4') == 1
-  assert 'step 2' not in said
-  assert 'train' not in said
-  *_, last = said.splitlines()
+  output = capsys.readouterr().out
+  assert output.count('held_out at step 4') == 1
+  assert 'step 2' not in output
+  assert 'train' not in output
+  *_, last = output.splitlines()
   assert last == f'Everything is in {workdir}: metrics.jsonl'
   summary.draw(experiment, workdir, NullWriter())
   summary.summarise(experiment, workdir)
@@ -103,9 +103,9 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(
 
   monkeypatch.setattr(summary, 'learning_curve', fail)
   summary.draw(experiment, workdir, NullWriter())
-  said = capsys.readouterr().err
+  output = capsys.readouterr().err
   path = workdir / 'figures/learning_curve.png'
-  assert said == f'{path}: not drawn: no such font\n'
+  assert output == f'{path}: not drawn: no such font\n'
 
 
 def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
@@ -115,12 +115,12 @@ def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
   assert train(experiment, tmp_path, summary.draw)
   assert 'figures' in capsys.readouterr().err
   summary.summarise(experiment, tmp_path)
-  *said, place = capsys.readouterr().out.splitlines()
+  *output, place = capsys.readouterr().out.splitlines()
   assert 'checkpoints' in place
   assert 'learning_curve' not in place
 
   assert modes.evaluate(experiment.config, tmp_path) == 0
-  assert capsys.readouterr().out.splitlines() == said[:-1]
+  assert capsys.readouterr().out.splitlines() == output[:-1]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.memory.width': 8})
   with pytest.raises(ConfigError, match=r'memory\.width is 16 there, 8 here'):
