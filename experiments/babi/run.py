@@ -3,8 +3,8 @@
     python -m experiments.babi.run --path=FOLDER [MODEL ...]
 
 A run is all seeds of one model on one task, in one program, kept in
-runs/babi/MODEL/TASK; what is finished stays, so the command goes on where it
-was stopped. A run that fails is said in a line and leaves the others alone.
+runs/babi/MODEL/TASK. Finished runs stay, and the same command resumes. A run
+that fails is one line, and the others continue.
 `python -m experiments.babi.table` makes the table.
 """
 
@@ -24,12 +24,18 @@ from memjax.tasks.base import Stream, Task
 from memjax.training.loop import train
 
 RUNS = Path('runs/babi')
-QUESTIONS = 32  # in a step, as near as whole rows come to it
+QUESTIONS = 32  # in a step, as near as whole rows allow
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-  """How long a model is trained: epochs, those of a linear start before."""
+  """How long a model is trained.
+
+  Attributes:
+    epochs: of training.
+    linear: epochs of linear start before them.
+    seeds: number of seeds.
+  """
 
   epochs: int = 100
   linear: int = 0
@@ -60,7 +66,7 @@ def main() -> None:
 
 
 def run(model: str, task: str, path: str, workdir: Path) -> None:
-  """One model on one task, a linear start first if its budget has one."""
+  """Trains one model on one task, after a linear start if it has one."""
   budget = BUDGETS.get(model, Budget())
   config = configured(model, task, path)
   config.train.replicas = budget.seeds
@@ -82,9 +88,11 @@ def run(model: str, task: str, path: str, workdir: Path) -> None:
 
 
 def reach_the_end(config: ConfigDict, workdir: Path) -> None:
-  """Trains; a run that is told to stop stops the study, too."""
+  """Trains to the end. A run that is interrupted ends the study."""
   if not train(read(config.to_dict()), workdir, lambda *run: None):
-    raise SystemExit(f'stopped and saved in {workdir}: repeat to go on')
+    raise SystemExit(
+      f'stopped and saved in {workdir}: the same command resumes'
+    )
 
 
 def configured(model: str, task: str, path: str) -> ConfigDict:
@@ -112,7 +120,7 @@ def configured(model: str, task: str, path: str) -> ConfigDict:
 
 
 def span(config: ConfigDict, steps: int) -> None:
-  """Trains for so many steps; measures and saves at the end."""
+  """Sets the number of steps; measures and saves at the end."""
   tenth = steps // 10
   config.train.steps = steps
   config.log.every = tenth

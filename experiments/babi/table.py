@@ -2,9 +2,9 @@
 
     python -m experiments.babi.table [--runs=runs/babi]
 
-Each figure is the test error of one model on one task in per cent: of the seed
-with the lowest training loss, as the paper picks its runs, and in brackets the
-median and the least over all seeds.
+Each figure is the test error of one model on one task in percent: of the seed
+with the lowest training loss, as in the paper, and in brackets the median and
+the minimum over all seeds.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 from memjax.logs import metrics_file
 
 TASKS = range(1, 21)
-FAILED = 5.0  # per cent of error, from which on a task counts as failed
+FAILED = 5.0  # percent of error above which a task counts as failed
 
 
 def main() -> None:
@@ -24,7 +24,8 @@ def main() -> None:
   runs = parser.parse_args().runs
   models = sorted(path.name for path in runs.iterdir())
   errors = {
-    model: [read(runs / model / str(t)) for t in TASKS] for model in models
+    model: [read_errors(runs / model / str(t)) for t in TASKS]
+    for model in models
   }
   print(f'| task | {" | ".join(models)} |')
   print(f'|---|{"---|" * len(models)}')
@@ -35,8 +36,8 @@ def main() -> None:
     print(f'| {name} | {" | ".join(of(errors[m]) for m in models)} |')
 
 
-def read(workdir: Path) -> tuple[float, np.ndarray] | None:
-  """The chosen seed's test error and all seeds', per cent; None: unfinished."""
+def read_errors(workdir: Path) -> tuple[float, np.ndarray] | None:
+  """Test errors in percent, the reported seed's and all; None: unfinished."""
   rows = {
     row['split']: row for row in metrics_file.read(workdir / 'metrics.jsonl')
   }
@@ -56,23 +57,25 @@ def cell(found: tuple[float, np.ndarray] | None) -> str:
 
 
 def mean(column: list[tuple[float, np.ndarray] | None]) -> str:
-  """Of the tasks that were run: of chosen seeds, of medians, of the least."""
-  there = [found for found in column if found is not None]
-  if not there:
+  """Mean over the finished tasks: reported seeds, medians, minima."""
+  finished = [found for found in column if found is not None]
+  if not finished:
     return 'none'
-  chosen = np.mean([c for c, _ in there])
-  median = np.mean([np.median(e) for _, e in there])
-  least = np.mean([e.min() for _, e in there])
+  chosen = np.mean([c for c, _ in finished])
+  median = np.mean([np.median(e) for _, e in finished])
+  least = np.mean([e.min() for _, e in finished])
   figures = f'{chosen:.1f} ({median:.1f}, {least:.1f})'
   return (
-    figures if len(there) == len(TASKS) else f'{figures}, {len(there)} tasks'
+    figures
+    if len(finished) == len(TASKS)
+    else f'{figures}, {len(finished)} tasks'
   )
 
 
 def failed(column: list[tuple[float, np.ndarray] | None]) -> str:
-  """How many tasks the chosen seeds failed, of those run."""
-  there = [found for found in column if found is not None]
-  return f'{sum(c > FAILED for c, _ in there)} of {len(there)}'
+  """The number of finished tasks that the reported seeds failed."""
+  finished = [found for found in column if found is not None]
+  return f'{sum(c > FAILED for c, _ in finished)} of {len(finished)}'
 
 
 if __name__ == '__main__':

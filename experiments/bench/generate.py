@@ -1,12 +1,13 @@
-"""What a generated token costs, early and late in a text.
+"""The cost of a generated token, early and late in a text.
 
     python -m experiments.bench.generate [MODEL ...]
 
-Prints, for untrained models of two layers of width 128 that remember 64 steps,
-the time per token around tokens 100, 1,000 and 10,000 of a text over that
-around token 10, the states of the same text taking turns; the process's memory
-after 10,000 tokens over that after 1,000; and the time per token where Python
-waits for each over the time where the device draws them in blocks.
+The models are untrained, have two layers of width 128 and remember 64 steps.
+Printed are the time per token around tokens 100, 1,000 and 10,000 of a text
+over the time around token 10, with states of the same text taking turns; the
+process's memory after 10,000 tokens over its memory after 1,000; and the time
+per token if Python waits for every token over the time if the device draws them
+in blocks.
 """
 
 import argparse
@@ -50,21 +51,21 @@ def untrained(name: str) -> tuple[Memory, Params]:
 
 
 def follow(built: Memory, params: Params, state: State, length: int) -> State:
-  """The state so many tokens later."""
+  """The state `length` tokens later."""
   for _, after in decode.generate(built, params, state, length):
     state = after
   return jax.block_until_ready(state)
 
 
 def seconds(built: Memory, params: Params, state: State) -> float:
-  """Of one token, on average over those that follow."""
+  """Mean seconds per token over the next TOKENS tokens."""
   began = time.perf_counter()
   follow(built, params, state, TOKENS)
   return (time.perf_counter() - began) / TOKENS
 
 
 def one_by_one(built: Memory, params: Params, state: State) -> float:
-  """The same without blocks."""
+  """Mean seconds per token without blocks."""
   allowed = decode.BLOCK_SECONDS
   decode.BLOCK_SECONDS = 0.0
   try:
@@ -84,7 +85,7 @@ def row(name: str) -> str:
   times = np.empty((ROUNDS, len(PLACES)))
   waiting = np.empty(ROUNDS)
   for turn in range(ROUNDS):
-    for i in np.roll(range(len(PLACES)), turn):  # the machine's speed wanders
+    for i in np.roll(range(len(PLACES)), turn):  # the machine's speed drifts
       times[turn, i] = seconds(built, params, states[i])
     waiting[turn] = one_by_one(built, params, states[0])
   first = times[:, 0]

@@ -1,9 +1,9 @@
-"""What it takes to start: imports, help, the list of what there is.
+"""The time to start: imports, help, and the list of configs and classes.
 
     python -m experiments.bench.start
 
-Prints seconds, each of a process of its own, median of a few turns, and those
-that `import memjax` takes in a process that has imported jax.
+Prints seconds, each measured in its own process, the median of a few turns, and
+the seconds of `import memjax` in a process that has imported jax.
 """
 
 import statistics

@@ -2,10 +2,10 @@
 
     python -m experiments.ntm.run [MODEL ...]
 
-A run is all seeds of one model in one program, kept in runs/ntm/MODEL; the
-command goes on where it was stopped. At the end a table in Markdown: bits wrong
-a sequence at each length, median over seeds and each seed, and how many seeds
-solved the length, less than one bit wrong in 100 sequences.
+A run is all seeds of one model in one program, kept in runs/ntm/MODEL. The same
+command resumes. At the end it prints a table in Markdown: wrong bits per
+sequence at each length, as the median over seeds and for each seed, and the
+number of seeds that solve the length: less than one wrong bit in 100 sequences.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from memjax.training.loop import train
 
 MODELS = ('ntm', 'lstm', 'transformer_xl', 'dnc')
 LENGTHS = (20, 40, 80, 120)
-SOLVED = 0.01  # bits wrong a sequence
+SOLVED = 0.01  # wrong bits per sequence
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def configured(model: str, steps: int, seeds: int, rate: float) -> ConfigDict:
-  """All seeds of one model: the family's config with Adam."""
+  """The config of all seeds of one model: the family's, with Adam."""
   config = ntm_tasks.get_config(f'copy-{model}').unlock()
   config.train.update(steps=steps, steps_per_call=10, replicas=seeds)
   config.optim.update(name='adam', learning_rate=rate)
@@ -65,9 +65,11 @@ def configured(model: str, steps: int, seeds: int, rate: float) -> ConfigDict:
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-  """Trains and measures; a run that is told to stop stops the study, too."""
+  """Trains and measures. A run that is interrupted ends the study."""
   if not train(read(config.to_dict()), workdir, lambda *run: None):
-    raise SystemExit(f'stopped and saved in {workdir}: repeat to go on')
+    raise SystemExit(
+      f'stopped and saved in {workdir}: the same command resumes'
+    )
 
 
 def line(model: str, workdir: Path) -> str:

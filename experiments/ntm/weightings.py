@@ -1,4 +1,4 @@
-"""Draws where the heads of a trained NTM or DNC are while it copies.
+"""Draws the head positions of a trained NTM or DNC while it copies.
 
 python -m experiments.ntm.weightings WORKDIR PICTURE [--replica=0]
 """
@@ -27,8 +27,8 @@ def main() -> None:
   example = task.example(jax.random.key(SEED))
   inputs = np.asarray(example.inputs)
   logits, weights = weightings(run.model, run.params, inputs)
-  asked = np.asarray(example.loss_weights_T)[:, None]
-  draw(inputs, asked / (1 + np.exp(-logits)), weights, given.picture)
+  labels = np.asarray(example.loss_weights_T)[:, None]
+  draw(inputs, labels / (1 + np.exp(-logits)), weights, given.picture)
 
 
 if __name__ == '__main__':

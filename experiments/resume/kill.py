@@ -1,9 +1,9 @@
-"""Kills real training processes and compares what they go on to with a run
-that nobody killed, row by row, bit by bit.
+"""Kills real training processes and compares them with an uninterrupted run,
+row by row, bit by bit.
 
     python -m experiments.resume.kill --kills=10
 
-Prints a line a kill and, at the end, how many rows were equal.
+Prints a line per kill and, at the end, the number of equal rows.
 """
 
 import argparse
@@ -37,7 +37,7 @@ RUNS = {
 
 
 def start(args: Sequence[str], workdir: Path) -> subprocess.Popen:
-  """A training process of its own."""
+  """Starts a training process."""
   command = [sys.executable, 'launch.py', f'--workdir={workdir}', *args]
   return subprocess.Popen(
     command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -53,7 +53,7 @@ def finish(args: Sequence[str], workdir: Path) -> None:
 
 
 def kill_after(args: Sequence[str], workdir: Path, rows: int) -> int:
-  """kill -9 once so many rows are written; how many were, then."""
+  """Kills with -9 once this number of rows is written; returns the number."""
   process = start(args, workdir)
   wait_for(process, workdir, rows)
   process.kill()
@@ -62,7 +62,7 @@ def kill_after(args: Sequence[str], workdir: Path, rows: int) -> int:
 
 
 def wait_for(process: subprocess.Popen, workdir: Path, rows: int) -> None:
-  """Waits until so many rows are written, or the process has ended."""
+  """Waits until this number of rows is written or the process has ended."""
   began = time.monotonic()
   while process.poll() is None and written(workdir) < rows:
     if time.monotonic() - began > LIMIT:
@@ -78,7 +78,7 @@ def written(workdir: Path) -> int:
 
 
 def measured(workdir: Path) -> list[tuple[int, str, dict[str, float]]]:
-  """What was measured, in order, without the times."""
+  """The measured figures in order, without the times."""
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   return [(r['step'], r['split'], r['metrics']) for r in rows]
@@ -87,13 +87,13 @@ def measured(workdir: Path) -> list[tuple[int, str, dict[str, float]]]:
 def trial(
   args: Sequence[str], folder: Path, kills: int, draw: random.Random
 ) -> tuple[int, int]:
-  """One run unbroken, one killed again and again.
+  """Compares an uninterrupted run with one that is killed again and again.
 
-  Four of five kills come after progress: once rows beyond those of the last
-  kill are written. The others come at any row.
+  Four of five kills come after progress: after more rows than at the last kill.
+  The others come at any row.
 
   Returns:
-    How many rows both have in common, and how many the unbroken run has.
+    The number of equal rows, and the number of rows of the uninterrupted run.
   """
   unbroken, broken = folder / 'unbroken', folder / 'broken'
   finish(args, unbroken)
@@ -103,9 +103,9 @@ def trial(
     share = (rows - reached) // (kills - kill + 1)
     progress = reached + draw.randint(1, max(share, 1))
     wanted = progress if draw.random() < 0.8 else draw.randint(0, reached)
-    there = kill_after(args, broken, wanted)
-    print(f'  kill {kill + 1}: {there} of {rows} rows written', flush=True)
-    reached = max(reached, min(there, rows - 1))
+    count = kill_after(args, broken, wanted)
+    print(f'  kill {kill + 1}: {count} of {rows} rows written', flush=True)
+    reached = max(reached, min(count, rows - 1))
   finish(args, broken)
   expected, found = measured(unbroken), measured(broken)
   if len(expected) != len(found):
@@ -115,7 +115,7 @@ def trial(
 
 
 def main() -> None:
-  """Runs the trials of the command line."""
+  """Runs the trials."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--kills', type=int, default=5, help='kills a run')
   parser.add_argument('--seed', type=int, default=0, help='of the moments')

@@ -2,7 +2,7 @@
 
     python -m experiments.suite.cell STUDY/TASK-MODEL-WIDTH [--runs=FOLDER]
 
-Killed, it goes on from its checkpoint when it is started again.
+A killed cell resumes from its checkpoint when it is started again.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(cell: Cell, workdir: Path) -> None:
-  """Trains to the end and writes what was measured."""
+  """Trains to the end and writes the results."""
   experiment = read(configured(cell).to_dict())
   if not train(experiment, workdir, lambda *run: None):
     sys.exit('stopped and saved')
@@ -83,12 +83,12 @@ def configured(cell: Cell) -> ConfigDict:
 
 
 def each_rate(cell: Cell) -> list[float]:
-  """The learning rate of each replica: the seeds of the first come first."""
+  """The learning rate of each replica; the seeds of a rate are consecutive."""
   return [rate for rate in cell.rates for _ in range(cell.seeds)]
 
 
 def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
-  """What the cell is, costs and scores; a list has a value a replica."""
+  """The record of a cell: settings, cost and scores, one value per replica."""
   run = load_replicas(workdir)
   experiment = run.experiment
   rows = metrics_file.read(workdir / 'metrics.jsonl')
@@ -126,14 +126,14 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
 
 
 def spread(row: dict[str, Any]) -> dict[str, list[float]]:
-  """{metric: a value a replica} of a row of one run or of several."""
+  """{metric: one value per replica} of a row."""
   return row.get('replicas') or {k: [v] for k, v in row['metrics'].items()}
 
 
 def curve_of(
   model: Memory, params_N: Params, task: GeneratedTask
 ) -> dict[str, Any]:
-  """Accuracy by distance or length, on rows as those of an evaluation set."""
+  """Metrics by distance or length, on rows like those of an evaluation set."""
   found = scores_by_distance(model, params_N, task, bin_edges(task))
   return {
     'score_axis': found.score_axis,

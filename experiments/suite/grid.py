@@ -1,4 +1,4 @@
-"""The cells of the suite: which model, how wide, on which task, how long.
+"""The cells of the suite: model, width, task and number of steps.
 
 A cell is one program: all its learning rates with all its seeds, side by side.
 """
@@ -15,17 +15,18 @@ class Cell:
 
   Attributes:
     study: the cell's group, 'mqar'.
-    task: what tells its tasks apart within the group, '64x4'.
-    family: the config that the task and the settings are from, 'mqar:lstm'.
+    task: the name of its task within the group, '64x4'.
+    family: the config that gives the task and the settings, 'mqar:lstm'.
     model: one of configs.models.
     width: D.
     layers: L.
     context: how far back a memory sees, or how many slots it has.
     changes: fields of the config, {'train.steps': 100}.
-    evals: evaluation sets, by name what differs in them: task, model, rows.
+    evals: {name of an evaluation set: its changes to task, model and rows}.
     rates: peak learning rates.
-    seeds: of each rate.
-    batches: of 100 rows, in each evaluation set; 0: its whole split.
+    seeds: number of seeds of each rate.
+    batches: number of batches of 100 rows in each evaluation set; 0: its whole
+      split.
   """
 
   study: str
@@ -43,12 +44,12 @@ class Cell:
 
   @property
   def name(self) -> str:
-    """The folder it is kept in, below that of all runs."""
+    """Its folder, inside the folder of all runs."""
     return f'{self.study}/{self.task}-{self.model}-{self.width}'
 
 
 def copy_memory() -> Iterator[Cell]:
-  """Does anything of ten symbols survive a thousand steps?"""
+  """Does a memory keep any of ten symbols over a thousand steps?"""
   for model in ('lstm', 'gru'):
     yield Cell(
       study='copy_memory',
@@ -70,7 +71,7 @@ def copy_memory() -> Iterator[Cell]:
 
 
 def adding() -> Iterator[Cell]:
-  """Are two marked numbers of 200 or 600 still added?"""
+  """Does a memory add two marked numbers among 200 or 600?"""
   for length, model in itertools.product((200, 600), ('gru', 'lstm')):
     yield Cell(
       study='adding',
@@ -121,7 +122,7 @@ def mqar() -> Iterator[Cell]:
 
 
 def chomsky() -> Iterator[Cell]:
-  """Is a rule that was learned to length 40 followed to length 500?"""
+  """Does a rule learned on lengths up to 40 hold up to length 500?"""
   tasks = (
     'parity',
     'even_pairs',
@@ -130,7 +131,7 @@ def chomsky() -> Iterator[Cell]:
     'duplicate',
   )
   longer = {'task': {'shortest': 41, 'longest': 500}}
-  # Their parameters do not know how much these hold: the longest row.
+  # No parameter depends on these sizes, so they can hold the longest row.
   cells = longer | {'model': {'memory': {'slots': 512}}}
   window = longer | {'model': {'memory': {'memory': 1023}}}
   models: Mapping[str, Mapping[str, Any]] = {
@@ -160,7 +161,7 @@ def chomsky() -> Iterator[Cell]:
 
 
 def digits() -> Iterator[Cell]:
-  """Is a digit known after its 64 pixels, one by one?"""
+  """Does a memory know a digit after its 64 pixels, one by one?"""
   for order, model in itertools.product(
     ('rows', 'bit_reversal'), ('lstm', 'gru')
   ):
@@ -180,7 +181,7 @@ def digits() -> Iterator[Cell]:
 
 
 def segments() -> Iterator[Cell]:
-  """Is a sequence of earlier segments said again without it in the context?"""
+  """Does a memory copy a sequence that is no longer in its context?"""
   tasks = itertools.product((3, 6, 9), ('transformer', 'transformer_xl'))
   for count, model in tasks:
     length = 72 // count

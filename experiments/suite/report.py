@@ -1,12 +1,11 @@
-"""Draws the results of the suite: pictures and one page that holds them all.
+"""Draws the results of the suite: pictures, and one page with all of them.
 
     python -m experiments.suite.report [--runs=runs/suite] [--to=FOLDER]
 
 For every task: the score against the bytes of state that a model carries from
-step to step, against the time it was trained for, and against distance or
-length where the task tells them. Points are medians over seeds at the learning
-rate whose median is best, bars and bands reach from the first to the third
-quartile.
+step to step, against training time, and against distance or length if the task
+has them. Points are medians over seeds at the learning rate whose median is
+best. Bars and bands reach from the first to the third quartile.
 """
 
 import argparse
@@ -46,7 +45,7 @@ def main() -> None:
     for path in sorted(given.runs.glob(f'*/*/{RESULT}'))
   ]
   if not results:
-    parser.error(f'--runs: {given.runs}: holds no finished cell')
+    parser.error(f'--runs: {given.runs}: has no finished cell')
   print(write(results, given.to))
 
 
@@ -105,7 +104,7 @@ def draw(results: Sequence[Result], title: str, path: Path) -> None:
 
 
 def points(axes: Axes, found: Sequence[Point], style: dict[str, Any]) -> None:
-  """Medians with bars, joined in the order of width."""
+  """Medians with bars, connected in the order of width."""
   x, low, middle, high = np.array(found).T
   axes.errorbar(
     x,
@@ -126,13 +125,13 @@ def band(axes: Axes, found: Sequence[Point], style: dict[str, Any]) -> None:
 
 
 def metric_of(result: Result) -> str:
-  """The score that the task is judged by."""
-  there = {s['metric'] for s in result['scores']}
-  return next(name for name in SCORES if name in there)
+  """The task's main score."""
+  metrics = {s['metric'] for s in result['scores']}
+  return next(name for name in SCORES if name in metrics)
 
 
 def at_best_rate(result: Result, metric: str) -> np.ndarray:
-  """Which replicas have the learning rate whose median score is highest."""
+  """A mask of the replicas with the learning rate of the best median score."""
   values = scored(result, metric)
   rates = np.array(result['learning_rates'])
   best = max(
@@ -142,7 +141,7 @@ def at_best_rate(result: Result, metric: str) -> np.ndarray:
 
 
 def scored(result: Result, metric: str) -> np.ndarray:
-  """The replicas' scores on the last evaluation set; a lost one scores 0."""
+  """The replicas' scores on the last evaluation set; NaN counts as 0."""
   (*_, last) = [s for s in result['scores'] if s['metric'] == metric]
   return np.nan_to_num(np.array(last['values'], float))
 
@@ -155,7 +154,7 @@ def spread(result: Result, metric: str) -> tuple[float, float, float]:
 
 
 def curve_points(result: Result, metric: str) -> list[Point]:
-  """The same by bin, at the middle of each, over all evaluation sets."""
+  """Quartiles at the middle of each bin, over all evaluation sets."""
   best = at_best_rate(result, metric)
   found: list[Point] = []
   for curve in result['curves']:
@@ -173,19 +172,19 @@ def curve_points(result: Result, metric: str) -> list[Point]:
 
 def table(results: Iterable[Result]) -> Table:
   """A row for each model and width."""
-  rows = [said_of(result, metric_of(result)) for result in results]
+  rows = [columns_of(result, metric_of(result)) for result in results]
   return Table(list(rows[0]), [list(row.values()) for row in rows])
 
 
-def said_of(result: Result, metric: str) -> dict[str, str]:
+def columns_of(result: Result, metric: str) -> dict[str, str]:
   """The columns of one row."""
   best = at_best_rate(result, metric)
   values = scored(result, metric)[best]
 
   def quartiles(metric: str) -> str:
-    there = scored(result, metric)[best]
+    values = scored(result, metric)[best]
     low, middle, high = (
-      f'{x:#.3g}' for x in np.quantile(there, [0.25, 0.5, 0.75])
+      f'{x:#.3g}' for x in np.quantile(values, [0.25, 0.5, 0.75])
     )
     return f'{middle} ({low} to {high})'
 

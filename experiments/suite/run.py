@@ -1,11 +1,11 @@
-"""Runs the suite, cell by cell, and keeps one tidy table of all results.
+"""Runs the suite cell by cell and writes one tidy table of all results.
 
     python -m experiments.suite.run [STUDY ...] [--runs=runs/suite]
 
-A cell is a process of its own. What is finished stays: the same command goes
-on where it was stopped, in the middle of a cell too. A cell that crashes is a
-row of the table that says so, tried again by the next command. The table is
-results.csv in the folder of the runs: a line for each replica and figure.
+Each cell runs in its own process. Finished cells stay, and the same command
+resumes, also in the middle of a cell. A cell that crashes is a row of the table
+with its error; the next command tries it again. The table is results.csv in the
+folder of the runs, with one line for each replica and figure.
 """
 
 import argparse
@@ -43,18 +43,18 @@ def main() -> None:
   todo = [c for c in grid if not (given.runs / c.name / RESULT).exists()]
   print(f'{len(grid)} cells, {len(grid) - len(todo)} of them finished')
   for number, cell in enumerate(todo, 1):
-    said = attempt(cell, given.runs)
+    outcome = attempt(cell, given.runs)
     spent = time.monotonic() - began
     left = spent / number * (len(todo) - number) / 60
     print(
-      f'{number}/{len(todo)} {cell.name}: {said}; about {left:.0f} min left',
+      f'{number}/{len(todo)} {cell.name}: {outcome}; about {left:.0f} min left',
       flush=True,
     )
     write_table(given.runs, grid)
 
 
 def attempt(cell: Cell, runs: Path) -> str:
-  """Runs the cell in a process of its own; says in a line what came of it."""
+  """Runs the cell in its own process; returns its outcome in one line."""
   workdir = runs / cell.name
   workdir.mkdir(parents=True, exist_ok=True)
   command = [sys.executable, '-m', 'experiments.suite.cell', cell.name]
@@ -87,7 +87,7 @@ def headline(result: dict[str, Any]) -> str:
 
 
 def write_table(runs: Path, grid: Sequence[Cell]) -> None:
-  """All results so far as results.csv, replaced in one piece."""
+  """Writes all results so far to results.csv, replaced in one move."""
   path = runs / 'results.csv'
   part = path.with_suffix('.part')
   with part.open('w', newline='') as file:
@@ -99,7 +99,7 @@ def write_table(runs: Path, grid: Sequence[Cell]) -> None:
 
 
 def lines(cell: Cell, workdir: Path) -> Iterator[dict[str, Any]]:
-  """The cell's lines of the table: one for each replica and figure."""
+  """The cell's lines of the table, one for each replica and figure."""
   named = {k: getattr(cell, k) for k in ('study', 'task', 'model', 'width')}
   if (workdir / 'error.txt').exists():
     yield named | {'error': (workdir / 'error.txt').read_text()}

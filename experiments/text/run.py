@@ -2,13 +2,13 @@
 
     python -m experiments.text.run [CORPUS ...] [--minutes=3] [--path=FILE]
 
-Every model has the width whose parameters come nearest to half a million. First
-a step of each is timed, the models taking turns, and each gets as many steps as
-fit into the minutes; then each seed of each is an ordinary run,
-runs/text/CORPUS/MODEL/SEED. Time is that of the processor, which a busy machine
-does not lengthen. The timing is kept in runs/text/CORPUS/timing.json: the same
-command goes on where it was stopped. At the end table.py writes a table and
-curves.
+Every model has the width whose number of parameters is nearest to half a
+million. First, a step of each model is timed in turns, and each model gets the
+number of steps that fits into the minutes. Then each seed of each model is an
+ordinary run, runs/text/CORPUS/MODEL/SEED. Time is processor time, so other work
+on the machine does not count. The timing is kept in
+runs/text/CORPUS/timing.json, and the same command resumes the study. At the
+end, table.py writes a table and curves.
 
 CORPUS is tinyshakespeare, by characters, from MEMJAX_DATA or --path, or
 standard_library, by bytes; both if none is given.
@@ -51,7 +51,7 @@ SEEDS = 3
 POINTS = 20  # of a curve
 ROUNDS, STEPS = 5, 4  # of the timing
 
-# Beside the carry that flows from segment to segment, read alike in training.
+# Protocols besides that of training, where the carry flows between segments.
 ALSO: Mapping[str, dict[str, Any]] = {
   'transformer': {'carry': 'fresh', 'stride': 16},
   'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
@@ -85,7 +85,7 @@ def main() -> None:
 def study(
   corpus: str, task: dict[str, str], seconds: float, folder: Path
 ) -> None:
-  """All models on one corpus: times, trains and compares them."""
+  """Times, trains and compares all models on one corpus."""
   folder.mkdir(parents=True, exist_ok=True)
   kept = folder / TIMING
   if not kept.exists():
@@ -103,7 +103,7 @@ def study(
 
 
 def timed(task: dict[str, str]) -> Timing:
-  """Each model's width, and the seconds that it takes for a step."""
+  """Each model's width and its seconds per step."""
   experiments, timing = {}, Timing()
   for model in MODELS:
     width, parameters = sized(model, task)
@@ -121,7 +121,7 @@ def timed(task: dict[str, str]) -> Timing:
 
 
 def sized(model: str, task: dict[str, str]) -> tuple[int, int]:
-  """The width with the nearest number of parameters, and that number."""
+  """The width whose number of parameters is nearest, and that number."""
   reads = read(configured(model, task, 32, POINTS).to_dict()).task
   count = counter(model, reads)
   widths = [w for w in range(32, 512, 2) if w % max(w // 64, 1) == 0]
@@ -132,7 +132,7 @@ def sized(model: str, task: dict[str, str]) -> tuple[int, int]:
 
 
 def counter(model: str, task: Task) -> Callable[[int], int]:
-  """From a width to the parameters of the model."""
+  """A function from a width to the model's number of parameters."""
 
   def count(width: int) -> int:
     spec = model_of(model, width, LAYERS, CONTEXT).to_dict()
@@ -146,7 +146,7 @@ def counter(model: str, task: Task) -> Callable[[int], int]:
 
 
 def step_seconds(experiments: dict[str, Experiment]) -> dict[str, float]:
-  """Processor seconds of a training step: medians, all taking turns."""
+  """Median processor seconds of a training step; the models take turns."""
   turns = {model: stepper(e) for model, e in experiments.items()}
   taken: dict[str, list[float]] = {model: [] for model in turns}
   for _ in range(ROUNDS):
@@ -158,7 +158,7 @@ def step_seconds(experiments: dict[str, Experiment]) -> dict[str, float]:
 
 
 def stepper(experiment: Experiment) -> Callable[[], None]:
-  """Takes STEPS steps on one batch, compiled and begun by now."""
+  """A function that runs STEPS steps on one batch; it is compiled already."""
   mesh = parallel.make_mesh(experiment.parallel)
   run = program(experiment, mesh)
   stream = Stream(experiment.seed, TRAINING, experiment.train.batch_size)

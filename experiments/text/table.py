@@ -1,13 +1,13 @@
-"""What the memories of one corpus reached, as a table and as curves.
+"""The results on one corpus, as a table and as curves.
 
     python -m experiments.text.table [--folder=runs/text/tinyshakespeare]
 
-`experiments.text.run` ends with it. Bits are those of the whole validation
-split, for each way of reading it, medians and quartiles over the seeds;
-curves.png has them against the time. context.png has the loss on some labels of
-the validation split that are given 1, 2, 4 and so on tokens; RECL, the median
-over the seeds, each a group of all models, is for the hardest tenth, the harder
-half and all of these labels.
+`experiments.text.run` ends with this. Bits are measured on the whole validation
+split under each protocol: medians and quartiles over the seeds. curves.png
+shows them against time. context.png shows the loss on some labels of the
+validation split that are given 1, 2, 4 and so on tokens. RECL is the median
+over the seeds, each seed a group of all models, for the hardest tenth, the
+harder half and all of these labels.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from memjax.runs import workdir as workdirs
 from memjax.runs.load import load
 
 TIMING, METRICS = 'timing.json', 'metrics.jsonl'
-BATCHES, LABELS = 12, 64  # of RECL; from each batch so many labels
+BATCHES, LABELS = 12, 64  # of RECL; LABELS from each batch
 Timing = dict[str, dict[str, Any]]
 
 
@@ -63,7 +63,7 @@ def write(folder: Path) -> str:
 
 
 def by_context(found: Mapping[str, ContextLosses]) -> Iterator[Curve]:
-  """Bits of a label by how many tokens are given, medians over the seeds."""
+  """Bits per label by the number of given tokens, medians over the seeds."""
   colours = itertools.cycle(EVALUATIONS)
   for (model, of), colour in zip(found.items(), colours, strict=False):
     bits_NC = of.loss / np.log(2)
@@ -73,7 +73,7 @@ def by_context(found: Mapping[str, ContextLosses]) -> Iterator[Curve]:
 
 
 def reach(found: Mapping[str, ContextLosses]) -> dict[str, list[float]]:
-  """RECL, the median over the seeds; the models of a seed are a group."""
+  """RECL, the median over the seeds. The models of a seed are a group."""
   lengths: dict[str, list[np.ndarray]] = {model: [] for model in found}
   for seed in range(min(len(of.losses) for of in found.values())):
     group = {
@@ -87,7 +87,7 @@ def reach(found: Mapping[str, ContextLosses]) -> dict[str, list[float]]:
 
 
 def lost(ended: Sequence[Path]) -> ContextLosses:
-  """The loss on some validation labels by how much context is given."""
+  """The loss on some validation labels by the length of the given context."""
   runs = [load(workdir, carry=False) for workdir in ended]
   validation = runs[0].experiment.evals['validation']
   return loss_by_context(
@@ -102,11 +102,11 @@ def lost(ended: Sequence[Path]) -> ContextLosses:
 
 
 def seeds(folder: Path) -> list[Path]:
-  """The workdirs of a model's finished runs, a seed each."""
+  """The workdirs of a model's finished runs, one per seed."""
   found = sorted(path.parent for path in folder.glob(f'*/{METRICS}'))
   ended = [w for w in found if trained_steps(w) == steps(w)]
   if not ended:
-    raise SystemExit(f'{folder}: no run has ended yet')
+    raise SystemExit(f'{folder}: no run has finished yet')
   return ended
 
 
@@ -119,7 +119,7 @@ def trained_steps(workdir: Path) -> int:
 
 
 def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
-  """Validation rows of all models, each a split, by time instead of step.
+  """Validation rows of all models by time; each model is a split.
 
   Bits and accuracy are medians over the seeds, with quartiles.
   """
@@ -142,7 +142,7 @@ def measured(workdir: Path, split: str) -> list[dict[str, Any]]:
 
 
 def spread(values: Sequence[float]) -> list[float]:
-  """First quartile, median and third."""
+  """First quartile, median and third quartile."""
   return np.quantile(values, [0.25, 0.5, 0.75]).tolist()
 
 
@@ -152,7 +152,7 @@ def table(
   recl: Mapping[str, Sequence[float]],
   references: Mapping[str, Mapping[str, float]],
 ) -> Iterator[str]:
-  """A line for each model and way of reading, the references below."""
+  """A line for each model and protocol, then the references."""
   yield (
     '| model | read by | bits, median (quartiles) | RECL, r 0.1 / 0.5 / 1 '
     '| parameters | width | steps | ms a step | processor seconds | seconds |'
@@ -174,7 +174,7 @@ def table(
       ends = [rows[-1] for w in ended if (rows := measured(w, split))]
       if ends:
         low, half, high = spread([bits(row['metrics']) for row in ends])
-        cells = [model, said(ends[0]['protocol'])]
+        cells = [model, short(ends[0]['protocol'])]
         cells.append(f'{half:.3f} ({low:.3f}, {high:.3f})')
         cells.append(' / '.join(f'{length:g}' for length in recl[model]))
         yield f'| {" | ".join([*cells, *costs])} |'
@@ -182,8 +182,8 @@ def table(
     yield f'| {name} | | {value:.3f} |{" |" * 7}'
 
 
-def said(protocol: Mapping[str, Any]) -> str:
-  """A protocol in few words."""
+def short(protocol: Mapping[str, Any]) -> str:
+  """A protocol in a few words."""
   words = f'{protocol["carry"]}, segment {protocol["segment"]}'
   if protocol['stride'] != protocol['segment']:
     words += f', stride {protocol["stride"]}'
@@ -191,12 +191,12 @@ def said(protocol: Mapping[str, Any]) -> str:
 
 
 def bits(metrics: Mapping[str, Any]) -> Any:
-  """Per character where that is measured, else per byte."""
+  """Bits per character if they were measured, else per byte."""
   return metrics.get('bits_per_character', metrics.get('bits_per_byte', {}))
 
 
 def seconds(rows: Sequence[Mapping[str, Any]], tokens_a_step: int) -> float:
-  """Of training by the clock, without evaluations and compiling."""
+  """Wall-clock seconds of training, without evaluation and compilation."""
   rates = [row.get('tokens_per_second', np.nan) for row in rows]
   return float(np.nanmean(tokens_a_step / np.array(rates)) * rows[-1]['step'])
 

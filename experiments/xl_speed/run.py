@@ -2,12 +2,12 @@
 
     python -m experiments.xl_speed.run [--lengths=800,1800] [--rounds=7]
 
-Both have the same layers and give every label the same number of tokens to look
-at, the attention length. The vanilla one slides by one token: it reads a window
-of that length anew for every label. Transformer-XL reads segments of 128 tokens
-behind a memory. Each reads as many windows or lanes side by side as serve it
-best. They take turns, and the table has the median and quartiles of the ratios
-of their times per label in the same turn, beside the ratio of multiplications
+Both have the same layers and give every label the same number of tokens, the
+attention length. The vanilla model slides by one token: for every label it
+reads a new window of that length. Transformer-XL reads segments of 128 tokens
+after a memory. Each reads the number of windows or streams side by side that is
+fastest for it. They take turns. The table has the median and quartiles of the
+ratios of their times per label in the same turn, the ratio of multiplications,
 and the paper's ratio.
 """
 
@@ -40,8 +40,8 @@ class Contender(NamedTuple):
 
   Attributes:
     turn: reads, and returns when it is done.
-    labels: so many of them.
-    rows: windows or lanes side by side.
+    labels: number of labels in a turn.
+    rows: windows or streams side by side.
     parameters: of the model.
   """
 
@@ -63,7 +63,7 @@ def main() -> None:
   print(f'{LAYERS} layers of width {WIDTH}, segments of {SEGMENT}')
   print(
     '| attention length | vanilla: ms a label (windows, parameters) '
-    '| Transformer-XL: ms a label (lanes, parameters) '
+    '| Transformer-XL: ms a label (streams, parameters) '
     '| ratio | of multiplications | paper |'
   )
   print('|---|---|---|---|---|---|')
@@ -89,7 +89,7 @@ def row(length: int, rounds: int) -> str:
 
 
 def fastest(make: Callable[[int, int], Contender], length: int) -> Contender:
-  """The contender with the number of rows that costs least a label."""
+  """The contender with the number of rows that costs least per label."""
   contenders = [make(length, rows) for rows in SIDE_BY_SIDE]
   for contender in contenders:
     contender.turn()  # compiles
@@ -97,23 +97,23 @@ def fastest(make: Callable[[int, int], Contender], length: int) -> Contender:
 
 
 def seconds(contender: Contender) -> float:
-  """Of one label, in one turn."""
+  """Seconds per label in one turn."""
   began = clock()
   contender.turn()
   return (clock() - began) / contender.labels
 
 
 def clock() -> float:
-  """Seconds; on a CPU those that this process had it, whatever else ran."""
+  """Seconds; on a CPU, processor seconds of this process."""
   on_cpu = jax.default_backend() == 'cpu'
   return time.process_time() if on_cpu else time.perf_counter()
 
 
 def sliding(length: int, rows: int) -> Contender:
-  """Reads windows from nothing; of each only the last label counts."""
+  """Reads windows from an empty memory; only the last label of each counts."""
   model = vanilla(length)
   params, parameters = initialise(model)
-  # A carry of one empty slot: what starts anew should not pay for a cache.
+  # One empty slot: a model that starts afresh should not pay for a cache.
   fresh = vanilla(1).initial_carry(rows)
   ids_BT, targets_B = random_ids(rows, length), random_ids(rows, 1)[:, 0]
   reset_BT = jnp.zeros(ids_BT.shape, bool)
@@ -130,7 +130,7 @@ def sliding(length: int, rows: int) -> Contender:
 
 
 def recurrent(length: int, rows: int) -> Contender:
-  """Reads segment after segment, the memory flowing on; every label counts."""
+  """Reads segment after segment with its carry; every label counts."""
   model = transformer_xl(length)
   params, parameters = initialise(model)
   ids_BT, targets_BT = random_ids(rows, SEGMENT), random_ids(rows, SEGMENT)
@@ -152,19 +152,19 @@ def recurrent(length: int, rows: int) -> Contender:
 
 
 def vanilla(length: int) -> Memory:
-  """Each token sees itself and all before it in its window."""
+  """A token sees itself and all earlier tokens of its window."""
   config = model_of('transformer', WIDTH, LAYERS, length)
   return build_model(config.to_dict(), Tokens(VOCAB), Tokens(VOCAB))
 
 
 def transformer_xl(length: int) -> Memory:
-  """Each token sees itself and the length - 1 tokens before it."""
+  """A token sees itself and the length - 1 tokens before it."""
   config = model_of('transformer_xl', WIDTH, LAYERS, length - 1)
   return build_model(config.to_dict(), Tokens(VOCAB), Tokens(VOCAB))
 
 
 def initialise(model: Memory) -> tuple[Any, int]:
-  """Fresh parameters, and how many there are."""
+  """Initial parameters, and their number."""
   begin = model.initial_carry(1), random_ids(1, 1), jnp.zeros((1, 1), bool)
   params = jax.jit(model.init)(jax.random.key(0), *begin)['params']
   return params, sum(p.size for p in jax.tree.leaves(params))
@@ -181,12 +181,12 @@ def nats(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def multiplications(length: int) -> float:
-  """Those of a label of the vanilla model over those of Transformer-XL.
+  """Multiplications per label, vanilla over Transformer-XL.
 
-  A layer has 12 D D for each token it reads: 4 of attention, 8 of the MLP. With
-  a window the vanilla one has 2 L L D of scores and values; Transformer-XL has
-  3 (M + T) D a token, and for each segment the keys and values of its memory
-  and the keys of all distances, 3 M D D.
+  A layer has 12 D D for each token it reads: 4 for attention, 8 for the MLP.
+  The vanilla model has 2 L L D for the scores and values of a window.
+  Transformer-XL has 3 (M + T) D for each token and, for each segment, 3 M D D
+  for the keys and values of its memory and the keys of all distances.
   """
   tokens, scores = 12 * WIDTH**2, WIDTH * length
   window = length * (tokens + 2 * scores)

@@ -87,7 +87,7 @@ def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
 def test_a_model_without_a_finished_run_is_one_line(runs: Path) -> None:
   (runs / 'transformer_xl' / '0').rename(runs / 'gone')
   timing = {'lstm': LSTM, 'transformer_xl': XL}
-  with pytest.raises(SystemExit, match=r'transformer_xl: no run has ended'):
+  with pytest.raises(SystemExit, match=r'transformer_xl: no run has finished'):
     list(table.table(timing, runs, {'lstm': [1, 1, 1]}, {}))
 
 
