@@ -74,10 +74,12 @@ class CarryGradients(Instrument[CarryGradientNorms]):
     carry is that at a segment boundary, or in the middle of an episode. The
     norm is Euclidean, over all numbers of the leaf in the label's row. A label
     counts only if no reset lies between it and the boundary. The half-life is
-    that of the input gradients, counted from the first lag that has a label.
+    the number of steps, from the first lag that has a label, after which the
+    norm has fallen to one half.
     The plot has at most four leaves; the table and the CSV have all.
 
-    Paper: as for the input gradients.
+    Paper: Bengio, Simard & Frasconi 1994, https://doi.org/10.1109/72.279181:
+    such norms fall or grow exponentially. The figures here are means of them.
 
     Units: loss (nats per label for classes, otherwise as the task defines it)
     per unit of the leaf; lags and half-lives in steps.

@@ -58,6 +58,7 @@ def draw_dots(
     styles: of the runs.
   """
   from matplotlib.figure import Figure
+  from matplotlib.ticker import MaxNLocator
 
   each = [dots for of in panels.values() for dots in of.values()]
   categories = list(
@@ -77,6 +78,7 @@ def draw_dots(
         axes.plot([dot.low, dot.high], [place, place], color=colour)
         axes.plot([dot.value], [place], 'o', color=colour, markersize=4)
     axes.set_xlabel(metric, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.set_yticks(range(len(categories)), categories)
     axes.set_ylim(len(categories) - 0.5, -0.5)
     draw_frame(axes, 'x')
@@ -85,5 +87,12 @@ def draw_dots(
     for run in runs
   ]
   if len(runs) > 1:
-    figure.legend(lines, runs, loc='outside upper left', frameon=False, ncols=4)
+    figure.legend(
+      lines,
+      runs,
+      loc='outside upper left',
+      frameon=False,
+      ncols=4,
+      labelcolor=INK,
+    )
   return figure

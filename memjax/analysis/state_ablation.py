@@ -71,12 +71,13 @@ class StateAblation(Instrument[AblationEffects]):
         noised     changed by normal noise; each number's standard deviation is
                    that of the number over the rows
 
-    and the following batch is read. The loss rise is the loss then minus the
-    loss with the intact carry. The accuracy drop is the intact accuracy minus
-    the accuracy then. Both are means over all labels after the boundaries,
-    including labels that do not need the memory. A leaf that the model does not
-    use costs exactly 0. Leaves of integers or booleans are not noised: they
-    have no figure, and with 'all' only the other leaves are noised.
+    and the following batch is read. The loss rise is the loss with this carry
+    minus the loss with the intact carry. The accuracy drop is the accuracy with
+    the intact carry minus the accuracy with this carry. Both are means over all
+    labels after the boundaries, including labels that do not need the memory. A
+    leaf that the model does not use costs exactly 0. Leaves of integers or
+    booleans are not noised: they have no figure, and with 'all' only the other
+    leaves are noised.
 
     Paper: none.
 
@@ -140,7 +141,7 @@ def _table(run: str, found: AblationEffects) -> Table:
     for i, leaf in enumerate(found.leaves)
   ]
   caption = f'{run}: loss rise; intact loss {format_median(found.loss)}'
-  return Table(['leaf of the carry', *ABLATIONS], rows, caption)
+  return Table(['leaf', *ABLATIONS], rows, caption)
 
 
 def ablate(

@@ -14,7 +14,7 @@ from memjax.analysis.intermediates import Shown, look, shown_paths
 from memjax.analysis.section import Section
 from memjax.analysis.streams import NUMBER
 from memjax.errors import require
-from memjax.logs.plots import Style
+from memjax.logs.plots import FAINT, INK, Style
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Params
@@ -204,10 +204,14 @@ def draw_panels(panels: Mapping[str, np.ndarray], first_slot: int) -> 'Figure':
       origin='lower',
       extent=(-0.5, len(values) - 0.5, low - 0.5, low + values.shape[1] - 0.5),
     )
-    axes.set_ylabel(label)
+    axes.set_ylabel(label, color=INK)
+    axes.tick_params(color=FAINT, labelcolor=INK)
     axes.spines[:].set_visible(False)
-  all_axes[-1].set_xlabel('step')
-  figure.colorbar(image, ax=list(all_axes), shrink=0.4, label='value or weight')
+  all_axes[-1].set_xlabel('step', color=INK)
+  bar = figure.colorbar(image, ax=list(all_axes), shrink=0.4)
+  bar.set_label('value or weight', color=INK)
+  bar.ax.tick_params(color=FAINT, labelcolor=INK)
+  bar.outline.set_visible(False)
   return figure
 
 

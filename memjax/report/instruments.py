@@ -66,4 +66,5 @@ def section(
   for i, plot in enumerate(shown.plots, 1):
     suffix = f'_{i}' if i > 1 else ''
     write_svg(plot, folder / f'{name}{suffix}.svg', styles)
-  return shown._replace(notes=[*shown.notes, *notes])
+  files = f'The figures are in {name}.csv and {name}.svg, beside this page.'
+  return shown._replace(notes=[*shown.notes, *notes, files])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from matplotlib.text import Text
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ from memjax.analysis.base import Instrument, Places, Result, tidy, write_csv
 from memjax.analysis.dot_plot import Dot, DotPlot
 from memjax.analysis.section import LinePlot, write_svg
 from memjax.errors import ConfigError
-from memjax.logs.plots import Curve
+from memjax.logs.plots import EVALUATIONS, INK, TRAIN, Curve, style_runs
 from memjax.models.base import Memory
 from memjax.report.instruments import find_instruments, name_of
 from memjax.tasks.base import Stream, Task
@@ -101,6 +102,7 @@ def test_the_folder_holds_the_instruments_in_their_order() -> None:
 
 MODELS = ('adding', 'lstm'), ('copy_memory', 'transformer_xl'), ('mqar', 'ntm')
 
+THEMED = {INK, TRAIN, *EVALUATIONS}  # colours that follow a dark page
 SIZES = {'batch_size': 8, 'batches': 2, 'labels': 8, 'lags': 6, 'repeats': 1}
 
 
@@ -141,4 +143,8 @@ def test_what_is_defined_is_measured_and_what_is_not_says_why(
   assert section.plots
   for i, plot in enumerate(section.plots):
     assert plot.runs == ['a run']
+    for text in plot.draw(style_runs(plot.runs)).findobj(Text):
+      assert isinstance(text, Text)
+      seen = text.get_visible() and text.get_text()
+      assert not seen or text.get_color() in THEMED, seen
     write_svg(plot, tmp_path / f'{i}.svg')
