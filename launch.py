@@ -15,12 +15,11 @@ import signal
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from memjax.config import command_line
 from memjax.errors import ConfigError, Diverged
 
-CONFIG = config_flags.DEFINE_config_file('config', help_string='what to run')
+flags.DEFINE_string('config', '', 'FILE[:VARIANT], what to run')
 WORKDIR = flags.DEFINE_string('workdir', '', 'where the run is kept')
 MODE = flags.DEFINE_enum(
   'mode', 'train', ['train', 'eval', 'sample', 'report'], 'what to do'
@@ -37,7 +36,7 @@ def main() -> int:
 
     return show(catalogue(pathlib.Path('configs')))
   try:
-    config, name = command_line.parse(sys.argv, CONFIG)
+    config, name = command_line.parse(sys.argv)
     return run(config, pathlib.Path(WORKDIR.value or f'runs/{name}'))
   except ConfigError as error:
     return say(error, 2)

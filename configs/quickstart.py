@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from configs.base import base, quick, words
 from configs.models import model
-from configs.text import PROTOCOL
 
 VARIANTS = ('transformer_xl',)
 
@@ -32,8 +31,6 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
     {
       'every': 200,
       'batch_size': 32,
-      'steps': 0,
-      **PROTOCOL,
       'task': {'split': 'validation'},
     }
   )

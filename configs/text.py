@@ -15,8 +15,6 @@ from configs.base import base, quick, words
 from configs.models import MODELS, model
 
 VARIANTS = MODELS
-# How an evaluation set reads a text: 0 and '' are as in training.
-PROTOCOL = {'segment': 0, 'memory': 0, 'clamp': 0, 'stride': 0, 'carry': ''}
 
 
 def get_config(variant: str = 'transformer_xl') -> ConfigDict:
@@ -34,6 +32,8 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'vocab': 0,  # the most symbols of bpe, or of words (0: all of them)
       'length': 128,
       'reset_at_documents': False,
+      'carry': 'flows',  # or fresh
+      'stride': 0,  # of windows that overlap, with a fresh carry
     }
   )
   config.model = model(name, width=256, layers=3, context=128, dropout=0.1)
@@ -42,15 +42,16 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   config.log.update(every=100, prompt='def ', sample=400)
   config.checkpoint.update(every=1000, best='validation/loss')
   for split, every in (('validation', 1000), ('test', config.train.steps)):
-    rows = {'every': every, 'batch_size': 32, 'steps': 0}
     config.evals[split] = ConfigDict(
-      rows | PROTOCOL | {'task': {'split': split}}
+      {'every': every, 'batch_size': 32, 'task': {'split': split}}
     )
   if name == 'transformer_xl':
     config.evals.longer_memory = (
       config.evals.validation.copy_and_resolve_references()
     )
-    config.evals.longer_memory.update(memory=512, clamp=128)
+    config.evals.longer_memory.model = ConfigDict(
+      {'memory': {'memory': 512, 'clamp': 128}}
+    )
   if size == 'quick':
     config.task.length = 16
     config.model = model(name, width=16, layers=1, context=16)

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 import numpy as np
 
 from configs import adding, babi, copy_memory, mqar, ntm_tasks, text
@@ -35,6 +36,8 @@ def small(
       section = config
       *parents, field = path.split('.')
       for parent in parents:
+        if parent not in section:
+          section[parent] = ConfigDict()
         section = section[parent]
       section[field] = value
   return read(config.to_dict())

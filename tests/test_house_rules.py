@@ -35,6 +35,7 @@ MAY_IMPORT = {
   'data': (),
   'tasks': ('data',),
   'config': (
+    'evaluation.base',
     'models.base',
     'models.positions',
     'models.stack',
@@ -51,7 +52,15 @@ MAY_IMPORT = {
     'data.cache',
   ),
   'logs': (),
-  'training': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
+  'training': (
+    'config',
+    'evaluation.base',
+    'runs',
+    'logs',
+    'models.base',
+    'tasks.base',
+  ),
+  'evaluation': ('training', 'config', 'models.base', 'tasks.base'),
   'generation': ('runs', 'models.base', 'data.tokenizers'),
   'analysis': ('logs.plots', 'logs.console', 'models.base', 'tasks.base'),
   'report': (

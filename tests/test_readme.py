@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import memjax
+from memjax.config.merge import merge_sets
 from memjax.config.sections import flatten
 from memjax.tasks.base import Stream
 from tests.flags import xla_flags
@@ -74,7 +75,8 @@ def known_fields() -> set[str]:
   for path in (ROOT / 'configs').glob('*.py'):
     names = runpy.run_path(str(path))
     if 'get_config' in names:
-      fields |= flatten(names['get_config']().to_dict()).keys()
+      config = names['get_config']().to_dict()
+      fields |= flatten(merge_sets(config)).keys()
   for field in list(fields):
     while '.' in field:
       field = field.rpartition('.')[0]

@@ -53,8 +53,10 @@ ROUNDS, STEPS = 5, 4  # of the timing
 
 # Protocols besides that of training, where the carry flows between segments.
 ALSO: Mapping[str, dict[str, Any]] = {
-  'transformer': {'carry': 'fresh', 'stride': 16},
-  'transformer_xl': {'memory': 4 * CONTEXT, 'clamp': CONTEXT},
+  'transformer': {'task': {'carry': 'fresh', 'stride': 16}},
+  'transformer_xl': {
+    'model': {'memory': {'memory': 4 * CONTEXT, 'clamp': CONTEXT}}
+  },
 }
 
 
@@ -188,13 +190,12 @@ def configured(
   config.log.wandb.mode = 'disabled'
   config.checkpoint.update(every=steps // 4, best='', keep=1)
   whole = {'batch_size': ROWS, 'steps': 0, 'task': {'split': 'validation'}}
-  whole |= text.PROTOCOL
   config.evals = ConfigDict(
     {'validation': {'every': 2 * steps // POINTS} | whole}
   )
   if model in ALSO:
-    also = {'every': steps} | whole | ALSO[model]
-    config.evals.otherwise = ConfigDict(also)
+    config.evals.otherwise = ConfigDict({'every': steps} | whole)
+    config.evals.otherwise.update(ALSO[model])
   return config
 
 

@@ -184,10 +184,11 @@ def table(
 
 def short(protocol: Mapping[str, Any]) -> str:
   """A protocol in a few words."""
-  words = f'{protocol["carry"]}, segment {protocol["segment"]}'
-  if protocol['stride'] != protocol['segment']:
+  carry = 'carry over' if protocol['carry_over'] else 'fresh carry'
+  words = f'{carry}, segment {protocol["segment_length"]}'
+  if protocol['stride'] != protocol['segment_length']:
     words += f', stride {protocol["stride"]}'
-  return words + (f', memory {m}' if (m := protocol['memory']) else '')
+  return words + (f', horizon {h}' if (h := protocol['horizon']) else '')
 
 
 def bits(metrics: Mapping[str, Any]) -> Any:

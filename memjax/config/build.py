@@ -15,9 +15,17 @@ from types import ModuleType
 from typing import Any
 
 from memjax.errors import ConfigError, nearest, require
+from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Spec
+
+NOT_WHOLE = {  # {package: why a class that lacks the given fields is refused}
+  'memjax.models': (
+    'is a layer, not a whole model: put it inside stack.Stack as its memory'
+  ),
+  'memjax.evaluation': 'is not an Evaluation of memjax.evaluation.base',
+}
 
 
 def build_task(spec: Mapping[str, Any]) -> Task:
@@ -31,6 +39,13 @@ def build_model(
   """The model that a config's `model` section names, between these specs."""
   given = {'input_spec': input_spec, 'output_spec': output_spec}
   return _build(spec, 'memjax.models', 'model', given)
+
+
+def build_evaluation(
+  spec: Mapping[str, Any], field: str, given: Mapping[str, Any]
+) -> Evaluation:
+  """The evaluation that a set of a config's `evals` section names."""
+  return _build(spec, 'memjax.evaluation', field, given)
 
 
 def construct(
@@ -88,11 +103,7 @@ def _build(
     raise ConfigError(field, dict(spec), 'needs a name, a dotted path')
   cls = _find(spec['name'], package, f'{field}.name')
   if not given.keys() <= {f.name for f in dataclasses.fields(cls)}:
-    raise ConfigError(
-      f'{field}.name',
-      spec['name'],
-      'is a layer, not a whole model: put it inside stack.Stack as its memory',
-    )
+    raise ConfigError(f'{field}.name', spec['name'], NOT_WHOLE[package])
   parts = {
     key: _build(value, package, f'{field}.{key}', {})
     if isinstance(value, Mapping)

@@ -7,9 +7,12 @@ import runpy
 from typing import Any
 
 from absl import flags
+from ml_collections import ConfigDict, config_flags
 
+from memjax.config import merge
 from memjax.errors import ConfigError, nearest, require
 
+OVERRIDES = ('--config.', '--noconfig.')
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
 
 SAMPLING = (
@@ -41,48 +44,46 @@ def explained() -> Iterator[str]:
     yield f'{f"--{flag.name}={default}":28}{said}'
 
 
-def parse(
-  argv: Sequence[str], config: flags.FlagHolder
-) -> tuple[dict[str, Any], str]:
+def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   """Parses all flags.
 
   Args:
     argv: the command line, the program first.
-    config: what `config_flags.DEFINE_config_file` returned.
 
   Returns:
     The config as nested dicts, and its name, as in `mqar-lstm`; under wandb's
-    agent the run's id follows. {} and '' if none is given and the mode reads
-    the one that the workdir keeps.
+    agent the run's id follows. {} and '' if the command line has no config and
+    the mode reads the one in the workdir.
 
   Raises:
     ConfigError: a flag, the config file, its variant or one of the overrides
       is wrong.
   """
-  given = [arg for arg in argv[1:] if arg.startswith('--config=')]
-  if not given and _asks_a_workdir(argv[1:]):
+  files = [arg for arg in argv[1:] if arg.startswith('--config=')]
+  if not files and _reads_a_workdir(argv[1:]):
     _parse_flags(argv)
     return {}, ''
-  there = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
+  configs = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
   require(
-    len(given) == 1,
+    len(files) == 1,
     'config',
-    ' '.join(given),
-    f'one --config=FILE must be given; there are {there or "none here"}',
+    ' '.join(files),
+    f'one --config=FILE must be given; there are {configs or "none here"}',
   )
-  field = given[0].removeprefix('--config=')
-  check_overrides(read(field), argv[1:])
-  _parse_flags(argv)
+  field = files[0].removeprefix('--config=')
+  overrides = [arg for arg in argv[1:] if arg.startswith(OVERRIDES)]
+  config = _override(_load(field), overrides)
+  _parse_flags([arg for arg in argv if arg not in overrides])
   file, _, variant = field.partition(':')
   parts = [pathlib.Path(file).stem, *variant.split(',')]
   if 'WANDB_SWEEP_ID' in os.environ:  # its trials must not share a workdir
     parts.append(os.environ['WANDB_RUN_ID'])
-  return config.value.to_dict(), '-'.join(filter(None, parts))
+  return config.to_dict(), '-'.join(filter(None, parts))
 
 
-def _asks_a_workdir(args: Sequence[str]) -> bool:
-  said = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
-  return said.get('mode') in OF_A_WORKDIR and bool(said.get('workdir'))
+def _reads_a_workdir(args: Sequence[str]) -> bool:
+  values = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
+  return values.get('mode') in OF_A_WORKDIR and bool(values.get('workdir'))
 
 
 def _parse_flags(argv: Sequence[str]) -> None:
@@ -95,35 +96,69 @@ def _parse_flags(argv: Sequence[str]) -> None:
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
 
 
+def _override(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+  """The config with every `--config.a.b=value` set, as its field's type."""
+  check_overrides(config.to_dict(), overrides)
+  whole = ConfigDict(merge.merge_sets(config.to_dict()))
+  with config.unlocked():
+    for override in overrides:
+      _mention(config, whole, _path(override))
+  values, args = flags.FlagValues(), ['', *overrides]
+  config_flags.DEFINE_config_dict(
+    'config', config, flag_values=values, sys_argv=args
+  )
+  try:
+    values(args)
+  except flags.Error as error:
+    line = str(error).splitlines()[0]
+    raise ConfigError('flags', line, 'see --help') from None
+  return config
+
+
+def _mention(config: ConfigDict, whole: ConfigDict, path: list[str]) -> None:
+  """Gives the config a field that only the whole evaluation set has."""
+  for key in path[:-1]:
+    if key not in config:
+      config[key] = ConfigDict()
+    config, whole = config[key], whole[key]
+  if path[-1] not in config:
+    config[path[-1]] = whole[path[-1]]
+
+
 def read(field: str) -> dict[str, Any]:
   """The config of FILE[:VARIANT] before any override.
 
   Raises:
     ConfigError: it cannot be read.
   """
+  return _load(field).to_dict()
+
+
+def _load(field: str) -> ConfigDict:
   file, _, variant = field.partition(':')
   try:
     get_config = runpy.run_path(file)['get_config']
-    made = get_config(variant) if variant else get_config()
+    return get_config(variant) if variant else get_config()
   except OSError as error:
     raise ConfigError('config', field, f'{error.strerror}') from None
   except Exception as error:
-    said = f'{type(error).__name__}: {error}'.splitlines()[0]
-    raise ConfigError('config', field, f'cannot be read: {said}') from None
-  return made.to_dict()
+    line = f'{type(error).__name__}: {error}'.splitlines()[0]
+    raise ConfigError('config', field, f'cannot be read: {line}') from None
 
 
 def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
   """Requires `--config.a.b=value` to name a field, not a section.
 
+  A field of an evaluation set may be any field of the set in full.
+
   Raises:
-    ConfigError: there is no such field.
+    ConfigError: the config has no such field.
   """
+  config = merge.merge_sets(config)
   for arg in args:
-    name, _, value = arg.partition('=')
-    if not name.startswith(('--config.', '--noconfig.')):
+    if not arg.startswith(OVERRIDES):
       continue
-    path = name.partition('.')[2].split('.')
+    path, value = _path(arg), arg.partition('=')[2]
     here: Any = config
     for i, key in enumerate(path):
       field = '.'.join(path[: i + 1])
@@ -138,3 +173,8 @@ def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
         f'replaces a whole section: set its fields one by one, '
         f'--config.{".".join(path)}.{next(iter(here))}=...',
       )
+
+
+def _path(override: str) -> list[str]:
+  """['train', 'steps'] of `--config.train.steps=5`."""
+  return override.partition('=')[0].partition('.')[2].split('.')

@@ -1,4 +1,4 @@
-"""What a config describes, built and checked: a run, and what evaluates it.
+"""What a config describes, built and checked.
 
 The sections themselves are in `sections.py`; here they meet.
 """
@@ -6,69 +6,18 @@ The sections themselves are in `sections.py`; here they meet.
 import dataclasses
 from typing import Any
 
-from memjax.config.protocol import check_context
 from memjax.config.sections import (
   Checkpoint,
   Log,
   Optim,
   Parallel,
   Train,
-  at_least_one,
   one_of,
 )
 from memjax.errors import require
+from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-  """A named evaluation set: the task and the model, changed for it.
-
-  Attributes:
-    every: steps of training between evaluations.
-    batch_size: rows of a step; for a corpus the lanes the split is cut into.
-    steps: batches to read; 0: the split, every token once.
-    task: the task evaluated.
-    model: the model evaluated, on the trained parameters.
-    evaluated: fields of task and model, {'model.memory.memory': 64}.
-    changes: those of them that differ from training.
-    segment: of the protocol, as are those that follow and are in `task` and
-      `model` by now; 0 and empty stay as in training.
-    memory: positions before the segment that the model sees.
-    clamp: the distance beyond which all count as this one.
-    stride: labels that weigh in a segment, for windows that overlap.
-    carry: 'flows' from segment to segment, or 'fresh' at each.
-  """
-
-  every: int
-  batch_size: int
-  steps: int
-  task: Task
-  model: Memory
-  evaluated: dict[str, Any]
-  changes: dict[str, Any]
-  segment: int = 0
-  memory: int = 0
-  clamp: int = 0
-  stride: int = 0
-  carry: str = ''
-
-  @property
-  def baselines(self) -> dict[str, dict[str, float]]:
-    """The task's; none for a part of a split, as they are the whole split's."""
-    epoch = self.task.epoch_steps(self.batch_size)
-    return self.task.baselines if self.steps in (0, epoch) or not epoch else {}
-
-  def __post_init__(self) -> None:
-    at_least_one(self, 'every', 'batch_size')
-    require(
-      self.steps > 0 or self.task.epoch_steps(self.batch_size) > 0,
-      'steps',
-      self.steps,
-      'must be at least 1 for a task that makes its own data',
-    )
-    check_context(self.task, self.model)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

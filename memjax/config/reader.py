@@ -4,8 +4,14 @@ from collections.abc import Mapping
 import math
 from typing import Any
 
-from memjax.config import experiment, protocol
-from memjax.config.build import build_model, build_task, construct
+from memjax.config import merge
+from memjax.config.build import (
+  build_evaluation,
+  build_model,
+  build_task,
+  construct,
+)
+from memjax.config.experiment import Experiment
 from memjax.config.sections import (
   Checkpoint,
   Log,
@@ -15,7 +21,7 @@ from memjax.config.sections import (
   flatten,
 )
 from memjax.errors import ConfigError, nearest, require
-from memjax.models.base import Memory
+from memjax.evaluation.base import Evaluation
 from memjax.tasks.base import Task
 
 SECTIONS = {
@@ -27,7 +33,7 @@ SECTIONS = {
 }
 
 
-def read(config: Mapping[str, Any]) -> experiment.Experiment:
+def read(config: Mapping[str, Any]) -> Experiment:
   """Builds every part a config names.
 
   Args:
@@ -49,6 +55,7 @@ def read(config: Mapping[str, Any]) -> experiment.Experiment:
     )
   for name in sorted(known):
     require(name in config, name, '', 'this section must be given')
+  config = merge.merge_sets(config)
   _check_numbers(config)
   seed = config['seed']
   require(
@@ -65,12 +72,12 @@ def read(config: Mapping[str, Any]) -> experiment.Experiment:
   last = seed + sections['train'].replicas - 1
   rule = f'the last replica would have seed {last}, not below 2^32'
   require(last < 2**32, 'train.replicas', sections['train'].replicas, rule)
-  return experiment.Experiment(
+  return Experiment(
     config=config,
     seed=seed,
     task=task,
     model=model,
-    evals={n: _evaluation(config, n, task, model) for n in config['evals']},
+    evals={name: _evaluation(config, name, task) for name in config['evals']},
     **sections,
   )
 
@@ -89,43 +96,30 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
       require(value >= 0, field, value, 'must not be negative')
 
 
-def _evaluation(
-  config: dict[str, Any], name: str, trained: Task, trained_model: Memory
-) -> experiment.Evaluation:
-  """An evaluation set: the training task and model with its changes."""
+def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
+  """An evaluation set, whose description is whole by now."""
   field = f'evals.{name}'
   require(name != 'train', field, name, 'is the name of the training metrics')
   spec = dict(config['evals'][name])
-  changes = {key: spec.pop(key, {}) for key in ('task', 'model')}
-  asked = {k: v for k, v in spec.items() if k in protocol.SWEPT and v}
+  parts = {part: spec.pop(part) for part in merge.PARTS}
   try:
-    read = protocol.changes(asked, trained, trained_model)
-    task_spec, model_spec = (
-      _merge(_merge(config[key], changes[key]), read[key])
-      for key in ('task', 'model')
-    )
-    task = build_task(task_spec)
+    task = build_task(parts['task'])
     require(
       (task.input_spec, task.output_spec)
       == (trained.input_spec, trained.output_spec),
       'task',
-      dict(changes['task']),
+      parts['task']['name'],
       f'reads {task.input_spec} and answers {task.output_spec}, the training '
       f'task {trained.input_spec} and {trained.output_spec}',
     )
-    model = build_model(model_spec, task.input_spec, task.output_spec)
+    model = build_model(parts['model'], task.input_spec, task.output_spec)
   except ConfigError as error:
-    raise protocol.as_asked(error, asked).within(field) from None
-  evaluated = flatten({'task': task_spec, 'model': model_spec})
-  built = {'task': task, 'model': model, 'evaluated': evaluated}
-  built['changes'] = flatten(changes)
-  return construct(experiment.Evaluation, spec, field, built)
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-  merged = dict(base)
-  for key, value in over.items():
-    if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-      value = _merge(merged[key], value)
-    merged[key] = value
-  return merged
+    raise error.within(field) from None
+  given = {
+    'task': task,
+    'model': model,
+    'set_name': name,
+    'fields': flatten(parts),
+    'changes': merge.changed_fields(config, name),
+  }
+  return build_evaluation(spec, field, given)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from memjax.analysis.across_runs import MISSING
 from memjax.analysis.section import LinePlot, Section, Table
-from memjax.config.sections import flatten
+from memjax.config.merge import changed_fields
 from memjax.errors import ConfigError
 from memjax.generation import session
 from memjax.logs.console import number
@@ -95,9 +95,8 @@ def evaluation(runs: Sequence[ReportedRun]) -> Section:
 
 def _protocol(run: ReportedRun, row: Row) -> str:
   """When and how the figures of a set were measured."""
-  spec = run.config['evals'][row['split']]
-  changed = {part: spec[part] for part in ('task', 'model') if part in spec}
-  return f'at step {row["step"]}: {summary.protocol(row, flatten(changed))}'
+  changed = changed_fields(run.config, row['split'])
+  return f'at step {row["step"]}: {summary.protocol(row, changed)}'
 
 
 def _table(

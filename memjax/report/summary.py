@@ -92,7 +92,7 @@ def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:
   return '; '.join(
     f'{field} {value}'
     for field, value in row['protocol'].items()
-    if field in changes or ('.' not in field and value)
+    if field in changes or ('.' not in field and (value or value is False))
   )
 
 

@@ -70,6 +70,11 @@ class Task:
     return 'fresh'
 
   @property
+  def row_stride(self) -> int:
+    """Steps between the starts of two rows of a sequence; T: no overlap."""
+    return self.length
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     """{metric: {name of a reference: its value}}, with sources in the docs."""
     return {}

@@ -51,6 +51,11 @@ def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(
     ({'log.wandb': {'mode': 'auto'}}, 'log.wandb'),
     ({'evals.held_out.task': {'dlay': 3}}, 'evals.held_out.task.dlay'),
     ({'evals.train': {'every': 1}}, 'evals.train'),
+    ({'evals.held_out.task': 3}, 'evals.held_out.task: 3: must be a section'),
+    (
+      {'evals.held_out.name': 'tests.tasks.drawn.Drawn'},
+      "evals.held_out.name: 'tests.tasks.drawn.Drawn': no such",
+    ),
   ],
 )
 def test_what_does_not_go_together_is_refused(

@@ -23,7 +23,7 @@ from tests.small import small
 
 ROOT = Path(__file__).parents[2]
 LENGTH, LANES = 16, 8
-SLIDING = {'carry': 'fresh', 'stride': 1}
+SLIDING = {'task.carry': 'fresh', 'task.stride': 1}
 
 
 @pytest.fixture(scope='module')
@@ -55,10 +55,10 @@ def evaluated(experiment: Experiment, params: Any) -> dict[str, Any]:
 
 def begins(label: int, labels: int, segment: int, protocol: dict) -> int:
   """Where the first token is that a label's prediction may know of."""
-  if protocol.get('carry', 'flows') == 'flows':
+  if protocol.get('task.carry', 'flows') == 'flows':
     lane = math.ceil(labels / LANES)
     return label // lane * lane
-  stride = protocol.get('stride', segment)
+  stride = protocol.get('task.stride', segment)
   window = max(math.ceil((label - segment + 1) / stride), 0)
   return window * stride
 
@@ -84,9 +84,9 @@ def nats(logits_V: np.ndarray) -> np.ndarray:
   'protocol',
   [
     {},
-    {'segment': 10},
-    {'carry': 'fresh'},
-    {'carry': 'fresh', 'stride': 5, 'segment': 12},
+    {'task.length': 10},
+    {'task.carry': 'fresh'},
+    {'task.carry': 'fresh', 'task.stride': 5, 'task.length': 12},
     SLIDING,
   ],
 )
@@ -95,7 +95,7 @@ def test_a_figure_is_that_of_a_naive_loop(corpus: Path, protocol: dict) -> None:
   params = initial_params(experiment.model, experiment.task, jax.random.key(1))
   row = evaluated(experiment, params)
   text = np.frombuffer(corpus.read_bytes(), np.uint8)[3060:3230]
-  labels, segment = len(text) - 1, protocol.get('segment', LENGTH)
+  labels, segment = len(text) - 1, protocol.get('task.length', LENGTH)
   wanted = [
     recurrent_nats(params, text[begins(i, labels, segment, protocol) : i + 1])[
       text[i + 1]
@@ -103,11 +103,12 @@ def test_a_figure_is_that_of_a_naive_loop(corpus: Path, protocol: dict) -> None:
     for i in range(labels)
   ]
   assert row['metrics']['loss'] == pytest.approx(np.mean(wanted), rel=1e-5)
-  said = row['protocol']
-  assert said['segment'] == segment
-  assert said['stride'] == protocol.get('stride', segment)
-  assert said['carry'] == protocol.get('carry', 'flows')
-  assert said['tokenisation'] == 'bytes'
+  settings = row['protocol']
+  assert settings['segment_length'] == segment
+  assert settings['stride'] == protocol.get('task.stride', segment)
+  flows = protocol.get('task.carry', 'flows') == 'flows'
+  assert settings['carry_over'] is flows
+  assert settings['tokenisation'] == 'bytes'
 
 
 def test_a_transformer_that_slides_sees_a_whole_context(corpus: Path) -> None:
@@ -131,7 +132,7 @@ def test_a_transformer_that_slides_sees_a_whole_context(corpus: Path) -> None:
 
 def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
   experiments = [
-    read_by(corpus, 'lstm', SLIDING | {'stride': 6, 'batch_size': rows})
+    read_by(corpus, 'lstm', SLIDING | {'task.stride': 6, 'batch_size': rows})
     for rows in (3, 16)
   ]
   model, task = experiments[0].model, experiments[0].task
@@ -143,7 +144,7 @@ def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
 def test_memory_and_clamp_are_those_of_the_evaluated_model(
   corpus: Path,
 ) -> None:
-  longer = {'memory': 40, 'clamp': 9}
+  longer = {'model.memory.memory': 40, 'model.memory.clamp': 9}
   experiment = read_by(corpus, 'transformer_xl', longer)
   validation = experiment.evals['validation']
   assert experiment.model.memory.memory == LENGTH
@@ -152,25 +153,38 @@ def test_memory_and_clamp_are_those_of_the_evaluated_model(
     9,
   )
   params = initial_params(experiment.model, experiment.task, jax.random.key(1))
-  said = evaluated(experiment, params)['protocol']
-  assert (said['memory'], said['clamp']) == (40, 9)
-  assert said['model.memory.memory'] == 40
-  assert said['lanes'] == LANES
+  protocol = evaluated(experiment, params)['protocol']
+  assert protocol['horizon'] == 40
+  assert protocol['model.memory.memory'] == 40
+  assert protocol['model.memory.clamp'] == 9
+  assert protocol['streams'] == LANES
 
 
 @pytest.mark.parametrize(
   ('model', 'protocol', 'words'),
   [
-    ('lstm', {'stride': 3}, "stride: 3: needs carry 'fresh'"),
-    ('lstm', {'carry': 'fresh', 'stride': 17}, 'stride: 17: must be from 0'),
-    ('lstm', {'carry': 'stays'}, "carry: 'stays': unknown"),
-    ('lstm', {'segment': 170}, 'task.split:'),
-    ('lstm', {'memory': 64}, 'memory: 64: LSTM has no such field'),
-    ('lstm', {'strid': 3}, 'strid: 3: no such field; did you mean stride?'),
+    ('lstm', {'task.stride': 3}, "task.stride: 3: needs carry 'fresh'"),
+    (
+      'lstm',
+      {'task.carry': 'fresh', 'task.stride': 17},
+      'task.stride: 17: must be from 0',
+    ),
+    ('lstm', {'task.carry': 'stays'}, "task.carry: 'stays': unknown"),
+    ('lstm', {'task.length': 170}, 'task.split:'),
+    ('lstm', {'model.memory.memory': 64}, 'model.memory.memory: 64: no such'),
+    (
+      'lstm',
+      {'task.strid': 3},
+      'task.strid: 3: no such field; did you mean stride?',
+    ),
+    ('lstm', {'stride': 3}, 'stride: 3: no such field; '),
+    ('lstm', {'name': 'stream.Los'}, "name: 'stream.Los': no such class"),
+    ('lstm', {'name': 'text.Loss'}, "name: 'text.Loss': no such module"),
+    ('lstm', {'name': 'totals.Measure'}, "name: 'totals.Measure': no such"),
     (
       'transformer',
-      SLIDING | {'segment': 17},
-      'segment: 17: must be at most 16 for windows that overlap',
+      SLIDING | {'task.length': 17},
+      'task.length: 17: must be at most 16 for windows that overlap',
     ),
   ],
 )
@@ -183,18 +197,12 @@ def test_what_cannot_be_is_one_line(
   assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('protocol', [{'stride': 1}, {'segment': 9}])
-def test_episodes_are_read_one_by_one(protocol: dict[str, int]) -> None:
-  fields = {f'evals.held_out.{k}': v for k, v in protocol.items()}
-  words = r'^evals\.held_out\.\w+: \d: CopyMemory makes rows that are read one'
-  with pytest.raises(ConfigError, match=words):
-    small('copy_memory', 'lstm', fields)
-
-
 def test_a_memory_that_is_a_parameter_is_not_changed(corpus: Path) -> None:
-  experiment = read_by(corpus, 'rmn', {'memory': 40})
+  experiment = read_by(corpus, 'rmn', {'model.memory.memory': 40})
   mesh = parallel.make_mesh(experiment.parallel)
-  words = r"^evals\.validation: 'layer_0\.memory\.T': has the shape \(40, 16\)"
+  words = (
+    r"^evals\.validation\.model: 'layer_0\.memory\.T': has the shape \(40, 16\)"
+  )
   with pytest.raises(ConfigError, match=words):
     Evaluator('validation', experiment, mesh)
 
@@ -203,7 +211,7 @@ def test_a_protocol_is_swept_from_the_command_line(
   corpus: Path, tmp_path: Path
 ) -> None:
   assert train(read_by(corpus, 'lstm', {}), tmp_path, lambda *run: None)
-  protocol = SLIDING | {'segment': 8, 'steps': 0}
+  protocol = SLIDING | {'task.length': 8, 'steps': 0}
   done = subprocess.run(
     [
       *(sys.executable, 'launch.py', '--config=configs/text.py:lstm,quick'),
@@ -218,6 +226,9 @@ def test_a_protocol_is_swept_from_the_command_line(
   )
   assert done.returncode == 0, done.stderr
   said = ' '.join(done.stdout.split())
-  assert 'segment 8; stride 1; carry fresh; tokenisation bytes; lanes 8' in said
+  assert 'segment_length 8; stride 1; carry_over False; tokenis' in said
+  assert 'streams 8; steps 21;' in said
+  assert 'task.length 8; ' in said
+  assert 'task.stride 1; ' in said
   slid = evaluated(read_by(corpus, 'lstm', protocol), load(tmp_path).params)
   assert f'loss {slid["metrics"]["loss"]:.4g}' in said

@@ -17,8 +17,13 @@ LSTM = {
   'tokens_a_step': 2048,
 }
 XL = LSTM | {'width': 6, 'seconds_a_step': 2.0}
-FLOWS = {'carry': 'flows', 'segment': 128, 'stride': 128, 'memory': 0}
-SLIDES = FLOWS | {'carry': 'fresh', 'stride': 16}
+FLOWS = {
+  'carry_over': True,
+  'segment_length': 128,
+  'stride': 128,
+  'horizon': 0,
+}
+SLIDES = FLOWS | {'carry_over': False, 'stride': 16}
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def runs(tmp_path: Path) -> Path:
   ran(tmp_path / 'lstm' / '3', 40, [train | {'step': 20}])
   rows = [
     train | {'step': 10, 'tokens_per_second': 1024.0},
-    measured('validation', 10, 2.25, FLOWS | {'memory': 128}),
+    measured('validation', 10, 2.25, FLOWS | {'horizon': 128}),
     measured('otherwise', 10, 2.125, SLIDES),
   ]
   ran(tmp_path / 'transformer_xl' / '0', 10, rows)
@@ -69,13 +74,17 @@ def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
   _, _, *lines = table.table(timing, runs, recl, references)
   cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
   assert [row[:3] for row in cells] == [
-    ['lstm', 'flows, segment 128', '2.500 (2.375, 2.750)'],
+    ['lstm', 'carry over, segment 128', '2.500 (2.375, 2.750)'],
     [
       'transformer_xl',
-      'flows, segment 128, memory 128',
+      'carry over, segment 128, horizon 128',
       '2.250 (2.250, 2.250)',
     ],
-    ['transformer_xl', 'fresh, segment 128, stride 16', '2.125 (2.125, 2.125)'],
+    [
+      'transformer_xl',
+      'fresh carry, segment 128, stride 16',
+      '2.125 (2.125, 2.125)',
+    ],
     ['xz -9', '', '2.750'],
   ]
   assert cells[0][3] == '64 / 32 / 16'

@@ -21,7 +21,12 @@ ROW = {
   'step': 4,
   'split': 'held_out',
   'metrics': {'accuracy': 0.5, 'loss': 1.23456, 'recall': 0.0},
-  'protocol': {'segment': 32, 'memory': 0, 'carry': 'fresh', 'task.delay': 9},
+  'protocol': {
+    'segment_length': 32,
+    'horizon': 0,
+    'carry_over': False,
+    'task.delay': 9,
+  },
 }
 SMALL = {'parallel.data': 1}
 
@@ -61,7 +66,7 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
     for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
   }
   assert len(ends) == 1, 'figures stand in a column'
-  assert protocol.strip() == '(segment 32; carry fresh)'
+  assert protocol.strip() == '(segment_length 32; carry_over False)'
 
 
 def test_replicas_are_a_median_and_quartiles(

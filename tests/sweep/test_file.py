@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 import pytest
 from wandb import wandb_agent
 import yaml
@@ -65,9 +64,8 @@ def parsed(
   """Config and name of a command line, with flags as of a new process."""
   new = flags.FlagValues()
   monkeypatch.setattr(flags, 'FLAGS', new)
-  monkeypatch.setattr(sys, 'argv', words)  # config_flags reads it as well
-  holder = config_flags.DEFINE_config_file('config', flag_values=new)
-  return command_line.parse(words, holder)
+  flags.DEFINE_string('config', '', 'the config', flag_values=new)
+  return command_line.parse(words)
 
 
 @pytest.mark.filterwarnings('ignore:.*load_module:DeprecationWarning')

@@ -131,9 +131,9 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
   train(small('adding', 'gru', overrides), tmp_path)
   rows = metrics_file.read(tmp_path / 'metrics.jsonl')
   twice = [r for r in rows if r['split'] == 'twice'][-1]
-  assert twice['protocol']['segment'] == 24
+  assert twice['protocol']['segment_length'] == 24
   assert twice['protocol']['stride'] == 24
-  assert twice['protocol']['carry'] == 'fresh'
+  assert twice['protocol']['carry_over'] is False
   assert twice['protocol']['task.length'] == 24
   assert twice['protocol']['model.memory.width'] == 16
   assert twice['protocol']['data'] == 'generated'

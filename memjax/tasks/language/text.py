@@ -153,7 +153,7 @@ class Text(Task):
   def epoch_steps(self, batch_size: int) -> int:
     if self.carry == 'flows':
       return -(-self._lane(batch_size) // self.length)
-    windows = 1 - (self.length - self._labels) // self._stride
+    windows = 1 - (self.length - self._labels) // self.row_stride
     return -(-windows // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
@@ -187,8 +187,8 @@ class Text(Task):
       first = row * lane + step * self.length
       return first, first, (row + 1) * lane
     window = step * batch_size + row
-    first = window * self._stride
-    old = np.where(window == 0, 0, self.length - self._stride)
+    first = window * self.row_stride
+    old = np.where(window == 0, 0, self.length - self.row_stride)
     return first, first + old, first + self.length
 
   def batch(self, feed: HostBatch) -> Batch:
@@ -232,7 +232,7 @@ class Text(Task):
     return known._replace(bytes_V=bytes_V)
 
   @property
-  def _stride(self) -> int:
+  def row_stride(self) -> int:
     return self.stride or self.length
 
   @property

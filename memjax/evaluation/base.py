@@ -1,0 +1,110 @@
+"""The contract of every evaluation: a class that a config names.
+
+    evals.validation = {'name': 'stream.Loss', 'every': 1000, ...}
+
+`{'name': 'file.Class'}` finds a class of this folder; a full path finds the
+user's own. A new evaluation is one file.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any, Protocol
+import zlib
+
+from jax.sharding import Mesh
+import numpy as np
+
+from memjax.config.protocol import check_overlap
+from memjax.config.sections import Optim, Train, at_least_one
+from memjax.errors import require
+from memjax.models.base import Memory
+from memjax.tasks.base import Stream, Task
+from memjax.types import Params
+
+Figures = dict[str, np.ndarray]  # {metric: () or (N,)}
+Measure = Callable[[Params], Figures]
+
+
+class Training(Protocol):
+  """What an evaluation may ask of the run it belongs to."""
+
+  @property
+  def seed(self) -> int:
+    """Of the run."""
+
+  @property
+  def train(self) -> Train:
+    """The section: compute type, number of replicas."""
+
+  @property
+  def optim(self) -> Optim:
+    """The section: whether the parameters are a moving average."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+  """A named evaluation set, and how it is measured.
+
+  A subclass may add fields; a config sets them beside these.
+
+  Attributes:
+    every: steps of training between evaluations.
+    batch_size: rows of a step; of a text, the streams its split is cut into.
+    steps: batches to read; 0: every label of the split once.
+    task: the task evaluated.
+    model: the model evaluated, on the trained parameters.
+    set_name: the set's name in the config.
+    fields: every field of task and model, {'model.layer.window': 64}.
+    changes: those of them that differ from training.
+  """
+
+  every: int
+  batch_size: int
+  steps: int
+  task: Task
+  model: Memory
+  set_name: str
+  fields: dict[str, Any]
+  changes: dict[str, Any]
+
+  def __post_init__(self) -> None:
+    at_least_one(self, 'every', 'batch_size')
+    require(
+      self.number_of_steps > 0,
+      'steps',
+      self.steps,
+      'must be at least 1 for a task that makes its own data',
+    )
+    check_overlap(self.task, self.model)
+
+  def prepare(self, training: Training, mesh: Mesh) -> Measure:
+    """A function from parameters to figures, called many times.
+
+    Args:
+      training: the run's experiment.
+      mesh: where the arrays lie.
+
+    Returns:
+      A function from the parameters, with a leading axis N where the run has
+      replicas, to {metric: `()` or `(N,)` array}.
+
+    Raises:
+      ConfigError: the evaluation is not defined for this task or model.
+    """
+    raise NotImplementedError(f'{type(self).__name__}.prepare')
+
+  @property
+  def number_of_steps(self) -> int:
+    """Batches that are read."""
+    return self.steps or self.task.epoch_steps(self.batch_size)
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    """The task's; none for a part of a split, as they are the whole split's."""
+    epoch = self.task.epoch_steps(self.batch_size)
+    return self.task.baselines if self.steps in (0, epoch) or not epoch else {}
+
+  def stream(self, seed: int) -> Stream:
+    """The set's batches: never those of training or of another set."""
+    number = zlib.crc32(self.set_name.encode()) | 1 << 31
+    return Stream(seed, number, self.batch_size)

@@ -1,0 +1,83 @@
+"""Figures of a whole set, from the sums and counts of its batches.
+
+Memory does not grow with the length of the text: a segment is read, its sums
+are added in float64 on the host, and only the carry goes on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+import numpy as np
+
+from memjax.evaluation.base import Evaluation, Figures, Measure, Training
+from memjax.training import parallel, replicas
+from memjax.training.metrics import metric_values
+from memjax.training.prefetch import prefetch
+from memjax.types import Batch, Carry, HostBatch, Params, Sums
+
+CALL = 8  # steps in a dispatch, where a set has as many
+
+Reader = Callable[[Params, Carry, Batch], tuple[Carry, Sums]]
+
+
+def measure_with(
+  read_batch: Reader, evaluation: Evaluation, training: Training, mesh: Mesh
+) -> Measure:
+  """A function from parameters to the figures of the whole set.
+
+  Args:
+    read_batch: pure; the carry after a batch, and the batch's sums.
+    evaluation: the set.
+    training: the run's experiment.
+    mesh: where the arrays lie.
+  """
+  count, task = training.train.replicas, evaluation.task
+  stream, steps = evaluation.stream(training.seed), evaluation.number_of_steps
+  rows = parallel.rows_sharding(mesh, count)
+
+  def read_call(
+    params: Params, carry: Carry, host_batch: HostBatch
+  ) -> tuple[Carry, Sums]:
+    def step(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Sums]:
+      return read_batch(params, carry, task.batch(host_batch))
+
+    turns = jax.tree.leaves(host_batch)[0].shape[0]
+    carry, sums = jax.lax.scan(step, carry, host_batch, unroll=turns == 1)
+    return carry, jax.tree.map(lambda x: x.sum(0), sums)
+
+  def initial_carry() -> Carry:
+    carry = evaluation.model.initial_carry(evaluation.batch_size)
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), carry)
+
+  begin = jax.jit(initial_carry, out_shardings=rows)
+  call = jax.jit(
+    replicas.each(read_call, count, (0, 0, 0), 0),
+    donate_argnums=1,
+    out_shardings=(rows, parallel.replicated(mesh)),
+  )
+  full = steps - steps % CALL
+  calls = ((range(0, full, CALL), CALL), (range(full, steps), 1))
+
+  def measure(params: Params) -> Figures:
+    carry = begin()
+    totals: Any = None
+    waiting: list[Sums] = []  # one call is read while the next one runs
+    for starts, turns in calls:
+      for host_batch in prefetch(task, stream, mesh, starts, turns, count):
+        carry, sums = call(params, carry, host_batch)
+        waiting.append(sums)
+        if len(waiting) > 1:
+          totals = _add(totals, waiting.pop(0))
+    for sums in waiting:
+      totals = _add(totals, sums)
+    return metric_values(totals)
+
+  return measure
+
+
+def _add(totals: Any, sums: Sums) -> Any:
+  more = jax.tree.map(np.float64, parallel.to_host(sums))
+  return more if totals is None else jax.tree.map(np.add, totals, more)
