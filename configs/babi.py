@@ -43,7 +43,7 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
     name='adam',
     learning_rate=3e-3,
     schedule='halving',
-    halve_every=25 * EPOCH,
+    schedule_options=ConfigDict({'halve_every': 25 * EPOCH}),
     clip_norm=1.0,
   )
   if name == 'memn2n':

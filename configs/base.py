@@ -23,15 +23,16 @@ def base() -> ConfigDict:
         'init_from': '',  # a workdir; its parameters are the initial ones
       },
       'optim': {
-        'name': 'adamw',  # any optimiser of optax
+        'name': 'adamw',  # a path in optax, contrib.muon, or your own
         'options': {},
         'learning_rate': 1e-3,
-        'schedule': 'cosine',  # constant, linear, inverse_sqrt, halving
-        'halve_every': 0,  # steps, for the schedule halving only
+        'schedule': 'cosine',  # constant, linear, inverse_sqrt, halving, a path
+        'schedule_options': {},  # {'halve_every': 1000} of halving
         'warmup_steps': 0,
         'final_lr_ratio': 0.1,  # final / peak rate, for linear and cosine
         'weight_decay': 0.0,
         'clip_norm': 1.0,  # largest norm of the gradient; 0: no clipping
+        'groups': {},  # {'name': {'match': 'encoder/', 'frozen': True}}
         'ema': 0.0,  # decay of the parameters' moving average; 0: none
         'per_replica': '',  # 'learning_rate=1e-4,1e-3': one value per replica
       },
@@ -58,8 +59,7 @@ def base() -> ConfigDict:
 def quick(config: ConfigDict) -> ConfigDict:
   """Shortens a config for tests: two steps, one evaluation, two checkpoints."""
   config.train.update(steps=2, batch_size=8, steps_per_call=1)
-  config.log.update(every=1, sample=0)
-  config.log.wandb.mode = 'disabled'
+  config.log.update(every=1, sample=0, wandb={'mode': 'disabled'})
   config.checkpoint.every = 1
   config.optim.warmup_steps = min(config.optim.warmup_steps, 1)
   for evaluation in config.evals.values():

@@ -77,8 +77,8 @@ def run(model: str, task: str, path: str, workdir: Path) -> None:
     start.optim.update(
       learning_rate=config.optim.learning_rate / 2,
       schedule='constant',
-      halve_every=0,
     )
+    start.optim.schedule_options = ConfigDict()
     span(start, budget.linear * epoch)
     linear = workdir.with_name(f'{workdir.name}-linear')
     reach_the_end(start, linear)
@@ -107,7 +107,7 @@ def configured(model: str, task: str, path: str) -> ConfigDict:
   batch = max(round(QUESTIONS * rows / whole.loss_weights_BT.sum()), 1)
   epoch = trained.epoch_steps(batch)
   config.train.update(batch_size=batch, steps_per_call=epoch)
-  config.optim.halve_every = 25 * epoch
+  config.optim.schedule_options.halve_every = 25 * epoch
   evaluated = dict(config.evals.test)
   config.evals = ConfigDict(
     {

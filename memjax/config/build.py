@@ -4,12 +4,14 @@ A name is a dotted path inside the section's package (`lstm.LSTM` among the
 models, `compression.Compression` among the tasks) or a full path to a class
 of the user's own. The remaining keys are the fields of that dataclass; a nested
 mapping that has a name of its own is built first. There is no registry: a new
-file is found by its name.
+file is found by its name. Functions, of optimisers and schedules, are found and
+called here as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from types import ModuleType
 from typing import Any
@@ -87,6 +89,80 @@ def construct(
     return cls(**spec, **given)
   except ConfigError as error:
     raise error.within(field) from None
+
+
+def find_function(
+  name: str, known: Mapping[str, Callable[..., Any]], field: str
+) -> Callable[..., Any]:
+  """The known function of this name, or the user's own at a full path.
+
+  Args:
+    name: a key of `known`, or `my_module.my_function` of a module that can be
+      imported.
+    known: functions by the names that a config gives them.
+    field: where in the config the name stands.
+
+  Raises:
+    ConfigError: there is no such function.
+  """
+  if name in known:
+    return known[name]
+  module_name, _, function_name = name.rpartition('.')
+  rule = f'is not known; {nearest(name, known)}'
+  require(bool(module_name), field, name, rule)
+  try:
+    module = importlib.import_module(module_name)
+  except ModuleNotFoundError as error:
+    if error.name is None or not f'{module_name}.'.startswith(f'{error.name}.'):
+      raise
+    raise ConfigError(field, name, rule) from None
+  functions = {n for n, value in vars(module).items() if callable(value)}
+  rule = f'is not in {module_name}; {nearest(function_name, functions)}'
+  require(function_name in functions, field, name, rule)
+  return getattr(module, function_name)
+
+
+def call_with_options(
+  function: Callable[..., Any],
+  provided: Mapping[str, Any],
+  options: Mapping[str, Any],
+  field: str,
+) -> Any:
+  """Calls a function with a user's options, every complaint a ConfigError.
+
+  Args:
+    function: its signature says which options there are.
+    provided: arguments that are not the user's to set; those that the function
+      does not take are left out.
+    options: the user's arguments.
+    field: where in the config the options stand.
+
+  Raises:
+    ConfigError: an option is unknown or missing, or the function refuses one.
+  """
+  takes = inspect.signature(function).parameters
+  open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+  settable = [name for name in takes if name not in provided]
+  for option, value in options.items():
+    fits = option in settable or (open_ended and option not in provided)
+    rule = f'is not an option; {nearest(option, settable)}'
+    require(fits, f'{field}.{option}', value, rule)
+  for name in settable:
+    parameter = takes[name]
+    given = (
+      name in options
+      or parameter.default is not parameter.empty
+      or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    )
+    require(given, f'{field}.{name}', '', 'must be given')
+  arguments = {k: v for k, v in provided.items() if open_ended or k in takes}
+  try:
+    return function(**arguments, **options)
+  except ConfigError as error:
+    raise error.within(field) from None
+  except (TypeError, ValueError) as error:
+    rule = f'refused by {function.__name__}: {str(error).splitlines()[0]}'
+    raise ConfigError(field, dict(options), rule) from error
 
 
 def _check_type(field: str, value: Any, wanted: Any) -> None:

@@ -94,22 +94,27 @@ class Train:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optim:
-  """Any optax optimiser, its schedule, clipping, decay and averaging.
+  """The optimiser, its schedule, clipping, decay, groups and averaging.
 
   Attributes:
-    name: an optax optimiser, `adamw`.
+    name: a path in optax, `adamw` or `contrib.muon`, or the full path of a
+      user's own function, `my_optim.lion2`.
     options: its further arguments, {'b2': 0.95}.
     learning_rate: the peak.
-    schedule: constant, linear, cosine, inverse_sqrt or halving, after the
-      warm-up.
-    halve_every: steps after which halving halves the rate, again and again.
+    schedule: the rate after the warm-up: constant, linear, cosine, inverse_sqrt
+      or halving, a path in optax, or the full path of a user's own function.
+    schedule_options: the schedule's further arguments, {'halve_every': 1000}.
     warmup_steps: steps of linear warm-up from 0.
-    final: what linear and cosine end at, as a fraction of the peak.
+    final_lr_ratio: the last rate over the peak, for linear and cosine.
     weight_decay: decoupled, on arrays of two or more axes.
-    clip: largest global norm of the gradient; 0: no clipping.
-    ema: decay of the parameters' moving average, which is then what
-      evaluations and samples use; 0: none.
-    vary: floats that differ between replicas, one value each, as in
+    clip_norm: largest global norm of the gradient; 0: no clipping.
+    groups: parameters that are trained in another way, {'name': {'match':
+      regular expression over paths such as 'layer_0/memory/qkv/kernel',
+      'learning_rate_factor': 0.1, 'weight_decay': 0.0, 'frozen': True}}; all
+      but `match` may be left out.
+    ema: decay of the parameters' moving average, which evaluations and samples
+      then use; 0: none.
+    per_replica: floats that differ between replicas, one value each, as in
       'learning_rate=1e-4,1e-3 options.b2=0.9,0.99'; empty: none does.
   """
 
@@ -117,26 +122,16 @@ class Optim:
   options: dict[str, Any]
   learning_rate: float
   schedule: str
-  halve_every: int
+  schedule_options: dict[str, Any]
   warmup_steps: int
   final_lr_ratio: float
   weight_decay: float
   clip_norm: float
+  groups: dict[str, dict[str, Any]]
   ema: float
   per_replica: str
 
   def __post_init__(self) -> None:
-    one_of(
-      'schedule',
-      self.schedule,
-      ('constant', 'linear', 'cosine', 'inverse_sqrt', 'halving'),
-    )
-    require(
-      (self.schedule == 'halving') == (self.halve_every > 0),
-      'halve_every',
-      self.halve_every,
-      'must be at least 1 with the schedule halving, 0 with any other',
-    )
     require(self.ema < 1, 'ema', self.ema, 'must be below 1')
     require(
       self.final_lr_ratio <= 1,
@@ -149,12 +144,6 @@ class Optim:
       'learning_rate',
       self.learning_rate,
       'must be above 0',
-    )
-    require(
-      self.schedule != 'inverse_sqrt' or self.warmup_steps >= 1,
-      'warmup_steps',
-      self.warmup_steps,
-      'must be at least 1 with inverse_sqrt',
     )
 
 

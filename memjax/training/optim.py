@@ -1,7 +1,12 @@
-"""The optimiser: clip, any optax optimiser under a schedule, decay.
+"""The optimiser: clip, any optimiser under a schedule, decay, groups.
 
-The learning rate, the decay, the clip and every float option, `options.NAME`,
-may be given anew: a number, or what stands for one while a program is traced.
+`optim.name` is a path in optax, such as `adamw` or `contrib.muon`, or the full
+path of a user's own function. It is called as `function(learning_rate=schedule,
+**options)` and returns an `optax.GradientTransformation`. Its update may ask
+for the loss of the batch, as `value`.
+
+Floats of the section may be overridden, `options.NAME` and `groups.NAME.FIELD`
+included: by a number, or by the tracer of one where replicas differ.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,90 +17,107 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from optax import contrib
 
+from memjax.config.build import call_with_options, find_function
 from memjax.config.sections import Optim
-from memjax.errors import ConfigError, nearest, require
+from memjax.errors import ConfigError, require
+from memjax.training.parameter_groups import (
+  DEFAULT,
+  ParameterGroup,
+  group_labels,
+  parameter_groups,
+)
+from memjax.training.schedules import make_schedule
 from memjax.types import Params
 
-Anew = Mapping[str, Any]
-NOTHING: Anew = MappingProxyType({})
-
-
-def schedule(optim: Optim, steps: int, anew: Anew = NOTHING) -> optax.Schedule:
-  """Learning rate by step: linear warm-up, then the named decline."""
-  peak = anew.get('learning_rate', optim.learning_rate)
-  warmup_steps = optim.warmup_steps
-  require(
-    warmup_steps <= steps,
-    'optim.warmup_steps',
-    warmup_steps,
-    f'exceeds steps {steps}',
-  )
-  rest = max(steps - warmup_steps, 1)
-  after = {
-    'constant': lambda: optax.constant_schedule(peak),
-    'linear': lambda: optax.linear_schedule(
-      peak, peak * optim.final_lr_ratio, rest
-    ),
-    'cosine': lambda: optax.cosine_decay_schedule(
-      peak, rest, optim.final_lr_ratio
-    ),
-    'halving': lambda: optax.exponential_decay(
-      peak, optim.halve_every, 0.5, staircase=True
-    ),
-    'inverse_sqrt': lambda: (
-      lambda count: peak * jnp.sqrt(warmup_steps / (warmup_steps + count))
-    ),
-  }[optim.schedule]()
-  rise = optax.linear_schedule(0.0, peak, warmup_steps)
-  return (
-    optax.join_schedules([rise, after], [warmup_steps])
-    if warmup_steps
-    else after
-  )
+Overrides = Mapping[str, Any]
+NO_OVERRIDES: Overrides = MappingProxyType({})
 
 
 def optimiser(
-  optim: Optim, steps: int, anew: Anew = NOTHING
-) -> optax.GradientTransformation:
-  """The chain that a config's optim section describes.
+  optim: Optim, steps: int, overrides: Overrides = NO_OVERRIDES
+) -> optax.GradientTransformationExtraArgs:
+  """The transformation that a config's optim section describes.
 
   Weight decay is decoupled and leaves arrays of fewer than two axes (biases,
-  norms) alone. An optimiser that has decay of its own receives it; any other
-  is followed by a step of `-learning_rate * weight_decay * parameters`.
+  norms) alone. An optimiser that takes `weight_decay` and `mask` applies it
+  itself. After any other, a step of `-learning_rate * weight_decay *
+  parameters` is added, and its own decay, if it has one, is 0.
+
+  Args:
+    optim: the section.
+    steps: the number of steps of the run.
+    overrides: {field: value} instead of values of the section.
 
   Raises:
-    ConfigError: the name or an option is not one of optax's.
+    ConfigError: a name, an option or a group does not fit. Groups that match
+      no parameter are refused when the state is initialised.
   """
-  make = _find(optim.name)
-  takes = inspect.signature(make).parameters
-  for option, value in optim.options.items():
-    free = set(takes) - {'learning_rate', 'weight_decay', 'mask'}
-    if option not in free:
-      raise ConfigError(
-        f'optim.options.{option}',
-        value,
-        f'no such option; {nearest(option, free)}',
-      )
-  rate = schedule(optim, steps, anew)
-  weight_decay = anew.get('weight_decay', optim.weight_decay)
-  options = {
-    name: anew.get(f'options.{name}', value)
-    for name, value in optim.options.items()
-  }
-  chain = []
+  groups = parameter_groups(optim)
+  clip = []
   if optim.clip_norm:
-    chain.append(
-      optax.clip_by_global_norm(anew.get('clip_norm', optim.clip_norm))
+    clip_norm = overrides.get('clip_norm', optim.clip_norm)
+    clip.append(optax.clip_by_global_norm(clip_norm))
+  default = _descent(optim, steps, overrides, DEFAULT, None)
+  if groups:
+    transforms = {
+      name: optax.set_to_zero()
+      if group.frozen
+      else _descent(optim, steps, overrides, name, group)
+      for name, group in groups.items()
+    }
+    default = optax.partition(
+      {DEFAULT: default, **transforms},
+      lambda params: group_labels(params, groups),
     )
-  if {'weight_decay', 'mask'} <= set(takes):
-    decay = {'weight_decay': weight_decay, 'mask': _matrices}
-    chain.append(make(rate, **decay, **options))
-  else:
-    chain.append(make(rate, **options))
-    if optim.weight_decay:
-      chain.append(_decay(rate, weight_decay))
-  return optax.chain(*chain)
+  return optax.with_extra_args_support(optax.chain(*clip, default))
+
+
+def check_step(
+  optim: Optim, steps: int, params: Params, overrides_N: Overrides
+) -> None:
+  """Requires the optimiser to take a step on these parameters.
+
+  Nothing is computed. An optimiser is refused if its update needs more than
+  the gradient, the parameters and the loss.
+
+  Args:
+    optim: the section.
+    steps: the number of steps of the run.
+    params: shapes and types of one replica's parameters.
+    overrides_N: the floats that differ between replicas, `(N,)` each.
+
+  Raises:
+    ConfigError: says in one line what is missing.
+  """
+
+  def step(params: Params, overrides: Overrides) -> Any:
+    transformation = optimiser(optim, steps, overrides)
+    state = transformation.init(params)
+    loss = jnp.zeros(())
+    return transformation.update(params, state, params, value=loss)[1]
+
+  overrides = {
+    name: jax.ShapeDtypeStruct((), values.dtype)
+    for name, values in overrides_N.items()
+  }
+  try:
+    state = jax.eval_shape(step, params, overrides)
+  except ConfigError:
+    raise
+  except Exception as error:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    rule = f'cannot take a step: {reason}'
+    raise ConfigError('optim.name', optim.name, rule) from error
+  averages = contrib.ScheduleFreeState
+  leaves = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, averages))
+  require(
+    not any(isinstance(leaf, averages) for leaf in leaves),
+    'optim.name',
+    optim.name,
+    'is evaluated at other parameters than it trains: not supported',
+  )
 
 
 def average(ema: Params, params: Params, decay: float) -> Params:
@@ -103,27 +125,76 @@ def average(ema: Params, params: Params, decay: float) -> Params:
   return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, ema, params)
 
 
-def _find(name: str) -> Callable[..., optax.GradientTransformation]:
-  known = {
-    n: f
-    for n, f in vars(optax).items()
-    if inspect.isfunction(f)
-    and next(iter(inspect.signature(f).parameters), '') == 'learning_rate'
-    and not n.startswith('scale_')
+def known_optimisers() -> dict[str, Callable[..., Any]]:
+  """The optimisers of optax by path: those whose first argument is the rate."""
+  return {
+    f'{prefix}{name}': function
+    for prefix, module in (('', optax), ('contrib.', contrib))
+    for name, function in vars(module).items()
+    if inspect.isfunction(function)
+    and next(iter(inspect.signature(function).parameters), '')
+    == 'learning_rate'
+    and not name.startswith(('scale_', '_'))
   }
-  if name not in known:
-    raise ConfigError(
-      'optim.name', name, f'no such optax optimiser; {nearest(name, known)}'
+
+
+def _descent(
+  optim: Optim,
+  steps: int,
+  overrides: Overrides,
+  name: str,
+  group: ParameterGroup | None,
+) -> optax.GradientTransformation:
+  """The optimiser of one group, with its rate and decay."""
+  learning_rate = overrides.get('learning_rate', optim.learning_rate)
+  weight_decay = overrides.get('weight_decay', optim.weight_decay)
+  decays, decayed = bool(optim.weight_decay), _matrices
+  rate = make_schedule(optim, steps, learning_rate)
+  if group:
+    field = f'groups.{name}.'
+    factor = overrides.get(
+      f'{field}learning_rate_factor', group.learning_rate_factor
     )
-  return known[name]
+    rate = _scaled(rate, factor)
+    if group.weight_decay >= 0:
+      decays, decayed = bool(group.weight_decay), _everything
+      weight_decay = overrides.get(f'{field}weight_decay', group.weight_decay)
+  function = find_function(optim.name, known_optimisers(), 'optim.name')
+  takes = inspect.signature(function).parameters
+  rule = 'takes no learning_rate'
+  require('learning_rate' in takes, 'optim.name', optim.name, rule)
+  has_decay = {'weight_decay', 'mask'} <= set(takes)
+  provided: dict[str, Any] = {'learning_rate': rate}
+  if has_decay:
+    provided |= {'weight_decay': weight_decay, 'mask': decayed}
+  elif 'weight_decay' in takes:
+    provided['weight_decay'] = 0.0
+  options = {
+    option: overrides.get(f'options.{option}', value)
+    for option, value in optim.options.items()
+  }
+  descent = call_with_options(function, provided, options, 'optim.options')
+  if decays and not has_decay:
+    descent = optax.chain(descent, _decay(rate, weight_decay, decayed))
+  return descent
+
+
+def _scaled(rate: optax.Schedule, factor: float | jax.Array) -> optax.Schedule:
+  return lambda step: factor * rate(step)
 
 
 def _matrices(params: Params) -> Params:
   return jax.tree.map(lambda p: p.ndim >= 2, params)
 
 
+def _everything(params: Params) -> Params:
+  return jax.tree.map(lambda p: True, params)
+
+
 def _decay(
-  rate: optax.Schedule, weight_decay: float | jax.Array
+  rate: optax.Schedule,
+  weight_decay: float | jax.Array,
+  decayed: Callable[[Params], Params],
 ) -> optax.GradientTransformation:
   """Adds -rate * weight_decay * parameters to updates that are final."""
 
@@ -134,10 +205,10 @@ def _decay(
   def update(updates, state, params=None):
     amount = rate(state.count) * weight_decay
     updates = jax.tree.map(
-      lambda u, p, decayed: u - amount * p if decayed else u,
+      lambda u, p, decays: u - amount * p if decays else u,
       updates,
       params,
-      _matrices(params),
+      decayed(params),
     )
     return updates, optax.ScaleByScheduleState(state.count + 1)
 

@@ -9,8 +9,8 @@ from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.training import parallel, replicas
-from memjax.training.optim import Anew, optimiser
-from memjax.training.state import TrainState
+from memjax.training.optim import Overrides, check_step, optimiser
+from memjax.training.state import TrainState, initial_params
 from memjax.training.step import initial_state, make_call
 from memjax.types import HostBatch, Sums
 
@@ -46,7 +46,9 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   def first(seed: jax.Array) -> TrainState:
     return initial_state(experiment, optimiser(experiment.optim, steps), seed)
 
-  def call(state: TrainState, host_batch: HostBatch, own: Anew) -> TrainState:
+  def call(
+    state: TrainState, host_batch: HostBatch, own: Overrides
+  ) -> TrainState:
     descent = optimiser(experiment.optim, steps, own)
     return make_call(experiment, descent)(state, host_batch)
 
@@ -65,6 +67,11 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), state.sums
 
+  key = jax.random.key(experiment.seed)
+  params = jax.eval_shape(
+    lambda: initial_params(experiment.model, experiment.task, key)
+  )
+  check_step(experiment.optim, steps, params, own)
   shapes = jax.eval_shape(first_state)
   places = parallel.state_shardings(mesh, shapes)
   whole = parallel.replicated(mesh)

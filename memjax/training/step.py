@@ -12,6 +12,7 @@ from memjax.config.experiment import Experiment
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
+from memjax.training.parameter_groups import zero_frozen
 from memjax.training.state import TRAINING, TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
 
@@ -30,6 +31,7 @@ def make_step(
   ema = experiment.optim.ema
   whole = experiment.train.grad_accum_steps == 1
   differentiate = gradient if whole else gradient_in_parts
+  update = optax.with_extra_args_support(optimiser).update
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     key = jax.random.fold_in(state.key, state.step)
@@ -38,7 +40,10 @@ def make_step(
     )
     count = jnp.maximum(metrics['loss'].count, 1)
     grads = jax.tree.map(lambda g: g / count, grads)
-    updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
+    grads = zero_frozen(experiment.optim, grads)
+    updates, opt_state = update(
+      grads, state.opt_state, state.params, value=metrics['loss'].sum / count
+    )
     params = optax.apply_updates(state.params, updates)
     metrics |= {'gradient_norm': Metric(optax.tree.norm(grads), jnp.ones(()))}
     after = state._replace(
