@@ -32,8 +32,8 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'vocab': 0,  # the most symbols of bpe, or of words (0: all of them)
       'length': 128,
       'reset_at_documents': False,
-      'carry': 'flows',  # or fresh
-      'stride': 0,  # of windows that overlap, with a fresh carry
+      'carry_over': True,  # from row to row; else every row starts empty
+      'stride': 0,  # of windows that overlap, without carry_over
     }
   )
   config.model = model(name, width=256, layers=3, context=128, dropout=0.1)

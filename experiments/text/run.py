@@ -53,7 +53,7 @@ ROUNDS, STEPS = 5, 4  # of the timing
 
 # Protocols besides that of training, where the carry flows between segments.
 ALSO: Mapping[str, dict[str, Any]] = {
-  'transformer': {'task': {'carry': 'fresh', 'stride': 16}},
+  'transformer': {'task': {'carry_over': False, 'stride': 16}},
   'transformer_xl': {
     'model': {'memory': {'memory': 4 * CONTEXT, 'clamp': CONTEXT}}
   },

@@ -68,7 +68,7 @@ def protocol_of(task: Task, model: Memory, **settings: Any) -> Protocol:
     segment_length=task.length,
     horizon=getattr(counting(model), 'memory', 0),
     stride=task.row_stride,
-    carry_over=task.carry == 'flows',
+    carry_over=task.carry_over,
     tokenisation=task.tokenizer.kind if task.tokenizer else '',
     data=task.fingerprint()[:12] or 'generated',
     **settings,

@@ -8,8 +8,8 @@ from memjax.config import merge
 from memjax.config.build import (
   build_evaluation,
   build_model,
-  build_task,
   construct,
+  prepare_task,
 )
 from memjax.config.experiment import Experiment
 from memjax.config.sections import (
@@ -64,7 +64,7 @@ def read(config: Mapping[str, Any]) -> Experiment:
     seed,
     'must be a whole number below 2^32: jax takes no more',
   )
-  task = build_task(config['task'])
+  task = prepare_task(config['task'])
   model = build_model(config['model'], task.input_spec, task.output_spec)
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
@@ -103,7 +103,7 @@ def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
   spec = dict(config['evals'][name])
   parts = {part: spec.pop(part) for part in merge.PARTS}
   try:
-    task = build_task(parts['task'])
+    task = prepare_task(parts['task'])
     require(
       (task.input_spec, task.output_spec)
       == (trained.input_spec, trained.output_spec),

@@ -1,12 +1,13 @@
 """The contract of every task: batches as pure functions of (stream, step, row).
 
 A task has a host half, `rows`, and a device half, `batch`. The host half of a
-generated task is four integers a row; that of a corpus is the tokens
-themselves. Both are functions of the step alone, so nothing about data is ever
-saved, and a resumed run, another device count or another process sees the same
+generated task is four integers per row. The host half of a corpus is the tokens
+themselves. Both depend on the step alone, so the state of the data is never
+saved: a resumed run, another device count and another process see the same
 batches.
 """
 
+import abc
 import dataclasses
 from typing import ClassVar, NamedTuple
 
@@ -25,12 +26,15 @@ from memjax.types import (
   Metrics,
   RowKey,
   Spec,
+  Tokens,
 )
 
 
 class Stream(NamedTuple):
-  """Which endless sequence of batches: training is number 0, every evaluation
-  set another; `batch_size` rows a step."""
+  """An endless sequence of batches of `batch_size` rows.
+
+  Training is stream number 0; every evaluation set has another number.
+  """
 
   seed: int
   number: int
@@ -38,36 +42,59 @@ class Stream(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
-  """What a model reads, what it should say, and how that is measured.
+class Task(abc.ABC):
+  """What a model reads, what it should answer, and how that is measured.
+
+  Constructing a task checks its fields and does nothing else. `prepare` reads
+  its data.
 
   Attributes:
-    score_axis: what the batches' `score_axis_BT` counts: 'label_distance', the
-      steps back from a label to the input it depends on, the farthest;
-      'sequence_length', of the row's sequence; empty: nothing.
+    score_axis: meaning of the batches' `score_axis_BT`: 'label_distance', the
+      number of steps from a label back to the farthest input it depends on;
+      'sequence_length', the length of the row's sequence; empty: no axis.
+    measures_positions: whether every metric is a sum over positions, so that
+      a batch may be measured in chunks of time that are added up.
   """
 
   score_axis: ClassVar[str] = ''
+  measures_positions: ClassVar[bool] = False
+
+  def prepare(self) -> None:  # noqa: B027
+    """Reads and checks the data, once for all tasks that read the same.
+
+    The config reader calls it; a second call costs nothing.
+
+    Raises:
+      ConfigError: the data are missing, damaged or do not fit the fields.
+    """
 
   @property
+  @abc.abstractmethod
   def input_spec(self) -> Spec:
     """What the model reads."""
-    raise NotImplementedError(f'{type(self).__name__}.input_spec')
 
   @property
+  @abc.abstractmethod
   def output_spec(self) -> Spec:
     """What the model returns: `Tokens(V)` logits or `Features(F)` values."""
-    raise NotImplementedError(f'{type(self).__name__}.output_spec')
 
   @property
+  @abc.abstractmethod
   def length(self) -> int:
-    """T, the steps of every row of a batch."""
-    raise NotImplementedError(f'{type(self).__name__}.length')
+    """T, the number of steps of every row of a batch."""
 
   @property
-  def carry(self) -> str:
-    """'flows' from a row to the same row of the next step, or 'fresh'."""
-    return 'fresh'
+  def carry_over(self) -> bool:
+    """Whether row b of a step continues row b of the step before."""
+    return False
+
+  @property
+  def labels(self) -> int:
+    """The most labels that a row has; 0: unknown, or up to every position.
+
+    The training step reads out the model at this many positions per row.
+    """
+    return 0
 
   @property
   def row_stride(self) -> int:
@@ -81,9 +108,10 @@ class Task:
 
   @property
   def tokenizer(self) -> Tokenizer | None:
-    """Between text and the task's tokens; None where there is no text."""
+    """Between text and the task's tokens; None if the task has no text."""
     return None
 
+  @abc.abstractmethod
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     """Host half: what `batch` needs for these rows of this step.
 
@@ -95,11 +123,10 @@ class Task:
     Returns:
       A pytree of numpy arrays, each `(R, ...)`.
     """
-    raise NotImplementedError(f'{type(self).__name__}.rows')
 
-  def batch(self, feed: HostBatch) -> Batch:
+  @abc.abstractmethod
+  def batch(self, host_batch: HostBatch) -> Batch:
     """Device half: pure and jittable."""
-    raise NotImplementedError(f'{type(self).__name__}.batch')
 
   def epoch_steps(self, batch_size: int) -> int:
     """Steps in which every label is seen exactly once; 0 if data is endless."""
@@ -107,11 +134,15 @@ class Task:
     return 0
 
   def fingerprint(self) -> str:
-    """Identifies the data the task reads; empty where it makes its own."""
+    """Identifies the data that the task reads; empty for generated data."""
     return ''
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    """Sums and counts by name; training minimises 'loss'.
+    """Metrics by name, as sums and counts; training minimises 'loss'.
+
+    `y` and the batch hold all T positions of a row, or only some of them, such
+    as those with labels. So a measure may add up positions of a row, and must
+    not use their place or their neighbours.
 
     The default is for classes: cross-entropy in nats and accuracy over the
     weighted positions.
@@ -121,11 +152,11 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
-  """A task that draws each row, an episode of its own, from a key."""
+  """A task that draws each row, an independent episode, from a key."""
 
+  @abc.abstractmethod
   def example(self, key: RowKey) -> Example:
     """ONE row: pure, jittable, of static shape."""
-    raise NotImplementedError(f'{type(self).__name__}.example')
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     rows = np.empty((len(row_ids), 4), np.uint32)
@@ -133,16 +164,37 @@ class GeneratedTask(Task):
     rows[:, 3] = row_ids
     return rows
 
-  def batch(self, feed: HostBatch) -> Batch:
+  def batch(self, host_batch: HostBatch) -> Batch:
     def row(ids: jax.Array) -> Example:
       key = jax.random.key(ids[0])
       for i in range(1, 4):
         key = jax.random.fold_in(key, ids[i])
       return self.example(key)
 
-    rows = jax.vmap(row)(feed)
+    rows = jax.vmap(row)(host_batch)
     reset_BT = jnp.zeros(rows.loss_weights_T.shape, bool).at[:, 0].set(True)
     return Batch(*rows[:3], reset_BT, rows.score_axis_T)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenTask(GeneratedTask):
+  """A generated task that reads and answers tokens of one vocabulary."""
+
+  @property
+  @abc.abstractmethod
+  def vocab(self) -> int:
+    """V; most tasks have it as a field."""
+
+  @property
+  def input_spec(self) -> Tokens:
+    return Tokens(self.vocab)
+
+  @property
+  def output_spec(self) -> Tokens:
+    return Tokens(self.vocab)
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
@@ -164,9 +216,9 @@ def exact_match(logits_BTV: jax.Array, batch: Batch) -> Metric:
 
   If a row is read in segments, each segment counts as a row.
   """
-  asked_BT = batch.loss_weights_BT > 0
-  wrong_BT = asked_BT & (jnp.argmax(logits_BTV, -1) != batch.targets)
-  rows_B = asked_BT.any(axis=1)
+  labelled_BT = batch.loss_weights_BT > 0
+  wrong_BT = labelled_BT & (jnp.argmax(logits_BTV, -1) != batch.targets)
+  rows_B = labelled_BT.any(axis=1)
   right = (rows_B & ~wrong_BT.any(axis=1)).sum(dtype=jnp.float32)
   return Metric(right, rows_B.sum(dtype=jnp.float32))
 
@@ -182,3 +234,10 @@ def positive(task: object, *fields: str) -> None:
   for field in fields:
     value = getattr(task, field)
     require(value >= 1, field, value, 'must be at least 1')
+
+
+def ordered(task: object, lowest: str, highest: str) -> None:
+  """Requires 1 <= the one field <= the other."""
+  positive(task, lowest)
+  low, high = getattr(task, lowest), getattr(task, highest)
+  require(high >= low, highest, high, f'must be at least {lowest}, {low}')

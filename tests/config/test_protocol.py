@@ -23,7 +23,7 @@ from tests.small import small
 
 ROOT = Path(__file__).parents[2]
 LENGTH, LANES = 16, 8
-SLIDING = {'task.carry': 'fresh', 'task.stride': 1}
+SLIDING = {'task.carry_over': False, 'task.stride': 1}
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +55,7 @@ def evaluated(experiment: Experiment, params: Any) -> dict[str, Any]:
 
 def begins(label: int, labels: int, segment: int, protocol: dict) -> int:
   """Where the first token is that a label's prediction may know of."""
-  if protocol.get('task.carry', 'flows') == 'flows':
+  if protocol.get('task.carry_over', True):
     lane = math.ceil(labels / LANES)
     return label // lane * lane
   stride = protocol.get('task.stride', segment)
@@ -85,8 +85,8 @@ def nats(logits_V: np.ndarray) -> np.ndarray:
   [
     {},
     {'task.length': 10},
-    {'task.carry': 'fresh'},
-    {'task.carry': 'fresh', 'task.stride': 5, 'task.length': 12},
+    {'task.carry_over': False},
+    {'task.carry_over': False, 'task.stride': 5, 'task.length': 12},
     SLIDING,
   ],
 )
@@ -106,8 +106,7 @@ def test_a_figure_is_that_of_a_naive_loop(corpus: Path, protocol: dict) -> None:
   settings = row['protocol']
   assert settings['segment_length'] == segment
   assert settings['stride'] == protocol.get('task.stride', segment)
-  flows = protocol.get('task.carry', 'flows') == 'flows'
-  assert settings['carry_over'] is flows
+  assert settings['carry_over'] is protocol.get('task.carry_over', True)
   assert settings['tokenisation'] == 'bytes'
 
 
@@ -163,13 +162,12 @@ def test_memory_and_clamp_are_those_of_the_evaluated_model(
 @pytest.mark.parametrize(
   ('model', 'protocol', 'words'),
   [
-    ('lstm', {'task.stride': 3}, "task.stride: 3: needs carry 'fresh'"),
+    ('lstm', {'task.stride': 3}, 'task.stride: 3: needs carry_over=false'),
     (
       'lstm',
-      {'task.carry': 'fresh', 'task.stride': 17},
+      {'task.carry_over': False, 'task.stride': 17},
       'task.stride: 17: must be from 0',
     ),
-    ('lstm', {'task.carry': 'stays'}, "task.carry: 'stays': unknown"),
     ('lstm', {'task.length': 170}, 'task.split:'),
     ('lstm', {'model.memory.memory': 64}, 'model.memory.memory: 64: no such'),
     (

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.build import build_task
+from memjax.config.build import prepare_task
 from memjax.data import babi_rows
 from memjax.data.babi import Story, open_tasks
 from memjax.data.babi_rows import answers_of, first_fit
@@ -428,7 +428,7 @@ def test_a_task_is_its_stories_of_every_split(tmp_path: Path) -> None:
 )
 def test_a_bad_field_is_one_line(fields: dict, words: list) -> None:
   with pytest.raises(ConfigError) as error:
-    build_task({'name': 'babi.BAbI'} | fields)
+    prepare_task({'name': 'babi.BAbI'} | fields)
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)

@@ -8,7 +8,11 @@ import pytest
 
 from memjax.tasks.ntm.associative_recall import AssociativeRecall
 from memjax.tasks.ntm.bit_copy import BitCopy
-from memjax.tasks.ntm.bits import BitTask, during, place
+from memjax.tasks.ntm.bits import (
+  BitTask,
+  during,
+  place,
+)
 from memjax.tasks.ntm.dynamic_ngrams import DynamicNGrams
 from memjax.tasks.ntm.priority_sort import PrioritySort
 from memjax.tasks.ntm.repeat_copy import RepeatCopy

@@ -175,7 +175,7 @@ def test_the_data_is_what_it_was() -> None:
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    ListOps(**fields)
+    ListOps(**fields).prepare()
 
 
 def test_the_smallest_task_works() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.base import GeneratedTask
+from memjax.tasks.base import TokenTask
 from memjax.tasks.mad.compression import Compression
 from memjax.tasks.mad.fuzzy_recall import FuzzyRecall
 from memjax.tasks.mad.in_context_recall import InContextRecall
@@ -34,12 +34,12 @@ RECALLS = pytest.mark.parametrize('task', [RECALL, NOISY, FUZZY])
 Motif = tuple[int, ...]
 
 
-def vocabularies(task: GeneratedTask) -> tuple[int, int]:
+def vocabularies(task: TokenTask) -> tuple[int, int]:
   """The first value, and the first token after the values."""
   return {RECALL: (4, 8), NOISY: (4, 8), FUZZY: (4, 9)}[task]
 
 
-def play(task: GeneratedTask, tokens: np.ndarray) -> list[int]:
+def play(task: TokenTask, tokens: np.ndarray) -> list[int]:
   """Reads a row from left to right with a dictionary of motifs."""
   first, end = vocabularies(task)
   known: dict[Motif, Motif] = {}
@@ -83,7 +83,7 @@ def whole(batch: Batch) -> np.ndarray:
 
 
 @PAIRED
-def test_pairs_keep_to_their_map(task: GeneratedTask) -> None:
+def test_pairs_keep_to_their_map(task: TokenTask) -> None:
   first, end = vocabularies(task)
   batch = draw(task, ROWS)
   for row, targets, weights in zip(*map(np.asarray, batch[:3]), strict=True):
@@ -254,7 +254,7 @@ def test_compression_is_guessed_at_the_baseline() -> None:
 
 
 @RECALLS
-def test_the_distance_leads_back_to_the_value(task: GeneratedTask) -> None:
+def test_the_distance_leads_back_to_the_value(task: TokenTask) -> None:
   """To its token's last coming: the motif since is not there again."""
   first, _ = vocabularies(task)
   batch = draw(task, ROWS)
@@ -282,7 +282,7 @@ def test_the_distance_leads_back_to_the_value(task: GeneratedTask) -> None:
 
 
 @RECALLS
-def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
+def test_the_oracle_scores_everything(task: TokenTask) -> None:
   batch = draw(task, ROWS)
   said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
   scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
@@ -291,7 +291,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 
 
 @pytest.mark.parametrize('task', [RECALL, NOISY, FUZZY, MEMORIZATION])
-def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
+def test_guessing_scores_the_baselines(task: TokenTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   first, end = (5, 11) if task is MEMORIZATION else vocabularies(task)
   shape, vocab = batch.inputs.shape, task.input_spec.size
@@ -308,7 +308,7 @@ def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
 
 
 @pytest.mark.parametrize('task', GOLDEN, ids=lambda task: type(task).__name__)
-def test_the_data_is_what_it_was(task: GeneratedTask) -> None:
+def test_the_data_is_what_it_was(task: TokenTask) -> None:
   assert_as_it_was(task, ROWS, GOLDEN[task])
 
 
@@ -342,7 +342,7 @@ def test_the_data_is_what_it_was(task: GeneratedTask) -> None:
   ],
 )
 def test_a_bad_field_is_refused(
-  task: type[GeneratedTask], fields: dict, message: str
+  task: type[TokenTask], fields: dict, message: str
 ) -> None:
   with pytest.raises(ConfigError, match=message):
     task(**fields)
@@ -359,7 +359,7 @@ def test_a_bad_field_is_refused(
   ],
   ids=lambda task: type(task).__name__,
 )
-def test_the_smallest_task_works(task: GeneratedTask) -> None:
+def test_the_smallest_task_works(task: TokenTask) -> None:
   batch = draw(task, 5)
   assert (batch.loss_weights_BT.sum(axis=1) >= 1).all()
   if not isinstance(task, Memorization):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.recall.mqar import MQAR, distinct
+from memjax.tasks.draws import distinct
+from memjax.tasks.recall.mqar import MQAR
 from memjax.types import Batch
 from tests.tasks.drawn import assert_as_it_was, draw
 

@@ -250,7 +250,7 @@ def test_a_bad_field_is_refused(
 ) -> None:
   there = {'corpus': 'files', 'path': tasks['one'].path}
   with pytest.raises(ConfigError, match=message):
-    task(**there | fields)
+    task(**there | fields).prepare()
 
 
 def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:

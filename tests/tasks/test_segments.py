@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.tasks.base import GeneratedTask
+from memjax.tasks.base import TokenTask
 from memjax.tasks.segments.associative_retrieval import AssociativeRetrieval
 from memjax.tasks.segments.segment_copy import SegmentCopy
 from memjax.tasks.segments.segment_reverse import SegmentReverse
@@ -28,7 +28,7 @@ ALL = pytest.mark.parametrize(
 )
 
 
-def reader(task: GeneratedTask) -> Callable[[int], int]:
+def reader(task: TokenTask) -> Callable[[int], int]:
   """Who answers each token of a row, read from left to right."""
   kept: list[int] = []
   to_say: list[int] = []
@@ -52,7 +52,7 @@ def reader(task: GeneratedTask) -> Callable[[int], int]:
   return retrieve if task is RETRIEVAL else recite
 
 
-def play(task: GeneratedTask, row: np.ndarray) -> list[int]:
+def play(task: TokenTask, row: np.ndarray) -> list[int]:
   answer = reader(task)
   return [answer(token) for token in row]
 
@@ -116,7 +116,7 @@ def test_rows_divide_into_segments(
 
 
 @ALL
-def test_the_distance_leads_back_to_the_symbol(task: GeneratedTask) -> None:
+def test_the_distance_leads_back_to_the_symbol(task: TokenTask) -> None:
   batch = draw(task, ROWS)
   b, t = np.nonzero(batch.loss_weights_BT)
   distance = np.asarray(batch.score_axis_BT)[b, t].reshape(ROWS, -1)
@@ -129,7 +129,7 @@ def test_the_distance_leads_back_to_the_symbol(task: GeneratedTask) -> None:
 
 
 @ALL
-def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
+def test_the_oracle_scores_everything(task: TokenTask) -> None:
   batch = draw(task, ROWS)
   said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
   scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
@@ -139,7 +139,7 @@ def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
 
 
 @ALL
-def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
+def test_guessing_scores_the_baselines(task: TokenTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
   shape, vocab = batch.inputs.shape, task.input_spec.size
   low, high = (1, 6) if task is RETRIEVAL else (2, 6)
@@ -165,7 +165,7 @@ def test_guessing_scores_the_baselines(task: GeneratedTask) -> None:
 
 
 @ALL
-def test_the_data_is_what_it_was(task: GeneratedTask) -> None:
+def test_the_data_is_what_it_was(task: TokenTask) -> None:
   assert_as_it_was(task, ROWS, GOLDEN[task])
 
 
@@ -184,7 +184,7 @@ def test_the_data_is_what_it_was(task: GeneratedTask) -> None:
   ],
 )
 def test_a_bad_field_is_refused(
-  task: type[GeneratedTask], fields: dict, message: str
+  task: type[TokenTask], fields: dict, message: str
 ) -> None:
   with pytest.raises(ConfigError, match=message):
     task(**fields)
@@ -201,5 +201,5 @@ def test_a_bad_field_is_refused(
     ),
   ],
 )
-def test_the_smallest_task_works(task: GeneratedTask, row: list[int]) -> None:
+def test_the_smallest_task_works(task: TokenTask, row: list[int]) -> None:
   np.testing.assert_array_equal(draw(task, 2).inputs, [row] * 2)

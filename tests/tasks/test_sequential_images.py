@@ -250,7 +250,7 @@ def test_without_scikit_learn_one_line_says_what_to_do(
   monkeypatch.setitem(sys.modules, 'sklearn', None)
   monkeypatch.setitem(sys.modules, 'sklearn.datasets', None)
   with pytest.raises(ConfigError, match='pip install scikit-learn') as error:
-    Digits()
+    Digits().prepare()
   assert '\n' not in str(error.value)
 
 
@@ -283,7 +283,7 @@ def test_splits_have_fingerprints(mnist: Path) -> None:
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
   with pytest.raises(ConfigError, match=message):
-    Digits(**fields)
+    Digits(**fields).prepare()
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_counts_that_do_not_fit_are_refused(
   write_idx(tmp_path / f'{which}-ubyte', array.astype(np.uint8))
   split = 'train' if which.startswith('train') else 'test'
   with pytest.raises(ConfigError, match=rf'path: .*{which}-ubyte.*{rule}'):
-    Digits(source='mnist', path=str(tmp_path), split=split)
+    Digits(source='mnist', path=str(tmp_path), split=split).prepare()
 
 
 @real

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.build import build_task
+from memjax.config.build import prepare_task
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import BPE
 from memjax.errors import ConfigError
@@ -118,7 +118,7 @@ def test_windows_score_each_label_once_behind_enough_of_the_text(
   texts: Path, tmp_path: Path, length: int, stride: int, tail: int
 ) -> None:
   (tmp_path / 'text').write_bytes(text_of(texts)[: 600 + 20 * tail])
-  fields = {'split': 'test', 'length': length, 'carry': 'fresh'}
+  fields = {'split': 'test', 'length': length, 'carry_over': False}
   task = files(tmp_path, stride=stride, **fields)
   text = np.frombuffer(split_text(task), np.uint8).astype(int)
   labels, stride = len(text) - 1, stride or length
@@ -315,7 +315,7 @@ def test_text_that_is_not_utf8_has_no_characters(
   }
   assert set(task.baselines) == {'bits_per_byte'}
   with pytest.raises(ConfigError, match='not UTF-8'):
-    files(tmp_path / 'text', length=8, tokens='bpe', vocab=300)
+    files(tmp_path / 'text', length=8, tokens='bpe', vocab=300).prepare()
 
 
 def test_text_without_white_space_has_no_words(texts: Path) -> None:
@@ -402,8 +402,8 @@ def test_a_task_is_its_fields(texts: Path) -> None:
     ({'corpus': 'wikitext2'}, ['task.corpus', 'did you mean wikitext-2?']),
     ({'corpus': 'text8'}, ['task.path', "corpus='files' only"]),
     ({'corpus': 'file'}, ['task.corpus', 'did you mean files?']),
-    ({'carry': 'flow'}, ['task.carry', 'did you mean flows?']),
-    ({'stride': 3}, ['task.stride', "needs carry 'fresh'"]),
+    ({'carry': 'flows'}, ['task.carry', 'did you mean carry_over?']),
+    ({'stride': 3}, ['task.stride', 'needs carry_over=false']),
     ({'stride': 5}, ['task.stride', 'from 0 to', '4']),
     ({'path': ''}, ['task.path', 'must be given']),
     ({'corpus': 'standard_library'}, ['task.path', "corpus='files' only"]),
@@ -419,7 +419,7 @@ def test_a_bad_field_is_one_line(
 ) -> None:
   spec = {'name': 'text.Text', 'corpus': 'files', 'path': str(texts)}
   with pytest.raises(ConfigError) as error:
-    build_task(spec | {'length': 4} | fields)
+    prepare_task(spec | {'length': 4} | fields)
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
@@ -430,7 +430,7 @@ def test_the_shortest_split_that_fits(texts: Path) -> None:
   task = files(texts, length=have - 1, split='test')
   assert task.epoch_steps(1) == 1
   with pytest.raises(ConfigError, match=f'{have} tokens.*needs {have + 1}'):
-    files(texts, length=have, split='test')
+    files(texts, length=have, split='test').prepare()
 
 
 @pytest.mark.skipif(

@@ -47,6 +47,10 @@ class BinaryAddition(SequenceTask):
   def most(self, length: int) -> int:
     return length + 1
 
+  @property
+  def labels(self) -> int:
+    return self.longest + (self.longest < 3)
+
   def example(self, key: RowKey) -> Example:
     of_length, of_numbers = jax.random.split(key)
     length = self.drawn(of_length)

@@ -24,6 +24,7 @@ it with zeros, which its loss counts and its accuracy does not; here neither
 does.
 """
 
+import abc
 import dataclasses
 import math
 
@@ -31,8 +32,13 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, exact_match
-from memjax.tasks.ntm.bits import between, ordered
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  exact_match,
+  ordered,
+)
+from memjax.tasks.draws import between
 from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
 
 
@@ -53,14 +59,14 @@ class SequenceTask(GeneratedTask):
     ordered(self, 'shortest', 'longest')
 
   @property
+  @abc.abstractmethod
   def alphabet(self) -> int:
-    """How many symbols a sequence is made of."""
-    raise NotImplementedError(f'{type(self).__name__}.alphabet')
+    """Number of symbols that sequences consist of."""
 
   @property
+  @abc.abstractmethod
   def answers(self) -> int:
-    """How many symbols an answer is made of."""
-    raise NotImplementedError(f'{type(self).__name__}.answers')
+    """Number of symbols that answers consist of."""
 
   def most(self, length: int) -> int:
     """The most labels that a sequence of this length can have."""
@@ -78,6 +84,10 @@ class SequenceTask(GeneratedTask):
   @property
   def length(self) -> int:
     return self.longest + self.most(self.longest)
+
+  @property
+  def labels(self) -> int:
+    return self.most(self.longest)
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

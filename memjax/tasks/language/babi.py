@@ -57,7 +57,7 @@ from memjax.types import Batch, HostBatch, Sentences, Tokens
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BAbI(Task):
-  """Some of the 20 tasks; making one prepares its stories.
+  """Some of the 20 tasks.
 
   Attributes:
     tasks: their numbers, '1' or '1,2,5', or 'all'.
@@ -80,6 +80,7 @@ class BAbI(Task):
   size: str = '1k'
   split: str = 'train'
   row_length: int = 0
+  measures_positions = True
 
   def __post_init__(self) -> None:
     for field, known in (
@@ -96,6 +97,8 @@ class BAbI(Task):
     require(not lacking, 'vocabulary', self.vocabulary, rule)
     rule = 'must not be negative'
     require(self.row_length >= 0, 'row_length', self.row_length, rule)
+
+  def prepare(self) -> None:
     long = [s for s in self._told(*SPLITS) if 0 < self.row_length < len(s)]
     lost = sum(len(answers_of(story[self.row_length :])) for story in long)
     rule = f'{len(long)} stories are longer, up to {self._longest} lines: '
@@ -115,6 +118,10 @@ class BAbI(Task):
   @property
   def length(self) -> int:
     return self.row_length or self._longest
+
+  @property
+  def labels(self) -> int:
+    return int(self._rows.loss_weights_RT.sum(axis=1).max())
 
   @property
   def words(self) -> tuple[str, ...]:
@@ -160,8 +167,8 @@ class BAbI(Task):
     batch.reset_BT[:, 0] = True
     return batch
 
-  def batch(self, feed: HostBatch) -> Batch:
-    return feed
+  def batch(self, host_batch: HostBatch) -> Batch:
+    return host_batch
 
   def text_of(self, sentences: np.ndarray) -> list[str]:
     """The sentences that `(T, W)` word ids stand for, empty where padded."""

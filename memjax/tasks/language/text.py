@@ -47,13 +47,12 @@ from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
 from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
 
-CARRIES = ('flows', 'fresh')
 LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text(Task):
-  """The next token of a corpus; making the task prepares the corpus.
+  """The next token of a corpus.
 
   Attributes:
     corpus: 'standard_library', Python's own on this machine, 'files', or one
@@ -66,9 +65,10 @@ class Text(Task):
     split: 'train', 'validation' or 'test': as released, or 90, 5 and 5 % of
       the bytes.
     reset_at_documents: forget where a document starts, too.
-    carry: 'flows', from a row to the same row of the next step, or 'fresh'.
-    stride: S, tokens between the starts of windows; 0: T, which is the only
-      one where the carry flows.
+    carry_over: whether row b of a step continues row b of the step before;
+      else every row starts with an empty memory.
+    stride: S, tokens between the starts of windows; 0: T. With carry_over
+      the stride must be T.
   """
 
   corpus: str = 'standard_library'
@@ -78,8 +78,9 @@ class Text(Task):
   length: int = 128
   split: str = 'train'
   reset_at_documents: bool = False
-  carry: str = 'flows'
+  carry_over: bool = True
   stride: int = 0
+  measures_positions = True
 
   def __post_init__(self) -> None:
     positive(self, 'length')
@@ -87,15 +88,14 @@ class Text(Task):
       ('corpus', CORPORA),
       ('tokens', KINDS),
       ('split', SPLITS),
-      ('carry', CARRIES),
     ):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
     rule = f'must be from 0 to the length of a segment, {self.length}'
     require(0 <= self.stride <= self.length, 'stride', self.stride, rule)
-    rule = "needs carry 'fresh': what is read again must not be remembered"
+    rule = 'needs carry_over=false: windows that overlap are independent rows'
     whole = self.stride in (0, self.length)
-    require(whole or self.carry == 'fresh', 'stride', self.stride, rule)
+    require(whole or not self.carry_over, 'stride', self.stride, rule)
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
@@ -105,6 +105,8 @@ class Text(Task):
       rule = "belongs to tokens='words' and 'bpe' only"
     default = self.vocab == 0 and self.tokens != BPE.kind
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
+
+  def prepare(self) -> None:
     have, need = len(self._split.tokens), self.length + 1
     rule = f'{have} tokens in {self._corpus.source.place}, a segment of length '
     rule += f'{self.length} needs {need}'
@@ -151,7 +153,7 @@ class Text(Task):
     return digest([text.encode(), merges.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
-    if self.carry == 'flows':
+    if self.carry_over:
       return -(-self._lane(batch_size) // self.length)
     windows = 1 - (self.length - self._labels) // self.row_stride
     return -(-windows // batch_size)
@@ -170,7 +172,7 @@ class Text(Task):
     if self.reset_at_documents:
       before_BT = np.searchsorted(starts, label_BT, side='right') - 1
       reset_BT = (starts[before_BT] == label_BT) & there_BT
-    reset_BT[:, 0] |= step == 0 or self.carry == 'fresh'
+    reset_BT[:, 0] |= step == 0 or not self.carry_over
     return Batch(
       np.where(there_BT, tokens[label_BT], 0).astype(np.int32),
       np.where(counts_BT, tokens[label_BT + 1], 0).astype(np.int32),
@@ -182,7 +184,7 @@ class Text(Task):
     self, batch_size: int, step: int, row: np.ndarray
   ) -> tuple[np.ndarray, ...]:
     """Each row's first label, the first that weighs, and the end of both."""
-    if self.carry == 'flows':
+    if self.carry_over:
       lane = self._lane(batch_size)
       first = row * lane + step * self.length
       return first, first, (row + 1) * lane
@@ -191,8 +193,8 @@ class Text(Task):
     old = np.where(window == 0, 0, self.length - self.row_stride)
     return first, first + old, first + self.length
 
-  def batch(self, feed: HostBatch) -> Batch:
-    return feed
+  def batch(self, host_batch: HostBatch) -> Batch:
+    return host_batch
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     metrics = classification(y, batch)

@@ -35,6 +35,7 @@ class Adding(GeneratedTask):
 
   length: int = 200
   score_axis = 'label_distance'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     require(self.length >= 2, 'length', self.length, 'must be at least 2')
@@ -46,6 +47,10 @@ class Adding(GeneratedTask):
   @property
   def output_spec(self) -> Features:
     return Features(1)
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

@@ -36,6 +36,7 @@ class CopyMemory(GeneratedTask):
 
   delay: int = 100
   score_axis = 'label_distance'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     positive(self, 'delay')
@@ -65,6 +66,7 @@ class CopyMemory(GeneratedTask):
     return Example(inputs, targets, jnp.ones(self.length), distance_T)
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    answers = jax.tree.map(lambda x: x[:, -SYMBOLS:], batch)
-    recall = classification(y[:, -SYMBOLS:], answers)['accuracy']
+    weights_BT = jnp.where(batch.targets > BLANK, batch.loss_weights_BT, 0.0)
+    symbols = batch._replace(loss_weights_BT=weights_BT)
+    recall = classification(y, symbols)['accuracy']
     return classification(y, batch) | {'recall': recall}

@@ -31,7 +31,7 @@ import numpy as np
 from memjax.data.list_sizes import LIST, SizeDistributions, size_distributions
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.ntm.bits import between
+from memjax.tasks.draws import between, pick
 from memjax.types import Example, RowKey, Tokens
 
 DIGIT, OPERATOR, END = 1, 11, 15  # the first token of each kind
@@ -53,6 +53,7 @@ class ListOps(GeneratedTask):
   depth: int = 10
   arguments: int = 10
   score_axis = 'sequence_length'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     require(self.depth >= 2, 'depth', self.depth, 'must be at least 2')
@@ -61,6 +62,8 @@ class ListOps(GeneratedTask):
     require(self.shortest >= 4, 'shortest', self.shortest, 'must be at least 4')
     rule = f'must be at least shortest, {self.shortest}'
     require(self.length >= self.shortest, 'length', self.length, rule)
+
+  def prepare(self) -> None:
     sizes = size_distributions(self.length, self.depth, self.arguments)
     impossible = np.flatnonzero(np.isneginf(sizes.log_list[1, self.shortest :]))
     rule = f'no list of depth {self.depth} has '
@@ -74,6 +77,10 @@ class ListOps(GeneratedTask):
   @property
   def output_spec(self) -> Tokens:
     return Tokens(10)
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -171,26 +178,6 @@ class ListOps(GeneratedTask):
       of_count, law.log_arguments[level + 1, :, size - 2]
     )
     return digits, size, within
-
-
-def pick(key: RowKey, weight_N: jax.Array) -> jax.Array:
-  """A place with chance proportional to its weight; never one that has none.
-
-  A part of 32 places is picked first: sums over all of them take long on a CPU.
-  """
-  parts_PN = jnp.pad(weight_N, (0, -len(weight_N) % 32)).reshape(-1, 32)
-  sums_P = parts_PN.sum(axis=1)
-  chosen = (1 - jax.random.uniform(key)) * sums_P.sum()
-
-  def last(weight_N: jax.Array, before_N: jax.Array) -> jax.Array:
-    fits_N = (weight_N > 0) & (before_N < chosen)
-    return jnp.where(fits_N, jnp.arange(len(weight_N)), 0).max()
-
-  before_P = jnp.cumsum(sums_P) - sums_P
-  part = last(sums_P, before_P)
-  inside_N = parts_PN[part]
-  before_N = before_P[part] + jnp.cumsum(inside_N) - inside_N
-  return 32 * part + last(inside_N, before_N)
 
 
 class Drawn(NamedTuple):

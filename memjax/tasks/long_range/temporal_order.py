@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import GeneratedTask
-from memjax.tasks.ntm.bits import between
+from memjax.tasks.draws import between
 from memjax.types import Example, RowKey, Tokens
 
 BLANK, BEGIN, END, DISTRACTOR, X = 0, 1, 2, 3, 7
@@ -44,6 +44,7 @@ class TemporalOrder(GeneratedTask):
 
   symbols: int = 2
   score_axis = 'label_distance'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     known = self.symbols in EARLIEST
@@ -60,6 +61,10 @@ class TemporalOrder(GeneratedTask):
   @property
   def length(self) -> int:
     return LONGEST
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

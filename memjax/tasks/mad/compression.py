@@ -51,6 +51,10 @@ class Compression(GeneratedTask):
     return Features((self.length - 1) * (self.vocab - 1))
 
   @property
+  def labels(self) -> int:
+    return 1
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     choices = self.vocab - 1
     return {
@@ -70,12 +74,14 @@ class Compression(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    """Counts the tokens that the last step says, each a label of its own."""
-    shape = (len(y), self.length - 1, self.vocab - 1)
-    said_BSV = y[:, -1].reshape(shape)
-    right_BS = jnp.argmax(batch.targets[:, -1].reshape(shape), axis=-1)
-    weights_BS = jnp.broadcast_to(batch.loss_weights_BT[:, -1:], shape[:2])
-    tokens = batch._replace(targets=right_BS, loss_weights_BT=weights_BS)
-    return classification(said_BSV, tokens) | {
-      'exact_match': exact_match(said_BSV, tokens)
+    """Counts each of the T - 1 tokens of a labelled step as a label."""
+    tokens, choices = self.length - 1, self.vocab - 1
+    logits_BSV = y.reshape(len(y), -1, choices)
+    targets_BSV = batch.targets.reshape(len(y), -1, choices)
+    flat = batch._replace(
+      targets=jnp.argmax(targets_BSV, axis=-1),
+      loss_weights_BT=jnp.repeat(batch.loss_weights_BT, tokens, axis=1),
+    )
+    return classification(logits_BSV, flat) | {
+      'exact_match': exact_match(logits_BSV, flat)
     }

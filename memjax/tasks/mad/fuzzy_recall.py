@@ -28,15 +28,14 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, exact_match
+from memjax.tasks.base import TokenTask, ordered
+from memjax.tasks.draws import distinct
 from memjax.tasks.mad.in_context_recall import any_of, comings
-from memjax.tasks.ntm.bits import ordered
-from memjax.tasks.recall.mqar import distinct
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FuzzyRecall(GeneratedTask):
+class FuzzyRecall(TokenTask):
   """The values, of several tokens, of keys that came before.
 
   Attributes:
@@ -78,12 +77,6 @@ class FuzzyRecall(GeneratedTask):
   def _longest(self) -> int:
     """Of a pair."""
     return self.longest_key + self.longest_value
-
-  @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -143,9 +136,6 @@ class FuzzyRecall(GeneratedTask):
       at_labels(jnp.ones((pairs, 1))),
       at_labels(distance_P[:, None]),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def motifs(

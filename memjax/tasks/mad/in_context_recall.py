@@ -21,12 +21,12 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, exact_match
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.tasks.base import TokenTask
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InContextRecall(GeneratedTask):
+class InContextRecall(TokenTask):
   """The values of keys that came before.
 
   Attributes:
@@ -43,10 +43,8 @@ class InContextRecall(GeneratedTask):
     require(self.vocab >= 4, 'vocab', self.vocab, 'must be at least 4')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return self.length // 2 - 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -59,9 +57,6 @@ class InContextRecall(GeneratedTask):
     key_P = key_P.at[-1].set(one_of(of_last, key_P[:-1], keys))
     values_K = jax.random.randint(of_values, (keys,), keys, self.vocab)
     return recall(key_P, jnp.stack([key_P, values_K[key_P]], axis=-1))
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 def even(length: int) -> None:

@@ -19,14 +19,14 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, exact_match
+from memjax.tasks.base import TokenTask
+from memjax.tasks.draws import distinct
 from memjax.tasks.mad.in_context_recall import any_of
-from memjax.tasks.recall.mqar import distinct
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Memorization(GeneratedTask):
+class Memorization(TokenTask):
   """A map that is kept in the parameters: a label has no distance to tell.
 
   Attributes:
@@ -47,10 +47,8 @@ class Memorization(GeneratedTask):
     require(0 <= seed < 2**32, 'map_seed', seed, rule)
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return self.length // 2
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -74,6 +72,3 @@ class Memorization(GeneratedTask):
       nothing.at[1::2].set(values_K[key_P]),
       jnp.zeros(self.length).at[1::2].set(1.0),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

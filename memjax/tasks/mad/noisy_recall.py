@@ -22,17 +22,15 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
 from memjax.tasks.mad.in_context_recall import any_of, even, one_of, recall
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoisyRecall(GeneratedTask):
+class NoisyRecall(TokenTask):
   """The values of keys that came before, and noise to ignore.
 
   Attributes:
@@ -57,10 +55,8 @@ class NoisyRecall(GeneratedTask):
     require(0 <= self.noise < 1, 'noise', self.noise, 'must be in [0, 1)')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return self.length // 2 - 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -84,6 +80,3 @@ class NoisyRecall(GeneratedTask):
     said_P2 = jnp.stack([id_P, values_K[id_P]], axis=-1)
     noise_P2 = jax.random.randint(of_noise, (pairs, 2), first_noise, self.vocab)
     return recall(id_P, jnp.where(is_noise_P[:, None], noise_P2, said_P2))
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -21,12 +21,11 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import positive
+from memjax.tasks.base import ordered, positive
+from memjax.tasks.draws import between
 from memjax.tasks.ntm.bits import (
   BitTask,
-  between,
   during,
-  ordered,
   place,
   random_bits,
 )
@@ -66,6 +65,10 @@ class AssociativeRecall(BitTask):
   @property
   def length(self) -> int:
     return self.most * (1 + self.vectors) + 2 * self.vectors + 2
+
+  @property
+  def labels(self) -> int:
+    return self.vectors
 
   @property
   def answers(self) -> Sequence[int]:

@@ -20,12 +20,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.base import positive
+from memjax.tasks.base import ordered, positive
+from memjax.tasks.draws import between
 from memjax.tasks.ntm.bits import (
   BitTask,
-  between,
   during,
-  ordered,
   place,
   random_bits,
 )
@@ -62,6 +61,10 @@ class BitCopy(BitTask):
   @property
   def length(self) -> int:
     return 2 * self.longest + 1
+
+  @property
+  def labels(self) -> int:
+    return self.longest
 
   @property
   def answers(self) -> Sequence[int]:

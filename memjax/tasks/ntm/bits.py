@@ -5,6 +5,7 @@ behind it. What a model says are logits, one a bit, and it says 1 where its
 logit is above 0.
 """
 
+import abc
 from collections.abc import Sequence
 import dataclasses
 import math
@@ -14,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, positive
+from memjax.tasks.base import GeneratedTask
 from memjax.types import Batch, Metric, Metrics, RowKey
 
 
@@ -24,9 +24,9 @@ class BitTask(GeneratedTask):
   """A task whose answers are bits."""
 
   @property
+  @abc.abstractmethod
   def answers(self) -> Sequence[int]:
-    """How many bits an answer has, once for every case; all as likely."""
-    raise NotImplementedError(f'{type(self).__name__}.answers')
+    """The number of bits of an answer, for each of the equally likely cases."""
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -67,11 +67,6 @@ def random_bits(key: RowKey, *shape: int) -> jax.Array:
   return jax.random.bernoulli(key, shape=shape).astype(jnp.float32)
 
 
-def between(key: RowKey, lowest: int, highest: int) -> jax.Array:
-  """A whole number of [lowest, highest], all as likely."""
-  return jax.random.randint(key, (), lowest, highest + 1)
-
-
 def during(
   start: jax.Array | int, count: jax.Array | int, length: int
 ) -> jax.Array:
@@ -89,10 +84,3 @@ def place(
   """`(T, F)`: the first `count` of x from step `start` on, 0 elsewhere."""
   there_TF = x_SF.take(jnp.arange(length) - start, axis=0, mode='clip')
   return there_TF * during(start, count, length)[:, None]
-
-
-def ordered(task: object, lowest: str, highest: str) -> None:
-  """Requires 1 <= the one field <= the other."""
-  positive(task, lowest)
-  low, high = getattr(task, lowest), getattr(task, highest)
-  require(high >= low, highest, high, f'must be at least {lowest}, {low}')

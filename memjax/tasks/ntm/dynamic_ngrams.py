@@ -26,7 +26,9 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.ntm.bits import BitTask
+from memjax.tasks.ntm.bits import (
+  BitTask,
+)
 from memjax.types import Example, Features, RowKey
 
 OPTIMAL = {(6, 200): (132.25, 47.0)}  # (order, sequence): bits, bits wrong

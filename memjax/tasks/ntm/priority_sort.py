@@ -18,8 +18,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.base import positive
-from memjax.tasks.ntm.bits import BitTask, during, ordered, random_bits
+from memjax.tasks.base import ordered, positive
+from memjax.tasks.ntm.bits import (
+  BitTask,
+  during,
+  random_bits,
+)
 from memjax.types import Example, Features, RowKey
 
 
@@ -52,6 +56,10 @@ class PrioritySort(BitTask):
   @property
   def length(self) -> int:
     return self.vectors + self.said
+
+  @property
+  def labels(self) -> int:
+    return self.said
 
   @property
   def answers(self) -> Sequence[int]:

@@ -23,12 +23,11 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import positive
+from memjax.tasks.base import ordered, positive
+from memjax.tasks.draws import between
 from memjax.tasks.ntm.bits import (
   BitTask,
-  between,
   during,
-  ordered,
   place,
   random_bits,
 )
@@ -75,6 +74,10 @@ class RepeatCopy(BitTask):
   @property
   def length(self) -> int:
     return self.longest + 1 + self.longest * self.most + 1
+
+  @property
+  def labels(self) -> int:
+    return self.longest * self.most + 1
 
   @property
   def answers(self) -> Sequence[int]:

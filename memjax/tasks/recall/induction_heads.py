@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask
-from memjax.types import Example, RowKey, Tokens
+from memjax.tasks.base import TokenTask
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InductionHeads(GeneratedTask):
+class InductionHeads(TokenTask):
   """The token that came after the special one.
 
   Attributes:
@@ -41,10 +41,8 @@ class InductionHeads(GeneratedTask):
     require(self.vocab >= 3, 'vocab', self.vocab, 'must be at least 3')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

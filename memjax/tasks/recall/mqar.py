@@ -24,16 +24,15 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.tasks.draws import distinct
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MQAR(GeneratedTask):
+class MQAR(TokenTask):
   """Pairs of key and value, and every key asked for its value once.
 
   Attributes:
@@ -67,10 +66,8 @@ class MQAR(GeneratedTask):
     require(0 < self.power < math.inf, 'power', self.power, 'must be above 0')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return self.pairs
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -114,29 +111,3 @@ class MQAR(GeneratedTask):
     log_p = (self.power - 1) * jnp.log(gaps.astype(jnp.float32))
     noise = jax.random.gumbel(key, log_p.shape)
     return jax.lax.top_k(log_p + noise, self.pairs)[1]
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
-
-
-def distinct(key: RowKey, count: int, size: int) -> jax.Array:
-  """`(count,)` different integers of [0, size), all ordered choices alike.
-
-  The first `count` swaps of a Fisher-Yates shuffle of 0, 1, ..., size - 1,
-  replayed without the array: swap i exchanges places i and p_i >= i. A sort of
-  all `size` numbers, the usual way, is 100 times as slow on a CPU.
-  """
-  i = jnp.arange(count)
-  p = i + jax.random.randint(key, (count,), 0, size - i)
-
-  def last_swap(place: jax.Array) -> jax.Array:
-    """The last swap j < i with p_j = place_i; -1 if nothing came there."""
-    came = (i[None] < i[:, None]) & (p[None] == place[:, None])
-    return jnp.where(came, i[None], -1).max(axis=1)
-
-  # What place i holds before swap i, and swap i carries to p_i: i itself, or
-  # what the last swap to place i carried there. Each turn halves the chains.
-  carried = jnp.where(last_swap(i) < 0, i, last_swap(i))
-  for _ in range(count.bit_length()):
-    carried = carried[carried]
-  return jnp.where(last_swap(p) < 0, p, carried[last_swap(p)])

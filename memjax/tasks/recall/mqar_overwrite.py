@@ -25,17 +25,15 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
-from memjax.tasks.recall.mqar import distinct
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.tasks.draws import distinct
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MQAROverwrite(GeneratedTask):
+class MQAROverwrite(TokenTask):
   """Keys whose values change, and each key asked for its last value.
 
   Attributes:
@@ -63,10 +61,8 @@ class MQAROverwrite(GeneratedTask):
     require(self.vocab >= tokens, 'vocab', self.vocab, rule)
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return min(self.keys, self.writes)
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -113,6 +109,3 @@ class MQAROverwrite(GeneratedTask):
       jnp.zeros(self.length).at[ask_K].set(1.0),
       nothing.at[ask_K].set(ask_K - (2 * last_K + 1)),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

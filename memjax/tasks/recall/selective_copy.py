@@ -24,16 +24,14 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SelectiveCopy(GeneratedTask):
+class SelectiveCopy(TokenTask):
   """Symbols to remember and blanks to ignore.
 
   Attributes:
@@ -55,10 +53,8 @@ class SelectiveCopy(GeneratedTask):
     require(self.vocab >= 4, 'vocab', self.vocab, 'must be at least 4')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  output_spec = input_spec
+  def labels(self) -> int:
+    return self.symbols
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -86,6 +82,3 @@ class SelectiveCopy(GeneratedTask):
       jnp.zeros(self.length).at[answers].set(1.0),
       nothing.at[answers].set(answers - places),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -25,18 +25,16 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
+  ordered,
   positive,
 )
-from memjax.tasks.ntm.bits import between, ordered
-from memjax.tasks.recall.mqar import distinct
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.tasks.draws import between, distinct
+from memjax.types import Example, RowKey, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FrequentWordExtraction(GeneratedTask):
+class FrequentWordExtraction(TokenTask):
   """Words to count, and the most frequent ones to name.
 
   Attributes:
@@ -70,12 +68,12 @@ class FrequentWordExtraction(GeneratedTask):
     return Tokens(self.vocab + 2)
 
   @property
-  def output_spec(self) -> Tokens:
-    return Tokens(self.vocab)
-
-  @property
   def length(self) -> int:
     return self.longest + self.asked
+
+  @property
+  def labels(self) -> int:
+    return self.asked
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -112,6 +110,3 @@ class FrequentWordExtraction(GeneratedTask):
       asked_T.astype(jnp.float32),
       jnp.where(asked_T, count, 0),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

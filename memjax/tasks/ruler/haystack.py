@@ -9,6 +9,7 @@ sentence that decides the answer. It all is decided by seed, stream, step and
 row. Rows never end; there is no epoch.
 """
 
+import abc
 import dataclasses
 import math
 from typing import ClassVar, NamedTuple
@@ -118,13 +119,15 @@ class Haystack(Task):
     least = self.length - self._room + 1
     rule = f'must be at least {least}, for one byte of hay'
     require(self.length >= least, 'length', self.length, rule)
+
+  def prepare(self) -> None:
     have, place = len(self._tokens), self._corpus.source.place
     rule = f'{have} bytes in {place}, a row needs {self._room} of hay'
     require(have >= self._room, 'split', self.split, rule)
 
+  @abc.abstractmethod
   def story(self, draws: Draws) -> Story:
-    """What a row hides; as many bytes for any draws."""
-    raise NotImplementedError(f'{type(self).__name__}.story')
+    """What a row hides; the number of bytes is the same for any draws."""
 
   @property
   def answer_size(self) -> int:
@@ -140,6 +143,10 @@ class Haystack(Task):
     return Tokens(Bytes.vocab)
 
   output_spec = input_spec
+
+  @property
+  def labels(self) -> int:
+    return self.answer_size
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -169,8 +176,8 @@ class Haystack(Task):
       np.where(asked_T, distance[:, None], 0).astype(np.int32),
     )
 
-  def batch(self, feed: HostBatch) -> Batch:
-    return feed
+  def batch(self, host_batch: HostBatch) -> Batch:
+    return host_batch
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -23,13 +23,13 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, positive
-from memjax.tasks.recall.mqar import distinct
-from memjax.types import Example, RowKey, Tokens
+from memjax.tasks.base import TokenTask, positive
+from memjax.tasks.draws import distinct
+from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AssociativeRetrieval(GeneratedTask):
+class AssociativeRetrieval(TokenTask):
   """One value to retrieve, for a model that is given a segment at a time.
 
   Train it with `train.segment_length` set to the task's own.
@@ -54,10 +54,8 @@ class AssociativeRetrieval(GeneratedTask):
     require(self.values >= self.pairs, 'values', self.values, rule)
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(1 + self.values + 1 + self.keys)
-
-  output_spec = input_spec
+  def vocab(self) -> int:
+    return 1 + self.values + 1 + self.keys
 
   @property
   def segment_length(self) -> int:
@@ -67,6 +65,10 @@ class AssociativeRetrieval(GeneratedTask):
   @property
   def length(self) -> int:
     return self.segments * self.segment_length
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

@@ -24,18 +24,16 @@ import jax
 import jax.numpy as jnp
 
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey
 
 BLANK, START, FIRST = 0, 1, 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recitation(GeneratedTask):
+class Recitation(TokenTask):
   """A sequence to say again, for a model that is given a segment at a time.
 
   Train it with `train.segment_length` set to the task's own.
@@ -57,10 +55,8 @@ class Recitation(GeneratedTask):
     positive(self, 'symbols', 'alphabet', 'segments')
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(FIRST + self.alphabet)
-
-  output_spec = input_spec
+  def vocab(self) -> int:
+    return FIRST + self.alphabet
 
   @property
   def segment_length(self) -> int:
@@ -72,14 +68,15 @@ class Recitation(GeneratedTask):
     return self.segments * self.segment_length
 
   @property
+  def labels(self) -> int:
+    return (self.passes - 1) * self.symbols
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     return {
       'loss': {'any symbol': math.log(self.alphabet)},
       'accuracy': {'any symbol': 1 / self.alphabet},
     }
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ class Dyck(GeneratedTask):
   shortest: int = 1
   longest: int = 180
   score_axis = 'label_distance'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     positive(self, 'types', 'depth', 'shortest')

@@ -47,7 +47,7 @@ class Pictures(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Digits(Task):
-  """Pictures of digits; making one reads them.
+  """Pictures of digits.
 
   Attributes:
     source: 'generated', easy ones drawn here; 'digits', scikit-learn's, 8 x 8
@@ -61,6 +61,7 @@ class Digits(Task):
   path: str = ''
   order: str = 'rows'
   split: str = 'train'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     for field, known in (
@@ -73,6 +74,8 @@ class Digits(Task):
     mnist = self.source == 'mnist'
     rule = 'must be given' if mnist else "belongs to source='mnist' only"
     require(bool(self.path) == mnist, 'path', self.path, rule)
+
+  def prepare(self) -> None:
     open_images(self.source, self.path, self.split)
 
   @property
@@ -86,6 +89,10 @@ class Digits(Task):
   @property
   def length(self) -> int:
     return self._images.pixels_NT.shape[1]
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -113,8 +120,8 @@ class Digits(Task):
       pixels_BT = pixels_BT[:, bit_reversal(self.length)]
     return Pictures(pixels_BT, np.where(there_B, labels_N[row_B], 0), there_B)
 
-  def batch(self, feed: HostBatch) -> Batch:
-    pixels_BT, labels_B, there_B = map(jnp.asarray, feed)
+  def batch(self, host_batch: HostBatch) -> Batch:
+    pixels_BT, labels_B, there_B = map(jnp.asarray, host_batch)
     white = self._images.white
     inputs = pixels_BT.astype(jnp.float32)[..., None] / white
     nothing_BT = jnp.zeros(pixels_BT.shape, jnp.float32)

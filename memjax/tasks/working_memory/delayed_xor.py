@@ -20,8 +20,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from memjax.tasks.base import GeneratedTask
-from memjax.tasks.ntm.bits import between, ordered
+from memjax.tasks.base import GeneratedTask, ordered
+from memjax.tasks.draws import between
 from memjax.types import Example, RowKey, Tokens
 
 DISTRACTS, KEEP, GO = 1, 3, 5  # of a pair, the one that stands for 0
@@ -39,6 +39,7 @@ class DelayedXOR(GeneratedTask):
   shortest: int = 1
   longest: int = 20
   score_axis = 'label_distance'
+  measures_positions = True
 
   def __post_init__(self) -> None:
     ordered(self, 'shortest', 'longest')
@@ -54,6 +55,10 @@ class DelayedXOR(GeneratedTask):
   @property
   def length(self) -> int:
     return 2 * self.longest + 3
+
+  @property
+  def labels(self) -> int:
+    return 1
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:

@@ -23,16 +23,14 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
   positive,
 )
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.types import Example, RowKey, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NBack(GeneratedTask):
+class NBack(TokenTask):
   """A stream of symbols, each compared with the one n steps before.
 
   Attributes:
@@ -57,12 +55,16 @@ class NBack(GeneratedTask):
     require(0 < self.matches < 1, 'matches', self.matches, rule)
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.symbols)
+  def vocab(self) -> int:
+    return self.symbols
 
   @property
   def output_spec(self) -> Tokens:
     return Tokens(2)
+
+  @property
+  def labels(self) -> int:
+    return self.length - self.n
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -93,6 +95,3 @@ class NBack(GeneratedTask):
       asked_T.astype(jnp.float32),
       jnp.where(asked_T, self.n, 0),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}

@@ -23,19 +23,18 @@ import jax.numpy as jnp
 
 from memjax.errors import nearest, require
 from memjax.tasks.base import (
-  GeneratedTask,
-  classification,
-  exact_match,
+  TokenTask,
+  ordered,
   positive,
 )
-from memjax.tasks.ntm.bits import between, ordered
-from memjax.types import Batch, Example, Metrics, RowKey, Tokens
+from memjax.tasks.draws import between
+from memjax.types import Example, RowKey, Tokens
 
 CUES = {'forward': (1, 0), 'backward': (2, 0), 'both': (1, 1)}  # first, more
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SequenceRecall(GeneratedTask):
+class SequenceRecall(TokenTask):
   """A list to say in its order or in reverse.
 
   Attributes:
@@ -61,8 +60,8 @@ class SequenceRecall(GeneratedTask):
     require(self.cues in CUES, 'cues', self.cues, rule)
 
   @property
-  def input_spec(self) -> Tokens:
-    return Tokens(self.symbols + 3)
+  def vocab(self) -> int:
+    return self.symbols + 3
 
   @property
   def output_spec(self) -> Tokens:
@@ -71,6 +70,10 @@ class SequenceRecall(GeneratedTask):
   @property
   def length(self) -> int:
     return 2 * self.longest + self.delay + 1
+
+  @property
+  def labels(self) -> int:
+    return self.longest
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -101,6 +104,3 @@ class SequenceRecall(GeneratedTask):
       asked_T.astype(jnp.float32),
       jnp.where(asked_T, count, 0),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {'exact_match': exact_match(y, batch)}
