@@ -1,4 +1,4 @@
-"""Where attention lies, by the number of steps back."""
+"""How attention is spread over lags."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -23,7 +23,7 @@ NOT_SHOWN = 'the model shows no attention to its own past'
 
 
 class LagShares(NamedTuple):
-  """Where attention lies.
+  """How attention is spread over R lags.
 
   Attributes:
     share: {path: `(N, H, R)`}, by lag; NaN if no step had a label.
@@ -47,11 +47,11 @@ class AttentionByLag(Instrument[LagShares]):
   title = 'Attention by lag'
   order = 70
   definition = """
-    The mean of the weights that a model gives to what lies a number of steps
-    back (the lag), over the steps that have a label. The weights of a query sum
-    to at most 1. The rest went to nothing, or to entries whose lag is not
-    known. The plot has a panel for each layer, with the mean of its heads; the
-    CSV has each head.
+    The mean weight that a model gives to each lag, over the steps that have a
+    label. A lag is a number of steps back. The weights of a query sum to at
+    most 1; the rest belongs to nothing, or to entries whose lag is not known.
+    The plot has a panel for each layer, with the mean of its heads. The CSV has
+    each head.
 
     Paper: Bahdanau, Cho & Bengio 2015, https://arxiv.org/abs/1409.0473, whose
     weights show which words are aligned; by distance, Dai et al. 2019,
@@ -111,7 +111,7 @@ def attention_by_lag(
   batches: int = 16,
   seed: int = 0,
 ) -> LagShares:
-  """The attention of every head to what lies 0, 1, 2, ... steps back.
+  """The attention of every head to lags 0, 1, 2 and so on.
 
   Args:
     model: any memory that shows `lag_weights`.

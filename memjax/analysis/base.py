@@ -1,4 +1,4 @@
-"""The contract of every instrument: what it measures, and of which models.
+"""The contract of instruments: what they measure, and where they are defined.
 
 To add an instrument, add one file to this folder with a subclass of
 `Instrument`. The report finds it there.

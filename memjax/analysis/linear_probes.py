@@ -70,25 +70,27 @@ class LinearProbes(Instrument[ProbeScores]):
   order = 40
   definition = f"""
     Rows are read up to some step t. For each lag, a ridge regression from the
-    carry after step t predicts the input of step t - lag: a token as a one-hot
-    vector, of which the largest entry counts, or a vector of features; for a
-    sentence, the number of times it has each word. The states are split in the
-    order of reading: three fifths to fit, one fifth to choose the strength of
-    the penalty, one fifth to score. Each leaf of the carry is probed, and all
-    leaves together, where each leaf has the same variance. Floats are read as
-    they are; integers and booleans are read as one-hot codes, as an embedding
-    would read them.
+    carry after step t predicts the input of step t - lag. A token is predicted
+    as a one-hot vector, whose largest entry counts, and a sentence as the
+    number of times it has each word. Features are predicted as they are. The
+    states are split in the order of reading: three fifths to fit, one fifth to
+    choose the strength of the penalty, one fifth to score. Each leaf of the
+    carry is probed, and all leaves together, where each leaf has the same
+    variance. Floats are read as they are; integers and booleans are read as
+    one-hot codes, as an embedding would read them.
 
-    Units: for tokens the accuracy, as a share of tokens, beside the share of
-    the most common token (dotted); for features R2, the share of the variance
-    that is explained, beside 0. Lags are in steps. The score is a lower bound
-    of what the carry stores, because a memory may store it in a way that is not
-    linear. With fewer states than numbers in the carry, probes are weak.
+    The score is a lower bound of what the carry stores, because a memory may
+    store it in a way that is not linear. With fewer states than numbers in the
+    carry, probes are weak. The dotted line is the score without the carry: the
+    share of the most common token, or 0 for features.
+
+    Units: for tokens the accuracy, as a share of tokens; for features R2, the
+    share of the variance that is explained; lags in steps.
 
     Rows that begin with a reset are probed at steps spread evenly from the
     largest lag to the end. Other rows, the segments of a text, are probed at
-    their end. Where a row has more resets, a lag may ask for an input that was
-    forgotten.
+    their end. If a row has more resets, a lag may lead to an input before a
+    reset, which was forgotten.
 
     Paper: Alain & Bengio 2016, https://arxiv.org/abs/1610.01644.
     {state_size.DEFINITION}"""

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 class Plot(Protocol):
   """A figure that is not drawn yet.
 
-  A plot names its runs. Who draws it gives each run the same style in every
-  plot.
+  It names its runs, so that a run has the same style in every plot of a page.
   """
 
   @property
@@ -90,8 +89,8 @@ class Section(NamedTuple):
 
   Attributes:
     title: a few words.
-    definition: what is shown and how it was measured. Paragraphs stand between
-      empty lines; a paragraph that is indented keeps its line breaks.
+    definition: what is shown and how it was measured. Empty lines separate
+      paragraphs; a paragraph that is indented keeps its line breaks.
     plots: drawn above the definition.
     pictures: shown after the plots.
     tables: shown below the definition.

@@ -1,7 +1,7 @@
 """Rows of a task over several steps, and labels with the inputs behind them.
 
-The row of a text continues in the next step, so the inputs behind a label lie
-in earlier steps too. An episode begins and ends in its row.
+The row of a text continues in the next step, so some inputs behind a
+label are in earlier steps. An episode begins and ends in its row.
 """
 
 import jax

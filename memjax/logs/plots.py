@@ -1,7 +1,7 @@
 """Figures of runs: panels of curves, and what all figures share.
 
 The colours are those of Okabe & Ito, which colour-blind readers can
-distinguish. The name of a curve stands at its end.
+distinguish. The name of a curve is at its end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +103,7 @@ def draw(
 
 
 def _limits(ends: Sequence[float]) -> tuple[float, float]:
-  """The first and last x; a single x stands in the middle."""
+  """The first and last x; a single x is in the middle."""
   margin = 0.5 if min(ends) == max(ends) else 0
   return min(ends) - margin, max(ends) + margin
 

@@ -1,13 +1,13 @@
 """A section for each instrument of `memjax.analysis`, with its CSV and SVG.
 
-The instruments are found in the folder: an instrument is one file there.
+An instrument is one file of that folder, which is searched here.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memjax.analysis.base import Instrument, Result, write_csv
+from memjax.analysis.base import Instrument, write_csv
 from memjax.analysis.section import Section, write_svg
 from memjax.config.build import classes
 from memjax.logs.plots import Style
@@ -48,17 +48,21 @@ def section(
       `NAME_2.svg` and so on.
   """
 
-  def measure(run: ReportedRun) -> Result[Any] | str:
-    reason = instrument.defined(run.model, run.task)
-    return reason or instrument.measure(run.model, run.params_N, run.task)
-
-  measured, notes = measure_runs(runs, measure)
-  results = {name: r for name, r in measured.items() if not isinstance(r, str)}
-  reasons = {name: r for name, r in measured.items() if isinstance(r, str)}
-  notes += [f'{name}: not defined: {text}' for name, text in reasons.items()]
+  reasons, notes = measure_runs(
+    runs, lambda run: instrument.defined(run.model, run.task)
+  )
+  notes += [
+    f'{run}: not defined: {text}' for run, text in reasons.items() if text
+  ]
+  results, failures = measure_runs(
+    [run for run in runs if reasons.get(run.name) == ''],
+    lambda run: instrument.measure(run.model, run.params_N, run.task),
+  )
+  notes += failures
   name = name_of(instrument)
-  for path in folder.glob(f'{name}*'):
-    path.unlink()  # of an earlier report
+  for pattern in ('.csv', '.svg', '_[0-9]*.svg'):
+    for path in folder.glob(name + pattern):
+      path.unlink()  # of an earlier report
   if not results:
     return Section(instrument.title, instrument.definition, notes=notes)
   shown = instrument.show(results)

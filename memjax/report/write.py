@@ -27,7 +27,7 @@ def write(workdirs: Sequence[Path]) -> Path:
   """Writes the folder `report` and returns its page, `index.html`.
 
   The folder is made in the workdir, or in the nearest common parent of several
-  workdirs. Each instrument's figures lie beside the page, as `NAME.csv` and
+  workdirs. Each instrument's figures are beside the page, as `NAME.csv` and
   `NAME.svg`. A line is printed for each section. If a section fails, the page
   says so in one line.
 

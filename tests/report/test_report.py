@@ -239,8 +239,14 @@ def test_a_new_file_in_the_folder_is_a_section_of_the_page(
   assert found[-1:] == new
   monkeypatch.setattr(write, 'OF_TRAINING', {})
   monkeypatch.setattr(instruments, 'find_instruments', lambda: new)
+  folder = runs / 'recall/report'
+  folder.mkdir()
+  for name in ('parameter_norm_2.svg', 'parameter_norms.csv'):
+    (folder / name).touch()
   page = write.write([runs / 'recall'])
   assert '<h2>Parameter norm</h2>' in page.read_text()
+  names = {'index.html', 'parameter_norm.csv', 'parameter_norm.svg'}
+  assert {p.name for p in folder.iterdir()} == names | {'parameter_norms.csv'}
   rows = (page.parent / 'parameter_norm.csv').read_text().splitlines()
   assert rows[:2] == ['run,replica,half,norm', 'recall,0,1,0.0']
   assert '<svg' in (page.parent / 'parameter_norm.svg').read_text()
