@@ -35,20 +35,6 @@ def build_task(spec: Mapping[str, Any]) -> Task:
   return _build(spec, 'memjax.tasks', 'task', {})
 
 
-def prepare_task(spec: Mapping[str, Any]) -> Task:
-  """The task that a config's `task` section names, its data read and checked.
-
-  Raises:
-    ConfigError: a field is wrong, or the data do not fit it.
-  """
-  task = build_task(spec)
-  try:
-    task.prepare()
-  except ConfigError as error:
-    raise error.within('task') from None
-  return task
-
-
 def build_model(
   spec: Mapping[str, Any], input_spec: Spec, output_spec: Spec
 ) -> Memory:

@@ -8,8 +8,8 @@ from memjax.config import merge
 from memjax.config.build import (
   build_evaluation,
   build_model,
+  build_task,
   construct,
-  prepare_task,
 )
 from memjax.config.experiment import Experiment
 from memjax.config.sections import (
@@ -80,6 +80,20 @@ def read(config: Mapping[str, Any]) -> Experiment:
     evals={name: _evaluation(config, name, task) for name in config['evals']},
     **sections,
   )
+
+
+def prepare_task(spec: Mapping[str, Any]) -> Task:
+  """The task that a config's `task` section names, its data read and checked.
+
+  Raises:
+    ConfigError: a field is wrong, or the data do not fit it.
+  """
+  task = build_task(spec)
+  try:
+    task.prepare()
+  except ConfigError as error:
+    raise error.within('task') from None
+  return task
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

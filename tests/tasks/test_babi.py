@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.build import prepare_task
+from memjax.config.reader import prepare_task
 from memjax.data import babi_rows
 from memjax.data.babi import Story, open_tasks
 from memjax.data.babi_rows import answers_of, first_fit

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.build import build_task, prepare_task
+from memjax.config.build import build_task
+from memjax.config.reader import prepare_task
 from memjax.data.babi import open_tasks
 from memjax.data.corpus import open_corpus
 from memjax.data.images import open_images

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.build import prepare_task
+from memjax.config.reader import prepare_task
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import BPE
 from memjax.errors import ConfigError
