@@ -115,12 +115,12 @@ def summary(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
   With one replica `metrics` are its figures. With several, `metrics` are the
   medians over replicas, `quartiles` the first and third quartile, and
   `replicas` the figures themselves in the order of the seeds. A replica whose
-  loss is not finite is left out of the medians and quartiles, and is NaN in
-  `replicas`.
+  loss, if it is among the figures, is not finite is left out of the medians and
+  quartiles, and is NaN in `replicas`.
   """
-  if values['loss'].size == 1:
+  if all(v.size == 1 for v in values.values()):
     return {'metrics': {name: v.item() for name, v in values.items()}}
-  learns_N = np.isfinite(values['loss'])
+  learns_N = np.isfinite(values.get('loss', 0.0))
   values = {name: np.where(learns_N, v, np.nan) for name, v in values.items()}
   low, middle, high = (
     {name: _quantile(v, share) for name, v in values.items()}

@@ -233,5 +233,12 @@ def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
   assert math.isnan(none['metrics']['loss'])
 
 
+def test_figures_without_a_loss_are_summarised() -> None:
+  assert summary({'f1': np.array([0.5])}) == {'metrics': {'f1': 0.5}}
+  row = summary({'f1': np.array([0.25, 0.75, 0.5])})
+  assert row['metrics'] == {'f1': 0.5}
+  assert row['quartiles'] == {'f1': [0.375, 0.625]}
+
+
 def test_a_row_of_one_run_has_no_spread() -> None:
   assert summary({'loss': np.array([3.0])}) == {'metrics': {'loss': 3.0}}
