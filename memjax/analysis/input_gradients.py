@@ -156,7 +156,7 @@ def input_gradients(
   """
   require(lags >= 1, 'lags', lags, 'must be at least 1')
   segments = 1
-  if streams.goes_on(task, batch_size):
+  if task.carry_over:
     segments += -(-(lags - 1) // task.length)
   labels = min(labels, batch_size * task.length)
   read = _reader(model, task, lags, labels)

@@ -136,7 +136,7 @@ def loss_by_context(
   rule = 'must increase and start at 1 or more'
   require(increasing, 'contexts', list(contexts), rule)
   segments = 1
-  if streams.goes_on(task, batch_size):
+  if task.carry_over:
     segments += -(-(contexts[-1] - 1) // task.length)
   labels = min(labels, batch_size * task.length)
   read = _reader(model, task, contexts, labels)
@@ -169,7 +169,7 @@ def contexts(task: Task, batch_size: int = 64) -> np.ndarray:
 
   For a text, up to twice the length of a segment.
   """
-  if streams.goes_on(task, batch_size):
+  if task.carry_over:
     last = task.epoch_steps(batch_size)
     longest = (min(2, last - 1) if last else 2) * task.length
   else:

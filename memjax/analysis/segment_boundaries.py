@@ -43,7 +43,7 @@ def segment_boundaries(
     ConfigError: the cut is not inside an episode, or the task is a text and has
       a cut.
   """
-  flows = streams.goes_on(task, batch_size)
+  flows = task.carry_over
   rule = 'must be 0 for a text, which is cut at its segment boundaries'
   require(not (flows and cut), 'cut', cut, rule)
   cut = cut or task.length // 2

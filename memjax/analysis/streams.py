@@ -14,12 +14,6 @@ from memjax.types import Batch, HostBatch
 NUMBER = 1 << 30  # of the instruments' stream: no training or evaluation set
 
 
-def goes_on(task: Task, batch_size: int) -> bool:
-  """Whether the rows of a step continue those of the step before."""
-  feed = task.rows(Stream(0, NUMBER, batch_size), 1, np.arange(batch_size))
-  return not bool(jax.jit(task.batch)(feed).reset_BT[:, 0].all())
-
-
 def steps(task: Task, batch_size: int, first: int, count: int) -> range:
   """`count` steps from `first` on, or fewer if the epoch ends before."""
   last = task.epoch_steps(batch_size)

@@ -1,4 +1,4 @@
-"""Whether rows continue in the next step, and which steps exist."""
+"""Which steps exist, and rows that span several of them."""
 
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from memjax.tasks.language.text import Text
 from tests.analysis.known import RepeatToken
 
 
-def test_a_text_continues_and_ends(tmp_path: Path) -> None:
+def test_a_text_ends_and_its_rows_continue(tmp_path: Path) -> None:
   path = tmp_path / 'text.txt'
   path.write_text('0123456789' * 20)
   task = Text(corpus='files', path=str(path), length=5)
-  assert streams.goes_on(task, 2)
   last = task.epoch_steps(2)
   assert streams.steps(task, 2, 3, 2) == range(3, 5)
   assert streams.steps(task, 2, 3, 100) == range(3, last)
@@ -25,7 +24,6 @@ def test_a_text_continues_and_ends(tmp_path: Path) -> None:
   np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
 
 
-def test_an_episode_neither_continues_nor_ends() -> None:
+def test_generated_rows_do_not_end() -> None:
   task = RepeatToken()
-  assert not streams.goes_on(task, 2)
   assert streams.steps(task, 2, 1, 1000) == range(1, 1001)
