@@ -4,6 +4,7 @@ To add an instrument, add one file to this folder with a subclass of
 `Instrument`. The report finds it there.
 """
 
+import abc
 from collections.abc import Iterable, Mapping, Sequence
 import csv
 import dataclasses
@@ -54,7 +55,7 @@ class Result(Generic[T]):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Instrument(Generic[T]):
+class Instrument(abc.ABC, Generic[T]):
   """One measurement of what a trained memory remembers.
 
   A subclass is a frozen dataclass. Its fields are the sizes of the measurement;
@@ -80,6 +81,7 @@ class Instrument(Generic[T]):
     del model, task
     return ''
 
+  @abc.abstractmethod
   def measure(self, model: Memory, params_N: Params, task: Task) -> Result[T]:
     """Measures all replicas of one run.
 
@@ -91,15 +93,14 @@ class Instrument(Generic[T]):
     Raises:
       ConfigError: the sizes do not fit the task.
     """
-    raise NotImplementedError(f'{type(self).__name__}.measure')
 
+  @abc.abstractmethod
   def show(self, results: Mapping[str, Result[T]]) -> Section:
     """The section that compares runs.
 
     Args:
       results: {name of a run: its result}, at least one.
     """
-    raise NotImplementedError(f'{type(self).__name__}.show')
 
 
 def tidy(

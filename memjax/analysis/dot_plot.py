@@ -60,19 +60,22 @@ def draw_dots(
   from matplotlib.figure import Figure
   from matplotlib.ticker import MaxNLocator
 
-  each = [dots for of in panels.values() for dots in of.values()]
-  categories = list(
-    dict.fromkeys(dot.category for dots in each for dot in dots)
-  )
   runs = list(dict.fromkeys(run for of in panels.values() for run in of))
-  height = 1.1 + 0.16 * len(categories) * (1 + len(runs))
+  runs_of: dict[str, list[str]] = {}  # {category: the runs that have it}
+  for run in runs:
+    dots = [dot for of in panels.values() for dot in of.get(run, ())]
+    for category in dict.fromkeys(dot.category for dot in dots):
+      runs_of.setdefault(category, []).append(run)
+  categories = list(runs_of)
+  height = 1.1 + 0.16 * sum(1 + len(of) for of in runs_of.values())
   figure = Figure(figsize=(8, height), layout='constrained')
   all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
   for axes, (metric, of) in zip(all_axes, panels.items(), strict=True):
     axes.axvline(0, color=FAINT, linewidth=1)
     for run, dots in of.items():
-      shift = (runs.index(run) + 1) / (len(runs) + 1) - 0.5
       for dot in (dot for dot in dots if math.isfinite(dot.value)):
+        sharing = runs_of[dot.category]
+        shift = (sharing.index(run) + 1) / (len(sharing) + 1) - 0.5
         place = categories.index(dot.category) + shift
         colour = styles[run].colour
         axes.plot([dot.low, dot.high], [place, place], color=colour)

@@ -4,6 +4,7 @@ An instrument is one file of that folder, which is searched here.
 """
 
 from collections.abc import Mapping, Sequence
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def find_instruments(package: str = 'memjax.analysis') -> list[Instrument[Any]]:
   found = [
     cls()
     for _, cls in classes(package)
-    if issubclass(cls, Instrument) and cls is not Instrument
+    if issubclass(cls, Instrument) and not inspect.isabstract(cls)
   ]
   return sorted(
     found, key=lambda instrument: (instrument.order, name_of(instrument))

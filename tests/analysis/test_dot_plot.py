@@ -23,7 +23,7 @@ def test_dots_stand_at_their_values_in_the_rows_of_their_categories() -> None:
     if np.size(line.get_xdata())
   }
   assert points == {
-    (styles['one'].colour, 1.0, -0.167),
+    (styles['one'].colour, 1.0, 0.0),
     (styles['other'].colour, 3.0, 1.167),
   }
   assert [label.get_text() for label in axes.get_yticklabels()] == ['a', 'b']
