@@ -20,7 +20,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   name, size = words(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'adding.Adding', 'length': 200})
-  config.model = model(name, width=128, layers=1, context=256)
+  config.model = model(name, width=128, depth=1, window=256)
   config.train.update(steps=5000, batch_size=64, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, schedule='constant')
   config.log.every = 100
@@ -38,6 +38,6 @@ def get_config(variant: str = 'gru') -> ConfigDict:
     config.task.length = 12
     config.evals.held_out.task.length = 12
     config.evals.twice.task.length = 24
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

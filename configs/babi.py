@@ -37,7 +37,7 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
     }
   )
   layers, slots = LAYERS.get(name, 1), SLOTS.get(name, 50)
-  config.model = model(name, width=64, layers=layers, context=slots)
+  config.model = model(name, width=64, depth=layers, window=slots)
   config.train.update(steps=100 * EPOCH, batch_size=8, steps_per_call=EPOCH)
   config.optim.update(
     name='adam',
@@ -47,7 +47,7 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
     clip_norm=1.0,
   )
   if name == 'memn2n':
-    config.model = model(name, width=20, layers=1, context=50)
+    config.model = model(name, width=20, depth=1, window=50)
     # The paper's 0.01 and 40, of sums over 32 questions, as those of means.
     config.optim.update(name='sgd', learning_rate=0.32, clip_norm=1.25)
   config.log.every = EPOCH
@@ -64,6 +64,6 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
       }
     )
   if size == 'quick':
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -47,7 +47,7 @@ def get_config(variant: str = 'parity-lstm') -> ConfigDict:
       'longest': 40,
     }
   )
-  config.model = model(name, width=256, layers=1, context=128)
+  config.model = model(name, width=256, depth=1, window=128)
   config.train.update(steps=20_000, batch_size=128, steps_per_call=50)
   config.optim.update(name='adam', learning_rate=1e-3, schedule='constant')
   config.log.every = 500
@@ -59,7 +59,7 @@ def get_config(variant: str = 'parity-lstm') -> ConfigDict:
   config.checkpoint.update(every=5000, best='seen/loss')
   if size == 'quick':
     config.task.longest = 6
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     config.evals.unseen.task.update(shortest=7, longest=9)
     quick(config)
   return config.lock()

@@ -20,7 +20,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   name, size = words(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'copy_memory.CopyMemory', 'delay': 1000})
-  config.model = model(name, width=128, layers=1, context=256)
+  config.model = model(name, width=128, depth=1, window=256)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=50)
   config.optim.update(name='rmsprop', learning_rate=5e-4, schedule='constant')
   config.log.every = 200
@@ -30,6 +30,6 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   )
   if size == 'quick':
     config.task.delay = 12
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

@@ -21,7 +21,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'dyck.Dyck', 'types': 8, 'depth': 5, 'longest': 180}
   )
-  config.model = model(name, width=64, layers=1, context=64)
+  config.model = model(name, width=64, depth=1, window=64)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
@@ -33,6 +33,6 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   if size == 'quick':
     config.task.update(types=2, depth=2, longest=12)
     config.evals.longer.task = ConfigDict({'shortest': 13, 'longest': 24})
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

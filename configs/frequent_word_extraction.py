@@ -20,7 +20,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'frequent_word_extraction.FrequentWordExtraction'}
   )
-  config.model = model(name, width=128, layers=2, context=256)
+  config.model = model(name, width=128, depth=2, window=256)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, warmup_steps=100)
   config.log.every = 100
@@ -32,6 +32,6 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   if size == 'quick':
     config.task.update(vocab=16, words=8, shortest=5, longest=10)
     config.evals.longer.task = ConfigDict({'shortest': 20, 'longest': 20})
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -23,7 +23,7 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'listops.ListOps', 'length': 512, 'shortest': 128}
   )
-  config.model = model(name, width=128, layers=4, context=512)
+  config.model = model(name, width=128, depth=4, window=512)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.every = 100
@@ -35,6 +35,6 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   if size == 'quick':
     config.task.update(length=16, shortest=4)
     config.evals.longer.task = ConfigDict({'shortest': 24, 'length': 24})
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -42,7 +42,7 @@ def get_config(variant: str = 'in_context_recall-transformer') -> ConfigDict:
   path, small = TASKS[task]
   config = base()
   config.task = ConfigDict({'name': path})
-  config.model = model(name, width=128, layers=2, context=256)
+  config.model = model(name, width=128, depth=2, window=256)
   steps = 400 if task == 'memorization' else 20_000
   config.train.update(steps=steps, batch_size=128, steps_per_call=50)
   config.optim.update(learning_rate=5e-4, final_lr_ratio=2e-3)
@@ -57,6 +57,6 @@ def get_config(variant: str = 'in_context_recall-transformer') -> ConfigDict:
     config.evals.held_out.task = ConfigDict({'shortest_key': 3})
   if size == 'quick':
     config.task.update(small)
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -3,45 +3,40 @@
 from ml_collections import ConfigDict
 
 
-def _memories(width: int, context: int) -> dict[str, dict]:
+def _memories(width: int, window: int) -> dict[str, dict]:
   """{name: the fields of its Stack, or of the whole model that it is}."""
-  heads = max(width // 64, 1)
+  head_width = min(width, 64)
 
   def attention(name: str, **fields: int) -> dict:
-    memory = {'name': name, 'heads': heads} | fields
-    return {'mlp_width': 4 * width, 'memory': memory}
+    layer = {'name': name, 'head_width': head_width} | fields
+    return {'wiring': 'pre_norm', 'mlp': 4.0, 'layer': layer}
 
   return {
-    'rnn': {'memory': {'name': 'rnn.RNN'}},
-    'lstm': {'memory': {'name': 'lstm.LSTM'}},
-    'gru': {'memory': {'name': 'gru.GRU'}},
-    'transformer': {'positions': context}
-    | attention('transformer.BlockAttention', context=context),
-    'sliding': attention('transformer.SlidingAttention', window=context),
-    'transformer_xl': {'wiring': 'post_norm', 'activation': 'relu'}
-    | attention('transformer_xl.TransformerXL', memory=context),
-    'ntm': {'memory': {'name': 'ntm.NTM', 'slots': context, 'slot_width': 20}},
-    'dnc': {'memory': {'name': 'dnc.DNC', 'slots': context}},
+    'rnn': {'layer': {'name': 'rnn.RNN'}},
+    'lstm': {'layer': {'name': 'lstm.LSTM'}},
+    'gru': {'layer': {'name': 'gru.GRU'}},
+    'transformer': attention('transformer.BlockAttention', window=window)
+    | {'positions': 'learned'},
+    'sliding': attention('transformer.SlidingAttention', window=window),
+    'transformer_xl': attention('transformer_xl.TransformerXL', window=window)
+    | {'wiring': 'post_norm', 'activation': 'relu'},
+    'ntm': {'layer': {'name': 'ntm.NTM', 'slots': window, 'slot_width': 20}},
+    'dnc': {'layer': {'name': 'dnc.DNC', 'slots': window}},
     'entnet': {
       'sentences': 'mask',
-      'memory': {'name': 'entnet.EntNet', 'slots': context},
+      'layer': {'name': 'entnet.EntNet', 'slots': window},
     },
-    'stack_rnn': {'memory': {'name': 'stack_rnn.StackRNN', 'slots': context}},
-    'tape_rnn': {'memory': {'name': 'tape_rnn.TapeRNN', 'slots': context}},
+    'stack_rnn': {'layer': {'name': 'stack_rnn.StackRNN', 'slots': window}},
+    'tape_rnn': {'layer': {'name': 'tape_rnn.TapeRNN', 'slots': window}},
     'linear_attention': attention('linear_attention.LinearAttention'),
     'schlag_delta': attention('schlag_delta.SchlagDelta'),
-    'hopfield': attention('hopfield.HopfieldMemory', slots=context),
-    'rmn': {
-      'memory': {
-        'name': 'rmn.RMN',
-        'memory': context,
-      }
-    },
-    'han': {'sentences': 'attention', 'memory': {'name': 'han.CausalHAN'}},
-    'lstmn': {'memory': {'name': 'lstmn.LSTMN', 'memory': context}},
-    'memn2n': {'name': 'memn2n.MemN2N', 'width': width, 'slots': context},
+    'hopfield': attention('hopfield.HopfieldMemory', slots=window),
+    'rmn': {'layer': {'name': 'rmn.RMN', 'window': window}},
+    'han': {'sentences': 'attention', 'layer': {'name': 'han.CausalHAN'}},
+    'lstmn': {'layer': {'name': 'lstmn.LSTMN', 'window': window}},
+    'memn2n': {'name': 'memn2n.MemN2N', 'slots': window},
     'key_value': {
-      'memory': {'name': 'key_value.KeyValueMemory', 'slots': context}
+      'layer': {'name': 'key_value.KeyValueMemory', 'slots': window}
     },
   }
 
@@ -50,24 +45,27 @@ MODELS = tuple(_memories(64, 64))
 
 
 def model(
-  name: str, width: int, layers: int, context: int, dropout: float = 0.0
+  name: str, width: int, depth: int, window: int, dropout: float = 0.0
 ) -> ConfigDict:
   """A model of MODELS: a stack of layers, or a whole model of its own.
 
   Args:
     name: which memory.
     width: D.
-    layers: L, of a stack.
-    context: how many steps or slots a memory that counts them remembers: the
-      context of `transformer`, the window of `sliding`, M of the others.
+    depth: L, of a stack.
+    window: steps that a memory with a window sees, or cells that one with
+      slots has.
     dropout: of a stack.
   """
-  fields = _memories(width, context)[name]
+  fields = _memories(width, window)[name]
   if 'name' in fields:
-    return ConfigDict(fields)
-  if 'mlp_width' not in fields:
-    fields = {'wiring': 'plain'} | fields
-  stack = {'name': 'stack.Stack', 'layers': layers, 'dropout': dropout}
-  config = ConfigDict(stack | {'remat': False} | fields)
-  config.memory.width = width
-  return config
+    return ConfigDict({'width': width} | fields)
+  stack = {
+    'name': 'stack.Stack',
+    'width': width,
+    'depth': depth,
+    'wiring': 'plain',
+    'dropout': dropout,
+    'remat': False,
+  }
+  return ConfigDict(stack | fields)

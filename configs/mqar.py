@@ -21,7 +21,7 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'mqar.MQAR', 'length': 64, 'pairs': 4, 'vocab': 8192}
   )
-  config.model = model(name, width=64, layers=2, context=64)
+  config.model = model(name, width=64, depth=2, window=64)
   config.train.update(steps=20_000, batch_size=64, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, weight_decay=0.1)
   config.log.every = 200
@@ -39,6 +39,6 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
   )
   if size == 'quick':
     config.task.vocab = 64
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -59,7 +59,7 @@ def get_config(variant: str = 'copy-ntm') -> ConfigDict:
   path, small, sets = TASKS[task]
   config = base()
   config.task = ConfigDict({'name': path})
-  config.model = model(name, width=100, layers=1, context=128)
+  config.model = model(name, width=100, depth=1, window=128)
   config.train.update(steps=50_000, batch_size=16, steps_per_call=50)
   config.optim.update(
     name='rmsprop', learning_rate=1e-4, schedule='constant', clip_norm=10.0
@@ -75,6 +75,6 @@ def get_config(variant: str = 'copy-ntm') -> ConfigDict:
   config.checkpoint.update(every=2500, best=f'{best}/loss')
   if size == 'quick':
     config.task.update(small)
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

@@ -22,7 +22,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'text.Text', 'corpus': 'standard_library', 'length': 64}
   )
-  config.model = model('transformer_xl', width=128, layers=2, context=64)
+  config.model = model('transformer_xl', width=128, depth=2, window=64)
   config.train.update(steps=600, batch_size=32, steps_per_call=1)
   config.optim.update(learning_rate=3e-3, warmup_steps=50)
   config.log.update(every=20, prompt='def ', sample=200)
@@ -36,6 +36,6 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   )
   if size == 'quick':
     config.task.length = 16
-    config.model = model('transformer_xl', width=16, layers=1, context=16)
+    config.model = model('transformer_xl', width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -46,14 +46,14 @@ def get_config(variant: str = 'induction_heads-transformer') -> ConfigDict:
   path, fields, small, sets = TASKS[task]
   config = base()
   config.task = ConfigDict({'name': path} | fields)
-  config.model = model(name, width=64, layers=2, context=256)
+  config.model = model(name, width=64, depth=2, window=256)
   config.train.update(steps=20_000, batch_size=64, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, weight_decay=0.1)
   config.log.every = 200
   config.checkpoint.update(every=1000, best='held_out/accuracy', best_is='max')
   if size == 'quick':
     config.task.update(small)
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     sets = {}
   for label, changes in {'held_out': {}, **sets}.items():
     rows = {'every': 1000, 'batch_size': 200, 'steps': 5}

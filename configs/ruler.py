@@ -41,7 +41,7 @@ def get_config(variant: str = 'niah-transformer') -> ConfigDict:
     }
     | fields
   )
-  config.model = model(name, width=128, layers=2, context=512)
+  config.model = model(name, width=128, depth=2, window=512)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.every = 100
@@ -56,6 +56,6 @@ def get_config(variant: str = 'niah-transformer') -> ConfigDict:
     config.task.length = 256
     config.evals.validation.task.length = 256
     config.evals.longer.task.length = 288
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -52,7 +52,7 @@ def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   config.train.bptt_segments = segments
   segment = config.train.get_ref('segment_length')
   context = segment if name in OF_A_SEGMENT else 24
-  config.model = model(name, width=128, layers=4, context=context)
+  config.model = model(name, width=128, depth=4, window=context)
   config.train.update(steps=100_000, batch_size=32, steps_per_call=50)
   config.optim.update(name='adam', learning_rate=1e-4, clip_norm=0.25)
   config.log.every = 500
@@ -62,6 +62,6 @@ def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   )
   if size == 'quick':
     config.task.update(small)
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

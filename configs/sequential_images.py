@@ -31,7 +31,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
       'order': 'rows',  # or bit_reversal
     }
   )
-  config.model = model(name, width=128, layers=1, context=64)
+  config.model = model(name, width=128, depth=1, window=64)
   config.train.update(steps=10_000, batch_size=50, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
@@ -42,6 +42,6 @@ def get_config(variant: str = 'gru') -> ConfigDict:
     )
   if size == 'quick':
     config.task.source = 'generated'
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

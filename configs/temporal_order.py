@@ -23,7 +23,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'temporal_order.TemporalOrder', 'symbols': 2}
   )
-  config.model = model(name, width=64, layers=1, context=128)
+  config.model = model(name, width=64, depth=1, window=128)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=50)
   config.optim.update(learning_rate=1e-3)
   config.log.every = 200
@@ -32,6 +32,6 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
     {'every': 1000, 'batch_size': 200, 'steps': 5}
   )
   if size == 'quick':
-    config.model = model(name, width=16, layers=1, context=8)
+    config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

@@ -36,7 +36,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'stride': 0,  # of windows that overlap, without carry_over
     }
   )
-  config.model = model(name, width=256, layers=3, context=128, dropout=0.1)
+  config.model = model(name, width=256, depth=3, window=128, dropout=0.1)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.update(every=100, prompt='def ', sample=400)
@@ -50,10 +50,10 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       config.evals.validation.copy_and_resolve_references()
     )
     config.evals.longer_memory.model = ConfigDict(
-      {'memory': {'memory': 512, 'clamp': 128}}
+      {'layer': {'window': 512, 'clamp': 128}}
     )
   if size == 'quick':
     config.task.length = 16
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

@@ -43,7 +43,7 @@ def get_config(variant: str = 'n_back-gru') -> ConfigDict:
   path, small, sets = TASKS[task]
   config = base()
   config.task = ConfigDict({'name': path})
-  config.model = model(name, width=128, layers=1, context=64)
+  config.model = model(name, width=128, depth=1, window=64)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100
@@ -53,6 +53,6 @@ def get_config(variant: str = 'n_back-gru') -> ConfigDict:
   config.checkpoint.update(every=500, best='held_out/accuracy', best_is='max')
   if size == 'quick':
     config.task.update(small)
-    config.model = model(name, width=16, layers=1, context=16)
+    config.model = model(name, width=16, depth=1, window=16)
     quick(config)
   return config.lock()

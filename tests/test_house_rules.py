@@ -27,7 +27,7 @@ MODELS = sorted((ROOT / 'memjax' / 'models').rglob('*.py'))
 TASKS = sorted((ROOT / 'memjax' / 'tasks').rglob('*.py'))
 
 # What each room of memjax may import from memjax, besides itself and the two
-# modules that every room knows. Only `config.build` turns names into classes.
+# modules that every room knows. Only `config.find` turns names into classes.
 EVERYWHERE = ('types', 'errors')
 MAY_IMPORT = {
   'ops': (),
@@ -37,8 +37,6 @@ MAY_IMPORT = {
   'config': (
     'evaluation.base',
     'models.base',
-    'models.positions',
-    'models.stack',
     'tasks.base',
   ),
   # A run keeps its tokenizer, so that its model can be read without the data;
@@ -95,6 +93,9 @@ LARGER_THAN_SOFT = {
 NO_MODEL = {
   'base.py': 'the contract',
   'stack.py': 'the frame around the layers, no paper of its own',
+  'block.py': 'one layer of a stack',
+  'pattern.py': 'which memory each layer of a stack has',
+  'encoder.py': 'how inputs become vectors',
   'recurrent/cell.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }
@@ -170,8 +171,8 @@ def config_imports(path: Path) -> list[str]:
 
 
 def dynamic_imports(path: Path) -> list[str]:
-  """Names resolved to modules anywhere but in config/build.py."""
-  if part_of(path)[1] == 'config.build':
+  """Names resolved to modules anywhere but in config/find.py."""
+  if part_of(path)[1] == 'config.find':
     return []
   return [name for name in imports(tree(path)) if name == 'importlib']
 

@@ -67,7 +67,7 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, "--config.train={'steps': 3}"], ['train', 'whole section']),
     ([COPY, '--config.train=3'], ['train', 'whole section']),
     ([COPY, '--config.model.name=stack.Stak'], ['model.name', 'Stack?']),
-    ([COPY, '--config.model.memory.width=0'], ['memory.width', 'at least 1']),
+    ([COPY, '--config.model.width=0'], ['model.width', 'at least 1']),
     ([COPY, '--config.seed=4294967296'], ['seed', 'below 2^32']),
     ([COPY, '--config.task.delay=0'], ['task.delay', '0', 'at least 1']),
     (
@@ -81,9 +81,9 @@ def test_what_there_is_is_listed() -> None:
     (
       [
         '--config=configs/copy_memory.py:transformer,quick',
-        '--config.model.memory.heads=3',
+        '--config.model.layer.head_width=0',
       ],
-      ['model.memory.heads', '3', 'divide', '16'],
+      ['model.layer.head_width', '0', 'at least 1'],
     ),
     ([TEXT, '--config.task.corpus=wiki'], ['task.corpus', 'wiki']),
     (

@@ -42,7 +42,7 @@ ROUNDS, TOKENS = 15, 256
 
 
 def untrained(name: str) -> tuple[Memory, Params]:
-  spec = model(name, width=WIDTH, layers=LAYERS, context=CONTEXT).to_dict()
+  spec = model(name, width=WIDTH, depth=LAYERS, window=CONTEXT).to_dict()
   built = build_model(spec, Tokens(VOCAB), Tokens(VOCAB))
   ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
   carry = built.initial_carry(1)

@@ -37,7 +37,7 @@ SHAPES = ((32, 128, 256), (32, 512, 64), (8, 256, 128))  # B, T, D
 
 def transformer_xl(width: int) -> Memory:
   """A layer with heads of 64 and a memory of 128."""
-  return TransformerXL(width, width // 64, 128)
+  return TransformerXL(width, 64, 128)
 
 
 # Each layer of ours, and whose cells of Flax's and PyTorch's race against it.

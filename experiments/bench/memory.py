@@ -43,7 +43,7 @@ def main() -> None:
 
 def temporary_bytes(name: str, length: int, slots: int) -> int:
   """Of one gradient of the summed squares of the outputs."""
-  spec = model(name, width=WIDTH, layers=1, context=slots).to_dict()
+  spec = model(name, width=WIDTH, depth=1, window=slots).to_dict()
   memory = build_model(spec, Tokens(VOCAB), Tokens(VOCAB))
   inputs = jnp.zeros((ROWS, length), jnp.int32)
   reset_BT = jnp.zeros((ROWS, length), bool)

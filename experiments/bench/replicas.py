@@ -46,7 +46,7 @@ def experiment(name: str, width: int, replicas: int) -> Experiment:
   config = family.get_config(memory)
   with config.unlocked():
     config.task.update(task)
-    config.model = model(memory, width, layers, context=config.task.length)
+    config.model = model(memory, width, layers, window=config.task.length)
     config.train.update(
       batch_size=16, steps_per_call=CALL, steps=LONG, replicas=replicas
     )

@@ -65,7 +65,7 @@ def configured(cell: Cell) -> ConfigDict:
   for path, value in cell.changes.items():
     section, field = path.split('.')
     config[section][field] = value
-  config.model = model_of(cell.model, cell.width, cell.layers, cell.context)
+  config.model = model_of(cell.model, cell.width, cell.depth, cell.window)
   steps, rates = config.train.steps, each_rate(cell)
   config.train.replicas = len(rates)
   config.optim.learning_rate = cell.rates[0]

@@ -19,8 +19,8 @@ class Cell:
     family: the config that gives the task and the settings, 'mqar:lstm'.
     model: one of configs.models.
     width: D.
-    layers: L.
-    context: how far back a memory sees, or how many slots it has.
+    depth: L.
+    window: how far back a memory sees, or how many slots it has.
     changes: fields of the config, {'train.steps': 100}.
     evals: {name of an evaluation set: its changes to task, model and rows}.
     rates: peak learning rates.
@@ -34,8 +34,8 @@ class Cell:
   family: str
   model: str
   width: int
-  layers: int
-  context: int
+  depth: int
+  window: int
   changes: Mapping[str, Any]
   evals: Mapping[str, Mapping[str, Any]]
   rates: tuple[float, ...]
@@ -57,8 +57,8 @@ def copy_memory() -> Iterator[Cell]:
       family=f'copy_memory:{model}',
       model=model,
       width=128,
-      layers=1,
-      context=1,
+      depth=1,
+      window=1,
       changes={
         'task.delay': 1000,
         'train.steps': 400,
@@ -79,8 +79,8 @@ def adding() -> Iterator[Cell]:
       family=f'adding:{model}',
       model=model,
       width=128,
-      layers=1,
-      context=1,
+      depth=1,
+      window=1,
       changes={
         'task.length': length,
         'train.steps': 2000,
@@ -106,8 +106,8 @@ def mqar() -> Iterator[Cell]:
       family=f'mqar:{model}',
       model=model,
       width=width,
-      layers=2,
-      context=length,
+      depth=2,
+      window=length,
       changes={
         'task.length': length,
         'task.pairs': pairs,
@@ -132,8 +132,8 @@ def chomsky() -> Iterator[Cell]:
   )
   longer = {'task': {'shortest': 41, 'longest': 500}}
   # No parameter depends on these sizes, so they can hold the longest row.
-  cells = longer | {'model': {'memory': {'slots': 512}}}
-  window = longer | {'model': {'memory': {'memory': 1023}}}
+  cells = longer | {'model': {'layer': {'slots': 512}}}
+  window = longer | {'model': {'layer': {'window': 1023}}}
   models: Mapping[str, Mapping[str, Any]] = {
     'rnn': longer,
     'lstm': longer,
@@ -148,8 +148,8 @@ def chomsky() -> Iterator[Cell]:
       family=f'chomsky:{task}-{model}',
       model=model,
       width=64,
-      layers=1,
-      context=96,
+      depth=1,
+      window=96,
       changes={
         'train.steps': 1000,
         'train.batch_size': 64,
@@ -171,8 +171,8 @@ def digits() -> Iterator[Cell]:
       family=f'sequential_images:{model}',
       model=model,
       width=128,
-      layers=1,
-      context=1,
+      depth=1,
+      window=1,
       changes={'task.order': order, 'train.steps': 1600},
       evals={'test': {'task': {'split': 'test'}}},
       rates=(2e-3,),
@@ -191,8 +191,8 @@ def segments() -> Iterator[Cell]:
       family=f'segments:copy-{model}',
       model=model,
       width=64,
-      layers=4,
-      context=length,
+      depth=4,
+      window=length,
       changes={
         'task.segments': count,
         'train.segment_length': length,

@@ -55,7 +55,7 @@ ROUNDS, STEPS = 5, 4  # of the timing
 ALSO: Mapping[str, dict[str, Any]] = {
   'transformer': {'task': {'carry_over': False, 'stride': 16}},
   'transformer_xl': {
-    'model': {'memory': {'memory': 4 * CONTEXT, 'clamp': CONTEXT}}
+    'model': {'layer': {'window': 4 * CONTEXT, 'clamp': CONTEXT}}
   },
 }
 

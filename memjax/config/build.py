@@ -1,30 +1,31 @@
-"""Names to objects: `{'name': 'lstm.LSTM', **fields}` becomes an LSTM.
+"""Specs to objects: `{'name': 'lstm.LSTM', **fields}` becomes an LSTM.
 
-A name is a dotted path inside the section's package (`lstm.LSTM` among the
-models, `compression.Compression` among the tasks) or a full path to a class
-of the user's own. The remaining keys are the fields of that dataclass; a nested
-mapping that has a name of its own is built first. There is no registry: a new
-file is found by its name. Functions, of optimisers and schedules, are found and
-called here as well.
+`find` turns the name into a class. The remaining keys are the fields of that
+dataclass; a nested mapping with a name of its own is built first. A memory
+gives its width to the memories inside it. Functions, of optimisers and
+schedules, are called here as well.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
-import importlib
 import inspect
-import pkgutil
-from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
+from memjax.config.find import find_class
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Spec
 
+MISSING = 'must be given'
+SECTION = 'must be a section with a name and fields'
+# Fields of a memory inside another one that the outer one sets.
+FROM_AROUND = ('width', 'index', 'depth')
+NOT_A_LAYER = 'has no field `width`, so it cannot be a layer'
 NOT_WHOLE = {  # {package: why a class that lacks the given fields is refused}
   'memjax.models': (
-    'is a layer, not a whole model: put it inside stack.Stack as its memory'
+    'is a layer, not a whole model: put it inside stack.Stack as its layer'
   ),
   'memjax.evaluation': 'is not an Evaluation of memjax.evaluation.base',
 }
@@ -55,6 +56,7 @@ def construct(
   spec: Mapping[str, Any],
   field: str,
   given: Mapping[str, Any] | None = None,
+  giver: str = '',
 ) -> Any:
   """cls(**spec, **given), every complaint a ConfigError under `field`.
 
@@ -63,6 +65,7 @@ def construct(
     spec: the fields the user set.
     field: where in the config the spec stands.
     given: fields that are not the user's to set.
+    giver: where in the config what sets them stands, '' if nowhere.
 
   Raises:
     ConfigError: a field is unknown, missing, of the wrong type, or refused by
@@ -73,6 +76,8 @@ def construct(
   linens_own = ('parent', 'name') if issubclass(cls, Memory) else ()
   settable = [name for name in known if name not in (*linens_own, *given)]
   for key, value in spec.items():
+    if giver and key in FROM_AROUND:
+      raise ConfigError(f'{field}.{key}', value, f'is set by {giver}.{key}')
     if key not in settable:
       raise ConfigError(
         f'{field}.{key}', value, f'no such field; {nearest(key, settable)}'
@@ -84,42 +89,12 @@ def construct(
       and known[name].default_factory is dataclasses.MISSING
     )
     if required and name not in spec:
-      raise ConfigError(f'{field}.{name}', '', 'must be given')
+      raise ConfigError(f'{field}.{name}', '', MISSING)
   try:
     return cls(**spec, **given)
   except ConfigError as error:
-    raise error.within(field) from None
-
-
-def find_function(
-  name: str, known: Mapping[str, Callable[..., Any]], field: str
-) -> Callable[..., Any]:
-  """The known function of this name, or the user's own at a full path.
-
-  Args:
-    name: a key of `known`, or `my_module.my_function` of a module that can be
-      imported.
-    known: functions by the names that a config gives them.
-    field: where in the config the name stands.
-
-  Raises:
-    ConfigError: there is no such function.
-  """
-  if name in known:
-    return known[name]
-  module_name, _, function_name = name.rpartition('.')
-  rule = f'is not known; {nearest(name, known)}'
-  require(bool(module_name), field, name, rule)
-  try:
-    module = importlib.import_module(module_name)
-  except ModuleNotFoundError as error:
-    if error.name is None or not f'{module_name}.'.startswith(f'{error.name}.'):
-      raise
-    raise ConfigError(field, name, rule) from None
-  functions = {n for n, value in vars(module).items() if callable(value)}
-  rule = f'is not in {module_name}; {nearest(function_name, functions)}'
-  require(function_name in functions, field, name, rule)
-  return getattr(module, function_name)
+    place = giver if giver and error.field in FROM_AROUND else field
+    raise error.within(place) from None
 
 
 def call_with_options(
@@ -166,6 +141,8 @@ def call_with_options(
 
 
 def _check_type(field: str, value: Any, wanted: Any) -> None:
+  if wanted is Memory:
+    require(isinstance(value, Memory), field, value, SECTION)
   if wanted not in (bool, int, float, str):
     return
   fits = type(value) is wanted or (wanted is float and type(value) is int)
@@ -173,74 +150,52 @@ def _check_type(field: str, value: Any, wanted: Any) -> None:
 
 
 def _build(
-  spec: Mapping[str, Any], package: str, field: str, given: Mapping[str, Any]
+  spec: Mapping[str, Any],
+  package: str,
+  field: str,
+  given: Mapping[str, Any],
+  giver: str = '',
 ) -> Any:
   if 'name' not in spec:
     raise ConfigError(field, dict(spec), 'needs a name, a dotted path')
-  cls = _find(spec['name'], package, f'{field}.name')
-  if not given.keys() <= {f.name for f in dataclasses.fields(cls)}:
-    raise ConfigError(f'{field}.name', spec['name'], NOT_WHOLE[package])
-  parts = {
-    key: _build(value, package, f'{field}.{key}', {})
-    if isinstance(value, Mapping)
-    else value
-    for key, value in spec.items()
-    if key != 'name'
-  }
-  return construct(cls, parts, field, given)
+  cls = find_class(spec['name'], package, f'{field}.name')
+  known = {f.name: f for f in dataclasses.fields(cls)}
+  if not given.keys() <= known.keys():
+    rule = NOT_A_LAYER if giver else NOT_WHOLE[package]
+    raise ConfigError(f'{field}.name', spec['name'], rule)
+  parts = {key: value for key, value in spec.items() if key != 'name'}
+  inner = _given_inside(cls, parts, given, field)
+  around = (giver if 'width' in given else field) if inner else ''
+  for key, value in parts.items():
+    place = f'{field}.{key}'
+    if key in known and get_origin(known[key].type) is Mapping:
+      rule = 'must be a section of named sections'
+      require(isinstance(value, Mapping), place, value, rule)
+      parts[key] = {
+        name: _build_part(part, package, f'{place}.{name}', inner, around)
+        for name, part in value.items()
+      }
+    elif isinstance(value, Mapping):
+      parts[key] = _build_part(value, package, place, inner, around)
+  return construct(cls, parts, field, given, giver)
 
 
-def _find(name: str, package: str, field: str) -> type:
-  """The class `file.Class` of the package, or the one at a full path."""
-  module_name, _, class_name = name.rpartition('.')
-  inside = modules(package)
-  require(
-    bool(module_name),
-    field,
-    name,
-    f'must be file.Class; {nearest(name, inside)}',
-  )
-  module_name = inside.get(module_name, module_name)
-  try:
-    module = importlib.import_module(module_name)
-  except ModuleNotFoundError as error:
-    if error.name is None or not module_name.startswith(error.name):
-      raise
-    raise ConfigError(
-      field, name, f'no such module; {nearest(module_name, inside)}'
-    ) from None
-  there = _dataclasses(module)
-  if class_name not in there:
-    raise ConfigError(
-      field, name, f'no such class there; {nearest(class_name, there)}'
-    )
-  return there[class_name]
+def _build_part(
+  part: Any, package: str, field: str, given: Mapping[str, Any], giver: str
+) -> Any:
+  require(isinstance(part, Mapping), field, part, SECTION)
+  return _build(part, package, field, given, giver)
 
 
-def classes(package: str) -> Iterator[tuple[str, type]]:
-  """Every dataclass inside a package, by the name that a config gives it."""
-  for file, path in modules(package).items():
-    module = importlib.import_module(path)
-    for name, value in _dataclasses(module).items():
-      yield f'{file}.{name}', value
-
-
-def modules(package: str) -> dict[str, str]:
-  """{file name: dotted path} of every module inside a package."""
-  folder = importlib.import_module(package).__path__
-  return {
-    module.name.rpartition('.')[2]: module.name
-    for module in pkgutil.walk_packages(folder, f'{package}.')
-    if not module.ispkg
-  }
-
-
-def _dataclasses(module: ModuleType) -> dict[str, type]:
-  """Those that the module itself defines."""
-  return {
-    name: value
-    for name, value in vars(module).items()
-    if isinstance(value, type)
-    and dataclasses.is_dataclass(value)
-    and value.__module__ == module.__name__
-  }
+def _given_inside(
+  cls: type, parts: Mapping[str, Any], given: Mapping[str, Any], field: str
+) -> dict[str, Any]:
+  """What a memory gives to the memories inside it: its width."""
+  known = {f.name: f for f in dataclasses.fields(cls)}
+  inside = any(isinstance(value, Mapping) for value in parts.values())
+  if not inside or not issubclass(cls, Memory) or 'width' not in known:
+    return {}
+  width = {**parts, **given}.get('width', known['width'].default)
+  require(width is not dataclasses.MISSING, f'{field}.width', '', MISSING)
+  _check_type(f'{field}.width', width, int)
+  return {'width': width}

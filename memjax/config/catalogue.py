@@ -6,10 +6,8 @@ from pathlib import Path
 import runpy
 import textwrap
 
-from memjax.config.build import classes
+from memjax.config.find import classes
 from memjax.models.base import Memory
-from memjax.models.positions import LearnedPositions
-from memjax.models.stack import Block
 from memjax.tasks.base import Task
 
 WIDTH = 80
@@ -30,7 +28,7 @@ def catalogue(configs: Path) -> Iterator[str]:
       yield from _wrapped(said(found.get('VARIANTS', ()), models))
   yield '\n  MODEL is one of'
   yield from _wrapped(', '.join(models))
-  yield '\nModels: model.memory.name inside a stack.Stack, or model.name'
+  yield '\nModels: model.layer.name inside a stack.Stack, or model.name'
   yield from _classes('memjax.models', Memory)
   yield '\nTasks: task.name'
   yield from _classes('memjax.tasks', Task)
@@ -66,8 +64,6 @@ def _classes(package: str, kind: type) -> Iterator[str]:
 
 def _is_whole(value: type) -> bool:
   """Whether it can be run, and is no part that others are made of."""
-  if value in (Block, LearnedPositions):
-    return False
   return not inspect.isabstract(value)
 
 

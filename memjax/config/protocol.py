@@ -66,7 +66,7 @@ def protocol_of(task: Task, model: Memory, **settings: Any) -> Protocol:
   """
   return Protocol(
     segment_length=task.length,
-    horizon=getattr(counting(model), 'memory', 0),
+    horizon=model.horizon,
     stride=task.row_stride,
     carry_over=task.carry_over,
     tokenisation=task.tokenizer.kind if task.tokenizer else '',
@@ -82,18 +82,8 @@ def check_overlap(task: Task, model: Memory) -> None:
     ConfigError: a label would have fewer tokens before it than the protocol
       says.
   """
-  limits = (
-    getattr(counting(model), 'context', 0),
-    getattr(model, 'positions', 0),
-  )
-  context = min(filter(None, limits), default=task.length)
+  context = model.block or task.length
   rule = f'must be at most {context} for windows that overlap: the context of '
   rule += 'the model starts anew there'
   fits = task.row_stride == task.length or task.length <= context
   require(fits, 'task.length', task.length, rule)
-
-
-def counting(model: Memory) -> Memory:
-  """What counts positions: a Stack's layers, or a whole model itself."""
-  layer = getattr(model, 'memory', model)
-  return layer if isinstance(layer, Memory) else model

@@ -1,4 +1,4 @@
-"""The house that most memories live in: encoder, L layers, readout.
+"""The model that most memories are layers of: encoder, L blocks, readout.
 
     h^0 = encode(inputs)                      embedding, linear map, sentence
     h^l = h^(l-1) + memory(norm(h^(l-1)))     wiring 'pre_norm'
@@ -6,193 +6,152 @@
     h^l = memory(h^(l-1))                     wiring 'plain'
     y   = readout(norm(h^L))                  the norm only with 'pre_norm'
 
-Carry: one entry per layer (and the position, where positions are learned).
-Cost per step: the layers', plus B T D V of the readout.
+Carry: one entry per layer (and the position, where positions are added).
+Cost per step: the layers', plus B D V of the readout.
 """
 
-import functools
+from collections.abc import Mapping
 from typing import Any
 
 from flax import linen as nn
+from flax.core import FrozenDict
 import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, Model
-from memjax.models.positions import LearnedPositions
-from memjax.models.sentences import ENCODERS
-from memjax.types import (
-  Carry,
-  Features,
-  Inputs,
-  Reset_BT,
-  Sentences,
-  Sequence_BTD,
-  Spec,
-  Tokens,
+from memjax.models.block import ACTIVATIONS, NORMS, WIRINGS, Block
+from memjax.models.encoder import Encoder, exact_dot
+from memjax.models.pattern import (
+  arranged,
+  block_of,
+  check_pattern,
+  horizon_of,
+  names,
+  placed,
+  scaled,
 )
-
-WIRINGS = ('pre_norm', 'post_norm', 'plain')
-ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
-
-
-class Encoder(nn.Module):
-  """Reads raw inputs: a table for tokens, a linear map for features.
-
-  Words have a table and `sentences`, a name of `ENCODERS`.
-  """
-
-  spec: Spec
-  width: int
-  sentences: str
-
-  @nn.compact
-  def __call__(self, inputs: Inputs) -> Sequence_BTD:
-    if isinstance(self.spec, Features):
-      return nn.Dense(self.width, name='linear')(inputs)
-    x = nn.Embed(self.spec.size, self.width, name='embedding')(inputs)
-    if isinstance(self.spec, Tokens):
-      return x
-    return ENCODERS[self.sentences](x, inputs != 0)
-
-
-class Block(Memory):
-  """One layer: a memory and, where `mlp_width` is not 0, an MLP after it."""
-
-  memory: Memory
-  wiring: str
-  mlp_width: int
-  activation: str
-  dropout: float
-
-  def initial_carry(self, batch_size: int) -> Carry:
-    return self.memory.initial_carry(batch_size)
-
-  @nn.compact
-  def __call__(
-    self,
-    carry: Carry,
-    x: Sequence_BTD,
-    reset_BT: Reset_BT,
-    train: bool = False,
-  ) -> tuple[Carry, Sequence_BTD]:
-    drop = nn.Dropout(self.dropout, deterministic=not train)
-
-    def wired(name: str, layer: Any, x: jax.Array) -> jax.Array:
-      if self.wiring == 'plain':
-        return drop(layer(x))
-      norm = nn.LayerNorm(name=f'{name}_norm')
-      if self.wiring == 'pre_norm':
-        return x + drop(layer(norm(x)))
-      return norm(x + drop(layer(x)))
-
-    def remember(x: jax.Array) -> jax.Array:
-      nonlocal carry
-      carry, y = self.memory(carry, x, reset_BT, train=train)
-      return y
-
-    def think(x: jax.Array) -> jax.Array:
-      activate = ACTIVATIONS[self.activation]
-      hidden = activate(nn.Dense(self.mlp_width, name='mlp_in')(x))
-      return nn.Dense(x.shape[-1], name='mlp_out')(drop(hidden))
-
-    x = wired('memory', remember, x)
-    if self.mlp_width:
-      x = wired('mlp', think, x)
-    return carry, x
+from memjax.models.positions import KINDS, Positions
+from memjax.models.sentences import ENCODERS
+from memjax.types import Carry, Inputs, Reset_BT, Sequence_BTD
 
 
 class Stack(Model):
-  """L layers of one memory between an encoder and a readout.
+  """L layers of one or several memories between an encoder and a readout.
+
+  A hybrid has `others`, memories by name, and a `pattern` of their names:
+  'layer layer attention' is two layers of `layer`, one of
+  `others['attention']`, and so on over the depth.
 
   Attributes:
     input_spec: what the inputs are; chooses the encoder.
     output_spec: what the outputs are; the readout's width.
-    memory: the layer, any Memory with a `width`.
-    layers: L, at least 1.
+    width: D, of every layer.
+    layer: the memory of a layer.
+    others: further memories, by name.
+    pattern: names of the layers in turn, 'layer' or a name in `others`,
+      separated by spaces; '' is 'layer'.
+    depth: L, at least 1.
+    share: all layers of one place in the pattern are one block, with a carry
+      for each use.
     wiring: 'pre_norm', 'post_norm' or 'plain', the equations above.
-    mlp_width: hidden units of each layer's MLP; 0 for no MLP.
-    activation: of the MLP, 'gelu' (GPT-2) or 'relu' (Transformer-XL).
-    positions: learned absolute positions that start anew every so many tokens
-      and at each reset, added to the encoded inputs; 0 for none. Of a memory
-      whose context starts anew they are as many as it holds.
+    mlp: hidden units of each layer's MLP, as a multiple of the width; 0 for no
+      MLP.
+    activation: of the MLP: 'gelu' (tanh approximation, GPT-2), 'gelu_exact'
+      (BERT), 'relu' (Transformer-XL) or 'swiglu' (Llama).
+    norm: 'layer' or 'rms'.
+    epsilon: of the norms.
+    tie: read out with the table of the encoder, without a bias.
+    softcap: c, for outputs c tanh(y / c); 0 for none.
+    embedding_scale: factor of the encoded inputs.
+    positions: absolute positions added to the encoded inputs: 'none',
+      'learned' or 'sinusoidal'. They start anew at each reset, and with each
+      block of layers that have blocks.
+    max_positions: positions before they start anew. 0: as many as a block of
+      the layers; without blocks, sinusoidal ones never start anew.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
       inside the MLP.
     remat: compute each layer again in the backward pass instead of keeping its
       activations.
     sentences: how a sentence becomes a vector, where the inputs are sentences:
-      'bag', 'position', 'mask' or 'attention', as `sentences.py` tells.
+      'bag', 'position', 'mask' or 'attention', see `sentences.py`.
   """
 
-  memory: Memory
-  layers: int = 1
+  width: int
+  layer: Memory
+  others: Mapping[str, Memory] = FrozenDict()
+  pattern: str = ''
+  depth: int = 1
+  share: bool = False
   wiring: str = 'pre_norm'
-  mlp_width: int = 0
+  mlp: float = 0.0
   activation: str = 'gelu'
-  positions: int = 0
+  norm: str = 'layer'
+  epsilon: float = 1e-6
+  tie: bool = False
+  softcap: float = 0.0
+  embedding_scale: float = 1.0
+  positions: str = 'none'
+  max_positions: int = 0
   dropout: float = 0.0
   remat: bool = False
   sentences: str = 'position'
 
   def __post_init__(self) -> None:
-    require(self.layers >= 1, 'layers', self.layers, 'must be at least 1')
-    for field, known in (
-      ('wiring', WIRINGS),
-      ('activation', ACTIVATIONS),
-      ('sentences', ENCODERS),
-    ):
-      value = getattr(self, field)
-      rule = f'must be one of {", ".join(known)}'
-      require(value in known, field, value, rule)
-    if isinstance(self.input_spec, Sentences) and self.sentences == 'attention':
-      width = self.memory.width
-      rule = "must be even for sentences 'attention'"
-      require(width % 2 == 0, 'memory.width', width, rule)
-    require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
-    context = getattr(self.memory, 'context', self.positions)
-    rule = f"must be 0 or the memory's context, {context}, and start with it"
-    fits = self.positions in (0, context)
-    require(fits, 'positions', self.positions, rule)
+    self.others = FrozenDict(self.others)  # a field must be hashable
+    self._check_values()
+    require(
+      'layer' not in self.others, 'others.layer', '', 'is the field layer'
+    )
+    check_pattern(self.pattern, self._memories(), self.width, self.depth)
+    self._check_positions()
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    return horizon_of(self._layers())
+
+  @property
+  def block(self) -> int:
+    return block_of(self._layers())
+
+  def with_horizon(self, horizon: int) -> Memory:
+    """Each layer's horizon grows or shrinks by the same factor."""
+    rule = 'there are as many learned positions as a trained block has steps'
+    fits = not self.block or self.positions != 'learned'
+    require(fits, 'horizon', horizon, rule)
+    memories = scaled(self._memories(), self._layers(), horizon)
+    layer = memories.pop('layer')
+    number = 0 if self.block else self.max_positions
+    return self.clone(layer=layer, others=memories, max_positions=number)
+
   def initial_carry(self, batch_size: int) -> Carry:
-    carries = [
-      self.memory.initial_carry(batch_size) for _ in range(self.layers)
-    ]
-    if self.positions:
+    carries = [layer.initial_carry(batch_size) for layer in self._layers()]
+    if self.positions != 'none':
       carries.insert(0, jnp.zeros((batch_size,), jnp.int32))
     return tuple(carries)
 
   def setup(self) -> None:
-    width = self.memory.width
     self._encoder = Encoder(
-      self.input_spec, width, self.sentences, name='encoder'
+      self.input_spec,
+      self.width,
+      self.sentences,
+      self.embedding_scale,
+      name='encoder',
     )
-    if self.positions:
-      self._positions = LearnedPositions(
-        width, self.positions, name='positions'
+    if self.positions != 'none':
+      number = self.max_positions or self.block
+      self._positions = Positions(
+        self.width, self.positions, number, name='positions'
       )
     self._dropout = nn.Dropout(self.dropout)
-    block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
-    self._blocks = [
-      block(
-        self.memory.clone(parent=None),
-        self.wiring,
-        self.mlp_width,
-        self.activation,
-        self.dropout,
-        name=f'layer_{i}',
-      )
-      for i in range(self.layers)
-    ]
+    self._blocks = self._make_blocks()
     if self.wiring == 'pre_norm':
-      self._norm = nn.LayerNorm(name='norm')
-    exact = functools.partial(
-      jax.lax.dot_general, preferred_element_type=jnp.float32
-    )
-    self._readout = nn.Dense(
-      self.output_spec.size, dot_general=exact, name='readout'
-    )
+      self._norm = NORMS[self.norm](epsilon=self.epsilon, name='norm')
+    if not self.tie:
+      self._readout = nn.Dense(
+        self.output_spec.size, dot_general=exact_dot, name='readout'
+      )
 
   def body(
     self,
@@ -205,11 +164,12 @@ class Stack(Model):
     x = self._encoder(inputs)
     carries = list(carry)
     after = []
-    if self.positions:
+    if self.positions != 'none':
       position, x = self._positions(carries.pop(0), x, reset_BT)
       after.append(position)
     x = self._dropout(x, deterministic=not train)
-    for block, layer_carry in zip(self._blocks, carries, strict=True):
+    for i, layer_carry in enumerate(carries):
+      block = self._blocks[i % len(self._blocks)]
       layer_carry, x = block(layer_carry, x, reset_BT, train)
       after.append(layer_carry)
     if self.wiring == 'pre_norm':
@@ -217,5 +177,72 @@ class Stack(Model):
     return tuple(after), x
 
   def readout(self, h: jax.Array) -> jax.Array:
-    y: jax.Array = self._readout(h)
-    return y
+    y = self._encoder.scores(h) if self.tie else self._readout(h)
+    return self.softcap * jnp.tanh(y / self.softcap) if self.softcap else y
+
+  def _memories(self) -> dict[str, Memory]:
+    return {**self.others, 'layer': self.layer}
+
+  def _layers(self) -> list[Memory]:
+    """The memory of each of the L layers."""
+    return arranged(self.pattern, self._memories(), self.depth)
+
+  def _make_blocks(self) -> list[Any]:
+    """A block for each layer; with `share`, for each place in the pattern."""
+    block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
+    number = len(names(self.pattern)) if self.share else self.depth
+    return [
+      block(
+        placed(memory, index, self.depth),
+        self.wiring,
+        round(self.mlp * self.width),
+        self.activation,
+        self.norm,
+        self.epsilon,
+        self.dropout,
+        name=f'layer_{index}',
+      )
+      for index, memory in enumerate(self._layers()[:number])
+    ]
+
+  def _check_values(self) -> None:
+    for field in ('width', 'depth'):
+      value = getattr(self, field)
+      require(value >= 1, field, value, 'must be at least 1')
+    for field, known in (
+      ('wiring', WIRINGS),
+      ('activation', ACTIVATIONS),
+      ('norm', NORMS),
+      ('positions', KINDS),
+      ('sentences', ENCODERS),
+    ):
+      value = getattr(self, field)
+      rule = f'must be one of {", ".join(known)}'
+      require(value in known, field, value, rule)
+    for field in ('mlp', 'softcap', 'max_positions'):
+      value = getattr(self, field)
+      require(value >= 0, field, value, 'must be at least 0')
+    require(self.epsilon > 0, 'epsilon', self.epsilon, 'must be above 0')
+    require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
+    sentences = self.input_spec.discrete and self.input_spec.shape
+    if sentences and self.sentences == 'attention':
+      rule = "must be even for sentences 'attention'"
+      require(self.width % 2 == 0, 'width', self.width, rule)
+    inputs, outputs = self.input_spec, self.output_spec
+    tied = inputs.discrete and outputs.classes == inputs.size
+    rule = (
+      f'inputs and outputs must be ids of one vocabulary, not {inputs} and '
+    )
+    require(not self.tie or tied, 'tie', self.tie, f'{rule}{outputs}')
+
+  def _check_positions(self) -> None:
+    field, number = 'max_positions', self.max_positions
+    if self.positions == 'none':
+      require(not number, field, number, "must be 0 with positions 'none'")
+      return
+    rule = f'must be 0 or the block of the layers, {self.block}'
+    fits = not self.block or number in (0, self.block)
+    require(fits, field, number, rule)
+    rule = 'must be given for learned positions: the layers have no blocks'
+    fits = self.positions == 'sinusoidal' or self.block > 0 or number > 0
+    require(fits, field, number, rule)

@@ -10,7 +10,7 @@ from typing import Any
 
 from memjax.analysis.base import Instrument, write_csv
 from memjax.analysis.section import Section, write_svg
-from memjax.config.build import classes
+from memjax.config.find import classes
 from memjax.logs.plots import Style
 from memjax.report.runs import ReportedRun, measure_runs
 

@@ -38,7 +38,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
   params = sum(x.size for x in jax.tree.leaves(trained.params)) // replicas
   facts = {
     'task': config['task']['name'],
-    'memory': config['model'].get('memory', config['model'])['name'],
+    'memory': config['model'].get('layer', config['model'])['name'],
     'parameters': f'{params:,}',
     'state of a row': f'{sum(state_size(run.model)):,} bytes',
     'steps': f'{trained.step:,} of {train["steps"]:,}',

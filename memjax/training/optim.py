@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
-from memjax.config.build import call_with_options, find_function
+from memjax.config.build import call_with_options
+from memjax.config.find import find_function
 from memjax.config.sections import Optim
 from memjax.errors import ConfigError, require
 from memjax.training.parameter_groups import (

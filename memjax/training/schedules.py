@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from memjax.config.build import call_with_options, find_function
+from memjax.config.build import call_with_options
+from memjax.config.find import find_function
 from memjax.config.sections import Optim
 from memjax.errors import ConfigError, require
 

@@ -45,7 +45,7 @@ class LooksBack(Memory):
 
 
 def stacked(task: Any, memory: dict[str, Any], **stack: Any) -> Memory:
-  spec = {'name': 'stack.Stack', 'memory': {'width': 4} | memory} | stack
+  spec = {'name': 'stack.Stack', 'width': 4, 'layer': memory} | stack
   return build_model(spec, task.input_spec, task.output_spec)
 
 
@@ -90,7 +90,7 @@ def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:
 def test_attention_without_parameters_is_uniform() -> None:
   """Before the window is full, each of the t + 1 steps has an equal share."""
   task = RepeatToken(lag=2, length=7)
-  memory = {'name': 'transformer.SlidingAttention', 'heads': 2}
+  memory = {'name': 'transformer.SlidingAttention', 'head_width': 2}
   model = stacked(task, memory | {'window': WINDOW})
   found = attention_by_lag(model, zeros(model, task, 2), task, ROWS, BATCHES)
   wanted_R = np.zeros(WINDOW + 1)

@@ -21,7 +21,7 @@ STEPS = 6
 @pytest.mark.parametrize(
   ('model', 'spec', 'tables'),
   [
-    (Stack(SENTENCES, TOKENS, STACKED), SENTENCES, ['embedding']),
+    (Stack(SENTENCES, TOKENS, 4, STACKED), SENTENCES, ['embedding']),
     (
       MemN2N(TOKENS, TOKENS, width=4, slots=4, hops=2),
       TOKENS,

@@ -89,7 +89,7 @@ def test_tokens_are_differentiated_by_their_embeddings() -> None:
   """A plain encoder and a linear readout keep the decay."""
   task = RepeatToken(vocab=4, length=16, lag=1)
   model = Stack(
-    task.input_spec, task.output_spec, LeakyIntegrator(8), wiring='plain'
+    task.input_spec, task.output_spec, 8, LeakyIntegrator(8), wiring='plain'
   )
   batch = read_rows(task)
   carry = model.initial_carry(ROWS * BATCHES)

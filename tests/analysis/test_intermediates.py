@@ -22,19 +22,19 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
   'lstm.LSTM': ({}, {f'cell/{gate}' for gate in GATES}),
   'gru.GRU': ({}, {'cell/reset_gate', 'cell/update_gate'}),
   'transformer.SlidingAttention': (
-    {'heads': HEADS, 'window': BACK},
+    {'head_width': WIDTH // HEADS, 'window': BACK},
     {'lag_weights'},
   ),
   'transformer.BlockAttention': (
-    {'heads': HEADS, 'context': BACK + 1},
+    {'head_width': WIDTH // HEADS, 'window': BACK + 1},
     {'window/lag_weights'},
   ),
   'transformer_xl.TransformerXL': (
-    {'heads': HEADS, 'memory': BACK},
+    {'head_width': WIDTH // HEADS, 'window': BACK},
     {'lag_weights'},
   ),
   'hopfield.HopfieldMemory': (
-    {'heads': HEADS, 'slots': BACK, 'updates': 2},
+    {'head_width': WIDTH // HEADS, 'slots': BACK, 'updates': 2},
     {'update_0_lag_weights', 'update_1_lag_weights'},
   ),
   'key_value.KeyValueMemory': (
@@ -42,10 +42,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     {'hop_0_lag_weights'},
   ),
   'rmn.RMN': (
-    {'memory': BACK},
+    {'window': BACK},
     {'lag_weights', *(f'lstm/cell/{gate}' for gate in GATES)},
   ),
-  'lstmn.LSTMN': ({'memory': BACK}, {'lag_weights'}),
+  'lstmn.LSTMN': ({'window': BACK}, {'lag_weights'}),
   'han.CausalHAN': (
     {},
     {'lag_weights', 'gru/cell/reset_gate', 'gru/cell/update_gate'},
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
   'entnet.EntNet': ({'slots': BACK}, {'read_weights', 'write_gate'}),
   'stack_rnn.StackRNN': ({'slots': BACK}, {'controller/action_weights'}),
   'tape_rnn.TapeRNN': ({'slots': BACK}, {'controller/action_weights'}),
-  'schlag_delta.SchlagDelta': ({'heads': HEADS}, {'write_gate'}),
+  'schlag_delta.SchlagDelta': ({'head_width': WIDTH // HEADS}, {'write_gate'}),
   'ntm.NTM': (
     {'slots': BACK, 'slot_width': 2},
     {'read_weights', 'write_weights'},
@@ -82,14 +82,14 @@ class Looked(NamedTuple):
 @functools.cache
 def looked(name: str) -> Looked:
   fields, _ = CASES[name]
-  spec = {'name': name, 'width': WIDTH} | fields
+  spec = {'name': name} | fields
   given = (Features(WIDTH),) * 2 if name.startswith('memn2n') else (None,) * 2
   model: Memory
   if given[0] is None:
-    stack = {'name': 'stack.Stack', 'memory': spec}
-    model = build_model(stack, Features(WIDTH), Features(WIDTH)).memory
+    stack = {'name': 'stack.Stack', 'width': WIDTH, 'layer': spec}
+    model = build_model(stack, Features(WIDTH), Features(WIDTH)).layer
   else:
-    model = build_model(spec, *given)
+    model = build_model(spec | {'width': WIDTH}, *given)
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(ROWS, STEPS, WIDTH)), jnp.float32)
   reset_BT = jnp.zeros((ROWS, STEPS), bool).at[0, jnp.array([4, 8])].set(True)

@@ -21,7 +21,7 @@ INPUTS = np.random.default_rng(0).random((LENGTH, 3)).astype(np.float32)
 
 
 def trained(memory: dict) -> tuple[Memory, Params]:
-  spec = {'name': 'stack.Stack', 'layers': 2, 'memory': {'width': 4} | memory}
+  spec = {'name': 'stack.Stack', 'width': 4, 'depth': 2, 'layer': memory}
   model = build_model(spec, Features(3), Features(2))
   none = jnp.zeros((1, LENGTH), bool)
   variables = model.init(

@@ -69,20 +69,20 @@ def test_what_does_not_go_together_is_refused(
 def test_an_evaluation_set_changes_task_and_model_and_nothing_else() -> None:
   longer = {
     'evals.held_out.task': {'delay': 30},
-    'evals.held_out.model': {'memory': {'memory': 20, 'clamp': 9}},
+    'evals.held_out.model': {'layer': {'window': 20, 'clamp': 9}},
   }
   experiment = small('copy_memory', 'transformer_xl', longer)
   held_out = experiment.evals['held_out']
   for task, delay in ((experiment.task, 12), (held_out.task, 30)):
     assert isinstance(task, CopyMemory)
     assert task.delay == delay
-  assert experiment.model.memory.memory == 8
-  assert held_out.model.memory.memory == 20
-  assert held_out.model.memory.width == experiment.model.memory.width
+  assert experiment.model.layer.window == 8
+  assert held_out.model.layer.window == 20
+  assert held_out.model.layer.width == experiment.model.layer.width
   assert held_out.changes == {
     'task.delay': 30,
-    'model.memory.memory': 20,
-    'model.memory.clamp': 9,
+    'model.layer.window': 20,
+    'model.layer.clamp': 9,
   }
 
 

@@ -107,7 +107,7 @@ def test_any_field_of_a_set_can_be_set_on_the_command_line(
   config, _ = parse(
     [
       *('launch.py', '--config=configs/adding.py:lstm,quick'),
-      *('--config.task.length=20', '--config.evals.twice.model.layers=2'),
+      *('--config.task.length=20', '--config.evals.twice.model.depth=2'),
       '--config.evals.held_out.name=generation.ExactMatch',
     ]
   )
@@ -116,7 +116,7 @@ def test_any_field_of_a_set_can_be_set_on_the_command_line(
   assert sets['held_out']['name'] == 'generation.ExactMatch'
   assert sets['held_out']['task']['length'] == 12  # as the config file says
   assert sets['held_out']['model'] == config['model']
-  assert sets['twice']['model'] == config['model'] | {'layers': 2}
+  assert sets['twice']['model'] == config['model'] | {'depth': 2}
 
 
 @pytest.mark.parametrize(

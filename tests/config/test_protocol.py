@@ -143,19 +143,19 @@ def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
 def test_memory_and_clamp_are_those_of_the_evaluated_model(
   corpus: Path,
 ) -> None:
-  longer = {'model.memory.memory': 40, 'model.memory.clamp': 9}
+  longer = {'model.layer.window': 40, 'model.layer.clamp': 9}
   experiment = read_by(corpus, 'transformer_xl', longer)
   validation = experiment.evals['validation']
-  assert experiment.model.memory.memory == LENGTH
-  assert (validation.model.memory.memory, validation.model.memory.clamp) == (
+  assert experiment.model.layer.window == LENGTH
+  assert (validation.model.layer.window, validation.model.layer.clamp) == (
     40,
     9,
   )
   params = initial_params(experiment.model, experiment.task, jax.random.key(1))
   protocol = evaluated(experiment, params)['protocol']
   assert protocol['horizon'] == 40
-  assert protocol['model.memory.memory'] == 40
-  assert protocol['model.memory.clamp'] == 9
+  assert protocol['model.layer.window'] == 40
+  assert protocol['model.layer.clamp'] == 9
   assert protocol['streams'] == LANES
 
 
@@ -169,7 +169,7 @@ def test_memory_and_clamp_are_those_of_the_evaluated_model(
       'task.stride: 17: must be from 0',
     ),
     ('lstm', {'task.length': 170}, 'task.split:'),
-    ('lstm', {'model.memory.memory': 64}, 'model.memory.memory: 64: no such'),
+    ('lstm', {'model.layer.window': 64}, 'model.layer.window: 64: no such'),
     (
       'lstm',
       {'task.strid': 3},
@@ -196,7 +196,7 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_a_memory_that_is_a_parameter_is_not_changed(corpus: Path) -> None:
-  experiment = read_by(corpus, 'rmn', {'model.memory.memory': 40})
+  experiment = read_by(corpus, 'rmn', {'model.layer.window': 40})
   mesh = parallel.make_mesh(experiment.parallel)
   words = (
     r"^evals\.validation\.model: 'layer_0\.memory\.T': has the shape \(40, 16\)"

@@ -164,7 +164,7 @@ def test_an_honest_memory_keeps_every_law(law: Callable) -> None:
   [
     (BeginsAnew(), laws.segments, AssertionError),
     (CountsInSegment(), laws.segments, AssertionError),
-    (LosesASlot(WIDTH, 1, 3), laws.segments, AssertionError),
+    (LosesASlot(WIDTH, WIDTH, 3), laws.segments, AssertionError),
     (NeverForgets(), laws.reset, AssertionError),
     (ForgetsLate(), laws.reset, AssertionError),
     (ForgetsInAllRows(), laws.rows, AssertionError),

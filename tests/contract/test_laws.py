@@ -38,29 +38,31 @@ CORPORA = {
 }
 
 
-def odd(memory: dict[str, Any], **stack: Any) -> dict[str, Any]:
-  memory = {'width': 4, 'heads': 2} | memory
-  return {'name': 'stack.Stack', 'memory': memory} | stack
+def attentive(
+  name: str, fields: dict[str, Any], **stack: Any
+) -> dict[str, Any]:
+  layer = {'name': name, 'head_width': 2} | fields
+  return {'name': 'stack.Stack', 'width': 4, 'layer': layer} | stack
 
 
 def sliding(window: int, **stack: Any) -> dict[str, Any]:
   name = 'transformer.SlidingAttention'
-  return odd({'name': name, 'window': window}, **stack)
+  return attentive(name, {'window': window}, **stack)
 
 
-def causal(context: int, **stack: Any) -> dict[str, Any]:
+def block(window: int, **stack: Any) -> dict[str, Any]:
   name = 'transformer.BlockAttention'
-  return odd({'name': name, 'context': context}, **stack)
+  return attentive(name, {'window': window}, **stack)
 
 
-def relative(memory: int, window: str = 'fixed', **stack: Any) -> dict:
+def relative(window: int, span: str = 'fixed', **stack: Any) -> dict[str, Any]:
   name = 'transformer_xl.TransformerXL'
-  return odd({'name': name, 'memory': memory, 'window': window}, **stack)
+  return attentive(name, {'window': window, 'span': span}, **stack)
 
 
-def layer(name: str, layers: int = 1, **fields: Any) -> dict[str, Any]:
-  memory = {'name': name, 'width': 4} | fields
-  return {'name': 'stack.Stack', 'memory': memory, 'layers': layers}
+def layer(name: str, depth: int = 1, **fields: Any) -> dict[str, Any]:
+  spec = {'name': name} | fields
+  return {'name': 'stack.Stack', 'width': 4, 'layer': spec, 'depth': depth}
 
 
 def memn2n(**fields: Any) -> dict[str, Any]:
@@ -68,15 +70,15 @@ def memn2n(**fields: Any) -> dict[str, Any]:
 
 
 ODD = {
-  'sliding-long': sliding(laws.LENGTH + 5, layers=2),
-  'causal-1': causal(1, positions=1),
-  'causal-7': causal(7, positions=7, layers=2, dropout=0.5),
-  'causal-long': causal(laws.LENGTH + 5, mlp_width=3, remat=True),
+  'sliding-long': sliding(laws.LENGTH + 5, depth=2),
+  'causal-1': block(1, positions='learned'),
+  'causal-7': block(7, positions='learned', depth=2, dropout=0.5),
+  'causal-long': block(laws.LENGTH + 5, mlp=0.75, remat=True),
   'relative-0': relative(0),
-  'relative-5': relative(5, layers=2, wiring='post_norm', mlp_width=3),
+  'relative-5': relative(5, depth=2, wiring='post_norm', mlp=0.75),
   'relative-long': relative(laws.LENGTH + 5, wiring='plain'),
-  'segment-0': relative(0, 'segment'),
-  'segment-5': relative(5, 'segment'),
+  'segment-0': relative(0, span='segment'),
+  'segment-5': relative(5, span='segment'),
   'entnet-1': layer('entnet.EntNet', slots=1),
   'entnet-5': layer('entnet.EntNet', 2, slots=5),
   'ntm-3': layer('ntm.NTM', slots=3, slot_width=2, controller_width=5),
@@ -92,23 +94,23 @@ ODD = {
     shifts=2,
     controller='feedforward',
   ),
-  'recurrent-memory-1': layer('rmn.RMN', memory=1),
-  'recurrent-memory-5': layer('rmn.RMN', 2, memory=5),
-  'stacked-memory-4': layer('rmn.StackedMemory', memory=4),
-  'lstmn-1': layer('lstmn.LSTMN', memory=1),
-  'lstmn-5': layer('lstmn.LSTMN', 2, memory=5),
-  'lstmn-long': layer('lstmn.LSTMN', memory=laws.LENGTH + 5),
+  'recurrent-memory-1': layer('rmn.RMN', window=1),
+  'recurrent-memory-5': layer('rmn.RMN', 2, window=5),
+  'stacked-memory-4': layer('rmn.StackedMemory', window=4),
+  'lstmn-1': layer('lstmn.LSTMN', window=1),
+  'lstmn-5': layer('lstmn.LSTMN', 2, window=5),
+  'lstmn-long': layer('lstmn.LSTMN', window=laws.LENGTH + 5),
   'stack-1': layer('stack_rnn.StackRNN', slots=1, cell_width=3),
   'stack-5': layer('stack_rnn.StackRNN', 2, slots=5, cell_width=2),
   'tape-1': layer('tape_rnn.TapeRNN', slots=1, jump=2, mlp_width=3),
   'tape-5': layer('tape_rnn.TapeRNN', 2, slots=5, cell_width=2, mlp_width=0),
-  'additive-1': layer('linear_attention.LinearAttention', heads=4),
-  'additive-2': layer('linear_attention.LinearAttention', 2, heads=2),
-  'delta-1': layer('schlag_delta.SchlagDelta', heads=1, nu=3),
-  'delta-2': layer('schlag_delta.SchlagDelta', 2, heads=2),
-  'hopfield-0': layer('hopfield.HopfieldMemory', heads=2, slots=0),
+  'additive-1': layer('linear_attention.LinearAttention', head_width=1),
+  'additive-2': layer('linear_attention.LinearAttention', 2, head_width=3),
+  'delta-1': layer('schlag_delta.SchlagDelta', head_width=4, nu=3),
+  'delta-2': layer('schlag_delta.SchlagDelta', 2, head_width=3),
+  'hopfield-0': layer('hopfield.HopfieldMemory', head_width=3, slots=0),
   'hopfield-5': layer(
-    'hopfield.HopfieldMemory', 2, heads=1, slots=5, updates=3
+    'hopfield.HopfieldMemory', 2, head_width=4, slots=5, updates=3
   ),
   'han-2': layer('han.CausalHAN', 2),
   'memn2n-1': memn2n(slots=1, hops=1),
@@ -216,7 +218,7 @@ def test_the_noise_of_training_is_no_part_of_the_memory(rate: str) -> None:
 
   def reads(share: float) -> np.ndarray:
     spec = {
-      'dropout': causal(7, mlp_width=3, dropout=share),
+      'dropout': block(7, mlp=0.75, dropout=share),
       'noise': memn2n(slots=5, noise=share),
     }[rate]
     quiet = subject(build_model(spec, *specs), specs.input_spec)

@@ -49,7 +49,7 @@ def take(
 @functools.cache
 def random_model(name: str) -> tuple[Memory, Any]:
   """A small model with parameters large enough to have opinions."""
-  spec = model(name, width=16, layers=1, context=CONTEXT).to_dict()
+  spec = model(name, width=16, depth=1, window=CONTEXT).to_dict()
   built = build_model(spec, Tokens(VOCAB), Tokens(VOCAB))
   ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
   init = jax.jit(built.init)

@@ -58,14 +58,14 @@ class Echo(Memory):
 
 
 def run_of(built: Memory, tokenizer: Any, params: Any = None) -> Run:
-  config = {'task': {'name': 'text.Text'}, 'model': {'memory': {'width': 8}}}
+  config = {'task': {'name': 'text.Text'}, 'model': {'width': 8}}
   return Run(config, built, params or {}, (), tokenizer, 5, {})
 
 
 @pytest.fixture(scope='module')
 def run() -> Run:
   """An untrained model of bytes: its text is noise, of all kinds of bytes."""
-  spec = model('gru', width=8, layers=1, context=4).to_dict()
+  spec = model('gru', width=8, depth=1, window=4).to_dict()
   built = build_model(spec, Tokens(256), Tokens(256))
   ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
   carry = built.initial_carry(1)
@@ -181,8 +181,8 @@ def test_only_text_is_sampled() -> None:
     ({'tokenizer': Characters('ab')}, 'tokenizer is'),
     ({'params': {'a': jnp.ones(3)}}, 'parameters is'),
     (
-      {'config': {'model': {'memory': {'width': 9}}}},
-      r'model\.memory\.width is 8 there, 9 here$',
+      {'config': {'model': {'width': 9}}},
+      r'model\.width is 8 there, 9 here$',
     ),
     ({'model': Script((1,))}, 'holds other arrays'),
   ],

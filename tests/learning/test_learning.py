@@ -29,7 +29,7 @@ SHORT = {
     pytest.param(
       'mqar',
       'transformer_xl',
-      {'task.length': 16, 'task.pairs': 2, 'model.layers': 2},
+      {'task.length': 16, 'task.pairs': 2, 'model.depth': 2},
       'accuracy',
       1 / 2,
       0.9,
@@ -46,7 +46,7 @@ def test_a_memory_beats_the_memoryless(
   memoryless: float,
   bound: float,
 ) -> None:
-  options = SHORT | task | {'model.memory.width': 32}
+  options = SHORT | task | {'model.width': 32}
   experiment = small(family, variant, options)
   mesh = parallel.make_mesh(experiment.parallel)
   state = run(experiment, 6)

@@ -18,7 +18,7 @@ from memjax.logs import metrics_file, writers
 from memjax.logs.console import Console, duration, magnitude, number
 from memjax.logs.writers import LogSettings, Writers
 
-CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'layers': 2}}
+CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'depth': 2}}
 QUIET = LogSettings('disabled', 'memjax', '', False, 2000)
 
 

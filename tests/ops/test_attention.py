@@ -169,9 +169,9 @@ def largest(layer: Any, length: int) -> int:
 @pytest.mark.parametrize(
   'layer',
   [
-    BlockAttention(8, 2, 65),
-    SlidingAttention(8, 2, 64),
-    TransformerXL(8, 2, 64),
+    BlockAttention(8, 4, 65),
+    SlidingAttention(8, 4, 64),
+    TransformerXL(8, 4, 64),
   ],
   ids=lambda layer: type(layer).__name__,
 )
@@ -181,7 +181,7 @@ def test_memory_grows_with_the_window_not_with_the_square(layer: Any) -> None:
 
 
 def test_the_papers_window_is_seen_to_grow_with_the_square() -> None:
-  layer = TransformerXL(8, 2, 64, 'segment')
+  layer = TransformerXL(8, 4, 64, 'segment')
   assert largest(layer, 1024) > 1024 * 1024
 
 
@@ -190,7 +190,7 @@ def test_one_step_projects_no_memory() -> None:
   width, memory = 64, 512
 
   def flops(heads: int) -> float:
-    layer = TransformerXL(width, heads, memory)
+    layer = TransformerXL(width, width // heads, memory)
     x, reset_BT = jnp.zeros((1, 1, width)), jnp.zeros((1, 1), bool)
     carry = layer.initial_carry(1)
     variables = jax.eval_shape(

@@ -238,7 +238,8 @@ def test_a_gradient_is_the_slope_of_the_methods() -> None:
 
 
 def test_each_layer_of_a_stack_shows_its_own() -> None:
-  model = Stack(Features(INPUTS), Features(2), dnc(), layers=2)
+  memory = dnc()
+  model = Stack(Features(INPUTS), Features(2), memory.width, memory, depth=2)
   _, shown = layer(model, INPUTS).show([STEPS])
   for name in ('layer_0', 'layer_1'):
     assert set(shown[name]['memory']) == SHOWN

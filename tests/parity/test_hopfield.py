@@ -61,7 +61,7 @@ def hopfield(
 def test_layer_equals_the_papers_updates(
   slots: int, updates: int, beta: float
 ) -> None:
-  model = HopfieldMemory(WIDTH, HEADS, slots, updates, beta)
+  model = HopfieldMemory(WIDTH, WIDTH // HEADS, slots, updates, beta)
   under_test = layer(model, FEATURES, scale=0.8)
   settings: dict[str, Any] = {
     'slots': slots,
@@ -87,7 +87,7 @@ def retrieved(
   stored, width = patterns.shape
   x = np.zeros((1, stored + len(probes), 2 * width), np.float32)
   x[0, :stored, :width], x[0, stored:, width:] = patterns, probes
-  model = HopfieldMemory(width, 1, x.shape[1], updates, beta)
+  model = HopfieldMemory(width, width, x.shape[1], updates, beta)
   carry = model.initial_carry(1)
   reset_BT = jnp.zeros(x.shape[:2], bool)
   params = model.init(jax.random.key(0), carry, jnp.asarray(x), reset_BT)
@@ -137,7 +137,7 @@ def test_separated_patterns_are_fixed_points_and_a_small_beta_averages() -> (
 @pytest.mark.parametrize(
   ('field', 'value'),
   [
-    ('heads', 4),
+    ('head_width', 0),
     ('slots', -1),
     ('updates', 0),
     ('beta', -1.0),
@@ -145,6 +145,6 @@ def test_separated_patterns_are_fixed_points_and_a_small_beta_averages() -> (
   ],
 )
 def test_settings_are_checked(field: str, value: float) -> None:
-  settings: dict[str, Any] = {'width': WIDTH, 'heads': HEADS, 'slots': 2}
+  settings: dict[str, Any] = {'width': WIDTH, 'head_width': 2, 'slots': 2}
   with pytest.raises(ConfigError, match=f'^{field}: '):
     HopfieldMemory(**settings | {field: value})

@@ -77,7 +77,9 @@ def _chunk(
 @pytest.mark.usefixtures('_chunk')
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
-  under_test = layer(LinearAttention(WIDTH, HEADS), FEATURES, scale=0.8)
+  under_test = layer(
+    LinearAttention(WIDTH, WIDTH // HEADS), FEATURES, scale=0.8
+  )
   expected = [
     additive(under_test.params64(), *row) for row in under_test.rows64()
   ]
@@ -91,7 +93,9 @@ def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
 def test_corrections_equal_the_papers_equations(
   nu: int, sizes: list[int]
 ) -> None:
-  under_test = layer(SchlagDelta(WIDTH, HEADS, nu), FEATURES, scale=0.8)
+  under_test = layer(
+    SchlagDelta(WIDTH, WIDTH // HEADS, nu), FEATURES, scale=0.8
+  )
   expected = [
     delta(under_test.params64(), *row, nu) for row in under_test.rows64()
   ]
@@ -99,10 +103,8 @@ def test_corrections_equal_the_papers_equations(
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  ('field', 'value'), [('heads', 4), ('heads', 0), ('nu', 0)]
-)
+@pytest.mark.parametrize(('field', 'value'), [('head_width', 0), ('nu', 0)])
 def test_settings_are_checked(field: str, value: int) -> None:
-  settings: dict[str, Any] = {'width': WIDTH, 'heads': HEADS}
+  settings: dict[str, Any] = {'width': WIDTH, 'head_width': 2}
   with pytest.raises(ConfigError, match=f'^{field}: {value}: '):
     SchlagDelta(**settings | {field: value})

@@ -75,9 +75,9 @@ def test_only_the_forget_gates_bias_starts_at_one() -> None:
   assert [set(part) for part in bias] == [{0}, {1}, {0}, {0}]
 
 
-@pytest.mark.parametrize('field', ['width', 'memory'])
+@pytest.mark.parametrize('field', ['width', 'window'])
 def test_wrong_fields_are_refused(field: str) -> None:
-  fields: dict[str, Any] = {'width': WIDTH, 'memory': 3}
+  fields: dict[str, Any] = {'width': WIDTH, 'window': 3}
   with pytest.raises(ConfigError) as error:
     LSTMN(**fields | {field: 0})
   assert str(error.value) == f'{field}: 0: must be at least 1'

@@ -183,7 +183,12 @@ def test_outputs_and_gradients_are_those_of_pytorch(name: str) -> None:
 def test_two_layers_in_a_stack_are_pytorchs_num_layers() -> None:
   golden = np.load(GOLDEN / 'torch_lstm_2.npz')
   model = Stack(
-    Features(FEATURES), Features(WIDTH), LSTM(WIDTH), layers=2, wiring='plain'
+    Features(FEATURES),
+    Features(WIDTH),
+    WIDTH,
+    LSTM(WIDTH),
+    depth=2,
+    wiring='plain',
   )
   nothing = np.zeros(WIDTH, np.float32)
   first = from_torch(golden)

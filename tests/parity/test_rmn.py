@@ -97,7 +97,7 @@ def test_layer_equals_the_papers_equations(
   ('fields', 'line'),
   [
     ({'width': 0}, 'width: 0: must be at least 1'),
-    ({'memory': 0}, 'memory: 0: must be at least 1'),
+    ({'window': 0}, 'window: 0: must be at least 1'),
     ({'width': 6}, 'width: 6: must be the width of the inputs, 5'),
   ],
 )
@@ -105,5 +105,5 @@ def test_wrong_fields_are_refused(
   kind: Any, fields: dict[str, int], line: str
 ) -> None:
   with pytest.raises(ConfigError) as error:
-    layer(kind(**{'width': WIDTH, 'memory': 3} | fields), WIDTH)
+    layer(kind(**{'width': WIDTH, 'window': 3} | fields), WIDTH)
   assert str(error.value) == line

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.models.encoder import Encoder
 from memjax.models.recurrent.gru import GRU
 from memjax.models.sentences import ENCODERS, bag_of_words, position_encoding
-from memjax.models.stack import Encoder, Stack
+from memjax.models.stack import Stack
 from memjax.types import Sentences, Tokens
 from tests.parity.test_recurrent import numpy_step
 
@@ -168,11 +169,11 @@ def test_positions_count_the_words_that_are_there() -> None:
   ('width', 'sentences', 'line'),
   [
     (4, 'bags', 'sentences: .*: must be one of bag, position, mask, attention'),
-    (5, 'attention', "memory.width: 5: must be even for sentences 'attention'"),
+    (5, 'attention', "width: 5: must be even for sentences 'attention'"),
   ],
 )
 def test_a_bad_field_is_named(width: int, sentences: str, line: str) -> None:
   spec = Sentences(VOCAB, LONGEST)
   with pytest.raises(ConfigError, match=f'^{line}$'):
-    Stack(spec, Tokens(5), GRU(width), sentences=sentences)
-  Stack(Tokens(VOCAB), Tokens(5), GRU(5), sentences='attention')
+    Stack(spec, Tokens(5), width, GRU(width), sentences=sentences)
+  Stack(Tokens(VOCAB), Tokens(5), 5, GRU(5), sentences='attention')

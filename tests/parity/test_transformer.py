@@ -17,6 +17,7 @@ from memjax.models.stack import Stack
 from memjax.types import Tokens
 
 WIDTH, HEADS, LENGTH = 6, 2, 15
+HEAD_WIDTH = WIDTH // HEADS
 
 
 def gpt_attention(
@@ -96,7 +97,7 @@ def float64(tree: Any) -> Any:
 @pytest.mark.parametrize('kind', [BlockAttention, SlidingAttention])
 def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
   causal = kind is BlockAttention
-  model = kind(WIDTH, HEADS, reach + 1 if causal else reach)
+  model = kind(WIDTH, HEAD_WIDTH, reach + 1 if causal else reach)
   x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, WIDTH))
   params = random_params(model, x_BTD)
   p = float64(params['window'] if causal else params)
@@ -113,8 +114,10 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
 @pytest.mark.parametrize('sizes', [[15], [6, 1, 8]])
 def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
   context = 4
-  layer = BlockAttention(WIDTH, HEADS, context)
-  model = Stack(Tokens(7), Tokens(3), layer, wiring='plain', positions=context)
+  layer = BlockAttention(WIDTH, HEAD_WIDTH, context)
+  model = Stack(
+    Tokens(7), Tokens(3), WIDTH, layer, wiring='plain', positions='learned'
+  )
   tokens_BT = jax.random.randint(jax.random.key(0), (2, LENGTH), 0, 7)
   params = random_params(model, tokens_BT)
   p = float64(params)
@@ -133,8 +136,8 @@ def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
 
 def test_positions_begin_as_large_as_the_tokens() -> None:
   """Begun far below them, a step learns late to look at its neighbour."""
-  layer = BlockAttention(64, 1, 512)
-  model = Stack(Tokens(512), Tokens(3), layer, positions=512)
+  layer = BlockAttention(64, 64, 512)
+  model = Stack(Tokens(512), Tokens(3), 64, layer, positions='learned')
   tokens_BT, reset_BT = jnp.zeros((1, 8), int), jnp.zeros((1, 8), bool)
   carry = model.initial_carry(1)
   params = model.init(jax.random.key(0), carry, tokens_BT, reset_BT)['params']
@@ -147,9 +150,9 @@ def test_positions_begin_as_large_as_the_tokens() -> None:
 @pytest.mark.parametrize(
   'model',
   [
-    BlockAttention(WIDTH, HEADS, 4),
-    SlidingAttention(WIDTH, HEADS, 4),
-    TransformerXL(WIDTH, HEADS, 4),
+    BlockAttention(WIDTH, HEAD_WIDTH, 4),
+    SlidingAttention(WIDTH, HEAD_WIDTH, 4),
+    TransformerXL(WIDTH, HEAD_WIDTH, 4),
   ],
   ids=lambda model: type(model).__name__,
 )
@@ -182,9 +185,9 @@ def test_bfloat16_in_and_out_and_a_float32_carry(
 @pytest.mark.parametrize(
   ('kind', 'fields', 'line'),
   [
-    (BlockAttention, (6, 4, 3), 'heads: 4: must divide width 6'),
-    (SlidingAttention, (6, 0, 3), 'heads: 0: must divide width 6'),
-    (BlockAttention, (6, 2, 0), 'context: 0: must be at least 1'),
+    (BlockAttention, (6, 0, 3), 'head_width: 0: must be at least 1'),
+    (SlidingAttention, (0, 3, 3), 'width: 0: must be at least 1'),
+    (BlockAttention, (6, 2, 0), 'window: 0: must be at least 1'),
     (SlidingAttention, (6, 2, -1), 'window: -1: must be at least 0'),
   ],
 )

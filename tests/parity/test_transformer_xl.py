@@ -14,6 +14,7 @@ from memjax.models.stack import Stack
 from memjax.types import Tokens
 
 BATCH, WIDTH, HEADS = 2, 6, 2
+HEAD_WIDTH = WIDTH // HEADS
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -27,10 +28,10 @@ def sinusoid(distance: int, width: int) -> np.ndarray:
 
 
 def visible(
-  t: int, first: int, reset: np.ndarray, memory: int, window: str
+  t: int, first: int, reset: np.ndarray, memory: int, span: str
 ) -> list[int]:
   """What position t of a row sees; its segment begins at position `first`."""
-  oldest = (t if window == 'fixed' else first) - memory
+  oldest = (t if span == 'fixed' else first) - memory
   run = max([s for s in range(t + 1) if reset[s]], default=0)
   return list(range(max(oldest, run), t + 1))
 
@@ -43,7 +44,7 @@ def attention(
   *,
   heads: int,
   memory: int,
-  window: str = 'fixed',
+  span: str = 'fixed',
   clamp: int = 0,
 ) -> np.ndarray:
   """One row, `(T, D)`, term by term. `firsts[t]` begins t's segment."""
@@ -56,7 +57,7 @@ def attention(
       of_query = params['query']['kernel'][:, part]
       of_key, of_place = params['key'][:, part], params['position'][:, part]
       u, v = params['u'][part], params['v'][part]
-      seen = visible(t, firsts[t], reset, memory, window)
+      seen = visible(t, firsts[t], reset, memory, span)
       scores = []
       for s in seen:
         distance = min(t - s, clamp) if clamp else t - s
@@ -118,7 +119,7 @@ def in_pieces(
   return np.concatenate(ys, axis=1)
 
 
-@pytest.mark.parametrize('window', ['fixed', 'segment'])
+@pytest.mark.parametrize('span', ['fixed', 'segment'])
 @pytest.mark.parametrize(
   ('memory', 'sizes'),
   [
@@ -131,10 +132,10 @@ def in_pieces(
   ],
 )
 def test_layer_equals_the_papers_terms(
-  memory: int, sizes: list[int], window: str
+  memory: int, sizes: list[int], span: str
 ) -> None:
   x_BTD, reset_BT = inputs(sum(sizes))
-  model = TransformerXL(WIDTH, HEADS, memory, window)
+  model = TransformerXL(WIDTH, HEAD_WIDTH, memory, span)
   params = params_of(model, x_BTD, reset_BT)
   firsts = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
   expected = [
@@ -145,7 +146,7 @@ def test_layer_equals_the_papers_terms(
       firsts.tolist(),
       heads=HEADS,
       memory=memory,
-      window=window,
+      span=span,
     )
     for x, reset in zip(x_BTD, reset_BT, strict=True)
   ]
@@ -156,7 +157,7 @@ def test_layer_equals_the_papers_terms(
 def test_a_long_segment_is_read_in_chunks_of_the_same_values() -> None:
   length, memory = 150, 3
   x_BTD, reset_BT = inputs(length)
-  model = TransformerXL(WIDTH, HEADS, memory, clamp=2)
+  model = TransformerXL(WIDTH, HEAD_WIDTH, memory, clamp=2)
   params = params_of(model, x_BTD, reset_BT)
   expected = [
     attention(
@@ -180,10 +181,11 @@ def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
   model = Stack(
     Tokens(7),
     Tokens(5),
-    TransformerXL(WIDTH, HEADS, memory),
-    layers=2,
+    WIDTH,
+    TransformerXL(WIDTH, HEAD_WIDTH, memory),
+    depth=2,
     wiring='post_norm',
-    mlp_width=10,
+    mlp=1.5,
     activation='relu',
   )
   tokens_BT = jnp.asarray(
@@ -241,7 +243,7 @@ def naive(params: Any, h_BSD: jax.Array, length: int, memory: int) -> jax.Array:
 @pytest.mark.parametrize('length', [1, 8, 140])
 def test_gradients_equal_the_naive_layers(length: int) -> None:
   memory = 5
-  model = TransformerXL(WIDTH, HEADS, memory)
+  model = TransformerXL(WIDTH, HEAD_WIDTH, memory)
   h_BSD, _ = inputs(memory + length)
   reset_BT = jnp.zeros((BATCH, length), bool)
   params = params_of(model, h_BSD[:, -length:], reset_BT)
@@ -271,15 +273,14 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
 @pytest.mark.parametrize(
   ('fields', 'line'),
   [
-    ({'heads': 4}, 'heads: 4: must divide width 6'),
-    ({'heads': 0}, 'heads: 0: must divide width 6'),
-    ({'width': 7, 'heads': 7}, 'width: 7: must be even'),
-    ({'memory': -1}, 'memory: -1: must be at least 0'),
+    ({'head_width': 0}, 'head_width: 0: must be at least 1'),
+    ({'width': 7}, 'width: 7: must be even'),
+    ({'window': -1}, 'window: -1: must be at least 0'),
     ({'clamp': -1}, 'clamp: -1: must be at least 0'),
-    ({'window': 'all'}, "window: 'all': must be one of fixed, segment"),
+    ({'span': 'all'}, "span: 'all': must be one of fixed, segment"),
   ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, Any], line: str) -> None:
   with pytest.raises(ConfigError) as error:
-    TransformerXL(**{'width': 6, 'heads': 2, 'memory': 3} | fields)
+    TransformerXL(**{'width': 6, 'head_width': 3, 'window': 3} | fields)
   assert str(error.value) == line

@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
   'checkpoint.keep': STEPS,
   'checkpoint.best': 'validation/loss',
   'checkpoint.best_is': 'max',  # the first step: another than the newest
-  'model.layers': 1,
+  'model.depth': 1,
   'optim.ema': 0.5,
   'optim.schedule': 'constant',
   'optim.learning_rate': 0.01,

@@ -41,7 +41,7 @@ def assert_differ(one: jax.Array, other: jax.Array) -> None:
 @pytest.mark.parametrize(
   ('changes', 'rule'),
   [
-    ({'model.memory.width': 8}, 'made by another model'),
+    ({'model.width': 8}, 'made by another model'),
     ({'train.replicas': 2}, 'made by another model or another config'),
   ],
 )

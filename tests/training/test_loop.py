@@ -135,7 +135,7 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
   assert twice['protocol']['stride'] == 24
   assert twice['protocol']['carry_over'] is False
   assert twice['protocol']['task.length'] == 24
-  assert twice['protocol']['model.memory.width'] == 16
+  assert twice['protocol']['model.width'] == 16
   assert twice['protocol']['data'] == 'generated'
   assert twice['protocol']['parameters'] == 'ema'
   starts = json.loads((tmp_path / 'run.json').read_text())

@@ -7,15 +7,16 @@ Radford et al. 2019, GPT-2. For each head:
     a_ts = softmax_s(q_t · k_s / sqrt(K)),   s = t - window ... t
     y_t  = W_o [sum_s a_ts v_s]_heads + b_o
 
-`SlidingAttention` is just that. `BlockAttention` is the Transformer of
-language models, whose context starts anew every `context` tokens: a window of
-context - 1 with a reset wherever a context begins. Neither knows the order of
-what it sees; `Stack(positions=context)` adds learned absolute positions that
-start anew together with the context.
+`SlidingAttention` is these equations. `BlockAttention` is the Transformer of
+language models, whose context starts anew every `window` tokens: it is sliding
+attention with a reset wherever a block begins. Neither knows the order of what
+it sees; `Stack(positions='learned')` adds absolute positions, which start anew
+together with the blocks.
 
 Carry: keys and values of the last M tokens, `(B, M, H, K)` float32, and a
-count, `(B,)` int32. Cost per step: B D D + B M D; a segment's memory grows with
-T M. Parameters: kernels normal of variance 1 / D, biases 0.
+count, `(B,)` int32; H is D / K, rounded up. Cost per step: B D D + B M D; a
+segment's memory grows with T M. Parameters: kernels normal of variance 1 / D,
+biases 0.
 Deviations: no dropout on the attention weights. Norms, residuals and the MLP
 are the Stack's.
 """
@@ -28,7 +29,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, shows
-from memjax.models.positions import positions_in_context
+from memjax.models.positions import positions_in_block
 from memjax.ops.attention import (
   last_run,
   run_ids,
@@ -59,22 +60,31 @@ class SlidingAttention(Memory):
 
   Attributes:
     width: D.
-    heads: H, a divisor of D.
-    window: M, at least 0.
+    head_width: K.
+    window: M, the number of tokens seen before a token's own, at least 0.
   """
 
   width: int
-  heads: int
+  head_width: int
   window: int
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
+    number_of_heads(self.width, self.head_width)
     require(self.window >= 0, 'window', self.window, 'must be at least 0')
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    return self.window
+
+  def with_horizon(self, horizon: int) -> Memory:
+    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
+    return self.clone(window=horizon)
+
   def initial_carry(self, batch_size: int) -> Cache:
     slots = max(self.window, 1)  # a checkpoint cannot hold an empty array
-    shape = (batch_size, slots, self.heads, self.width // self.heads)
+    heads = number_of_heads(self.width, self.head_width)
+    shape = (batch_size, slots, heads, self.head_width)
     return Cache(
       jnp.zeros(shape), jnp.zeros(shape), jnp.zeros((batch_size,), jnp.int32)
     )
@@ -90,7 +100,7 @@ class SlidingAttention(Memory):
   ) -> tuple[Cache, Sequence_BTD]:
     del train
     slots, heads, head_width = carry.k_BMHK.shape[1:]
-    qkv = nn.Dense(3 * self.width, name='qkv')(x)
+    qkv = nn.Dense(3 * heads * head_width, name='qkv')(x)
     qkv = qkv.reshape(*x.shape[:2], 3, heads, head_width)
     q_BTHK, k_BTHK, v_BTHK = (qkv[:, :, i] for i in range(3))
     k_BSHK = jnp.concatenate([carry.k_BMHK.astype(k_BTHK.dtype), k_BTHK], 1)
@@ -106,35 +116,48 @@ class SlidingAttention(Memory):
       v_BSHK[:, -slots:].astype(jnp.float32),
       last_run(run_BS, self.window),
     )
-    y_BTD = y_BTHK.reshape(*x.shape[:2], self.width)
-    return after, nn.Dense(self.width, name='output')(y_BTD)
+    y_BTI = y_BTHK.reshape(*x.shape[:2], heads * head_width)
+    return after, nn.Dense(self.width, name='output')(y_BTI)
 
 
 class BlockAttention(Memory):
-  """Each token sees itself and what its context holds before it.
+  """Each token sees itself and the tokens before it in its block.
 
-  The carry's count is the place of the next token in its context.
+  The carry's count is the place of the next token in its block.
 
   Attributes:
     width: D.
-    heads: H, a divisor of D.
-    context: tokens of a context, at least 1; M is context - 1.
+    head_width: K.
+    window: tokens of a block, at least 1; M is window - 1.
   """
 
   width: int
-  heads: int
-  context: int
+  head_width: int
+  window: int
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
-    require(self.context >= 1, 'context', self.context, 'must be at least 1')
+    number_of_heads(self.width, self.head_width)
+    require(self.window >= 1, 'window', self.window, 'must be at least 1')
     super().__post_init__()
 
-  def _window(self, **linen: Any) -> SlidingAttention:
-    return SlidingAttention(self.width, self.heads, self.context - 1, **linen)
+  @property
+  def horizon(self) -> int:
+    return self.window - 1
+
+  @property
+  def block(self) -> int:
+    return self.window
+
+  def with_horizon(self, horizon: int) -> Memory:
+    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
+    return self.clone(window=horizon + 1)
+
+  def _sliding(self, **linen: Any) -> SlidingAttention:
+    sizes = self.width, self.head_width, self.window - 1
+    return SlidingAttention(*sizes, **linen)
 
   def initial_carry(self, batch_size: int) -> Cache:
-    return self._window(parent=None).initial_carry(batch_size)
+    return self._sliding(parent=None).initial_carry(batch_size)
 
   @nn.compact
   def __call__(
@@ -145,15 +168,23 @@ class BlockAttention(Memory):
     *,
     train: bool = False,
   ) -> tuple[Cache, Sequence_BTD]:
-    next_B, position_BT = positions_in_context(
-      carry.count_B, reset_BT, self.context
+    next_B, position_BT = positions_in_block(
+      carry.count_B, reset_BT, self.window
     )
     begins_BT = position_BT == 0
-    after, y = self._window(name='window')(carry, x, begins_BT, train=train)
+    sliding = self._sliding(name='window')
+    after, y = sliding(carry, x, begins_BT, train=train)
     return after._replace(count_B=next_B), y
 
 
-def check_heads(width: int, heads: int) -> None:
-  """Raises ConfigError unless `heads` cut the width into equal parts."""
-  fits = heads >= 1 and width % heads == 0
-  require(fits, 'heads', heads, f'must divide width {width}')
+def number_of_heads(width: int, head_width: int) -> int:
+  """H, the number of heads of this width that cover the layer's width.
+
+  Their joint width H K is the layer's D, or more where K does not divide D.
+
+  Raises:
+    ConfigError: a width is not positive.
+  """
+  for field, value in (('width', width), ('head_width', head_width)):
+    require(value >= 1, field, value, 'must be at least 1')
+  return -(-width // head_width)

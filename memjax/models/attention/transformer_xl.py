@@ -8,8 +8,8 @@ the layer's inputs, those of the memory first, and for each head:
     y_t  = W_o [sum_s softmax_s(A_ts) v_s]_heads
 
 R_d holds the sines, then the cosines of d / 10000^(2i / D). A query sees itself
-and the `memory` positions before it ('fixed'), or with the paper's growing
-window ('segment') all of the memory and all before it in its segment.
+and the `window` positions before it (span 'fixed'), or with the paper's growing
+span ('segment') all of the memory and all before it in its segment.
 
 Carry: the last M inputs of the layer, `(B, M, D)` float32, and how many of
 them are filled, `(B,)` int32; the training loop passes them as constants, which
@@ -31,11 +31,11 @@ from typing import NamedTuple
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from memjax.errors import require
-from memjax.models.attention.transformer import check_heads
+from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
+from memjax.models.positions import sinusoids
 from memjax.ops.attention import (
   last_run,
   run_ids,
@@ -44,7 +44,7 @@ from memjax.ops.attention import (
 )
 from memjax.types import Reset_BT, Sequence_BTD
 
-WINDOWS = ('fixed', 'segment')
+SPANS = ('fixed', 'segment')
 
 
 class Recent(NamedTuple):
@@ -62,36 +62,46 @@ class Recent(NamedTuple):
 class TransformerXL(Memory):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
-  With window 'segment' it breaks the law of segments on purpose: what a query
+  With span 'segment' it breaks the law of segments on purpose: what a query
   sees depends on where its segment begins. When asked it shows its
-  `lag_weights`, `(B, T, H, R)`, R being 1 + memory, or with 'segment' all keys.
+  `lag_weights`, `(B, T, H, R)`, R being 1 + window, or with 'segment' all keys.
 
   Attributes:
     width: D, even.
-    heads: H, a divisor of D.
-    memory: M, at least 0; may be shorter or longer than the segments.
-    window: 'fixed' or 'segment'.
+    head_width: K.
+    window: M, at least 0; may be shorter or longer than the segments.
+    span: 'fixed' or 'segment'.
     clamp: distances beyond this one count as this one; 0 for no limit. The
       authors evaluate with memories longer than the trained ones this way.
   """
 
   width: int
-  heads: int
-  memory: int
-  window: str = 'fixed'
+  head_width: int
+  window: int
+  span: str = 'fixed'
   clamp: int = 0
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
+    number_of_heads(self.width, self.head_width)
     require(self.width % 2 == 0, 'width', self.width, 'must be even')
-    require(self.memory >= 0, 'memory', self.memory, 'must be at least 0')
+    require(self.window >= 0, 'window', self.window, 'must be at least 0')
     require(self.clamp >= 0, 'clamp', self.clamp, 'must be at least 0')
-    known = f'must be one of {", ".join(WINDOWS)}'
-    require(self.window in WINDOWS, 'window', self.window, known)
+    known = f'must be one of {", ".join(SPANS)}'
+    require(self.span in SPANS, 'span', self.span, known)
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    return self.window if self.span == 'fixed' else 0
+
+  def with_horizon(self, horizon: int) -> Memory:
+    rule = "span 'segment' has no horizon: it grows with the segment"
+    require(self.span == 'fixed', 'horizon', horizon, rule)
+    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
+    return self.clone(window=horizon)
+
   def initial_carry(self, batch_size: int) -> Recent:
-    slots = max(self.memory, 1)  # a checkpoint cannot hold an empty array
+    slots = max(self.window, 1)  # a checkpoint cannot hold an empty array
     return Recent(
       jnp.zeros((batch_size, slots, self.width)),
       jnp.zeros((batch_size,), jnp.int32),
@@ -108,23 +118,28 @@ class TransformerXL(Memory):
   ) -> tuple[Recent, Sequence_BTD]:
     del train
     batch, length, width = x.shape
-    slots, heads = carry.h_BMD.shape[1], self.heads
-    head_width = width // heads
-    window = self.memory if self.window == 'fixed' else slots + length - 1
+    slots, head_width = carry.h_BMD.shape[1], self.head_width
+    heads = number_of_heads(width, head_width)
+    joint = heads * head_width
+    window = self.window if self.span == 'fixed' else slots + length - 1
 
     def kernel(name: str) -> jax.Array:
-      kernel_DD = self.param(name, nn.initializers.lecun_normal(), (width,) * 2)
-      return kernel_DD.reshape(width, heads, head_width)
+      draw = nn.initializers.lecun_normal()
+      kernel_DI = self.param(name, draw, (width, joint))
+      return kernel_DI.reshape(width, heads, head_width)
 
     def query(bias: str) -> jax.Array:
-      bias_D = self.param(bias, nn.initializers.normal(0.02), (width,))
-      q_BTHK = (q_BTD + bias_D[None, None]).reshape(batch, length, heads, -1)
+      bias_I = self.param(bias, nn.initializers.normal(0.02), (joint,))
+      q_BTHK = (q_BTI + bias_I[None, None]).reshape(batch, length, heads, -1)
       return q_BTHK * head_width**-0.5
 
     h_BSD = jnp.concatenate([carry.h_BMD.astype(x.dtype), x], axis=1)
-    r_RD = sinusoids(window + 1, width, self.clamp).astype(x.dtype)
+    distance_R = jnp.arange(window + 1)
+    if self.clamp:
+      distance_R = jnp.minimum(distance_R, self.clamp)
+    r_RD = sinusoids(distance_R, width).astype(x.dtype)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
-    q_BTD = nn.Dense(width, use_bias=False, name='query')(x)
+    q_BTI = nn.Dense(joint, use_bias=False, name='query')(x)
     value_DHK = kernel('value')
     short = length < head_width
     q, k = meet(query('u'), h_BSD, kernel('key'), length)
@@ -136,23 +151,12 @@ class TransformerXL(Memory):
       self.sow('intermediates', 'lag_weights', weights)
     if short:
       y = jnp.einsum('BTHD,DHK->BTHK', y, value_DHK)
-    y = nn.Dense(width, use_bias=False, name='output')(y.reshape(x.shape))
+    y_BTI = y.reshape(batch, length, joint)
+    y = nn.Dense(width, use_bias=False, name='output')(y_BTI)
     after = Recent(
-      h_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.memory)
+      h_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.window)
     )
     return after, y
-
-
-def sinusoids(
-  distances: int, width: int, clamp: int = 0
-) -> Float[Array, 'R D']:
-  """R_0 ... R_(distances - 1), the sines before the cosines."""
-  distance_R = jnp.arange(distances, dtype=jnp.float32)
-  if clamp:
-    distance_R = jnp.minimum(distance_R, clamp)
-  rate = 10_000.0 ** (-jnp.arange(0, width, 2, dtype=jnp.float32) / width)
-  angle = distance_R[:, None] * rate[None]
-  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=1)
 
 
 def project(x: jax.Array, kernel_DHK: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.models.attention.transformer import check_heads
+from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -48,18 +48,19 @@ class LinearAttention(Memory):
 
   Attributes:
     width: D.
-    heads: H, a divisor of D.
+    head_width: K.
   """
 
   width: int
-  heads: int
+  head_width: int
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
+    number_of_heads(self.width, self.head_width)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> Sums:
-    keys = batch_size, self.heads, self.width // self.heads
+    heads = number_of_heads(self.width, self.head_width)
+    keys = batch_size, heads, self.head_width
     return Sums(jnp.zeros((*keys, keys[-1])), jnp.zeros(keys))
 
   @nn.compact
@@ -72,7 +73,7 @@ class LinearAttention(Memory):
     train: bool = False,
   ) -> tuple[Sums, Sequence_BTD]:
     del train
-    q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.heads)
+    q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.head_width)
     ones_BTH1 = jnp.ones_like(v_BTHK[..., :1])
     w_BHKV, y_BTHV = add(
       jnp.concatenate([carry.w_BHKK, carry.z_BHK[..., None]], axis=3),
@@ -82,15 +83,16 @@ class LinearAttention(Memory):
       reset_BT,
     )
     y_BTHK = y_BTHV[..., :-1] / jnp.maximum(y_BTHV[..., -1:], LEAST)
-    y_BTD = y_BTHK.reshape(*x.shape[:2], self.width).astype(x.dtype)
+    y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
     after = Sums(w_BHKV[..., :-1], w_BHKV[..., -1])
-    return after, nn.Dense(self.width, name='output')(y_BTD)
+    return after, nn.Dense(self.width, name='output')(y_BTI)
 
 
 def project(
-  x: Inputs_BTF, width: int, heads: int
+  x: Inputs_BTF, width: int, head_width: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Queries, keys and values `(B, T, H, K)`, float32."""
-  qkv = nn.Dense(3 * width, name='qkv')(x).astype(jnp.float32)
-  qkv = qkv.reshape(*x.shape[:2], 3, heads, width // heads)
+  heads = number_of_heads(width, head_width)
+  qkv = nn.Dense(3 * heads * head_width, name='qkv')(x).astype(jnp.float32)
+  qkv = qkv.reshape(*x.shape[:2], 3, heads, head_width)
   return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from memjax.errors import require
-from memjax.models.attention.transformer import check_heads
+from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
 from memjax.models.linear.linear_attention import LEAST, project
 from memjax.ops.linear_attention import correct
@@ -40,24 +40,24 @@ class SchlagDelta(Memory):
 
   Attributes:
     width: D.
-    heads: H, a divisor of D.
+    head_width: K.
     nu: features for each number of a key and its negative; as many as there
       are features can be told apart.
   """
 
   width: int
-  heads: int
+  head_width: int
   nu: int = 1
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
+    number_of_heads(self.width, self.head_width)
     require(self.nu >= 1, 'nu', self.nu, 'must be at least 1')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> jax.Array:
-    head_width = self.width // self.heads
-    features = 2 * head_width * self.nu
-    return jnp.zeros((batch_size, self.heads, features, head_width))
+    heads = number_of_heads(self.width, self.head_width)
+    features = 2 * self.head_width * self.nu
+    return jnp.zeros((batch_size, heads, features, self.head_width))
 
   @nn.compact
   def __call__(
@@ -69,8 +69,8 @@ class SchlagDelta(Memory):
     train: bool = False,
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
-    q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.heads)
-    beta_BTH = nn.Dense(self.heads, name='beta')(x).astype(jnp.float32)
+    q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.head_width)
+    beta_BTH = nn.Dense(q_BTHK.shape[2], name='beta')(x).astype(jnp.float32)
     gate_BTH = nn.sigmoid(beta_BTH)
     if shows(self):
       self.sow('intermediates', 'write_gate', gate_BTH)
@@ -82,8 +82,8 @@ class SchlagDelta(Memory):
       gate_BTH,
       reset_BT,
     )
-    y_BTD = y_BTHK.reshape(*x.shape[:2], self.width).astype(x.dtype)
-    return after, nn.Dense(self.width, name='output')(y_BTD)
+    y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
+    return after, nn.Dense(self.width, name='output')(y_BTI)
 
 
 def dpfp(

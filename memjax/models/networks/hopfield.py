@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.attention.transformer import check_heads
+from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
 from memjax.ops.attention import (
   last_run,
@@ -61,29 +61,38 @@ class HopfieldMemory(Memory):
 
   Attributes:
     width: D.
-    heads: H, a divisor of D.
+    head_width: K.
     slots: M, at least 0.
     updates: n, of the state, at least 1.
     beta: the inverse temperature, at least 0; 0 for 1 / sqrt(K).
   """
 
   width: int
-  heads: int
+  head_width: int
   slots: int
   updates: int = 1
   beta: float = 0.0
 
   def __post_init__(self) -> None:
-    check_heads(self.width, self.heads)
+    number_of_heads(self.width, self.head_width)
     require(self.slots >= 0, 'slots', self.slots, 'must be at least 0')
     require(self.updates >= 1, 'updates', self.updates, 'must be at least 1')
     fits = math.isfinite(self.beta) and self.beta >= 0
     require(fits, 'beta', self.beta, 'must be finite and at least 0')
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    return self.slots
+
+  def with_horizon(self, horizon: int) -> Memory:
+    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
+    return self.clone(slots=horizon)
+
   def initial_carry(self, batch_size: int) -> Patterns:
     slots = max(self.slots, 1)  # a checkpoint cannot hold an empty array
-    shape = batch_size, slots, self.heads, self.width // self.heads
+    heads = number_of_heads(self.width, self.head_width)
+    shape = batch_size, slots, heads, self.head_width
     return Patterns(jnp.zeros(shape), jnp.zeros((batch_size,), jnp.int32))
 
   @nn.compact
@@ -101,8 +110,8 @@ class HopfieldMemory(Memory):
 
     def pattern(name: str) -> jax.Array:
       normed = nn.LayerNorm(name=f'{name}_norm')(x)
-      pattern_BTD = nn.Dense(self.width, name=name)(normed)
-      return pattern_BTD.reshape(*x.shape[:2], heads, head_width)
+      pattern_BTI = nn.Dense(heads * head_width, name=name)(normed)
+      return pattern_BTI.reshape(*x.shape[:2], heads, head_width)
 
     xi_BTHK, x_BTHK = pattern('state'), pattern('stored')
     x_BSHK = jnp.concatenate([carry.x_BMHK.astype(x_BTHK.dtype), x_BTHK], 1)
@@ -116,5 +125,5 @@ class HopfieldMemory(Memory):
     after = Patterns(
       x_BSHK[:, -slots:].astype(jnp.float32), last_run(run_BS, self.slots)
     )
-    y_BTD = xi_BTHK.reshape(*x.shape[:2], self.width)
-    return after, nn.Dense(self.width, name='value')(y_BTD)
+    xi_BTI = xi_BTHK.reshape(*x.shape[:2], heads * head_width)
+    return after, nn.Dense(self.width, name='value')(xi_BTI)

@@ -78,6 +78,14 @@ class KeyValueMemory(Memory):
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    return self.slots
+
+  def with_horizon(self, horizon: int) -> Memory:
+    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
+    return self.clone(slots=horizon)
+
   def initial_carry(self, batch_size: int) -> Pairs:
     shape = (batch_size, self.slots, self.width)
     return Pairs(

@@ -37,12 +37,12 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.errors import require
-from memjax.models.base import Model, shows
+from memjax.errors import ConfigError, require
+from memjax.models.base import Memory, Model, shows
 from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
 from memjax.ops.attention import UNSEEN
-from memjax.types import Features, Inputs, Reset_BT, Sentences, Tokens
+from memjax.types import Inputs, Reset_BT
 
 TYINGS = ('adjacent', 'layerwise')
 SENTENCES = ('position', 'bag')
@@ -102,23 +102,27 @@ class MemN2N(Model):
     require(0 <= self.noise <= 1, 'noise', self.noise, 'must be in [0, 1]')
     super().__post_init__()
 
+  @property
+  def horizon(self) -> int:
+    if self.input_spec.asks:  # questions are not stored: they move nothing
+      return 0
+    return self.slots - 1 if self.input_spec.classes else self.slots
+
+  def with_horizon(self, horizon: int) -> Memory:
+    rule = 'the age embeddings of MemN2N are learned for its slots only'
+    raise ConfigError('horizon', horizon, rule)
+
   def initial_carry(self, batch_size: int) -> Stored:
-    shape: tuple[int, ...] = (batch_size, self.slots)
-    filled_BM = jnp.zeros(shape, bool)
-    if isinstance(self.input_spec, Features):
-      inputs = jnp.zeros((*shape, self.input_spec.width))
-    elif isinstance(self.input_spec, Sentences):
-      inputs = jnp.zeros((*shape, self.input_spec.words), jnp.int32)
-    else:
-      inputs = jnp.zeros(shape, jnp.int32)
-    return Stored(inputs, filled_BM)
+    return Stored(
+      self.input_spec.zeros(batch_size, self.slots),
+      jnp.zeros((batch_size, self.slots), bool),
+    )
 
   def setup(self) -> None:
     def table(name: str) -> jax.Array:
       rows = self.input_spec.size  # a vocabulary, or the width of features
       return self.param(f'embedding_{name}', normal, (rows, self.width))
 
-    language = isinstance(self.input_spec, Tokens)
     of_m, of_c = self._names()
     names = list(dict.fromkeys(of_m + of_c))
     self._tables = {name: table(name) for name in names}
@@ -128,7 +132,7 @@ class MemN2N(Model):
     }
     if self.tying == 'adjacent':
       self._query = self._tables[of_m[0]]
-    elif not language:
+    elif not self.input_spec.classes:
       self._query = table('B')
     if self.tying == 'layerwise':
       self._turn = self.param('H', normal, (self.width, self.width))
@@ -147,7 +151,7 @@ class MemN2N(Model):
     *,
     train: bool = False,
   ) -> tuple[Stored, jax.Array]:
-    language = isinstance(self.input_spec, Tokens)
+    language = self.input_spec.classes > 0
     of_m, of_c = self._names()
     # Row a of a time table belongs to age a; windows begin with the oldest.
     time = {name: table[::-1] for name, table in self._times.items()}
@@ -194,17 +198,17 @@ class MemN2N(Model):
     return names[:-1], names[1:]
 
   def _embed(self, table: jax.Array, x: jax.Array) -> jax.Array:
-    if isinstance(self.input_spec, Features):
+    if not self.input_spec.discrete:
       return x.astype(table.dtype) @ table
     embedded = jnp.take(table, x, axis=0)
-    if isinstance(self.input_spec, Tokens):
+    if self.input_spec.classes:
       return embedded
     return ENCODERS[self.sentences](embedded, x != 0)
 
   def _takes(self, x: jax.Array, train: bool) -> tuple[jax.Array, int]:
     """How many cells each step takes, and the most that one may."""
     takes_BT = jnp.ones(x.shape[:2], jnp.int32)
-    if isinstance(self.input_spec, Sentences) and self.input_spec.asks:
+    if self.input_spec.asks:
       asks_BT = (x == self.input_spec.asks).any(-1)
       takes_BT = (~asks_BT).astype(jnp.int32)
     if not (train and self.noise):

@@ -56,20 +56,20 @@ class LSTMN(Memory):
 
   Attributes:
     width: D.
-    memory: M, the steps that the tapes hold.
+    window: M, the steps that the tapes hold.
   """
 
   width: int
-  memory: int
+  window: int
 
   def __post_init__(self) -> None:
-    for field in ('width', 'memory'):
+    for field in ('width', 'window'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> Tapes:
-    shape = batch_size, self.memory, self.width
+    shape = batch_size, self.window, self.width
     return Tapes(
       jnp.zeros(shape),
       jnp.zeros(shape),
@@ -87,7 +87,7 @@ class LSTMN(Memory):
     train: bool = False,
   ) -> tuple[Tapes, Sequence_BTD]:
     del train
-    width, slots = self.width, self.memory
+    width, slots = self.width, self.window
     sigma, showing = jax.nn.sigmoid, shows(self)
     draw = nn.initializers.lecun_normal()
     tape_DD = self.param('tape_kernel', draw, (width, width))

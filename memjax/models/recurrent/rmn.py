@@ -58,24 +58,24 @@ class RecurrentMemoryState(NamedTuple):
 class RMN(Memory):
   """RM: an LSTM and a memory block.
 
-  When asked it shows the block's `lag_weights`, `(B, T, 1, memory)`.
+  When asked it shows the block's `lag_weights`, `(B, T, 1, window)`.
 
   Attributes:
     width: D, of the inputs and outputs alike.
-    memory: n, the inputs that a step sees, its own among them.
+    window: n, the inputs that a step sees, its own among them.
   """
 
   width: int
-  memory: int
+  window: int
 
   def __post_init__(self) -> None:
-    for field in ('width', 'memory'):
+    for field in ('width', 'window'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> RecurrentMemoryState:
-    slots = max(self.memory - 1, 1)  # a checkpoint cannot hold an empty array
+    slots = max(self.window - 1, 1)  # a checkpoint cannot hold an empty array
     return RecurrentMemoryState(
       LSTM(self.width, parent=None).initial_carry(batch_size),
       Recent(
@@ -108,9 +108,9 @@ class RMN(Memory):
     h_BTD: jax.Array,
   ) -> tuple[Recent, jax.Array]:
     """s: what each h sees in the last inputs."""
-    slots, back = recent.h_BMD.shape[1], self.memory - 1
+    slots, back = recent.h_BMD.shape[1], self.window - 1
     places_RD = self.param(
-      'T', nn.initializers.normal(0.02), (self.memory, self.width)
+      'T', nn.initializers.normal(0.02), (self.window, self.width)
     )
     x_BSD = jnp.concatenate([recent.h_BMD.astype(x.dtype), x], axis=1)
     run_BS = run_ids(recent.count_B, slots, reset_BT)
@@ -161,18 +161,18 @@ class StackedMemory(Memory):
 
   Attributes:
     width: D, of the inputs and outputs alike.
-    memory: n, the inputs that a step sees, its own among them.
+    window: n, the inputs that a step sees, its own among them.
   """
 
   width: int
-  memory: int
+  window: int
 
   def __post_init__(self) -> None:
-    RMN(self.width, self.memory, parent=None)
+    RMN(self.width, self.window, parent=None)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> StackedMemoryState:
-    below = RMN(self.width, self.memory, parent=None)
+    below = RMN(self.width, self.window, parent=None)
     return StackedMemoryState(
       below.initial_carry(batch_size),
       LSTM(self.width, parent=None).initial_carry(batch_size),
@@ -187,7 +187,7 @@ class StackedMemory(Memory):
     *,
     train: bool = False,
   ) -> tuple[StackedMemoryState, Sequence_BTD]:
-    block = RMN(self.width, self.memory, name='below')
+    block = RMN(self.width, self.window, name='below')
     below, h_BTD = block(carry.below, x, reset_BT, train=train)
     lstm = LSTM(self.width, name='above')
     above, y_BTD = lstm(carry.above, h_BTD, reset_BT, train=train)

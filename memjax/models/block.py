@@ -1,0 +1,97 @@
+"""One layer of a stack: a memory, and perhaps an MLP, each with its wiring.
+
+    MLP(x) = W_2 act(W_1 x + b_1) + b_2                       gelu, relu
+    MLP(x) = W_2 (silu(g) * a) + b_2,   [g, a] = W_1 x + b_1  swiglu
+
+Papers: pre-norm, Radford et al. 2019, GPT-2; post-norm, Vaswani et al. 2017,
+https://arxiv.org/abs/1706.03762; swiglu, Shazeer 2020,
+https://arxiv.org/abs/2002.05202, here with biases; RMS norm, Zhang & Sennrich
+2019, https://arxiv.org/abs/1910.07467.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.models.base import Memory
+from memjax.types import Carry, Reset_BT, Sequence_BTD
+
+
+def swiglu(x: jax.Array) -> jax.Array:
+  """Half of the units, each times the silu of one of the other half."""
+  gate, value = jnp.split(x, 2, axis=-1)
+  return nn.silu(gate) * value
+
+
+WIRINGS = ('pre_norm', 'post_norm', 'plain')
+NORMS: dict[str, Callable[..., nn.Module]] = {
+  'layer': nn.LayerNorm,
+  'rms': nn.RMSNorm,
+}
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'gelu': nn.gelu,
+  'gelu_exact': functools.partial(nn.gelu, approximate=False),
+  'relu': nn.relu,
+  'swiglu': swiglu,
+}
+GATED = ('swiglu',)  # they halve what the MLP's first map gives
+
+
+class Block(nn.Module):
+  """A memory and, where `mlp_width` is not 0, an MLP after it.
+
+  Attributes:
+    memory: what remembers.
+    wiring: 'pre_norm', 'post_norm' or 'plain', as in `stack`.
+    mlp_width: hidden units of the MLP; 0 for no MLP.
+    activation: of the MLP, a name of `ACTIVATIONS`.
+    norm: a name of `NORMS`.
+    epsilon: of the norms.
+    dropout: rate on what memory and MLP add, and on the MLP's hidden units.
+  """
+
+  memory: Memory
+  wiring: str
+  mlp_width: int
+  activation: str
+  norm: str
+  epsilon: float
+  dropout: float
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Carry,
+    x: Sequence_BTD,
+    reset_BT: Reset_BT,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD]:
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+
+    def wired(name: str, layer: Any, x: jax.Array) -> jax.Array:
+      if self.wiring == 'plain':
+        return drop(layer(x))
+      norm: Any = NORMS[self.norm](epsilon=self.epsilon, name=f'{name}_norm')
+      if self.wiring == 'pre_norm':
+        return x + drop(layer(norm(x)))
+      return norm(x + drop(layer(x)))
+
+    def remember(x: jax.Array) -> jax.Array:
+      nonlocal carry
+      carry, y = self.memory(carry, x, reset_BT, train=train)
+      return y
+
+    def think(x: jax.Array) -> jax.Array:
+      units = self.mlp_width * (2 if self.activation in GATED else 1)
+      hidden = nn.Dense(units, name='mlp_in')(x)
+      hidden = ACTIVATIONS[self.activation](hidden)
+      return nn.Dense(x.shape[-1], name='mlp_out')(drop(hidden))
+
+    x = wired('memory', remember, x)
+    if self.mlp_width:
+      x = wired('mlp', think, x)
+    return carry, x
