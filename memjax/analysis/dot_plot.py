@@ -63,8 +63,8 @@ def draw_dots(
   runs = list(dict.fromkeys(run for of in panels.values() for run in of))
   runs_of: dict[str, list[str]] = {}  # {category: the runs that have it}
   for run in runs:
-    dots = [dot for of in panels.values() for dot in of.get(run, ())]
-    for category in dict.fromkeys(dot.category for dot in dots):
+    each = [dot for of in panels.values() for dot in of.get(run, ())]
+    for category in dict.fromkeys(dot.category for dot in each):
       runs_of.setdefault(category, []).append(run)
   categories = list(runs_of)
   height = 1.1 + 0.16 * sum(1 + len(of) for of in runs_of.values())
