@@ -110,3 +110,22 @@ def test_bad_input_is_one_line(args: list[str], words: list[str]) -> None:
   assert ran.stderr.startswith('launch.py: ')
   for word in words:
     assert word in ran.stderr
+
+
+def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:
+  (tmp_path / 'my_optim.py').write_text(
+    'import optax\n\n\ndef halved(learning_rate):\n'
+    '  return optax.chain(optax.sgd(learning_rate), optax.scale(0.5))\n'
+  )
+  (tmp_path / 'mine.py').write_text(
+    'from configs import adding\n\n\ndef get_config(variant=""):\n'
+    '  config = adding.get_config("lstm,quick").unlock()\n'
+    '  config.optim.update(name="my_optim.halved", options={})\n'
+    '  return config\n'
+  )
+  config = f'--config={tmp_path}/mine.py'
+  done = launch(config, f'--workdir={tmp_path}/run')
+  assert done.returncode == 0, done.stderr
+  wrong = launch(config, '--config.optim.name=my_optim.halfed')
+  assert wrong.returncode == 2
+  assert 'is not in my_optim; did you mean halved?' in wrong.stderr

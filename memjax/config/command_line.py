@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import os
 import pathlib
 import runpy
+import sys
 from typing import Any
 
 from absl import flags
@@ -60,6 +61,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
       is wrong.
   """
   files = [arg for arg in argv[1:] if arg.startswith('--config=')]
+  make_importable('.')
   if not files and _reads_a_workdir(argv[1:]):
     _parse_flags(argv)
     return {}, ''
@@ -71,6 +73,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
     f'one --config=FILE must be given; there are {configs or "none here"}',
   )
   field = files[0].removeprefix('--config=')
+  make_importable(os.path.dirname(field.partition(':')[0]))
   overrides = [arg for arg in argv[1:] if arg.startswith(OVERRIDES)]
   config = _override(_load(field), overrides)
   _parse_flags([arg for arg in argv if arg not in overrides])
@@ -79,6 +82,13 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   if 'WANDB_SWEEP_ID' in os.environ:  # its trials must not share a workdir
     parts.append(os.environ['WANDB_RUN_ID'])
   return config.to_dict(), '-'.join(filter(None, parts))
+
+
+def make_importable(folder: str) -> None:
+  """Lets configs name classes and functions of the user's files there."""
+  path = os.path.abspath(folder)
+  if path not in sys.path:
+    sys.path.append(path)
 
 
 def _reads_a_workdir(args: Sequence[str]) -> bool:
