@@ -175,8 +175,8 @@ def test_every_optimiser_of_optax_trains_or_is_refused(name: str) -> None:
 MINE = """
 import optax
 
-def lion2(learning_rate, b1=0.9, *, sharpness):
-  return optax.lion(learning_rate, b1=b1 * sharpness, weight_decay=0)
+def lion2(learning_rate, b1=0.9, weight_decay=0.5, *, sharpness):
+  return optax.lion(learning_rate, b1 * sharpness, weight_decay=weight_decay)
 
 def stairs(learning_rate, steps, height=2.0):
   return lambda step: learning_rate / height ** (step * 4 // steps)
