@@ -6,6 +6,9 @@ from pathlib import Path
 import sys
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.errors import ConfigError, require
@@ -14,8 +17,9 @@ from memjax.generation.sampler import Choice
 from memjax.report import summary, write
 from memjax.runs import processes
 from memjax.runs.compilation_cache import enable_compilation_cache
-from memjax.runs.load import Run, load, load_replicas
-from memjax.runs.workdir import Interface, differences, read_interface
+from memjax.runs.load import load
+from memjax.runs.snapshot import WEIGHTS, Snapshot
+from memjax.runs.workdir import Interface, differences
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 from memjax.training.loop import train as train_loop
@@ -42,18 +46,19 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
   enable_compilation_cache()
-  run = load_replicas(workdir)
-  check_same_model(run, experiment, workdir)
+  snapshot = Snapshot(workdir)
+  check_same_model(snapshot, experiment)
+  params = jax.tree.map(jnp.asarray, snapshot.read(WEIGHTS))
   mesh = parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
   for name in experiment.evals:
-    row = Evaluator(name, experiment, mesh).row(run.step, run.params)
+    row = Evaluator(name, experiment, mesh).row(snapshot.step, params)
     if processes.is_first():
       summary.print_evaluation(experiment, row)
   return 0
 
 
-def check_same_model(run: Run, experiment: Experiment, workdir: Path) -> None:
+def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:
   """Requires a config that describes the trained model and how it is read.
 
   The data may be others, an evaluation set longer or from elsewhere.
@@ -67,12 +72,13 @@ def check_same_model(run: Run, experiment: Experiment, workdir: Path) -> None:
     }
 
   task = experiment.task
-  asked = Interface(task.input_spec, task.output_spec, task.tokenizer)
-  differing = differences(described(run.config), described(experiment.config))
-  if not differing and read_interface(workdir) != asked:
+  interface = Interface(task.input_spec, task.output_spec, task.tokenizer)
+  trained, given = described(snapshot.config), described(experiment.config)
+  differing = differences(trained, given)
+  if not differing and snapshot.interface != interface:
     differing = ['the task reads or answers something else']
   rule = f'was trained by another config: {"; ".join(differing)}'
-  require(not differing, 'workdir', str(workdir), rule)
+  require(not differing, 'workdir', str(snapshot.workdir), rule)
 
 
 def sample(

@@ -14,7 +14,8 @@ from memjax.logs import metrics_file
 from memjax.logs.metrics_file import Row
 from memjax.logs.writers import reason
 from memjax.models.base import Memory
-from memjax.runs.load import Run, load_replicas
+from memjax.runs.load import Run, run_of
+from memjax.runs.snapshot import Snapshot
 from memjax.runs.workdir import read_starts
 from memjax.tasks.base import Task
 from memjax.types import Params
@@ -86,7 +87,7 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
   return [
     ReportedRun(
       name=name,
-      trained=load_replicas(workdir, carry=False),
+      trained=run_of(Snapshot(workdir), carry=False),
       rows=metrics_file.read(workdir / 'metrics.jsonl'),
       starts=read_starts(workdir),
     )

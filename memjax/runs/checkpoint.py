@@ -137,7 +137,7 @@ class Checkpoints:
       return None
     folder = self._folder / str(step)
     manifest.require_leaves(
-      manifest.read(folder).leaves,
+      manifest.read_manifest(folder).leaves,
       manifest.leaf_types(abstract_state._asdict()),
       folder,
     )

@@ -14,8 +14,7 @@ from memjax.config.reader import read
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
 from memjax.models.base import Memory
-from memjax.runs import workdir as workdirs
-from memjax.runs.snapshot import best_step, load_arrays, load_item, newest_whole
+from memjax.runs.snapshot import WEIGHTS, Snapshot
 from memjax.types import Carry, Params
 
 
@@ -91,43 +90,31 @@ def load_replicas(
   Params and carry are `(N, ...)`, also if N is 1. If N is above 1, metrics are
   lists of N.
   """
-  workdir = Path(workdir)
-  config = workdirs.read_config(workdir)
-  reads, answers, tokenizer = workdirs.read_interface(workdir)
+  items = (WEIGHTS, 'carry') if carry else (WEIGHTS,)
+  return run_of(Snapshot(workdir, step, items), carry=carry)
+
+
+def run_of(snapshot: Snapshot, *, carry: bool = True) -> Run:
+  """The snapshot's model, with all replicas, as `load_replicas` returns it."""
+  config = snapshot.config
+  reads, answers, tokenizer = snapshot.interface
   model = build_model(config['model'], reads, answers)
-  train = config['train']
-  folder = workdir / 'checkpoints'
-  number = step if isinstance(step, int) else None
-  if step == 'best':
-    metric = config['checkpoint']['best']
-    require(bool(metric), 'checkpoint.best', metric, 'names no metric')
-    number = best_step(folder, metric, config['checkpoint']['best_is'])
-    require(number is not None, 'step', step, f'no step has a {metric}')
-  else:
-    require(
-      step == 'latest' or number is not None,
-      'step',
-      step,
-      'must be latest, best or a number',
-    )
-  weights = 'ema' if config['optim']['ema'] else 'params'
-  memory = _memory(model, train) if carry else None
-  items = [weights, 'carry'] if jax.tree.leaves(memory) else [weights]
-  found = newest_whole(folder, number, items)
-  params = load_arrays(folder, found.step, (weights,)).items[weights]
-  memory = load_item(folder, 'carry', memory, found.step)
+  params = snapshot.read(WEIGHTS)
+  memory = None
+  if carry:
+    memory = snapshot.read('carry', _carry_shapes(model, config['train']))
   return Run(
     config=config,
     model=model,
     params=jax.tree.map(jnp.asarray, params),
     carry=jax.tree.map(jnp.asarray, memory),
     tokenizer=tokenizer,
-    step=found.step,
-    metrics=found.metrics,
+    step=snapshot.step,
+    metrics=snapshot.metrics,
   )
 
 
-def _memory(model: Memory, train: Mapping[str, Any]) -> Carry:
+def _carry_shapes(model: Memory, train: Mapping[str, Any]) -> Carry:
   """Shapes and types of the carry of the training batches, `(N, B, ...)`."""
   carry = jax.eval_shape(lambda: model.initial_carry(train['batch_size']))
   return jax.tree.map(

@@ -62,7 +62,7 @@ def manifests_in(folder: Path) -> dict[int, Manifest]:
   manifests = {}
   for step in steps_in(folder):
     with contextlib.suppress(Damaged):
-      manifests[step] = read(folder / str(step))
+      manifests[step] = read_manifest(folder / str(step))
   return manifests
 
 
@@ -144,11 +144,11 @@ def publish(sealed: Path, folder: Path) -> None:
   _sync(folder.parent)
 
 
-def read(folder: Path) -> Manifest:
-  """The manifest of a step's folder, itself intact.
+def read_manifest(folder: Path) -> Manifest:
+  """The manifest of a step's folder, checked against its own hash.
 
   Raises:
-    Damaged: it is missing, or not the manifest that was written here.
+    Damaged: it is missing, or differs from what was written.
   """
   try:
     text = (folder / NAME).read_text('utf-8')
@@ -166,35 +166,58 @@ def read(folder: Path) -> Manifest:
   return manifest
 
 
-def verify(folder: Path, items: Collection[str] = ()) -> Manifest:
-  """Compares a step's folder with its manifest, file by file.
+def items_of(manifest: Manifest) -> set[str]:
+  """The names of the items that were saved."""
+  return {name.partition('/')[0] for name in manifest.files if '/' in name}
 
-  Args:
-    folder: the step's folder.
-    items: compares only the files of these subfolders; all if empty.
 
-  Returns:
-    The manifest.
+def leaves_of(manifest: Manifest, item: str) -> dict[str, str]:
+  """The type of every array of one item, by its path in the state."""
+  return {
+    path: leaf
+    for path, leaf in manifest.leaves.items()
+    if path.partition('/')[0] == item
+  }
+
+
+def verify(folder: Path) -> Manifest:
+  """The manifest of a step's folder, once every file equals it.
 
   Raises:
     Damaged: a file is missing, unreadable or differs.
   """
-  manifest = read(folder)
+  manifest = read_manifest(folder)
+  verify_files(folder, manifest)
+  return manifest
+
+
+def verify_files(
+  folder: Path, manifest: Manifest, items: Collection[str] | None = None
+) -> None:
+  """Hashes files of a step's folder and compares them with the manifest.
+
+  Args:
+    folder: the step's folder.
+    manifest: what the folder must hold.
+    items: compares only the files of these items; None: all files.
+
+  Raises:
+    Damaged: a file is missing, unreadable or differs.
+  """
   for name, (size, sha256) in manifest.files.items():
-    if items and name.partition('/')[0] not in items:
+    if items is not None and name.partition('/')[0] not in items:
       continue
     try:
-      found = (folder / name).stat().st_size
-      same = found == size and _sha256(folder / name) == sha256
+      bytes_found = (folder / name).stat().st_size
+      same = bytes_found == size and _sha256(folder / name) == sha256
     except FileNotFoundError:
       raise Damaged(f'{name} is missing') from None
     except OSError as error:
       raise Damaged(f'{name} cannot be read: {error.strerror}') from None
-    if found != size:
-      raise Damaged(f'{name} has {found} bytes instead of {size}')
+    if bytes_found != size:
+      raise Damaged(f'{name} has {bytes_found} bytes instead of {size}')
     if not same:
       raise Damaged(f'{name} differs from its hash')
-  return manifest
 
 
 def _render(manifest: Manifest) -> str:

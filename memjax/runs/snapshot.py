@@ -1,13 +1,15 @@
-"""Reading checkpoints without touching them: notebooks, sampling, analysis.
+"""A workdir opened for reading: loading, evaluation, sampling, reports.
 
-Arrays come back as numpy arrays whatever devices saved them, only the wanted
-items are read, and each file is compared with the manifest first.
+A `Snapshot` is one saved step of a workdir, and what the workdir says about
+it. Nothing in the workdir changes. Arrays come back as numpy arrays, whatever
+devices saved them.
 """
 
 from collections.abc import Collection
+import functools
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,121 +17,158 @@ import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, nearest, require
 from memjax.runs import manifest
+from memjax.runs import workdir as workdirs
 from memjax.runs.best import Figure
-from memjax.runs.checkpoint import silence_orbax
+from memjax.runs.checkpoint import ITEMS, silence_orbax
 from memjax.runs.manifest import Damaged, Manifest
+
+WEIGHTS = 'weights'  # the moving average if the run keeps one, else the params
 
 log = logging.getLogger(__name__)
 
 
-class Loaded(NamedTuple):
-  """What was read from one step.
+class Snapshot:
+  """One saved step of a workdir.
 
-  Attributes:
-    step: its number.
-    metrics: what was measured there, of replicas each one's.
-    items: pytrees of numpy arrays by name, such as `items['params']`.
-  """
-
-  step: int
-  metrics: dict[str, Figure]
-  items: dict[str, Any]
-
-
-def load_arrays(
-  folder: Path, step: int | None = None, items: tuple[str, ...] = ('params',)
-) -> Loaded:
-  """Reads whole items as saved; of tuples and NamedTuples it makes lists.
+  Every JSON file of the workdir is read at most once, when it is first needed.
+  Every file of the step is hashed at most once: those of `items` when the
+  snapshot is opened, those of another item before it is first read.
 
   Args:
-    folder: the checkpoints of a run, which may be in progress.
-    step: None for the newest that is whole.
-    items: among 'params', 'ema', 'carry' and 'rest', those that were saved.
+    workdir: the folder of a run, which may be in progress.
+    step: 'latest', 'best' by the config's `checkpoint.best`, or a number.
+      'latest' is the newest step whose `items` are whole: a damaged step is
+      skipped with a warning. With replicas, 'best' is the step with the best
+      median.
+    items: the items that must be whole, among 'weights', 'params', 'ema',
+      'carry' and 'rest'. An item without arrays is not saved, and is not
+      missed here.
 
   Raises:
-    ConfigError: there is no such step or item, or it is damaged.
+    ConfigError: the workdir has no such step, or it is damaged.
   """
-  found = newest_whole(folder, step, items)
-  reader = ocp.PyTreeCheckpointer()
-  loaded = {}
-  for item in items:
-    path = folder.absolute() / str(found.step) / item
-    saved = reader.metadata(path).item_metadata.tree
-    loaded[item] = reader.restore(path, restore_args=_as_numpy(saved))
-  return Loaded(found.step, found.metrics, loaded)
 
+  def __init__(
+    self,
+    workdir: str | Path,
+    step: int | str = 'latest',
+    items: Collection[str] = (WEIGHTS,),
+  ):
+    silence_orbax()
+    self.workdir = Path(workdir)
+    self._folder = (self.workdir / 'checkpoints').absolute()
+    names = {self._saved_name(item) for item in items}
+    self._manifest = self._choose(step, names)
+    self._verified = names
 
-def load_item(
-  folder: Path, item: str, target: Any, step: int | None = None
-) -> Any:
-  """Reads one item into the structure of `target`, as numpy arrays.
+  @functools.cached_property
+  def config(self) -> dict[str, Any]:
+    """The config of the run, as nested dicts."""
+    return workdirs.read_config(self.workdir)
 
-  Args:
-    folder: the checkpoints of a run, which may be in progress.
-    item: 'params', 'ema' or 'carry'.
-    target: a pytree of anything with the shapes and dtypes that were saved,
-      such as `jax.eval_shape(lambda: model.initial_carry(batch_size))`.
-    step: None for the newest that is whole.
+  @functools.cached_property
+  def interface(self) -> workdirs.Interface:
+    """What the model reads and answers, and the tokenizer."""
+    return workdirs.read_interface(self.workdir)
 
-  Raises:
-    ConfigError: there is no such step or item, it is damaged, or it holds
-      other arrays than `target`.
-  """
-  if not jax.tree.leaves(target):
-    return target  # items without arrays are not saved
-  found = newest_whole(folder, step, (item,))
-  path = folder.absolute() / str(found.step) / item
-  stored = {
-    name: kind
-    for name, kind in found.leaves.items()
-    if name.partition('/')[0] == item
-  }
-  manifest.require_leaves(stored, manifest.leaf_types({item: target}), path)
-  return ocp.PyTreeCheckpointer().restore(
-    path, item=target, restore_args=_as_numpy(target)
-  )
+  @property
+  def step(self) -> int:
+    """Number of optimiser steps taken."""
+    return self._manifest.step
 
+  @property
+  def metrics(self) -> dict[str, Figure]:
+    """What was measured at this step; with replicas, a list of their values."""
+    return self._manifest.metrics
 
-def best_step(folder: Path, metric: str, best_is: str = 'min') -> int | None:
-  """The step with the best finite value of a metric; None if none has one.
+  def read(self, item: str, target: Any = None) -> Any:
+    """One item, as numpy arrays.
 
-  Of replicas that of their median, see `best.py`.
+    Args:
+      item: 'weights', 'params', 'ema', 'carry' or 'rest'.
+      target: a pytree of anything with the shapes and dtypes that were saved,
+        such as `jax.eval_shape(lambda: model.initial_carry(batch_size))`. The
+        item comes back in this structure. Without a target, tuples and
+        NamedTuples come back as lists.
 
-  Args:
-    folder: the checkpoints of a run.
-    metric: its name, such as 'valid/loss'.
-    best_is: 'min' or 'max'.
+    Raises:
+      ConfigError: the item was not saved, is damaged, or holds other arrays
+        than `target`.
+    """
+    if target is not None and not jax.tree.leaves(target):
+      return target  # an item without arrays is not saved
+    name = self._saved_name(item)
+    saved = manifest.items_of(self._manifest)
+    rule = f'was not saved at step {self.step}; {nearest(name, saved)}'
+    require(name in saved, 'items', name, rule)
+    if name not in self._verified:
+      self._verify(self._manifest, {name})
+      self._verified.add(name)
+    path, reader = self._step_folder() / name, ocp.PyTreeCheckpointer()
+    if target is None:
+      stored = reader.metadata(path).item_metadata.tree
+      return reader.restore(path, restore_args=_as_numpy(stored))
+    manifest.require_leaves(
+      manifest.leaves_of(self._manifest, name),
+      manifest.leaf_types({name: target}),
+      path,
+    )
+    return reader.restore(path, item=target, restore_args=_as_numpy(target))
 
-  Raises:
-    ConfigError: `best_is` is neither.
-  """
-  manifest.require_order(best_is)
-  return manifest.best_of(manifest.manifests_in(folder), metric, best_is)
+  def _saved_name(self, item: str) -> str:
+    """The name under which an item is saved."""
+    known = (WEIGHTS, *ITEMS, 'rest')
+    require(item in known, 'items', item, nearest(item, known))
+    if item != WEIGHTS:
+      return item
+    return 'ema' if self.config['optim']['ema'] else 'params'
 
+  def _step_folder(self) -> Path:
+    return self._folder / str(self.step)
 
-def newest_whole(
-  folder: Path, step: int | None, items: Collection[str]
-) -> Manifest:
-  """The manifest of the newest step whose files of these items are whole.
-
-  Raises:
-    ConfigError: there is no such step or item, or it is damaged.
-  """
-  silence_orbax()
-  steps = manifest.steps_in(folder) if step is None else [step]
-  for candidate in reversed(steps):
+  def _choose(self, step: int | str, names: Collection[str]) -> Manifest:
+    if step == 'latest':
+      return self._newest_whole(names)
+    if step == 'best':
+      return self._verify(self._best(), names)
+    number = isinstance(step, int)
+    require(number, 'step', step, 'must be latest, best or a number')
     try:
-      found = manifest.verify(folder / str(candidate), items)
+      found = manifest.read_manifest(self._folder / str(step))
     except Damaged as damage:
-      if step is not None:
-        raise ConfigError('step', step, f'{folder}: {damage}') from None
-      log.warning('step %s in %s is damaged: %s', candidate, folder, damage)
-      continue
-    known = {name.partition('/')[0] for name in found.files if '/' in name}
-    for item in items:
-      require(item in known, 'items', item, nearest(item, known))
+      raise ConfigError('step', step, f'{self._folder}: {damage}') from None
+    return self._verify(found, names)
+
+  def _newest_whole(self, names: Collection[str]) -> Manifest:
+    for step in reversed(manifest.steps_in(self._folder)):
+      folder = self._folder / str(step)
+      try:
+        found = manifest.read_manifest(folder)
+        manifest.verify_files(folder, found, names)
+      except Damaged as damage:
+        log.warning('step %s in %s is damaged: %s', step, self._folder, damage)
+      else:
+        return found
+    raise ConfigError('checkpoints', str(self._folder), 'holds no whole step')
+
+  def _best(self) -> Manifest:
+    settings = self.config['checkpoint']
+    metric = settings['best']
+    require(bool(metric), 'checkpoint.best', metric, 'names no metric')
+    manifests = manifest.manifests_in(self._folder)
+    best = manifest.best_of(manifests, metric, settings['best_is'])
+    if best is None:
+      raise ConfigError('step', 'best', f'no saved step has a {metric}')
+    return manifests[best]
+
+  def _verify(self, found: Manifest, names: Collection[str]) -> Manifest:
+    """The manifest, once these items of its step equal it."""
+    try:
+      manifest.verify_files(self._folder / str(found.step), found, names)
+    except Damaged as damage:
+      rule = f'{self._folder}: {damage}'
+      raise ConfigError('step', found.step, rule) from None
     return found
-  raise ConfigError('checkpoints', str(folder), 'holds no whole step')
 
 
 def _as_numpy(tree: Any) -> Any:

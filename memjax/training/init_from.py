@@ -1,6 +1,5 @@
 """A run that begins with another run's parameters."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import ConfigError
-from memjax.runs.snapshot import load_item
+from memjax.runs.snapshot import Snapshot
 from memjax.training.program import Program
 from memjax.training.state import TrainState
 
@@ -31,7 +30,7 @@ def initial_state(run: Program, source: str) -> TrainState:
     return run.initial_state()
   wanted = run.abstract.params
   try:
-    found = load_item(Path(source) / 'checkpoints', 'params', wanted)
+    found = Snapshot(source, items=('params',)).read('params', wanted)
   except ConfigError as error:
     raise ConfigError('train.init_from', source, str(error)) from None
   state = run.initial_state()

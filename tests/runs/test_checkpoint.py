@@ -12,9 +12,12 @@ import optax
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.runs import manifest, snapshot
+from memjax.runs import manifest
 from memjax.runs.checkpoint import Checkpoints
+from memjax.runs.snapshot import Snapshot
 from tests.trees import structure
+
+PARAMS = ('params',)
 
 
 class State(NamedTuple):
@@ -126,14 +129,14 @@ def test_buffers_may_be_donated_while_a_save_is_in_flight(
   )
   big = {'kernel': jnp.zeros((512, 1024))}
   state = make_state(0)._replace(params=big)
-  with Checkpoints(tmp_path, keep=9) as checkpoints:
+  with Checkpoints(tmp_path / 'checkpoints', keep=9) as checkpoints:
     for _ in range(4):
       checkpoints.save(state, {})
       state = jax.block_until_ready(advance(state))
   given, state = state, advance(state)
   assert given.params['kernel'].is_deleted()
   for step in range(4):
-    kernel = snapshot.load_arrays(tmp_path, step).items['params']['kernel']
+    kernel = Snapshot(tmp_path, step, PARAMS).read('params')['kernel']
     np.testing.assert_array_equal(kernel, np.full((512, 1024), step))
 
 
@@ -154,12 +157,12 @@ def test_the_last_few_stay_and_the_best_however_old(tmp_path: Path) -> None:
   assert saved_steps(tmp_path / 'min', losses, keep=2, **best) == [1, 6, 7]
   most = saved_steps(tmp_path / 'max', losses, keep=2, best_is='max', **best)
   assert most == [2, 6, 7]
-  assert snapshot.best_step(tmp_path / 'min', 'valid/loss') == 1
-  assert snapshot.best_step(tmp_path / 'max', 'valid/loss', 'max') == 2
-  assert snapshot.best_step(tmp_path / 'min', 'valid/accuracy') is None
-  assert snapshot.load_arrays(tmp_path / 'min', 1).metrics == {
-    'valid/loss': 1.0
-  }
+  manifests = manifest.manifests_in(tmp_path / 'min')
+  assert manifest.best_of(manifests, 'valid/loss', 'min') == 1
+  assert manifest.best_of(manifests, 'valid/accuracy', 'min') is None
+  assert manifests[1].metrics == {'valid/loss': 1.0}
+  manifests = manifest.manifests_in(tmp_path / 'max')
+  assert manifest.best_of(manifests, 'valid/loss', 'max') == 2
   assert not list((tmp_path / 'min' / 'unfinished').iterdir())
 
 
@@ -229,35 +232,42 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
 def test_items_are_read_anywhere_as_numpy(
   tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-  state = put(make_state(2), 8)
-  write(tmp_path, 1)
-  with Checkpoints(tmp_path, keep=2) as checkpoints:
+  state, folder = put(make_state(2), 8), tmp_path / 'checkpoints'
+  write(folder, 1)
+  with Checkpoints(folder, keep=2) as checkpoints:
     checkpoints.save(state, {'valid/loss': 0.5})
-  (tmp_path / '2' / 'rest' / '_METADATA').write_text('not read')
-  found = snapshot.load_arrays(tmp_path)
-  assert (found.step, found.metrics) == (2, {'valid/loss': 0.5})
-  assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(found.items))
-  assert structure(found.items['params']) == structure(state.params)
-  assert bits(found.items['params']) == bits(state.params)
-  carry = snapshot.load_item(tmp_path, 'carry', abstract(state).carry)
+  (folder / '2' / 'rest' / '_METADATA').write_text('not read')
+  snapshot = Snapshot(tmp_path, items=PARAMS)
+  assert (snapshot.step, snapshot.metrics) == (2, {'valid/loss': 0.5})
+  params = snapshot.read('params')
+  assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(params))
+  assert structure(params) == structure(state.params)
+  assert bits(params) == bits(state.params)
+  carry = snapshot.read('carry', abstract(state).carry)
   assert structure(carry) == structure(state.carry)
   assert bits(carry) == bits(state.carry)
-  assert snapshot.load_item(tmp_path, 'ema', ({}, ())) == ({}, ())
+  assert snapshot.read('ema', ({}, ())) == ({}, ())
   with pytest.raises(ConfigError, match='carry/0/h'):
-    snapshot.load_item(tmp_path, 'carry', state.carry[0])
+    snapshot.read('carry', state.carry[0])
+  with pytest.raises(ConfigError, match='was not saved at step 2; known: carr'):
+    snapshot.read('ema')
   with pytest.raises(ConfigError, match='did you mean params'):
-    snapshot.load_arrays(tmp_path, items=('parms',))
+    Snapshot(tmp_path, items=('parms',))
+  with pytest.raises(
+    ConfigError, match=r'step: 2: .*rest/_METADATA has 8 byte'
+  ):
+    snapshot.read('rest')
 
-  (tmp_path / '2' / 'params' / '_METADATA').unlink()
+  (folder / '2' / 'params' / '_METADATA').unlink()
   before = sorted(tmp_path.rglob('*'))
   with caplog.at_level(logging.WARNING):
-    assert snapshot.load_arrays(tmp_path).step == 1
+    assert Snapshot(tmp_path, items=PARAMS).step == 1
   assert 'step 2' in caplog.text
   assert 'params/_METADATA is missing' in caplog.text
   with pytest.raises(ConfigError, match=r'step: 2: .*_METADATA is missing'):
-    snapshot.load_arrays(tmp_path, 2)
+    Snapshot(tmp_path, 2, PARAMS)
   with pytest.raises(ConfigError, match=r'step: 7: .*manifest.json is missing'):
-    snapshot.load_arrays(tmp_path, 7)
+    Snapshot(tmp_path, 7, PARAMS)
   with pytest.raises(ConfigError, match='holds no whole step'):
-    snapshot.load_arrays(tmp_path / 'nowhere')
+    Snapshot(tmp_path / 'nowhere', items=PARAMS)
   assert sorted(tmp_path.rglob('*')) == before

@@ -1,5 +1,6 @@
 """A workdir is all that a trained model needs: no corpus, no devices alike."""
 
+from collections import Counter
 import hashlib
 import logging
 import os
@@ -25,7 +26,7 @@ from memjax.generation.sampler import Choice
 from memjax.logs import metrics_file
 from memjax.models.base import apply
 from memjax.runs.checkpoint import Checkpoints
-from memjax.runs.snapshot import load_arrays
+from memjax.runs.snapshot import Snapshot
 from memjax.tasks.base import Stream
 from memjax.training.loop import train
 from memjax.training.state import TrainState
@@ -140,8 +141,7 @@ def test_what_was_trained_is_what_is_loaded(trained: Trained) -> None:
 
 def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   run = memjax.load(trained.workdir, 2)
-  folder = trained.workdir / 'checkpoints'
-  params = load_arrays(folder, 2, ('params',)).items['params']
+  params = Snapshot(trained.workdir, 2).read('params')
   params = jax.tree.map(lambda x: jnp.asarray(x[0]), params)
   inputs, targets, _, reset_BT = map(jnp.asarray, trained.batches[2][:4])
   rows = metrics_file.read(trained.workdir / 'metrics.jsonl')
@@ -221,6 +221,27 @@ def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:
     assert run.step == step
     assert run.metrics['validation/loss'] == losses[step]
     assert_same((run.params, run.carry), trained.states[step])
+
+
+@pytest.mark.parametrize('step', ['latest', 'best', 2])
+@pytest.mark.parametrize('carry', [True, False])
+def test_loading_hashes_each_file_once(
+  trained: Trained, monkeypatch: pytest.MonkeyPatch, step: Any, carry: bool
+) -> None:
+  """And no file of an item that is not read."""
+  hashed: Counter[str] = Counter()
+  digest = hashlib.file_digest
+
+  def count(file: Any, algorithm: str) -> Any:
+    hashed[file.name] += 1
+    return digest(file, algorithm)
+
+  monkeypatch.setattr(hashlib, 'file_digest', count)
+  run = memjax.load(trained.workdir, step, carry=carry)
+  folder = trained.workdir.absolute() / 'checkpoints' / str(run.step)
+  items = ['ema', 'carry'] if carry else ['ema']
+  files = [path for item in items for path in (folder / item).rglob('*')]
+  assert hashed == {str(path): 1 for path in files if path.is_file()}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.runs.snapshot import load_arrays
+from memjax.runs.snapshot import Snapshot
 from memjax.training import parallel
 from memjax.training.init_from import initial_state
 from memjax.training.loop import train
@@ -25,7 +25,7 @@ def test_parameters_are_inherited_and_nothing_else(
   assert train(first, tmp_path, lambda *run: None)
   run = program(first, parallel.make_mesh(first.parallel))
   fresh, state = run.initial_state(), initial_state(run, str(tmp_path))
-  saved = load_arrays(tmp_path / 'checkpoints').items['params']
+  saved = Snapshot(tmp_path).read('params')
   jax.tree.map(np.testing.assert_array_equal, state.params, saved)
   jax.tree.map(np.testing.assert_array_equal, state.ema, state.params)
   jax.tree.map(assert_differ, state.params['readout'], fresh.params['readout'])
