@@ -76,12 +76,16 @@ def known_fields() -> set[str]:
     names = runpy.run_path(str(path))
     if 'get_config' in names:
       config = names['get_config']().to_dict()
-      fields |= flatten(merge_sets(config)).keys()
-  for field in list(fields):
-    while '.' in field:
-      field = field.rpartition('.')[0]
-      fields.add(field)
+      fields.update(field_paths(config), field_paths(merge_sets(config)))
   return fields
+
+
+def field_paths(config: dict[str, Any], section: str = '') -> Iterator[str]:
+  """The path of every field, and of every section, which may be empty."""
+  for name, value in config.items():
+    yield section + name
+    if isinstance(value, dict):
+      yield from field_paths(value, f'{section}{name}.')
 
 
 @functools.cache
