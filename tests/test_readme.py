@@ -33,12 +33,12 @@ SHORT = ['--config.train.steps=2']  # of quick variants, which have 2 as well
 
 
 def blocks(text: str, language: str) -> list[str]:
-  """What stands between ```language and ```."""
+  """The code blocks of a language."""
   return re.findall(rf'^```{language}\n(.*?)^```$', text, re.M | re.S)
 
 
 def inline(text: str) -> list[str]:
-  """What stands between single backticks, outside of blocks."""
+  """Inline code, outside of blocks."""
   return re.findall(r'`([^`]+)`', re.sub(r'```.*?```', '', text, flags=re.S))
 
 
@@ -90,7 +90,7 @@ def field_paths(config: dict[str, Any], section: str = '') -> Iterator[str]:
 
 @functools.cache
 def known_flags() -> set[str]:
-  """Those that `launch.py` itself defines, not absl's own, and --help."""
+  """The flags that `launch.py` defines, and --help, without absl's own."""
   script = (
     'import launch; from absl import flags\n'
     'for module, defined in flags.FLAGS.flags_by_module_dict().items():\n'
@@ -108,7 +108,7 @@ def known_flags() -> set[str]:
 
 
 def unknown(text: str) -> Iterator[str]:
-  """Flags, fields and config files that the text names and there are not."""
+  """Flags, fields and config files in the text that do not exist."""
   fields, flags = known_fields(), known_flags()
   sections = {field.partition('.')[0] for field in fields}
   for code in [*inline(text), *map(' '.join, commands(text))]:
@@ -127,8 +127,8 @@ def unknown(text: str) -> Iterator[str]:
 def test_help_names_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
   monkeypatch.chdir(ROOT)
   assert len(known_flags()) > 10
-  said = set(re.findall(r'^--(\w+)', launch(['--help']), re.M))
-  assert said == known_flags()
+  helped = set(re.findall(r'^--(\w+)', launch(['--help']), re.M))
+  assert helped == known_flags()
 
 
 def test_ci_runs_the_readmes_tests_and_the_slow_ones() -> None:
@@ -155,12 +155,13 @@ def test_flags_and_fields_exist(page: Path) -> None:
     ('`parallel.fsdp` `config.json` `model.apply` `run.step`', ['model.apply']),
   ],
 )
-def test_what_does_not_exist_is_seen(text: str, found: list[str]) -> None:
+def test_a_name_that_does_not_exist_is_found(
+  text: str, found: list[str]
+) -> None:
   assert list(unknown(text)) == found
 
 
-def test_a_text_of_ones_own_needs_the_fields_of_its_config() -> None:
-  """An override is of use only where its config has the field."""
+def test_overrides_for_own_text_are_fields_of_its_config() -> None:
   [code] = [c for c in inline(RUNNING) if 'task.path=' in c]
   [file] = re.findall(r'--config=(\S+)', code)
   fields = flatten(get_config(file)().to_dict())
@@ -170,7 +171,7 @@ def test_a_text_of_ones_own_needs_the_fields_of_its_config() -> None:
 
 
 def launch(words: list[str]) -> str:
-  """What the command prints, on standard output."""
+  """The standard output of the command."""
   ran = subprocess.run(
     [sys.executable, 'launch.py', *words],
     capture_output=True,
@@ -183,7 +184,7 @@ def launch(words: list[str]) -> str:
 
 
 def notebook() -> dict[str, Any]:
-  """What the code of the README takes for given."""
+  """The variables that the README's Python code expects."""
   run = memjax.load('runs/recall')
   task, rows = run.experiment.task, run.config['train']['batch_size']
   batch = task.batch(task.rows(Stream(0, 0, rows), 0, np.arange(rows)))
@@ -197,14 +198,14 @@ def test_commands_and_code_run_as_written(
   for name in ('launch.py', 'configs', 'requirements.txt'):
     (tmp_path / name).symlink_to(ROOT / name)
   monkeypatch.chdir(tmp_path)
-  said = []
+  outputs = []
   for words in commands(README):
     if words[:2] == ['python', 'launch.py']:
-      said.append(launch(shortened(words[2:])))
+      outputs.append(launch(shortened(words[2:])))
     elif words != OF_PYTEST:
       assert words[:-1] == ['pip', 'install', '-r']
       assert Path(words[-1]).exists()
-  quickstart, training, evaluation, sampling = said
+  quickstart, training, evaluation, sampling = outputs
   assert re.search(r'bits_per_byte +\d', quickstart)
   assert 'Everything is in runs/recall: metrics.jsonl' in training
   assert evaluation.strip() in training

@@ -1,4 +1,4 @@
-"""Every notebook runs as it stands, and shows what is kept in it."""
+"""Every notebook runs unchanged and shows the kinds of output stored in it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ LARGEST = 100_000  # bytes, pictures and all
 
 
 def shown(cell: nbformat.NotebookNode) -> list[list[str]]:
-  """What kinds of output a cell has, in their order; text is one."""
+  """The kinds of a cell's picture outputs, in their order."""
   return [
     sorted(output.data)
     for output in cell.outputs
@@ -22,22 +22,22 @@ def shown(cell: nbformat.NotebookNode) -> list[list[str]]:
   ]
 
 
-def test_there_are_three() -> None:
+def test_all_notebooks_are_found() -> None:
   assert len(NOTEBOOKS) == 3
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_as_it_stands(
+def test_a_notebook_runs_unchanged(
   path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setenv('XLA_FLAGS', xla_flags(1))
-  kept, run = (nbformat.read(path, 4) for _ in range(2))
+  stored, run = (nbformat.read(path, 4) for _ in range(2))
   folder = {'metadata': {'path': str(path.parent)}}
   nbclient.NotebookClient(run, timeout=600, resources=folder).execute()
   pictures = 0
-  for before, after in zip(kept.cells, run.cells, strict=True):
+  for before, after in zip(stored.cells, run.cells, strict=True):
     if before.cell_type == 'code':
       assert before.execution_count == after.execution_count
       assert shown(before) == shown(after)
@@ -46,7 +46,7 @@ def test_a_notebook_runs_as_it_stands(
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_is_kept_is_small_and_no_error(path: Path) -> None:
+def test_stored_outputs_are_small_and_without_errors(path: Path) -> None:
   assert path.stat().st_size < LARGEST
   outputs = [
     output

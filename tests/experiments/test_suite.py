@@ -1,4 +1,4 @@
-"""The suite goes on where it was stopped, and a crash is a row that says so."""
+"""The suite resumes, and a crash is a row with its error."""
 
 import csv
 import dataclasses
@@ -37,7 +37,7 @@ def table(runs: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(file))
 
 
-def test_no_two_cells_have_one_name() -> None:
+def test_names_of_cells_are_unique() -> None:
   names = [cell.name for cell in cells()]
   assert len(set(names)) == len(names)
 
@@ -50,7 +50,7 @@ def test_every_task_of_a_study_is_an_experiment(study: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_cell_says_what_it_is_costs_and_scores(tmp_path: Path) -> None:
+def test_a_cell_records_settings_cost_and_scores(tmp_path: Path) -> None:
   cell = small()
   cells_run.run(cell, tmp_path / cell.name)
   result = json.loads((tmp_path / cell.name / 'result.json').read_text())
@@ -75,12 +75,12 @@ def test_a_cell_says_what_it_is_costs_and_scores(tmp_path: Path) -> None:
   assert '<td>lstm</td><td>4</td>' in page
 
 
-def made_up(model: str, width: int, scores: list[float]) -> report.Result:
+def invented(model: str, width: int, scores: list[float]) -> report.Result:
   """Two learning rates with three seeds each."""
   edges, none = [1, 2, 5], [None, None]
   return {
     'study': 'mqar',
-    'task': 'made up',
+    'task': 'invented',
     'model': model,
     'width': width,
     'parameters': 1000,
@@ -104,7 +104,7 @@ def made_up(model: str, width: int, scores: list[float]) -> report.Result:
 
 
 def test_the_report_shows_medians_of_the_best_rate(tmp_path: Path) -> None:
-  result = made_up('lstm', 8, [0.99, 0.1, 0.2, 0.4, 0.5, 0.95])
+  result = invented('lstm', 8, [0.99, 0.1, 0.2, 0.4, 0.5, 0.95])
   assert report.spread(result, 'accuracy') == pytest.approx((0.45, 0.5, 0.725))
   near, far = report.curve_points(result, 'accuracy')
   assert near == pytest.approx((1, 0.45, 0.5, 0.725))
@@ -118,13 +118,13 @@ def test_the_report_shows_medians_of_the_best_rate(tmp_path: Path) -> None:
     assert one.needed <= one.width
 
 
-def test_a_replica_that_was_lost_scores_0() -> None:
+def test_a_diverged_replica_scores_0() -> None:
   lost = [float('nan')] * 2
-  result = made_up('lstm', 8, [0.1, 0.1, 0.1, *lost, 0.9])
+  result = invented('lstm', 8, [0.1, 0.1, 0.1, *lost, 0.9])
   assert report.spread(result, 'accuracy') == pytest.approx((0.1, 0.1, 0.1))
 
 
-def test_a_cell_that_crashes_is_a_row_that_says_so(
+def test_a_cell_that_crashes_is_a_row_with_its_error(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   cell = small()

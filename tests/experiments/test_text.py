@@ -1,4 +1,4 @@
-"""Equal parameters, and a table of what each memory reached in its time."""
+"""Equal numbers of parameters, and a table of scores in equal time."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ SLIDES = FLOWS | {'carry_over': False, 'stride': 16}
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-  """Runs of two models, one of which is measured in two ways.
+  """Runs of two models; one is measured under two protocols.
 
   Of the LSTM three have ended and one has not.
   """
@@ -64,7 +64,7 @@ def runs(tmp_path: Path) -> Path:
   return tmp_path
 
 
-def test_the_table_says_what_was_reached_and_what_it_cost(runs: Path) -> None:
+def test_the_table_has_scores_and_costs(runs: Path) -> None:
   timing = {'lstm': LSTM, 'transformer_xl': XL}
   references = {'bits_per_byte': {'xz -9': 2.75}}
   recl: dict[str, list[float]] = {
@@ -115,7 +115,7 @@ def test_curves_are_medians_by_time(runs: Path) -> None:
 
 
 def test_context_is_measured_seed_by_seed() -> None:
-  """Of two labels; what the other seed knows is nothing to this one."""
+  """Two labels; seeds do not influence each other."""
 
   def given(losses_NCP: list) -> ContextLosses:
     losses = np.array(losses_NCP, float)

@@ -1,4 +1,4 @@
-"""Both contenders read what they are said to, and the table says how fast."""
+"""Both contenders read the same number of tokens, and the table has ratios."""
 
 import functools
 
@@ -39,17 +39,21 @@ def test_the_table_has_a_ratio_for_a_length(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   costs = {'vanilla': iter([0, 8, 2, 4]), 'xl': iter([0, 1, 2, 1])}
-  made = {
+  contenders = {
     name: run.Contender(lambda: None, labels, 1, 1_500_000)
     for name, labels in {'vanilla': 1, 'xl': 128}.items()
   }
-  monkeypatch.setattr(run, 'sliding', lambda length, rows: made['vanilla'])
-  monkeypatch.setattr(run, 'recurrent', lambda length, rows: made['xl'])
+  monkeypatch.setattr(
+    run, 'sliding', lambda length, rows: contenders['vanilla']
+  )
+  monkeypatch.setattr(run, 'recurrent', lambda length, rows: contenders['xl'])
   monkeypatch.setattr(run, 'fastest', lambda make, length: make(length, 1))
   monkeypatch.setattr(
     run,
     'seconds',
-    lambda c: next(costs['vanilla' if c is made['vanilla'] else 'xl']) + 1.0,
+    lambda c: (
+      next(costs['vanilla' if c is contenders['vanilla'] else 'xl']) + 1.0
+    ),
   )
   cells = [cell.strip() for cell in run.row(800, 4).split('|')[1:-1]]
   assert cells[0] == '800'
