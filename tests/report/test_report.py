@@ -129,7 +129,7 @@ def test_figures_are_those_of_the_rows_and_stand_by_baselines(
   figure = f'{number(row["metrics"]["accuracy"])} ({low} to {high})'
   text = looks[-1].text.replace('\N{NO-BREAK SPACE}', ' ')
   assert re.search(rf'accuracy\t{re.escape(figure)}\t—\tany value 0\.0', text)
-  assert 'recall: twice at step 4: segment ' in text
+  assert 'recall: twice at step 4: segment_length ' in text
   assert re.search(r'seeds\t0 to 1\t0\n', text)
   assert re.search(r'state of a row\t128 bytes\t128 bytes', text)
   assert re.search(r'task\.name\tmqar\.MQAR\ttext\.Text', text)

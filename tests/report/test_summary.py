@@ -128,7 +128,7 @@ def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
   assert capsys.readouterr().out.splitlines() == output[:-1]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.width': 8})
-  with pytest.raises(ConfigError, match=r'memory\.width is 16 there, 8 here'):
+  with pytest.raises(ConfigError, match=r'model\.width is 16 there, 8 here'):
     modes.evaluate(other.config, tmp_path)
   path = tmp_path / 'interface.json'
   interface = json.loads(path.read_text())
