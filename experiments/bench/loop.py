@@ -2,10 +2,12 @@
 
     python -m experiments.bench.loop
 
-Prints a table of ratios, all taken in one run, side by side: the steps a second
-of `launch.py`'s loop over those of the bare jitted step on one batch; resident
-memory late in a run over early, and of evaluating a text eight times as long;
-and the time to the first step with a warm compilation cache over a cold one.
+Prints a table of ratios, all measured in one run:
+
+- steps per second of the training loop over those of the bare jitted step;
+- resident memory at the end of a run over that half way, and of evaluating a
+  text over that of evaluating an eighth of it;
+- time to the first step with a warm compilation cache over a cold one.
 """
 
 from collections.abc import Iterator
@@ -40,8 +42,8 @@ ROUNDS, EVERY, STEPS = 6, 20, 120
 
 
 def experiments() -> dict[str, Experiment]:
-  """What is trained: steps of 5 ms and more, one dispatch each."""
-  made = {}
+  """The runs: steps of at least 5 ms, one step a call."""
+  built = {}
   lstm = copy_memory.get_config('lstm')
   with lstm.unlocked():
     lstm.task.delay = 100
@@ -56,12 +58,12 @@ def experiments() -> dict[str, Experiment]:
       config.log.wandb.mode = 'disabled'
       config.checkpoint.update(every=10 * STEPS, best='')
       config.parallel.data = 1
-    made[name] = read(config.to_dict())
-  return made
+    built[name] = read(config.to_dict())
+  return built
 
 
 def bare_step_seconds(experiment: Experiment) -> float:
-  """Seconds a step of the jitted step alone, on one batch on the device."""
+  """Seconds per step of the jitted step alone, on one batch on the device."""
   mesh = parallel.make_mesh(experiment.parallel)
   run = program(experiment, mesh)
   state = run.initial_state()
@@ -79,7 +81,7 @@ def bare_step_seconds(experiment: Experiment) -> float:
 
 
 def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
-  """Seconds a step in the loop; resident kilobytes as the steps go by."""
+  """Seconds per step in the loop; resident kilobytes over time."""
   with tempfile.TemporaryDirectory() as folder:
     with memory_watched() as memory:
       train(experiment, Path(folder), lambda *run: None)
@@ -90,7 +92,7 @@ def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
 
 @contextlib.contextmanager
 def memory_watched() -> Iterator[list[int]]:
-  """Kilobytes of this process in memory, four times a second."""
+  """Resident kilobytes of this process, sampled four times a second."""
   kilobytes: list[int] = []
   done = threading.Event()
 
@@ -108,13 +110,13 @@ def memory_watched() -> Iterator[list[int]]:
 
 
 def resident() -> int:
-  """Kilobytes of this process in memory now."""
+  """Resident kilobytes of this process now."""
   pages = int(Path('/proc/self/statm').read_text().split()[1])
   return pages * resource.getpagesize() // 1024
 
 
 def evaluation_memory() -> float:
-  """Most memory while a text is evaluated over that of an eighth of it."""
+  """Peak memory of evaluating a text over that of an eighth of it."""
   most = []
   for steps in (40, 320):
     config = quickstart.get_config()
@@ -135,7 +137,7 @@ def evaluation_memory() -> float:
 def first_step_seconds(cache: str) -> float:
   """Seconds from the command to the first row, in a process of its own."""
   with tempfile.TemporaryDirectory() as folder:
-    began = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(
       [
         sys.executable,
@@ -153,7 +155,7 @@ def first_step_seconds(cache: str) -> float:
       check=True,
       capture_output=True,
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -2,15 +2,14 @@
 
     python -m experiments.bench.replicas [ROUNDS]
 
-For every N a call of `train.replicas = N` races against N calls of one run,
-whose program is compiled once and called N times; both have their batches on
-the device. They take turns at going first, and a row gives the steps a second
-of all replicas together, then the time of N runs over that of the N replicas,
-the median over rounds of both in the same round (quartiles): above 1, replicas
-are faster. The last ratio is that of runs of LONG steps, compiling included,
-which N runs do once, as N replicas do. Seconds are the processor's: what this
-process used of it, whatever else the machine had to do meanwhile, so give it
-one core, with `taskset -c 1 python ...`.
+For each N, a call with `train.replicas = N` races against N calls of one run,
+whose program is compiled once. Both have their batches on the device. They take
+turns at going first. A row gives the steps per second of all replicas together,
+then the time of N runs over the time of N replicas in the same round: the
+median over rounds (quartiles). Above 1, replicas are faster. The last ratio is
+for runs of LONG steps with compiling, which N runs do once, like N replicas.
+Seconds are the processor's, so other work on the machine does not count: give
+the process one core, with `taskset -c 1 python ...`.
 """
 
 import platform
@@ -40,8 +39,8 @@ WORK = {
 }
 
 
-def experiment(name: str, width: int, replicas: int) -> Experiment:
-  """What is trained, on 16 rows a step."""
+def build(name: str, width: int, replicas: int) -> Experiment:
+  """The run of this name, width and number of replicas, on 16 rows a step."""
   family, memory, layers, task = WORK[name]
   config = family.get_config(memory)
   with config.unlocked():
@@ -54,14 +53,16 @@ def experiment(name: str, width: int, replicas: int) -> Experiment:
   return read(config.to_dict())
 
 
-def call_of(made: Experiment) -> Step:
-  """Training for CALL steps more, on one batch; the first call compiles."""
-  mesh, train = parallel.make_mesh(made.parallel), made.train
-  run = program(made, mesh)
+def call_of(experiment: Experiment) -> Step:
+  """Trains for CALL more steps on one batch; the first call compiles."""
+  mesh, train = parallel.make_mesh(experiment.parallel), experiment.train
+  run = program(experiment, mesh)
   state = run.initial_state()
   stream = Stream(0, 0, train.batch_size)
   calls = range(0, CALL, CALL)
-  (host_batch,) = prefetch(made.task, stream, mesh, calls, CALL, train.replicas)
+  (host_batch,) = prefetch(
+    experiment.task, stream, mesh, calls, CALL, train.replicas
+  )
 
   def call() -> None:
     nonlocal state
@@ -71,8 +72,8 @@ def call_of(made: Experiment) -> Step:
 
 
 def rows(name: str, width: int, rounds: int) -> None:
-  """Prints the row of every number of replicas."""
-  calls = {n: call_of(experiment(name, width, n)) for n in REPLICAS}
+  """Prints a row for each number of replicas."""
+  calls = {n: call_of(build(name, width, n)) for n in REPLICAS}
   alone = calls[1]
 
   def apart(runs: int) -> Step:

@@ -1,4 +1,4 @@
-"""The best evaluation so far, and patience with the ones after it."""
+"""The best evaluation so far, and the patience for those after it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from memjax.runs.best import Figure, figures_of, first_best
 class EarlyStopping:
   """Follows the metric that `checkpoint.best` names.
 
-  Replicas go on and stop together: a new best is one of their median, and who
-  diverged has no say in it, as `best.py` has it. So a replica is not stopped
-  where it would have been alone, but where most of them stand still.
+  Replicas stop together. A new best is a new best median over the replicas that
+  have not diverged (see `runs/best.py`). So a replica does not stop where it
+  would have stopped alone, but where most replicas no longer improve.
 
-  A pure function of the rows it has seen, so a resumed run that is given the
-  rows of `metrics.jsonl` decides as if it had never stopped.
+  The decision is a pure function of the rows of `metrics.jsonl`: a resumed run
+  reads them and decides as if it had never stopped.
   """
 
   def __init__(self, experiment: Experiment, rows: Sequence[Mapping[str, Any]]):
@@ -24,19 +24,19 @@ class EarlyStopping:
     self._patience = experiment.train.patience
     self._seen: list[Figure] = []
     for row in rows:
-      self._take(figures_of(row))
+      self._record(figures_of(row))
 
   def update(self, figures: Mapping[str, Figure]) -> bool:
-    """Whether these figures hold a new best."""
-    return self._take(figures) and self._since_best == 0
+    """Whether these figures, of one evaluation, contain a new best."""
+    return self._record(figures) and self._since_best == 0
 
   @property
   def exhausted(self) -> bool:
-    """Whether patience, where there is any, has run out."""
+    """Whether `train.patience` evaluations have passed without a new best."""
     return 0 < self._patience <= self._since_best
 
-  def _take(self, figures: Mapping[str, Figure]) -> bool:
-    """Whether they hold the metric."""
+  def _record(self, figures: Mapping[str, Figure]) -> bool:
+    """Whether the figures contain the metric."""
     if self._metric not in figures:
       return False
     self._seen.append(figures[self._metric])
@@ -44,6 +44,6 @@ class EarlyStopping:
 
   @property
   def _since_best(self) -> int:
-    """Evaluations after the best one; all, if none was a number."""
+    """Number of evaluations after the best one; all, if none is finite."""
     best = first_best(self._seen, self._best_is)
     return len(self._seen) - (0 if best is None else best + 1)

@@ -1,4 +1,4 @@
-"""A run that begins with another run's parameters."""
+"""A run whose initial parameters are those of another run."""
 
 from typing import Any
 
@@ -13,18 +13,17 @@ from memjax.training.state import TrainState
 
 
 def initial_state(run: Program, source: str) -> TrainState:
-  """The state at step 0, its parameters those of a workdir's newest step.
+  """The state at step 0, with the parameters of a workdir's newest step.
 
-  Everything else is as at any start: the optimiser knows nothing yet, the
-  memory is empty.
+  The optimiser's state, the carry and the metrics are those of a new run.
 
   Args:
-    run: what is to be trained.
-    source: the other run's workdir; empty: fresh parameters.
+    run: the run to train.
+    source: the workdir of the other run; empty: random parameters.
 
   Raises:
-    ConfigError: there is no whole checkpoint, or it is of another model or of
-      another number of replicas.
+    ConfigError: the workdir has no undamaged checkpoint, or its parameters have
+      other shapes: another model or another number of replicas.
   """
   if not source:
     return run.initial_state()

@@ -43,7 +43,7 @@ class Meter:
     step: int,
     seconds: float,
   ):
-    """Goes on at a step that was reached after so many seconds."""
+    """Starts at a step that was reached after `seconds` of training."""
     self._write = write
     train = experiment.train
     self._tokens = train.replicas * train.batch_size * experiment.task.length
@@ -53,12 +53,12 @@ class Meter:
     self._pending: tuple[int, Sums] | None = None
 
   def push(self, step: int, sums: Sums) -> None:
-    """Accepts the sums of the steps up to this one, still on the device."""
+    """Takes the sums of the steps up to this one, still on the device."""
     self._pending = step, sums
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:
-    """Writes the row that waits; then the clock stands still in the body."""
+    """Writes the pending row; then the clock is stopped in the body."""
     self.flush()
     before = time.perf_counter()
     yield
@@ -66,11 +66,11 @@ class Meter:
       self._last_time += time.perf_counter() - before
 
   def flush(self) -> None:
-    """Writes the row that waits, if one does.
+    """Writes the pending row, if there is one.
 
     Raises:
-      Diverged: its loss is not a finite number, with replicas that of none
-        is; the row is written first.
+      Diverged: its loss is not finite, with several replicas in every one; the
+        row is written first.
     """
     if self._pending is None:
       return
@@ -91,5 +91,5 @@ class Meter:
     if not math.isfinite(loss):
       raise Diverged(
         f'step {step}: the training loss is {loss}: stopped; '
-        'the checkpoints before it are kept'
+        'earlier checkpoints are kept'
       )

@@ -5,13 +5,12 @@ path of a user's own function. It is called as `function(learning_rate=schedule,
 **options)` and returns an `optax.GradientTransformation`. Its update may ask
 for the loss of the batch, as `value`.
 
-Floats of the section may be overridden, `options.NAME` and `groups.NAME.FIELD`
-included: by a number, or by the tracer of one where replicas differ.
+Floats of the section may be overridden by those of one replica, which are
+tracers: also `options.NAME`, `schedule_options.NAME` and `groups.NAME.FIELD`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import inspect
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -29,11 +28,8 @@ from memjax.training.parameter_groups import (
   group_labels,
   parameter_groups,
 )
-from memjax.training.schedules import make_schedule
+from memjax.training.schedules import NO_OVERRIDES, Overrides, make_schedule
 from memjax.types import Params
-
-Overrides = Mapping[str, Any]
-NO_OVERRIDES: Overrides = MappingProxyType({})
 
 
 def optimiser(
@@ -147,10 +143,9 @@ def _descent(
   group: ParameterGroup | None,
 ) -> optax.GradientTransformation:
   """The optimiser of one group, with its rate and decay."""
-  learning_rate = overrides.get('learning_rate', optim.learning_rate)
   weight_decay = overrides.get('weight_decay', optim.weight_decay)
   decays, decayed = bool(optim.weight_decay), _matrices
-  rate = make_schedule(optim, steps, learning_rate)
+  rate = make_schedule(optim, steps, overrides)
   if group:
     field = f'groups.{name}.'
     factor = overrides.get(

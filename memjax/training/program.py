@@ -9,20 +9,21 @@ from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.training import parallel, replicas
-from memjax.training.optim import Overrides, check_step, optimiser
+from memjax.training.optim import check_step, optimiser
+from memjax.training.schedules import Overrides
 from memjax.training.state import TrainState, initial_params
 from memjax.training.step import initial_state, make_call
 from memjax.types import HostBatch, Sums
 
 
 class Program(NamedTuple):
-  """Compiled when first called, once.
+  """The functions of a run; each is compiled once, when first called.
 
   Attributes:
     abstract: the state's shapes, types and shardings.
     initial_state: the state at step 0.
-    advance: the state after `steps_per_call` more steps; the given state is
-      used up.
+    advance: the state after `steps_per_call` more steps; donates the buffers of
+      the given state.
     pop_metrics: the state with its sums at zero, and the sums it had.
   """
 
@@ -36,21 +37,21 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   """The functions that train this experiment on this mesh.
 
   Raises:
-    ConfigError: the optim section does not describe an optimiser, or not one
-      for each replica.
+    ConfigError: the optim section does not describe an optimiser that can take
+      a step on these parameters, or not one for each replica.
   """
   count = experiment.train.replicas
   steps = experiment.train.steps
-  own = replicas.varied(experiment.optim, count)
+  overrides_N = replicas.per_replica_overrides(experiment.optim, count)
 
   def first(seed: jax.Array) -> TrainState:
     return initial_state(experiment, optimiser(experiment.optim, steps), seed)
 
   def call(
-    state: TrainState, host_batch: HostBatch, own: Overrides
+    state: TrainState, host_batch: HostBatch, overrides: Overrides
   ) -> TrainState:
-    descent = optimiser(experiment.optim, steps, own)
-    return make_call(experiment, descent)(state, host_batch)
+    transformation = optimiser(experiment.optim, steps, overrides)
+    return make_call(experiment, transformation)(state, host_batch)
 
   first_of_each = replicas.each(first, count, (0,), replicas.STATE_AXES)
   call_of_each = replicas.each(
@@ -61,7 +62,7 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     return first_of_each(jnp.asarray(replicas.seeds(experiment.seed, count)))
 
   def advance(state: TrainState, host_batch: HostBatch) -> TrainState:
-    return call_of_each(state, host_batch, own)
+    return call_of_each(state, host_batch, overrides_N)
 
   def pop_metrics(state: TrainState) -> tuple[TrainState, Sums]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
@@ -71,7 +72,7 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   params = jax.eval_shape(
     lambda: initial_params(experiment.model, experiment.task, key)
   )
-  check_step(experiment.optim, steps, params, own)
+  check_step(experiment.optim, steps, params, overrides_N)
   shapes = jax.eval_shape(first_state)
   places = parallel.state_shardings(mesh, shapes)
   whole = parallel.replicated(mesh)

@@ -22,7 +22,7 @@ from memjax.config.sections import Optim, flatten
 from memjax.errors import nearest, require
 from memjax.training.state import SHARED, TrainState
 
-NOT_DESCENT = ('ema', 'final_lr_ratio')
+SAME_FOR_ALL = ('ema', 'final_lr_ratio')
 # Where a state has the axis N, in the notation of `jax.vmap`.
 STATE_AXES = TrainState._make(
   None if name in SHARED else 0 for name in TrainState._fields
@@ -73,30 +73,30 @@ def seeds(seed: int, replicas: int) -> np.ndarray:
   return np.uint32(seed) + np.arange(replicas, dtype=np.uint32)
 
 
-def varied(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
-  """{field: `(N,)` float32} of what `optim.per_replica` says.
+def per_replica_overrides(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
+  """The values of `optim.per_replica`, {field: `(N,)` float32}.
 
   Raises:
-    ConfigError: a field that is no float of the section, a value that breaks
-      its rule, or not as many values as replicas.
+    ConfigError: a field is not a float of the section, a value is not above 0,
+      or a field does not have N values.
   """
   floats = {
     field: value
     for field, value in flatten(dataclasses.asdict(optim)).items()
-    if isinstance(value, float) and field not in NOT_DESCENT
+    if isinstance(value, float) and field not in SAME_FOR_ALL
   }
-  found = {}
+  overrides = {}
   for part in optim.per_replica.split():
     field, _, text = part.partition('=')
-    rule = f'no such float; {nearest(field, floats)}'
+    rule = f'is not a float of optim; {nearest(field, floats)}'
     require(field in floats, 'optim.per_replica', field, rule)
-    rule = 'is 0, which is off: it cannot vary'
+    rule = 'is 0, which turns it off: replicas cannot differ in it'
     require(floats[field] > 0, f'optim.{field}', floats[field], rule)
     values = [_above_0(field, value) for value in text.split(',')]
-    rule = f'must have a value for each of {replicas} replicas'
+    rule = f'must have one value for each of {replicas} replicas'
     require(len(values) == replicas > 1, 'optim.per_replica', part, rule)
-    found[field] = np.array(values, np.float32)
-  return found
+    overrides[field] = np.array(values, np.float32)
+  return overrides
 
 
 def _above_0(field: str, text: str) -> float:

@@ -10,6 +10,7 @@ Schedules of optax take the peak as `peak_value`, `init_value` or `value`.
 
 from collections.abc import Callable, Mapping
 import inspect
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -22,6 +23,8 @@ from memjax.config.sections import Optim
 from memjax.errors import ConfigError, require
 
 Rate = float | jax.Array  # a tracer where it differs between replicas
+Overrides = Mapping[str, Any]
+NO_OVERRIDES: Overrides = MappingProxyType({})
 PEAK = ('learning_rate', 'peak_value', 'init_value', 'value')
 
 
@@ -68,18 +71,19 @@ OURS = (constant, linear, cosine, halving, inverse_sqrt)
 
 
 def make_schedule(
-  optim: Optim, steps: int, learning_rate: Rate
+  optim: Optim, steps: int, overrides: Overrides = NO_OVERRIDES
 ) -> optax.Schedule:
   """The rate by step: a linear warm-up from 0, then `optim.schedule`.
 
   Args:
     optim: the section of the config.
     steps: the number of steps of the run.
-    learning_rate: the peak.
+    overrides: {field: value} instead of values of the section.
 
   Raises:
     ConfigError: there is no such schedule, or an option does not fit it.
   """
+  learning_rate = overrides.get('learning_rate', optim.learning_rate)
   warmup_steps = optim.warmup_steps
   require(
     warmup_steps <= steps,
@@ -99,8 +103,12 @@ def make_schedule(
   }
   if peak == 'learning_rate':  # optax's schedules warm up on their own
     provided = {**provided, 'warmup_steps': warmup_steps}
+  options = {
+    option: overrides.get(f'schedule_options.{option}', value)
+    for option, value in optim.schedule_options.items()
+  }
   after = call_with_options(
-    function, provided, optim.schedule_options, 'optim.schedule_options'
+    function, provided, options, 'optim.schedule_options'
   )
   if not warmup_steps:
     return after

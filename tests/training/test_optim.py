@@ -51,14 +51,14 @@ def having(**changes: Any) -> Optim:
 def test_schedules_pass_through_their_closed_forms(
   name: str, values: dict[int, float]
 ) -> None:
-  rate = make_schedule(having(schedule=name, warmup_steps=10), 110, 0.1)
+  rate = make_schedule(having(schedule=name, warmup_steps=10), 110)
   for step, value in values.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value, rel=1e-5), step
 
 
 def test_halving_is_a_staircase() -> None:
   halving = having(schedule='halving', schedule_options={'halve_every': 25})
-  rate = make_schedule(halving, 100, 0.1)
+  rate = make_schedule(halving, 100)
   for step, value in {0: 0.1, 24: 0.1, 25: 0.05, 74: 0.025, 99: 0.0125}.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value), step
 
@@ -68,9 +68,19 @@ def test_a_schedule_of_optax_is_a_path_with_options() -> None:
   optim = having(
     schedule='exponential_decay', schedule_options=options, warmup_steps=5
   )
-  rate = make_schedule(optim, 100, 0.1)
+  rate = make_schedule(optim, 100)
   for step, value in {0: 0.0, 5: 0.1, 15: 0.05, 25: 0.025}.items():
     assert rate(jnp.asarray(step)) == pytest.approx(value), step
+
+
+def test_options_of_a_schedule_may_differ_by_replica() -> None:
+  options = {'end_value': 0.3, 'transition_steps': 4}
+  optim = having(schedule='linear_schedule', schedule_options=options)
+  final_N = jnp.array([0.05, 0.2])
+  last_N = jax.vmap(
+    lambda end: make_schedule(optim, 9, {'schedule_options.end_value': end})(4)
+  )(final_N)
+  np.testing.assert_array_equal(last_N, final_N)
 
 
 def test_every_schedule_of_optax_starts_from_what_it_is_given() -> None:
@@ -78,7 +88,7 @@ def test_every_schedule_of_optax_starts_from_what_it_is_given() -> None:
   for name in known_schedules():
     optim = having(schedule=name, warmup_steps=1)
     try:
-      rate = make_schedule(optim, 9, 0.1)
+      rate = make_schedule(optim, 9)
     except ConfigError as error:
       missing = error.field.startswith('optim.schedule_options.')
       assert missing, error  # noqa: PT017
@@ -109,7 +119,7 @@ def test_a_wrong_schedule_is_refused(
 ) -> None:
   optim = having(schedule=schedule, schedule_options=options)
   with pytest.raises(ConfigError, match=line) as caught:
-    make_schedule(optim, 9, 0.1)
+    make_schedule(optim, 9)
   assert '\n' not in str(caught.value)
 
 
@@ -194,7 +204,7 @@ def test_functions_of_the_users_own_are_found(
     schedule='my_optim.stairs',
     schedule_options={'height': 4.0},
   )
-  rate = make_schedule(optim, 8, 0.1)
+  rate = make_schedule(optim, 8)
   assert [float(rate(step)) for step in (0, 2, 4)] == [0.1, 0.025, 0.00625]
   mine = steps_taken(optimiser(optim, 8))
   lion = having(name='lion', options={'b1': 0.45}, schedule='my_optim.stairs')

@@ -16,7 +16,7 @@ from memjax.runs import manifest
 from memjax.training import parallel
 from memjax.training.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
-from memjax.training.replicas import summary, varied
+from memjax.training.replicas import per_replica_overrides, summary
 from tests.small import assert_close, run, small
 
 RUN = {
@@ -104,12 +104,15 @@ def test_each_replica_has_the_floats_that_are_its_own(
 @pytest.mark.parametrize(
   ('per_replica', 'line'),
   [
-    ('learning_rat=1,2', "'learning_rat': no such float; did you mean learn"),
-    ('ema=1,2', "'ema': no such float"),
-    ('learning_rate=1', "'learning_rate=1': must have a value for each of 2"),
+    (
+      'learning_rat=1,2',
+      "'learning_rat': is not a float of optim; did",
+    ),
+    ('ema=1,2', "'ema': is not a float"),
+    ('learning_rate=1', "'learning_rate=1': must have one value for each of 2"),
     ('learning_rate=1,-1', "'-1': must be a number above 0 for learning_rate"),
     ('learning_rate=1,x', "'x': must be a number above 0 for learning_rate"),
-    ('weight_decay=1,2', 'optim.weight_decay: 0.0: is 0, which is off'),
+    ('weight_decay=1,2', 'optim.weight_decay: 0.0: is 0, which turns it off'),
   ],
 )
 def test_values_that_do_not_fit_the_replicas_are_refused(
@@ -118,15 +121,15 @@ def test_values_that_do_not_fit_the_replicas_are_refused(
   changes = {'optim.per_replica': per_replica, 'train.replicas': 2}
   experiment = small('copy_memory', 'lstm', changes)
   with pytest.raises(ConfigError, match=line):
-    varied(experiment.optim, 2)
+    per_replica_overrides(experiment.optim, 2)
 
 
 def test_one_run_cannot_vary() -> None:
   experiment = small(
     'copy_memory', 'lstm', {'optim.per_replica': 'learning_rate=1'}
   )
-  with pytest.raises(ConfigError, match='a value for each of 1 replicas'):
-    varied(experiment.optim, 1)
+  with pytest.raises(ConfigError, match='one value for each of 1 replicas'):
+    per_replica_overrides(experiment.optim, 1)
 
 
 def test_a_stopped_run_of_replicas_goes_on_bit_for_bit(
