@@ -67,7 +67,7 @@ class ReportedRun:
 
   @property
   def params_N(self) -> Params:
-    """Parameters with an axis of replicas, also if there is one replica."""
+    """The parameters, `(N, ...)`; one replica is `(1, ...)`."""
     return self.trained.params
 
   @property

@@ -1,4 +1,4 @@
-"""The learning curve shows what the rows say, every label readable."""
+"""The learning curve shows the rows, and every label can be read."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ def row(step: int, split: str = 'train', **metrics: float) -> dict[str, Any]:
 def drawn(
   monkeypatch: pytest.MonkeyPatch, rows: list, baselines: dict
 ) -> Figure:
-  """The figure, as it stands when it is saved."""
+  """The figure at the moment when it is saved."""
   kept: list[Figure] = []
   monkeypatch.setattr(
     Figure, 'savefig', lambda self, *_, **__: kept.append(self)
@@ -116,7 +116,7 @@ def test_a_score_has_a_panel_from_0_to_1(
   )
 
 
-def test_values_that_are_no_numbers_are_left_out(
+def test_values_that_are_not_finite_are_left_out(
   monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
   rows = [row(1, loss=2.0), row(2, loss=math.inf), row(3, loss=math.nan)]
@@ -161,7 +161,7 @@ def test_labels_do_not_touch_and_stay_on_the_page(
       assert 0 < box.x0 < box.x1 < figure.bbox.width
 
 
-def test_a_crowd_is_pushed_apart_by_the_gap_and_no_more(
+def test_close_labels_are_separated_by_exactly_the_gap(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   rows = [row(1, loss=1.0), row(2, loss=9.0), row(3, loss=5.0)]
@@ -186,7 +186,7 @@ def test_spreading_keeps_order_gap_and_centre() -> None:
   assert spread_labels([7.0, 7.0, 20.0], 2.0, floor=6.5) == [6.5, 8.5, 20.0]
 
 
-def test_matplotlib_is_imported_when_something_is_drawn_only() -> None:
+def test_matplotlib_is_imported_only_when_something_is_drawn() -> None:
   script = (
     'import sys, memjax.logs.plots;'
     'print({"matplotlib", "jax"} & set(sys.modules))'

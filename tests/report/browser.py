@@ -1,7 +1,7 @@
-"""A page as a real browser sees it, on a phone and on a desk.
+"""A page as a real browser shows it, on a phone and on a desktop.
 
-The page is opened as it is, in frames of two widths; what surrounds them looks
-into them. Console messages are those of the browser's own log.
+The page is opened unchanged in two frames of different width. The page around
+them inspects the frames. Console messages are from the browser's own log.
 """
 
 import html
@@ -47,7 +47,7 @@ onload = () => {
 
 
 class Picture(NamedTuple):
-  """An image: 0 pixels wide by itself is one that could not be read."""
+  """An image; its natural width is 0 pixels if it could not be read."""
 
   alt: str
   natural: float
@@ -55,15 +55,15 @@ class Picture(NamedTuple):
 
 
 class Look(NamedTuple):
-  """What was seen at one width.
+  """The page at one width.
 
   Attributes:
     width: of the window, in pixels.
-    needed: what the page takes of it; more than `width` is a page that slides.
+    needed: the width of the page; above `width` the page scrolls sideways.
     title: the page's.
-    text: what can be read.
-    pictures: in their order.
-    console: what the browser said of the page, at any width.
+    text: its visible text.
+    pictures: in order.
+    console: messages of the browser about the page, at any width.
   """
 
   width: int
@@ -75,7 +75,7 @@ class Look(NamedTuple):
 
 
 def look(page: Path) -> list[Look]:
-  """The page at each width; skips the test where there is no browser."""
+  """The page at each width; skips the test if no browser is installed."""
   browser = next(filter(None, map(shutil.which, NAMES)), None)
   if browser is None:
     pytest.skip(f'no browser here: none of {", ".join(NAMES)}')

@@ -1,4 +1,4 @@
-"""The page of several runs, as a browser shows it, and what it says of them."""
+"""The page of several runs, as a browser shows it, and the files beside it."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.console import number
 from memjax.logs.plots import style_runs
-from memjax.report import instruments, write
+from memjax.report import instruments, run_info, write
 from memjax.report.runs import load_runs, short_names
 from memjax.training.loop import train
 from tests.report.browser import WIDTHS, Look, look
@@ -26,7 +26,7 @@ SHORT: dict[str, Any] = {'train.steps': 4, 'parallel.data': 1}
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-  """Two seeds of recall, and a text that is no longer here."""
+  """Two seeds of recall, and a text whose corpus was deleted."""
   folder = tmp_path_factory.mktemp('runs')
   corpus = folder / 'corpus.txt'
   corpus.write_text('<b> a line & another\n' * 100)
@@ -92,14 +92,14 @@ FIGURES = {
 }
 
 
-def test_a_browser_shows_every_picture_and_has_no_complaint(
+def test_a_browser_shows_every_picture_without_an_error(
   looks: list[Look],
 ) -> None:
   assert [one.width for one in looks] == list(WIDTHS)
   for one in looks:
     assert one.console == []
     assert one.title == 'recall · text'
-    assert one.needed <= one.width, 'slides sideways'
+    assert one.needed <= one.width, 'the page is wider than the window'
     assert len(one.pictures) == len(PICTURES)
     for picture, words in zip(one.pictures, PICTURES, strict=True):
       assert words in picture.alt
@@ -107,7 +107,7 @@ def test_a_browser_shows_every_picture_and_has_no_complaint(
       assert 0.7 * min(one.width, 900) < picture.shown <= one.width
 
 
-def test_every_section_is_there_and_can_be_gone_to(
+def test_every_section_exists_and_has_a_link(
   page: Path, looks: list[Look]
 ) -> None:
   source = page.read_text()
@@ -120,7 +120,7 @@ def test_every_section_is_there_and_can_be_gone_to(
   assert '<script' not in source
 
 
-def test_figures_are_those_of_the_rows_and_stand_by_baselines(
+def test_figures_are_those_of_the_rows_beside_their_baselines(
   runs: Path, looks: list[Look]
 ) -> None:
   rows = metrics_file.read(runs / 'recall/metrics.jsonl')
@@ -178,7 +178,7 @@ def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
   assert re.search(r'A sample\n.*\ntext\n+<b>.{100}', looks[-1].text, re.S)
 
 
-def test_a_section_that_fails_is_a_line_and_the_others_are_there(
+def test_a_section_that_fails_is_a_line_and_the_others_are_shown(
   runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
   def broken(runs: Any) -> Section:
@@ -268,7 +268,7 @@ def test_an_instrument_that_can_measure_no_run_says_so_and_writes_no_file(
   assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_broken_is_seen(tmp_path: Path) -> None:
+def test_the_browser_test_sees_a_broken_page(tmp_path: Path) -> None:
   page = tmp_path / 'page.html'
   page.write_text(
     '<!doctype html><title>x</title><img alt="a"'
@@ -283,7 +283,7 @@ def test_what_is_broken_is_seen(tmp_path: Path) -> None:
   assert desk.needed <= desk.width
 
 
-def test_a_page_may_ask_a_network_for_nothing(
+def test_a_page_loads_nothing_from_a_network(
   page: Path, tmp_path: Path
 ) -> None:
   asking = tmp_path / 'page.html'
@@ -291,6 +291,15 @@ def test_a_page_may_ask_a_network_for_nothing(
   asking.write_text(page.read_text().replace('</body>', picture + '</body>'))
   console = look(asking)[0].console
   assert 'Content Security Policy' in console[0]
+
+
+def test_the_memories_of_a_hybrid_are_named_once() -> None:
+  gru, lstm = {'name': 'gru.GRU'}, {'name': 'lstm.LSTM'}
+  stack = {'name': 'stack.Stack', 'layer': gru}
+  assert run_info._memory(stack) == 'gru.GRU'
+  others = {'a': lstm, 'b': gru}
+  assert run_info._memory(stack | {'others': others}) == 'gru.GRU, lstm.LSTM'
+  assert run_info._memory({'name': 'memn2n.MemN2N'}) == 'memn2n.MemN2N'
 
 
 def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:

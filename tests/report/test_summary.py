@@ -38,7 +38,7 @@ def experiment() -> Experiment:
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Path:
-  """A run's folder after two evaluations."""
+  """The workdir of a run after two evaluations."""
   rows = [
     ROW | {'step': 2},
     ROW | {'split': 'train'},
@@ -49,7 +49,7 @@ def workdir(tmp_path: Path) -> Path:
   return tmp_path
 
 
-def test_a_figure_stands_beside_its_baseline_and_protocol(
+def test_a_figure_is_beside_its_baseline_and_protocol(
   experiment: Experiment, capsys: Any
 ) -> None:
   summary.print_evaluation(experiment, ROW)
@@ -65,7 +65,7 @@ def test_a_figure_stands_beside_its_baseline_and_protocol(
     line.index(figure) + len(figure)
     for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
   }
-  assert len(ends) == 1, 'figures stand in a column'
+  assert len(ends) == 1, 'figures are in a column'
   assert protocol.strip() == '(segment_length 32; carry_over False)'
 
 
@@ -80,7 +80,7 @@ def test_replicas_are_a_median_and_quartiles(
   assert ' '.join(line.split()) == f'recall 0.5000 {seeds}, chance 0.1250'
 
 
-def test_the_summary_is_of_the_last_figures_and_says_where_all_is(
+def test_the_summary_has_the_last_figures_and_the_files(
   experiment: Experiment, workdir: Path, capsys: Any
 ) -> None:
   summary.summarise(experiment, workdir)
@@ -113,7 +113,7 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(
   assert output == f'{path}: not drawn: no such font\n'
 
 
-def test_a_run_ends_without_its_figure_and_is_evaluated_as_it_was(
+def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   experiment: Experiment, tmp_path: Path, capsys: Any
 ) -> None:
   (tmp_path / 'figures').write_text('in the way')
@@ -144,7 +144,7 @@ def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
     modes.evaluate(config, tmp_path)
 
 
-def test_a_sample_of_what_is_no_text_is_refused_before_training() -> None:
+def test_a_sample_of_a_task_without_text_is_refused_before_training() -> None:
   with pytest.raises(ConfigError, match=r'^log\.sample: 9: .* not text'):
     small('copy_memory', 'lstm', {'log.sample': 9, 'log.prompt': 'a'})
 
