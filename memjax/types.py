@@ -35,8 +35,8 @@ class Batch(NamedTuple):
   """B rows of T steps, ready for a model and a loss.
 
   Attributes:
-    inputs: `(B, T)` int32 tokens, `(B, T, F)` float32 features or
-      `(B, T, W)` int32 sentences, as the task's `input_spec` says.
+    inputs: `(B, T)` int32 tokens, `(B, T, F)` float32 features or `(B, T, W)`
+      int32 sentences, as the task's `input_spec` says.
     targets: `(B, T)` int32 classes or `(B, T, F)` float32 values.
     loss_weights_BT: float32, 1 where a position counts in the loss, else 0.
     reset_BT: bool, True where memory is forgotten before that position.
@@ -69,10 +69,8 @@ class Metric:
   """A sum and a count. Metrics of two batches are added, and divided once.
 
   Attributes:
-    sum: over labels, rows or whatever the metric counts.
-    count: how many were summed.
-    finish: what is done to sum / count: 'mean', nothing; 'exp', its
-      exponential, the perplexity of a sum of nats.
+    sum, count: over labels, rows or whatever the metric counts.
+    finish: 'mean' is sum / count, 'exp' its exponential, a perplexity.
   """
 
   sum: Any
@@ -94,10 +92,12 @@ class Sums(NamedTuple):
   Attributes:
     metrics: the task's, and the training step's own.
     invalid_ids: float32, number of ids outside the task's vocabularies.
+    lost_labels: float32, number of labels beyond the `labels` of the task.
   """
 
   metrics: Metrics
   invalid_ids: Any
+  lost_labels: Any
 
 
 @dataclasses.dataclass(frozen=True)

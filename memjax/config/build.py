@@ -14,7 +14,7 @@ from typing import Any, get_origin
 from memjax.config.find import find_class
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
-from memjax.models.base import Memory
+from memjax.models.base import Memory, Model
 from memjax.tasks.base import Task
 from memjax.types import Spec
 
@@ -38,7 +38,7 @@ def build_task(spec: Mapping[str, Any]) -> Task:
 
 def build_model(
   spec: Mapping[str, Any], input_spec: Spec, output_spec: Spec
-) -> Memory:
+) -> Model:
   """The model that a config's `model` section names, between these specs."""
   given = {'input_spec': input_spec, 'output_spec': output_spec}
   return _build(spec, 'memjax.models', 'model', given)

@@ -16,7 +16,7 @@ from memjax.config.sections import (
 )
 from memjax.errors import require
 from memjax.evaluation.base import Evaluation
-from memjax.models.base import Memory
+from memjax.models.base import Model
 from memjax.tasks.base import Task
 
 
@@ -27,7 +27,7 @@ class Experiment:
   config: dict[str, Any]
   seed: int
   task: Task
-  model: Memory
+  model: Model
   train: Train
   optim: Optim
   evals: dict[str, Evaluation]

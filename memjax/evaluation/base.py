@@ -17,7 +17,7 @@ import numpy as np
 from memjax.config.protocol import check_overlap
 from memjax.config.sections import Optim, Train, at_least_one
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Model
 from memjax.tasks.base import Stream, Task
 from memjax.types import Params
 
@@ -62,7 +62,7 @@ class Evaluation:
   batch_size: int
   steps: int
   task: Task
-  model: Memory
+  model: Model
   set_name: str
   fields: dict[str, Any]
   changes: dict[str, Any]

@@ -13,13 +13,13 @@ from memjax.runs import processes
 from memjax.runs import workdir as workdirs
 from memjax.runs.best import Figure
 from memjax.runs.checkpoint import Checkpoints
+from memjax.runs.interrupts import Interrupts
 from memjax.runs.lock import lock
 from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import Evaluator, evaluate
 from memjax.training.init_from import initial_state
-from memjax.training.interrupts import Interrupts
 from memjax.training.metrics import Meter
 from memjax.training.prefetch import prefetch
 from memjax.training.program import program

@@ -22,10 +22,14 @@ def metric_values(sums: Sums) -> dict[str, np.ndarray]:
   """{metric: figure}, `(N,)`, from sums and counts on the host.
 
   Raises:
-    ConfigError: a batch held ids outside the task's vocabularies.
+    ConfigError: a batch held ids outside the task's vocabularies, or more
+      labels than the task says.
   """
   invalid = int(np.max(sums.invalid_ids))
   require(not invalid, 'task', invalid, 'ids outside the vocabulary')
+  lost = int(np.max(sums.lost_labels))
+  rule = "labels were not read: Task.labels must be a row's most labels"
+  require(not lost, 'task', lost, rule)
   return {name: metric.value() for name, metric in sums.metrics.items()}
 
 

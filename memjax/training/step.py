@@ -9,10 +9,11 @@ import numpy as np
 import optax
 
 from memjax.config.experiment import Experiment
-from memjax.models.base import Memory, apply
+from memjax.models.base import Model, apply_body
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.optim import average
 from memjax.training.parameter_groups import zero_frozen
+from memjax.training.readout import lost_labels, measure_labels
 from memjax.training.state import TRAINING, TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
 
@@ -53,7 +54,10 @@ def make_step(
       ema=average(state.ema, params, ema) if ema else (),
       carry=carry,
     )
-    return after, Sums(metrics, invalid_ids(experiment.task, batch))
+    task = experiment.task
+    return after, Sums(
+      metrics, invalid_ids(task, batch), lost_labels(task, batch)
+    )
 
   return step
 
@@ -139,7 +143,7 @@ def initial_state(
     ema=jax.tree.map(jnp.copy, params) if experiment.optim.ema else (),
     carry=model.initial_carry(batch_size),
     key=noise_key,
-    sums=Sums({}, jnp.zeros(())),
+    sums=Sums({}, jnp.zeros(()), jnp.zeros(())),
   )
   stream = Stream(experiment.seed, TRAINING, batch_size)
   host_batch = task.rows(stream, 0, np.arange(batch_size))
@@ -159,8 +163,10 @@ def read_batch(
 ) -> tuple[Carry, Metrics]:
   """Reads a batch segment by segment, with training noise; measures it whole.
 
-  Gradients cross the borders within groups of `bptt_segments` segments.
+  Gradients cross the boundaries inside groups of `bptt_segments` segments, and
+  no other boundary.
   """
+  model, task = experiment.model, experiment.task
   length = batch.reset_BT.shape[1]
   segments = length // (experiment.train.segment_length or length)
   group = experiment.train.bptt_segments
@@ -169,13 +175,13 @@ def read_batch(
   def segment(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
     inputs, reset_BT, index = xs
     noise = jax.random.fold_in(key, index)
-    return apply(experiment.model, params, carry, inputs, reset_BT, noise=noise)
+    return apply_body(model, params, carry, inputs, reset_BT, noise=noise)
 
   def chain(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
     return jax.lax.scan(segment, jax.lax.stop_gradient(carry), xs)
 
   if segments == 1:
-    carry, y = segment(carry, (batch.inputs, batch.reset_BT, 0))
+    carry, h_BTD = segment(carry, (batch.inputs, batch.reset_BT, 0))
   else:
     xs = (
       cut_time(batch.inputs, segments),
@@ -183,14 +189,14 @@ def read_batch(
       jnp.arange(segments),
     )
     grouped = jax.tree.map(lambda x: x.reshape(-1, group, *x.shape[1:]), xs)
-    carry, y = jax.lax.scan(chain, carry, grouped)
-    y = jnp.moveaxis(y.reshape(segments, *y.shape[2:]), 0, 1)
-    y = y.reshape(y.shape[0], length, *y.shape[3:])
-  return carry, experiment.task.measure(y, batch)
+    carry, h = jax.lax.scan(chain, carry, grouped)
+    h = jnp.moveaxis(h.reshape(segments, *h.shape[2:]), 0, 1)
+    h_BTD = h.reshape(h.shape[0], length, *h.shape[3:])
+  return carry, measure_labels(model, task, params, h_BTD, batch)
 
 
 def evaluate_batch(
-  model: Memory,
+  model: Model,
   task: Task,
   dtype: str,
   params: Params,
@@ -199,8 +205,11 @@ def evaluate_batch(
 ) -> tuple[Carry, Sums]:
   """Reads a batch without noise and measures it."""
   params, batch = cast(params, batch, dtype)
-  carry, y = apply(model, params, carry, batch.inputs, batch.reset_BT)
-  return carry, Sums(task.measure(y, batch), invalid_ids(task, batch))
+  carry, h_BTD = apply_body(model, params, carry, batch.inputs, batch.reset_BT)
+  metrics = measure_labels(model, task, params, h_BTD, batch)
+  return carry, Sums(
+    metrics, invalid_ids(task, batch), lost_labels(task, batch)
+  )
 
 
 def cast(params: Params, batch: Batch, dtype: str) -> tuple[Params, Batch]:

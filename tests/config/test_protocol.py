@@ -177,7 +177,7 @@ def test_memory_and_clamp_are_those_of_the_evaluated_model(
     ),
     ('lstm', {'stride': 3}, 'stride: 3: no such field; '),
     ('lstm', {'name': 'stream.Los'}, "name: 'stream.Los': no such class"),
-    ('lstm', {'name': 'text.Loss'}, "name: 'text.Loss': no such module"),
+    ('lstm', {'name': 'strem.Loss'}, "name: 'strem.Loss': no such module"),
     ('lstm', {'name': 'totals.Measure'}, "name: 'totals.Measure': no such"),
     (
       'transformer',

@@ -294,7 +294,7 @@ def test_the_perplexity_of_replicas_is_the_median_of_theirs() -> None:
     'perplexity_per_word': Metric(2 * nats_N, 2 * ones_N, finish='exp'),
     'loss': Metric(nats_N, ones_N),
   }
-  row = summary(metric_values(Sums(metrics, 0 * ones_N)))
+  row = summary(metric_values(Sums(metrics, 0 * ones_N, 0 * ones_N)))
   each = row['replicas']['perplexity_per_word']
   assert each == [*np.exp(nats_N[:3]), math.inf]
   assert row['metrics']['perplexity_per_word'] == np.exp(3.0)  # of the finite

@@ -9,7 +9,7 @@ import pytest
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
-from memjax.training.interrupts import Interrupts
+from memjax.runs.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
 from tests.small import small
 

@@ -13,8 +13,8 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.runs import manifest
+from memjax.runs.interrupts import Interrupts
 from memjax.training import parallel
-from memjax.training.interrupts import Interrupts
 from memjax.training.loop import train as train_and_draw
 from memjax.training.replicas import per_replica_overrides, summary
 from tests.small import assert_close, run, small

@@ -1,5 +1,7 @@
 """The step is one gradient, however rows, time and calls are cut."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
+from memjax.tasks.long_range.copy_memory import CopyMemory
 from memjax.training import parallel
 from memjax.training.metrics import metric_values
 from memjax.training.optim import optimiser
@@ -127,6 +130,27 @@ def test_ids_outside_the_vocabulary_are_counted_and_refused() -> None:
       metric_values(jax.tree.map(np.float64, sums))
   _, sums = step(state, batch)
   assert metric_values(jax.tree.map(np.float64, sums))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TooFewLabels(CopyMemory):
+  """A task that says fewer labels than its rows have."""
+
+  @property
+  def labels(self) -> int:
+    return 3
+
+
+def test_labels_that_a_task_does_not_count_are_refused() -> None:
+  whole = small('copy_memory', 'lstm', ONE)
+  task = TooFewLabels(delay=12)
+  experiment = dataclasses.replace(whole, task=task)
+  step = jax.jit(make_step(experiment, optax.sgd(0.1)))
+  state = initial_state(experiment, optax.sgd(0.1), SEED)
+  _, sums = step(state, first_batch(experiment))
+  lost = experiment.train.batch_size * (task.length - 3)
+  with pytest.raises(ConfigError, match=f'^task: {lost}: labels were not'):
+    metric_values(jax.tree.map(np.float64, sums))
 
 
 def test_the_state_is_donated() -> None:

@@ -1,0 +1,107 @@
+"""The metrics of a batch, from a readout of the steps that have labels.
+
+The body of a model gives a hidden h at every step. Outputs are large, V numbers
+a step, so they are made only where they are measured: at the labels of a row,
+and, if a row has many and V is large, in one chunk of time after the other. No
+array `(B, T, V)` exists then, in the backward pass neither.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from memjax.models.base import Model, apply_readout
+from memjax.tasks.base import Task
+from memjax.types import Batch, Metrics, Params, Sequence_BTD
+
+CHUNK_BYTES = 2**26  # of outputs that exist at once, 64 MiB
+FLOAT_BYTES = 4
+
+
+def measure_labels(
+  model: Model,
+  task: Task,
+  params: Params,
+  h_BTD: Sequence_BTD,
+  batch: Batch,
+  chunk_bytes: int = CHUNK_BYTES,
+) -> Metrics:
+  """What the task measures of the model's outputs, of whole rows.
+
+  Args:
+    model: reads out.
+    task: measures; its `labels` is the most labels that a row has.
+    params: the model's.
+    h_BTD: what the body made of the rows.
+    batch: the rows.
+    chunk_bytes: outputs of at most this size are made at once, where the task
+      `measures_positions`.
+  """
+  h_BLD, batch = gather_labels(h_BTD, batch, task.labels)
+  rows, length = h_BLD.shape[:2]
+  step_bytes = rows * model.output_spec.size * FLOAT_BYTES
+  chunks = min(-(-length * step_bytes // chunk_bytes), length)
+
+  def measure(h: jax.Array, batch: Batch) -> Metrics:
+    return task.measure(apply_readout(model, params, h), batch)
+
+  if chunks == 1 or not task.measures_positions:
+    return measure(h_BLD, batch)
+  xs = cut_chunks((h_BLD, batch), chunks)
+  # The backward pass makes the outputs of a chunk again: to keep them would be
+  # to keep (B, T, V).
+  measure_chunk = jax.checkpoint(measure)
+
+  def add(total: Metrics, x: Any) -> tuple[Metrics, None]:
+    return jax.tree.map(jnp.add, total, measure_chunk(*x)), None
+
+  shapes = jax.eval_shape(measure, *jax.tree.map(lambda x: x[0], xs))
+  zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+  return jax.lax.scan(add, zeros, xs)[0]
+
+
+def gather_labels(
+  h_BTD: Sequence_BTD, batch: Batch, labels: int
+) -> tuple[Sequence_BTD, Batch]:
+  """The steps that have labels, `(B, L, ...)`, in order of time.
+
+  A row with fewer than L labels gets steps of weight 0 behind them.
+  """
+  if not 0 < labels < h_BTD.shape[1]:
+    return h_BTD, batch
+  count_BT = jnp.cumsum(batch.loss_weights_BT > 0, axis=1)  # labels so far
+  number_L = jnp.arange(1, labels + 1)
+  step_BL = jax.vmap(lambda count_T: jnp.searchsorted(count_T, number_L))(
+    count_BT
+  )
+
+  def gather(x: jax.Array) -> jax.Array:
+    return jax.vmap(lambda x_T, step_L: x_T.at[step_L].get(mode='clip'))(
+      x, step_BL
+    )
+
+  h_BLD, batch = jax.tree.map(gather, (h_BTD, batch))
+  exists_BL = number_L[None] <= count_BT[:, -1:]
+  weights_BL = jnp.where(exists_BL, batch.loss_weights_BT, 0)
+  return h_BLD, batch._replace(loss_weights_BT=weights_BL)
+
+
+def lost_labels(task: Task, batch: Batch) -> jax.Array:
+  """float32, number of labels beyond the first `task.labels` of their row."""
+  labels_B = (batch.loss_weights_BT > 0).sum(axis=1, dtype=jnp.float32)
+  most = task.labels or batch.loss_weights_BT.shape[1]
+  return jnp.maximum(labels_B - most, 0).sum()
+
+
+def cut_chunks(tree: Any, chunks: int) -> Any:
+  """`(B, T, ...)` to `(chunks, B, ceil(T / chunks), ...)`, zeros at the end."""
+
+  def cut(x: jax.Array) -> jax.Array:
+    size = -(-x.shape[1] // chunks)
+    behind = chunks * size - x.shape[1]
+    x = jnp.pad(x, [(0, 0), (0, behind)] + [(0, 0)] * (x.ndim - 2))
+    x = x.reshape(x.shape[0], chunks, size, *x.shape[2:])
+    return jnp.moveaxis(x, 1, 0)
+
+  return jax.tree.map(cut, tree)
