@@ -40,7 +40,7 @@ TASKS = {
   ),
   'priority_sort': (
     'priority_sort.PrioritySort',
-    {'vectors': 4, 'said': 3},
+    {'vectors': 4, 'outputs': 3},
     {'held_out': {}},
   ),
   'dynamic_ngrams': (

@@ -7,27 +7,28 @@ from memjax.types import RowKey
 
 
 def between(key: RowKey, lowest: int, highest: int) -> jax.Array:
-  """A whole number of [lowest, highest], all as likely."""
+  """A uniform integer of [lowest, highest]."""
   return jax.random.randint(key, (), lowest, highest + 1)
 
 
 def distinct(key: RowKey, count: int, size: int) -> jax.Array:
-  """`(count,)` different integers of [0, size), all ordered choices alike.
+  """`(count,)` different integers of [0, size), in uniformly random order.
 
   The first `count` swaps of a Fisher-Yates shuffle of 0, 1, ..., size - 1,
-  replayed without the array: swap i exchanges places i and p_i >= i. A sort of
-  all `size` numbers, the usual way, is 100 times as slow on a CPU.
+  replayed without the array: swap i exchanges places i and p_i >= i. Sorting
+  all `size` numbers, the usual way, is 100 times slower on a CPU.
   """
   i = jnp.arange(count)
   p = i + jax.random.randint(key, (count,), 0, size - i)
 
   def last_swap(place: jax.Array) -> jax.Array:
-    """The last swap j < i with p_j = place_i; -1 if nothing came there."""
-    came = (i[None] < i[:, None]) & (p[None] == place[:, None])
-    return jnp.where(came, i[None], -1).max(axis=1)
+    """The last swap j < i with p_j = place_i; -1 if there is none."""
+    earlier = (i[None] < i[:, None]) & (p[None] == place[:, None])
+    return jnp.where(earlier, i[None], -1).max(axis=1)
 
-  # What place i holds before swap i, and swap i carries to p_i: i itself, or
-  # what the last swap to place i carried there. Each turn halves the chains.
+  # The content of place i before swap i, which swap i carries to p_i: either i
+  # itself, or what the last swap to place i carried there. Each iteration
+  # halves the chains.
   carried = jnp.where(last_swap(i) < 0, i, last_swap(i))
   for _ in range(count.bit_length()):
     carried = carried[carried]
@@ -35,9 +36,9 @@ def distinct(key: RowKey, count: int, size: int) -> jax.Array:
 
 
 def pick(key: RowKey, weight_N: jax.Array) -> jax.Array:
-  """A place with chance proportional to its weight; never one that has none.
+  """An index with probability proportional to its weight, never of weight 0.
 
-  A part of 32 places is picked first: sums over all of them take long on a CPU.
+  A part of 32 indices is picked first: sums over all of them are slow on a CPU.
   """
   parts_PN = jnp.pad(weight_N, (0, -len(weight_N) % 32)).reshape(-1, 32)
   sums_P = parts_PN.sum(axis=1)

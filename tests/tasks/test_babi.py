@@ -224,7 +224,7 @@ def small(path: Path) -> BAbI:
 def test_words_and_classes(tmp_path: Path) -> None:
   task = small(tmp_path)
   assert task.answers == ('milk,egg', 'out', 'past')
-  assert answers_of(task._told('train')[0]) == ['out', 'milk,egg']
+  assert answers_of(task._stories('train')[0]) == ['out', 'milk,egg']
   numbers = [str(i) for i in range(1, 11)]
   words = "has is john left mary milk mother-in-law's now only ran the took "
   words += 'twice what where ?'

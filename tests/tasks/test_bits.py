@@ -24,7 +24,7 @@ TINY = (
   BitCopy(bits=1, longest=3),
   RepeatCopy(bits=1, longest=2, most=2),
   AssociativeRecall(bits=2, vectors=1, most=3),
-  PrioritySort(bits=1, vectors=3, said=2),
+  PrioritySort(bits=1, vectors=3, outputs=2),
   DynamicNGrams(order=2, sequence=4),
 )
 every_task = pytest.mark.parametrize(

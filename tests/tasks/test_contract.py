@@ -155,6 +155,8 @@ def test_constructing_a_task_reads_no_file(spec: Mapping[str, Any]) -> None:
     cached.cache_clear()
   with no_files():
     assert type(task)(**fields) == task
+  for cached in (open_corpus, open_tasks, open_images):
+    assert cached.cache_info().currsize == 0
 
 
 @every_spec

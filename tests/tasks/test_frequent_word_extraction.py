@@ -13,7 +13,7 @@ from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 V, K, ROWS = 12, 3, 2000
 TASK = FrequentWordExtraction(
-  vocab=V, words=5, shortest=4, longest=15, asked=K, power=1.0
+  vocab=V, words=5, shortest=4, longest=15, queries=K, power=1.0
 )
 GOLDEN = '10aac9599338b346'
 
@@ -66,7 +66,7 @@ def test_words_follow_zipf() -> None:
   """The chances are those of ranks, so counts of equal pairs are known."""
   assert_uniform(np.asarray(draw(TASK, ROWS).inputs[:, 0]), 0, V - 1)
   task = FrequentWordExtraction(
-    vocab=2, words=2, shortest=3, longest=3, asked=1
+    vocab=2, words=2, shortest=3, longest=3, queries=1
   )
   inputs = np.asarray(draw(task, ROWS).inputs[:, :3])
   same = (inputs == inputs[:, :1]).sum(axis=1)
@@ -96,8 +96,8 @@ def test_the_data_is_what_it_was() -> None:
   ('fields', 'message'),
   [
     ({'words': 0}, 'words: 0: must be at least 1'),
-    ({'asked': 0}, 'asked: 0: must be at least 1'),
-    ({'asked': 65}, 'asked: 65: must be at most words, 64'),
+    ({'queries': 0}, 'queries: 0: must be at least 1'),
+    ({'queries': 65}, 'queries: 65: must be at most words, 64'),
     ({'vocab': 63}, 'vocab: 63: must be at least words, 64'),
     ({'longest': 63}, 'longest: 63: must be at least shortest, 64'),
     ({'power': -1.0}, 'power: -1.0: must not be < 0'),
@@ -111,6 +111,6 @@ def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
 
 def test_the_smallest_task_works() -> None:
   task = FrequentWordExtraction(
-    vocab=1, words=1, shortest=1, longest=1, asked=1
+    vocab=1, words=1, shortest=1, longest=1, queries=1
   )
   assert draw(task, 2).inputs.tolist() == [[0, 1]] * 2

@@ -331,7 +331,7 @@ def test_the_data_is_what_it_was(task: TokenTask) -> None:
     (
       FuzzyRecall,
       {'vocab': 3000, 'longest_key': 3},
-      'longest_key: 3: makes more keys than 32 bits',
+      'longest_key: 3: allows more keys than 32 bits',
     ),
     (Memorization, {'length': 3}, 'length: 3: must be even'),
     (Memorization, {'length': 0}, 'length: 0: must be at least 2'),

@@ -15,7 +15,7 @@ from tests.tasks.drawn import (
 )
 
 ROWS = 1000
-TASK = PrioritySort(bits=4, vectors=6, said=4)
+TASK = PrioritySort(bits=4, vectors=6, outputs=4)
 GOLDEN = '3bab7907de2694f0'
 
 
@@ -78,8 +78,8 @@ def test_the_data_is_what_it_was() -> None:
   ('fields', 'message'),
   [
     ({'bits': 0}, 'bits: 0: must be at least 1'),
-    ({'said': 0}, 'said: 0: must be at least 1'),
-    ({'said': 21}, 'vectors: 20: must be at least said, 21'),
+    ({'outputs': 0}, 'outputs: 0: must be at least 1'),
+    ({'outputs': 21}, 'vectors: 20: must be at least outputs, 21'),
   ],
 )
 def test_a_bad_field_is_refused(fields: dict, message: str) -> None:

@@ -4,12 +4,12 @@ Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: n bits, the sign 2, m bits; n uniform in 1..L - 2, m = L - 1 - n;
 both numbers uniform from 1 to the largest of their size, lowest bit first. The
 answer is the sum, lowest bit first, without zeros above its highest one, then a
-terminator, 2. Without room for a sign, L < 3, a number uniform in
-0..2^L - 2 stands alone and is the sum; of 0 one bit is said. Rows and lengths
-are those of `base.py`.
-Labels: those of the answer, the terminator included; at most L + 1.
-Metrics: those of `base.py`; naming any of the three is right once in 3.
-Deviations: those of `base.py`.
+terminator, 2. If L < 3, a sign does not fit: one number uniform in 0..2^L - 2
+stands alone and is the sum; the answer to 0 has one bit. Rows and lengths are
+those of `episode.py`.
+Labels: the answer with its terminator; at most L + 1.
+Metrics: those of `episode.py`; a random class scores 1/3.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ SIGN = TERMINATOR = 2
 
 
 class Operands(NamedTuple):
-  """Two numbers, lowest bit first, 0 above, and the row that shows them."""
+  """Two numbers, lowest bit first and padded with 0, and their sequence."""
 
   one_S: jax.Array
   other_S: jax.Array
@@ -53,7 +53,7 @@ class BinaryAddition(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_numbers = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     one_S, other_S, symbols_S = operands(of_numbers, length, self.longest)
     _, sum_S = jax.lax.scan(
       add_digit, jnp.zeros((), jnp.int32), one_S + other_S
@@ -63,7 +63,7 @@ class BinaryAddition(SequenceTask):
 
 
 def operands(key: RowKey, length: jax.Array, places: int) -> Operands:
-  """Numbers of n and L - 1 - n bits, or where L < 3 one alone and 0."""
+  """Numbers of n and L - 1 - n bits; if L < 3, one number and 0."""
   of_size, of_one, of_other, of_alone = jax.random.split(key, 4)
   size = jax.random.randint(of_size, (), 1, jnp.maximum(length - 1, 2))
   one_S = above_zero(of_one, size, places)
@@ -83,7 +83,7 @@ def operands(key: RowKey, length: jax.Array, places: int) -> Operands:
 
 
 def above_zero(key: RowKey, size: jax.Array, places: int) -> jax.Array:
-  """`(S,)` bits, 0 from place `size` on; all numbers but 0 as likely."""
+  """`(S,)` bits of a uniform number above 0; 0 from place `size` on."""
 
   def again(state: tuple[RowKey, jax.Array]) -> tuple[RowKey, jax.Array]:
     of_next, of_bits = jax.random.split(state[0])
@@ -97,13 +97,13 @@ def above_zero(key: RowKey, size: jax.Array, places: int) -> jax.Array:
 def add_digit(
   carry: jax.Array, digit: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """One step of a sum: what is carried on, and the bit that stays."""
+  """One step of a sum: the next carry, and the bit of this place."""
   total = carry + digit
   return total >> 1, total & 1
 
 
 def bit_length(bits_S: jax.Array) -> jax.Array:
-  """Places up to the highest 1; 0 of the number 0."""
+  """Number of places up to the highest 1; 0 for the number 0."""
   return jnp.where(bits_S == 1, jnp.arange(bits_S.size) + 1, 0).max()
 
 

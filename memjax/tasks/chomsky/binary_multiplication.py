@@ -3,12 +3,12 @@
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: n bits, the sign 2, m bits, drawn as in `binary_addition.py`,
 lowest bit first. The answer is the product, lowest bit first, without zeros
-above its highest one, then a terminator, 2. Where L < 3 a number stands alone,
-and the answer is the terminator if L is 1, a 0 and the terminator if it is 2.
-Rows and lengths are those of `base.py`.
-Labels: those of the answer, the terminator included; at most L.
-Metrics: those of `base.py`; naming any of the three is right once in 3.
-Deviations: those of `base.py`.
+above its highest one, then a terminator, 2. If L < 3, one number stands alone.
+The answer is the terminator if L is 1, a 0 and the terminator if L is 2.
+Rows and lengths are those of `episode.py`.
+Labels: the answer with its terminator; at most L.
+Metrics: those of `episode.py`; a random class scores 1/3.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class BinaryMultiplication(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_numbers = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     one_S, other_S, symbols_S = operands(of_numbers, length, self.longest)
     product_S = product(one_S, other_S)
     bits = jnp.where(length > 2, bit_length(product_S), length - 1)
@@ -52,10 +52,11 @@ class BinaryMultiplication(SequenceTask):
 
 
 def product(one_S: jax.Array, other_S: jax.Array) -> jax.Array:
-  """`(S,)`: the lowest bits of one times other.
+  """`(S,)`: the lowest bits of the product of two numbers.
 
-  As at school: the other, shifted, under each bit of the one; then every column
-  is summed, and what is above 1 carried. A column holds S ones at most.
+  Long multiplication: a shifted copy of the other number for each bit of the
+  first; then the columns are summed with carries. A column holds at most S
+  ones.
   """
   places = one_S.size
   padded = jnp.pad(other_S, (places, 0))

@@ -1,11 +1,11 @@
-"""Bucket sort: a string to say sorted.
+"""Bucket sort: a string to sort.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: L symbols, uniform among 5; the answer is the same symbols in
-rising order. Rows and lengths are those of `base.py`.
+rising order. Rows and lengths are those of `episode.py`.
 Labels: L, from the marker on.
-Metrics: those of `base.py`; naming any of the five is right once in 5.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; a random class scores 1/5.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class BucketSort(StringTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_string = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     string_S = self.string(of_string, self.symbols)
     place_S = jnp.arange(self.longest)
     read_S = jnp.where(place_S < length, string_S, self.symbols)

@@ -1,12 +1,12 @@
-"""Cycle navigation: where a walk on a circle of five places ends.
+"""Cycle navigation: the end of a walk on a cycle of five places.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
-Specification: L steps, uniform among back, stay and on (symbols 0, 1, 2), from
-place 0 of a circle of five; the answer is the last place. Rows and lengths are
-those of `base.py`.
+Specification: L steps, uniform among back, stay and forward (symbols 0, 1, 2),
+from place 0 of a cycle of five; the answer is the last place. Rows and lengths
+are those of `episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/5.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; chance is 1/5.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -24,9 +24,9 @@ class CycleNavigation(SequenceTask):
   """A walk to follow.
 
   Attributes:
-    places: of the circle.
+    places: number of places of the cycle.
     shortest: as in `SequenceTask`.
-    longest: likewise.
+    longest: as in `SequenceTask`.
   """
 
   places: int = 5
@@ -45,7 +45,7 @@ class CycleNavigation(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_steps = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     steps_S = self.string(of_steps, 3)
     walked_S = jnp.where(jnp.arange(self.longest) < length, steps_S - 1, 0)
     return self.row(steps_S, length, walked_S.sum()[None] % self.places)

@@ -1,27 +1,26 @@
-"""What the tasks of the Chomsky hierarchy share: lengths, rows and measures.
+"""What the Chomsky-hierarchy tasks share: lengths, rows and measures.
 
 Paper: Deletang et al. 2022, Neural Networks and the Chomsky Hierarchy,
 https://arxiv.org/abs/2207.02098; details as in its code,
 google-deepmind/neural_networks_chomsky_hierarchy.
 Specification: a row is L symbols, L uniform in shortest..longest (the paper
-trains on 1..40 and tests on 41..500); then the marker, which asks for the
-answer; then blanks, to the end of the longest row. The vocabulary is the
-task's symbols, the marker, the blank.
-Labels: the i-th symbol of the answer at the i-th position from the marker on,
-so that the first is asked at the marker itself; the length told with each label
-is that of the symbols before the marker. In the paper a model reads the
-sequence and as many more steps as the answer is long, all with one token that
-the sequence never has, and its outputs of those steps are the answer: the same,
-but that here the first of those tokens is a marker and the others are blanks.
+trains on 1..40 and tests on 41..500); then the marker, which starts the answer;
+then blanks, up to the length of the longest row. The vocabulary is the task's
+symbols, the marker and the blank.
+Labels: the i-th symbol of the answer at the i-th position from the marker on;
+the first stands at the marker itself. Their sequence length is L. In the paper
+a model reads the sequence, and then one step per symbol of the answer, all with
+one token that the sequence never contains. Its outputs at those steps are the
+answer. Here the first of those tokens is the marker and the others are blanks.
 Metrics: `loss`, nats per label; `accuracy` over labels; `score`, the paper's
 measure: the share of a row's labels that are right, averaged over rows, so that
-every length counts alike; `exact_match`, the share of rows with every label
-right.
+every length has the same weight; `exact_match`, the share of rows with every
+label right.
 Deviations: the paper draws one length for a batch and averages the loss over
-that batch, so that every length weighs alike; here every row draws its own and
-every label weighs alike. Where an answer ends with a terminator, the paper pads
-it with zeros, which its loss counts and its accuracy does not; here neither
-does.
+that batch, so that every length has the same weight; here every row draws its
+own length and every label has the same weight. If an answer ends with a
+terminator, the paper pads it with zeros, which count in its loss and not in its
+accuracy; here they count in neither.
 """
 
 import abc
@@ -44,11 +43,11 @@ from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SequenceTask(GeneratedTask):
-  """A sequence to read, then an answer to say.
+  """A sequence to read, then an answer.
 
   Attributes:
     shortest: the fewest symbols of a sequence.
-    longest: the most.
+    longest: the most symbols of a sequence.
   """
 
   shortest: int = 1
@@ -91,7 +90,7 @@ class SequenceTask(GeneratedTask):
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
-    """What naming any answer symbol scores."""
+    """Scores of a random answer symbol."""
     chance = 1 / self.answers
     return {
       'loss': {'chance': math.log(self.answers)},
@@ -99,12 +98,12 @@ class SequenceTask(GeneratedTask):
       'score': {'chance': chance},
     }
 
-  def drawn(self, key: RowKey) -> jax.Array:
-    """L of a row."""
+  def draw_length(self, key: RowKey) -> jax.Array:
+    """L, the length of a row's sequence."""
     return between(key, self.shortest, self.longest)
 
   def string(self, key: RowKey, symbols: int) -> jax.Array:
-    """`(longest,)` symbols of [0, symbols), all as likely."""
+    """`(longest,)` uniform symbols of [0, symbols)."""
     return jax.random.randint(key, (self.longest,), 0, symbols)
 
   def row(
@@ -118,14 +117,14 @@ class SequenceTask(GeneratedTask):
     step_T = jnp.arange(self.length)
     shown_T = symbols_S.take(step_T, mode='clip')
     marker, blank = self.alphabet, self.alphabet + 1
-    asking_T = jnp.where(step_T == length, marker, blank)
-    asked_T = (step_T >= length) & (step_T < length + labels)
+    cue_T = jnp.where(step_T == length, marker, blank)
+    labelled_T = (step_T >= length) & (step_T < length + labels)
     answer_T = answer_A.take(step_T - length, mode='clip')
     return Example(
-      jnp.where(step_T < length, shown_T, asking_T).astype(jnp.int32),
-      jnp.where(asked_T, answer_T, 0).astype(jnp.int32),
-      asked_T.astype(jnp.float32),
-      jnp.where(asked_T, length, 0),
+      jnp.where(step_T < length, shown_T, cue_T).astype(jnp.int32),
+      jnp.where(labelled_T, answer_T, 0).astype(jnp.int32),
+      labelled_T.astype(jnp.float32),
+      jnp.where(labelled_T, length, 0),
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
@@ -137,12 +136,12 @@ class SequenceTask(GeneratedTask):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StringTask(SequenceTask):
-  """A string to read, then as many of its symbols to say, or more.
+  """A string to read, then an answer of its symbols.
 
   Attributes:
-    symbols: the size of the alphabet, of answers too.
+    symbols: size of the alphabet, of sequences and answers.
     shortest: as in `SequenceTask`.
-    longest: likewise.
+    longest: as in `SequenceTask`.
   """
 
   symbols: int = 2
@@ -165,12 +164,12 @@ class StringTask(SequenceTask):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArithmeticTask(SequenceTask):
-  """An expression to read, and a number modulo `modulus` to say.
+  """An expression to read, then its value modulo `modulus`.
 
   Attributes:
     modulus: digits are 0..modulus - 1.
     shortest: as in `SequenceTask`.
-    longest: likewise.
+    longest: as in `SequenceTask`.
   """
 
   modulus: int = 5
@@ -187,8 +186,8 @@ class ArithmeticTask(SequenceTask):
 
 def score(logits_BTV: jax.Array, batch: Batch) -> Metric:
   """The mean over rows with labels of the share of labels that are right."""
-  asked_BT = batch.loss_weights_BT > 0
-  right_BT = asked_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
-  asked_B = asked_BT.sum(axis=1, dtype=jnp.float32)
-  share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(asked_B, 1)
-  return Metric(share_B.sum(), (asked_B > 0).sum(dtype=jnp.float32))
+  labelled_BT = batch.loss_weights_BT > 0
+  right_BT = labelled_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
+  labels_B = labelled_BT.sum(axis=1, dtype=jnp.float32)
+  share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(labels_B, 1)
+  return Metric(share_B.sum(), (labels_B > 0).sum(dtype=jnp.float32))

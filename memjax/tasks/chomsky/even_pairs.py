@@ -3,11 +3,11 @@
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: L fair bits; the answer is the number of neighbours that differ,
 modulo 2, which is 1 exactly if the first bit differs from the last. A string of
-one bit has none. Rows and lengths are those of `base.py`.
+one bit has no neighbours. Rows and lengths are those of `episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/2. Saying 0 always is right half of
-the time, and always where L is 1.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; chance is 1/2. Always answering 0 scores
+1/2, and 1 if L is 1.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class EvenPairs(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_bits = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     bits_S = self.string(of_bits, 2)
     differs = bits_S[0] ^ bits_S[length - 1]
     return self.row(bits_S, length, differs[None])

@@ -1,17 +1,17 @@
 """Modular arithmetic: the value of a sum of products, without brackets.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
-Specification: digits and operators in turn, digits uniform in 0..4, operators
-uniform among +, - and *; the answer is the value modulo 5, * before + and -,
-1 - 2 * 3 = 0. The length is odd: one less than drawn where an even one is
-drawn. Symbols: the digits, then +, -, *. Rows and lengths are those of
-`base.py`.
+Specification: digits and operators alternate, digits uniform in 0..4, operators
+uniform among +, - and *. The answer is the value modulo 5; * binds more tightly
+than + and -, 1 - 2 * 3 = 0. The length is odd: an even drawn length is reduced
+by one. Symbols: the digits, then +, -, *. Rows and lengths are those of
+`episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/5. Saying 0 always does better where
-there is a *.
-Deviations: those of `base.py`. The paper's code multiplies before it takes the
-remainder, in 32 bits, so that its labels can be wrong where fifteen or more *
-follow one another; here they are right.
+Metrics: those of `episode.py`; chance is 1/5. Always answering 0 scores more on
+expressions with a *.
+Deviations: those of `episode.py`. The paper's code multiplies before it takes
+the remainder, in 32 bits, so that its labels can be wrong after fifteen or more
+consecutive *; here they are right.
 """
 
 import dataclasses
@@ -33,21 +33,21 @@ class ModularArithmetic(ArithmeticTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_digits, of_signs = jax.random.split(key, 3)
-    drawn = self.drawn(of_length)
+    drawn = self.draw_length(of_length)
     length = drawn - 1 + drawn % 2
     digits_S = self.string(of_digits, self.modulus)
     signs_S = self.string(of_signs, 3)
     place_S = jnp.arange(self.longest)
     is_sign_S = place_S % 2 == 1
     symbols_S = jnp.where(is_sign_S, self.modulus + signs_S, digits_S)
-    # Beyond the end come zeros to add.
+    # Zeros are added after the end.
     signs_S = jnp.where(place_S < length, signs_S, 0)
     digits_S = jnp.where(place_S < length, digits_S, 0)
     value = self._value(digits_S[::2], signs_S[1::2])
     return self.row(symbols_S, length, value[None])
 
   def _value(self, digits: jax.Array, signs: jax.Array) -> jax.Array:
-    """Of the first digit, then each sign with the digit that follows it."""
+    """The value of the first digit, then of each sign with its digit."""
 
     def read(
       state: tuple[jax.Array, jax.Array], step: tuple[jax.Array, jax.Array]

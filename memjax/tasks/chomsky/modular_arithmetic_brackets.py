@@ -3,13 +3,13 @@
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: an expression of one symbol is a digit d of 0..4, of two -d, of
 three (d), of four (-d); of n > 4 symbols it is (a+b), (a-b) or (a*b), the size
-of a uniform in 1..n - 4, that of b the n - 3 that are left; digits and
+of a is uniform in 1..n - 4, that of b is the rest of n - 3; digits and
 operators are uniform. The answer is the value modulo 5. Symbols: the digits,
-then +, -, *, (, ). Rows and lengths are those of `base.py`.
+then +, -, *, (, ). Rows and lengths are those of `episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/5. Saying 0 always does better where
-there is a *.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; chance is 1/5. Always answering 0 scores more on
+expressions with a *.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -25,13 +25,13 @@ PLUS, MINUS, TIMES, OPEN, CLOSE = range(5)  # after the digits
 
 
 class Parts(NamedTuple):
-  """What begins at each place of an expression, `(S,)` each.
+  """The subexpression that begins at each place, `(S,)` each.
 
   Attributes:
-    size: of the expression that begins there, 0 where none does.
-    left: the size of its first operand, where it has two.
-    sign: between them, or any other symbol but the digits.
-    digit: where there is no other symbol.
+    size: its number of symbols, 0 if none begins here.
+    left: the size of its first operand, if it has two.
+    sign: the sign or bracket at this place.
+    digit: the digit at this place, if it holds no sign or bracket.
   """
 
   size: jax.Array
@@ -50,7 +50,7 @@ class ModularArithmeticBrackets(ArithmeticTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_parts = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     parts = expression(of_parts, length, self.longest, self.modulus, signs=3)
     values_S = values(parts, self.modulus)
     return self.row(symbols(parts, self.modulus), length, values_S)
@@ -67,15 +67,15 @@ def symbols(parts: Parts, modulus: int) -> jax.Array:
 def expression(
   key: RowKey, length: jax.Array, places: int, modulus: int, signs: int
 ) -> Parts:
-  """A random expression of `length` symbols in so many places, signs of +-*.
+  """A random expression of `length` symbols, padded to `places`.
 
-  Left to right: when the scan comes to a place, what contains it has already
-  said what begins there.
+  The first `signs` of +, -, * are used. The scan goes from left to right: when
+  it reaches a place, the enclosing expression has already written its part.
   """
   of_digits, of_signs, of_sizes = jax.random.split(key, 3)
   digit_S = jax.random.randint(of_digits, (places,), 0, modulus)
   choice_S = jax.random.randint(of_signs, (places,), 0, signs)
-  # The remainder of 32 bits: uniform to 1 in 2^23 for sizes up to 500.
+  # The remainder of 32 bits is uniform up to 1 in 2^23 for sizes up to 500.
   bits_S = jax.random.bits(of_sizes, (places,))
 
   def unfold(
@@ -115,7 +115,7 @@ def expression(
 def values(parts: Parts, modulus: int) -> jax.Array:
   """`(S,)`: the value of the expression that begins at each place.
 
-  Right to left, so that the operands' values are there before they are needed.
+  From right to left, so that the operands' values are known when needed.
   """
   places = parts.size.size
 

@@ -2,10 +2,10 @@
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: L fair bits; the answer is their sum modulo 2. Rows and lengths
-are those of `base.py`.
+are those of `episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/2.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; chance is 1/2.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class Parity(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_bits = jax.random.split(key)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     bits_S = self.string(of_bits, 2)
     ones = jnp.where(jnp.arange(self.longest) < length, bits_S, 0).sum()
     return self.row(bits_S, length, ones[None] % 2)

@@ -1,16 +1,16 @@
-"""Solve equation: what x stands for in a nested expression of known value.
+"""Solve equation: the value of x in a nested expression of known value.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
 Specification: an expression of L - 2 symbols as in
-`modular_arithmetic_brackets.py`, without *; one of its digits is x instead: the
-first at or after a uniform place, from the front again after the end. Then =
-and the value modulo 5. The answer is the digit that x hides, the only one that
-solves the equation. Two symbols or fewer are zeros, and so is their answer.
+`modular_arithmetic_brackets.py`, without *. One of its digits is replaced by x:
+the first at or after a uniform place, cyclically. Then = and the value modulo
+5. The answer is the digit that x hides, the only one that solves the equation.
+Rows of two symbols or fewer are zeros, and their answer is 0.
 Symbols: the digits, then +, -, (, ), x, =. Rows and lengths are those of
-`base.py`.
+`episode.py`.
 Labels: one, at the marker.
-Metrics: those of `base.py`; chance is 1/5.
-Deviations: those of `base.py`.
+Metrics: those of `episode.py`; chance is 1/5.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class SolveEquation(ArithmeticTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_parts, of_place = jax.random.split(key, 3)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     size = jnp.maximum(length - 2, 1)
     parts = expression(of_parts, size, self.longest, self.modulus, signs=2)
     value = values(parts, self.modulus)[0]
@@ -57,5 +57,5 @@ class SolveEquation(ArithmeticTask):
     return self.row(symbols_S, length, answer[None])
 
   def _without_times(self, symbols_S: jax.Array) -> jax.Array:
-    """The symbols after - move down by one."""
+    """The symbols above - shifted down by one."""
     return jnp.where(symbols_S < self.modulus + OPEN, symbols_S, symbols_S - 1)

@@ -1,15 +1,15 @@
-"""Stack manipulation: a stack and what is done to it; the stack that is left.
+"""Stack manipulation: a stack, pushes and pops; the final stack.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098.
-Specification: a stack of 1..L - 1 fair bits from bottom to top, how many
-uniform, then actions up to L symbols, uniform among pop, push 0 and push 1; a
-pop of the empty stack does nothing. One symbol alone is a stack of one. The
-answer is the last stack from top to bottom, then a terminator, 2. Symbols: the
+Specification: a stack of 1..L - 1 fair bits from bottom to top, its height
+uniform, then actions up to L symbols, uniform among pop, push 0 and push 1. A
+pop of the empty stack does nothing. A single symbol is a stack of one. The
+answer is the final stack from top to bottom, then a terminator, 2. Symbols: the
 bits 0 and 1, then pop, push 0, push 1. Rows and lengths are those of
-`base.py`.
-Labels: those of the answer, the terminator included; at most L + 1.
-Metrics: those of `base.py`; naming any of the three is right once in 3.
-Deviations: those of `base.py`.
+`episode.py`.
+Labels: the answer with its terminator; at most L + 1.
+Metrics: those of `episode.py`; a random class scores 1/3.
+Deviations: those of `episode.py`.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ TERMINATOR = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackManipulation(SequenceTask):
-  """A stack to keep. Attributes: those of `SequenceTask`."""
+  """A stack to update. Attributes: those of `SequenceTask`."""
 
   @property
   def alphabet(self) -> int:
@@ -41,7 +41,7 @@ class StackManipulation(SequenceTask):
 
   def example(self, key: RowKey) -> Example:
     of_length, of_stack, of_bits, of_actions = jax.random.split(key, 4)
-    length = self.drawn(of_length)
+    length = self.draw_length(of_length)
     height = jax.random.randint(of_stack, (), 1, jnp.maximum(length, 2))
     place_S = jnp.arange(self.longest)
     actions_S = POP + self.string(of_actions, 3)
@@ -63,7 +63,7 @@ class StackManipulation(SequenceTask):
     ) -> tuple[tuple[jax.Array, jax.Array], None]:
       stack_S, depth = state
       symbol, acts = step
-      # What a pop writes lies above the stack: nothing reads it.
+      # A pop writes above the stack, where nothing is read.
       stack_S = stack_S.at[depth].set(symbol % PUSH, mode='drop')
       popped = jnp.maximum(depth - 1, 0)
       after = jnp.where(symbol == POP, popped, depth + 1)

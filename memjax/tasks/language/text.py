@@ -1,26 +1,29 @@
-"""Language modelling: say the next token of a text, lane by lane.
+"""Language modelling: predict the next token of a text, in parallel streams.
 
-Specification: a split of n tokens has n - 1 labels, every token but the first,
-which nothing precedes. Row b of B reads lane b, labels b k to (b + 1) k - 1
-with k = ceil((n - 1) / B), T in each step, so that row b of one step continues
-row b of the step before; after ceil(k / T) steps the epoch is over and each
-lane starts again. Positions behind a lane's end, in its last segment, read
-token 0 and weigh nothing. The order is the same in every epoch and for every
+Specification: a split of n tokens has n - 1 labels: every token but the first.
+With carry_over, row b of B reads stream b of the split, labels b k to
+(b + 1) k - 1 with k = ceil((n - 1) / B), T labels per step. So row b of a step
+continues row b of the step before. After ceil(k / T) steps the epoch ends and
+each stream starts again. Without carry_over, rows are windows of T tokens that
+start `stride` tokens apart; only the last `stride` labels of a window have a
+weight, and all of the first window's. Positions after the end of a stream read
+token 0 and have weight 0. The order is the same in every epoch and for every
 seed.
-Labels: every label of the split exactly once an epoch, for any B and T.
-Reset: where a lane starts, and where a document does if asked. Documents stand
-one after the other with nothing between them.
+Labels: every label of the split exactly once per epoch, for any B and T.
+Reset: at the start of a stream or window, and at the start of a document if
+`reset_at_documents`. Documents follow one another without a separator.
 Metrics: `loss`, nats per token, and `accuracy`. The nats of all labels are
-divided by what the labels stand for (contents.py): `bits_per_byte`,
-`bits_per_character` where the corpus is UTF-8, and `perplexity_per_word`, the
-exponential, where the split has words. A word counts with the label in which it
-begins, behind white space; an end of line is a word too, but not in pg19.
-  characters: one that the training text never shows costs the nats of the
-    unknown symbol and ln(1,112,064 - known symbols) more, to say which it is,
-    so that bits are those of a code that could be decoded. Its bytes are
-    counted as the mean over the split, exact over an epoch.
-  words: perplexity only, with the unknown word as one word: as in the
-    literature, and to be compared at the same vocabulary.
+divided by the amount of text in the labels (contents.py): `bits_per_byte`;
+`bits_per_character` if the corpus is UTF-8; and, if the split has words,
+`perplexity_per_word`, the exponential of nats per word. A word belongs to the
+label in which it begins, after white space. An end of line is a word too,
+except in pg19.
+  characters: a character that the training text does not contain costs the nats
+    of the unknown symbol and ln(1,112,064 - known symbols) more, to identify
+    it, so that the bits are those of a decodable code. Its number of bytes is
+    the mean over the split, which is exact over an epoch.
+  words: only perplexity, and the unknown word is one word, as in the
+    literature. Compare figures with the same vocabulary only.
 Baseline: `xz -9` on the split, for splits of at most 16 MB.
 """
 
@@ -47,7 +50,7 @@ from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task, classification, positive
 from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
 
-LEAST = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}  # symbols
+SMALLEST_VOCAB = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,16 +58,16 @@ class Text(Task):
   """The next token of a corpus.
 
   Attributes:
-    corpus: 'standard_library', Python's own on this machine, 'files', or one
-      that was released: 'tiny_shakespeare', 'enwik8', 'text8', 'wikitext-2',
-      'wikitext-103', either with '-raw', or 'pg19'.
+    corpus: 'standard_library', Python's own source on this machine; 'files',
+      the user's; or a released corpus: 'tiny_shakespeare', 'enwik8', 'text8',
+      'wikitext-2', 'wikitext-103', both also with '-raw', or 'pg19'.
     path: the file or folder of 'files', else empty.
     tokens: 'bytes', 'characters', 'words' or 'bpe'.
-    vocab: the most symbols of 'bpe', or of 'words', 0 being all of them.
-    length: T, tokens a row reads in a step.
+    vocab: vocabulary size for 'bpe' and 'words'; 0: unlimited ('words' only).
+    length: T, number of tokens that a row reads in a step.
     split: 'train', 'validation' or 'test': as released, or 90, 5 and 5 % of
       the bytes.
-    reset_at_documents: forget where a document starts, too.
+    reset_at_documents: whether memory is also reset where a document starts.
     carry_over: whether row b of a step continues row b of the step before;
       else every row starts with an empty memory.
     stride: S, tokens between the starts of windows; 0: T. With carry_over
@@ -91,7 +94,7 @@ class Text(Task):
     ):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
-    rule = f'must be from 0 to the length of a segment, {self.length}'
+    rule = f'must be from 0 to length, {self.length}'
     require(0 <= self.stride <= self.length, 'stride', self.stride, rule)
     rule = 'needs carry_over=false: windows that overlap are independent rows'
     whole = self.stride in (0, self.length)
@@ -99,16 +102,16 @@ class Text(Task):
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
-    least = LEAST.get(self.tokens, math.inf)
+    least = SMALLEST_VOCAB.get(self.tokens, math.inf)
     rule = f'must be at least {least} for tokens={self.tokens!r}'
-    if self.tokens not in LEAST:
+    if self.tokens not in SMALLEST_VOCAB:
       rule = "belongs to tokens='words' and 'bpe' only"
     default = self.vocab == 0 and self.tokens != BPE.kind
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
     have, need = len(self._split.tokens), self.length + 1
-    rule = f'{have} tokens in {self._corpus.source.place}, a segment of length '
+    rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
     rule += f'{self.length} needs {need}'
     require(have >= need, 'split', self.split, rule)
 
@@ -154,40 +157,40 @@ class Text(Task):
 
   def epoch_steps(self, batch_size: int) -> int:
     if self.carry_over:
-      return -(-self._lane(batch_size) // self.length)
+      return -(-self._stream_labels(batch_size) // self.length)
     windows = 1 - (self.length - self._labels) // self.row_stride
     return -(-windows // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     tokens, starts = self._split.tokens, self._split.starts
     step %= self.epoch_steps(stream.batch_size)
-    first, weighs, end = self._spans(
+    first, weighted, end = self._spans(
       stream.batch_size, step, row_ids.astype(np.int64)[:, None]
     )
     label_BT = first + np.arange(self.length)
-    there_BT = label_BT < np.minimum(end, self._labels)
-    counts_BT = there_BT & (label_BT >= weighs)
-    label_BT[~there_BT] = 0
+    inside_BT = label_BT < np.minimum(end, self._labels)
+    weighted_BT = inside_BT & (label_BT >= weighted)
+    label_BT[~inside_BT] = 0
     reset_BT = np.zeros(label_BT.shape, bool)
     if self.reset_at_documents:
       before_BT = np.searchsorted(starts, label_BT, side='right') - 1
-      reset_BT = (starts[before_BT] == label_BT) & there_BT
+      reset_BT = (starts[before_BT] == label_BT) & inside_BT
     reset_BT[:, 0] |= step == 0 or not self.carry_over
     return Batch(
-      np.where(there_BT, tokens[label_BT], 0).astype(np.int32),
-      np.where(counts_BT, tokens[label_BT + 1], 0).astype(np.int32),
-      counts_BT.astype(np.float32),
+      np.where(inside_BT, tokens[label_BT], 0).astype(np.int32),
+      np.where(weighted_BT, tokens[label_BT + 1], 0).astype(np.int32),
+      weighted_BT.astype(np.float32),
       reset_BT,
     )
 
   def _spans(
     self, batch_size: int, step: int, row: np.ndarray
   ) -> tuple[np.ndarray, ...]:
-    """Each row's first label, the first that weighs, and the end of both."""
+    """Each row's first label, its first with a weight, and its end."""
     if self.carry_over:
-      lane = self._lane(batch_size)
-      first = row * lane + step * self.length
-      return first, first, (row + 1) * lane
+      labels = self._stream_labels(batch_size)
+      first = row * labels + step * self.length
+      return first, first, (row + 1) * labels
     window = step * batch_size + row
     first = window * self.row_stride
     old = np.where(window == 0, 0, self.length - self.row_stride)
@@ -205,27 +208,27 @@ class Text(Task):
       unknown = jnp.where(unknown_BT, batch.loss_weights_BT, 0).sum()
       nats += unknown * (self.tokenizer.unknown_bits * math.log(2))
 
-    def counted(amount_BT: jax.Array) -> jax.Array:
+    def weighted_sum(amount_BT: jax.Array) -> jax.Array:
       return (amount_BT * batch.loss_weights_BT).sum()
 
     if self._split.words:
       line_ends = self._corpus.source.line_ends
       words_BT = tables.words(batch.inputs, batch.targets, line_ends)
-      perplexity = Metric(nats, counted(words_BT), finish='exp')
+      perplexity = Metric(nats, weighted_sum(words_BT), finish='exp')
       metrics['perplexity_per_word'] = perplexity
     if self.tokens == Words.kind:
       return metrics
     bits = nats / math.log(2)
     if self._corpus.utf8:
-      characters = counted(tables.characters_V[batch.targets])
+      characters = weighted_sum(tables.characters_V[batch.targets])
       metrics['bits_per_character'] = Metric(bits, characters)
-    size = counted(tables.bytes_V[batch.targets])
+    size = weighted_sum(tables.bytes_V[batch.targets])
     metrics['bits_per_byte'] = Metric(bits, size)
     return metrics
 
   @property
   def _contents(self) -> Contents:
-    """What the tokens stand for, the unknown character as in this split."""
+    """Text amounts of each token; the unknown character's is this split's."""
     known = self.tokenizer.contents
     if not isinstance(self.tokenizer, Characters):
       return known
@@ -241,5 +244,5 @@ class Text(Task):
   def _labels(self) -> int:
     return len(self._split.tokens) - 1
 
-  def _lane(self, batch_size: int) -> int:
+  def _stream_labels(self, batch_size: int) -> int:
     return -(-self._labels // batch_size)

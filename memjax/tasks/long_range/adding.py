@@ -1,16 +1,17 @@
-"""Adding: two of T numbers are marked; say their sum at the end.
+"""Adding: two of T numbers are marked; answer their sum at the end.
 
 Paper: Hochreiter & Schmidhuber 1997; as in Bai et al. 2018 (TCN),
-https://arxiv.org/abs/1803.01271, whose results are the ones to reach.
-Specification: T steps of two features, a value uniform in [0, 1) and a marker,
-1 at two different steps, every pair of steps equally likely, 0 elsewhere. The
-target is the sum of the two marked values.
-Labels: the last position only; the distance is that of the earlier mark.
-Metrics: `loss`, squared error; always saying 1, the mean, scores 1/6.
+https://arxiv.org/abs/1803.01271, whose results are the reference.
+Specification: T steps of two features: a value uniform in [0, 1) and a marker,
+which is 1 at two different steps, uniformly drawn, and 0 elsewhere. The target
+is the sum of the two marked values.
+Labels: the last position only. The distance is the number of steps back to the
+earlier mark.
+Metrics: `loss`, squared error; always answering 1, the mean, scores 1/6.
 `exact_match`, the share of rows with an error below 0.04.
 Deviations: none. Arjovsky et al. 2016 mark one step in each half instead, and
 Hochreiter & Schmidhuber one of the first ten steps and another of the first
-half, with values in [-1, 1] and a target squeezed into [0, 1].
+half, with values in [-1, 1] and a target scaled to [0, 1].
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ class Adding(GeneratedTask):
   """The sum of two marked numbers among many.
 
   Attributes:
-    length: T.
+    length: T, number of steps.
   """
 
   length: int = 200
@@ -79,12 +80,12 @@ class Adding(GeneratedTask):
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     error_BT = (y.astype(jnp.float32) - batch.targets)[..., 0]
-    solved_BT = jnp.abs(error_BT) < TOLERANCE
+    close_BT = jnp.abs(error_BT) < TOLERANCE
     loss_weights_BT = batch.loss_weights_BT
     count = loss_weights_BT.sum()
     return {
       'loss': Metric((error_BT**2 * loss_weights_BT).sum(), count),
       'exact_match': Metric(
-        jnp.where(solved_BT, loss_weights_BT, 0.0).sum(), count
+        jnp.where(close_BT, loss_weights_BT, 0.0).sum(), count
       ),
     }

@@ -1,15 +1,15 @@
-"""Copy memory: ten symbols, a long silence, then say them again.
+"""Copy memory: ten symbols, a long delay, then repeat them.
 
 Paper: Hochreiter & Schmidhuber 1997; as in Arjovsky et al. 2016,
 https://arxiv.org/abs/1511.06464, and Bai et al. 2018 (TCN),
 https://arxiv.org/abs/1803.01271.
 Specification: vocabulary 10, 0 blank, 1-8 data, 9 marker. Inputs: 10 symbols,
-T - 1 blanks, the marker 11 times, T + 20 in all; the first marker says when
-to begin. Targets: T + 10 blanks, then the 10 symbols.
-Labels: every position counts; the symbols have a distance, T + 10.
-Metrics: `loss`, nats per position; a player without memory scores
+T - 1 blanks, the marker 11 times, T + 20 in total; the first marker signals the
+start of the answer. Targets: T + 10 blanks, then the 10 symbols.
+Labels: every position. The symbols have the distance T + 10, blanks none.
+Metrics: `loss`, nats per position; a model without memory scores
 10 ln 8 / (T + 20). `accuracy` over all positions, blanks included. `recall`,
-accuracy on the last 10; chance is 1/8.
+accuracy on the 10 symbols; chance is 1/8.
 Deviations: none.
 """
 

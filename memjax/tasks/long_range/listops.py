@@ -1,23 +1,23 @@
-"""ListOps: work out a nested list of operations on digits.
+"""ListOps: evaluate a nested list of operations on digits.
 
-Paper: Nangia & Bowman 2018, https://arxiv.org/abs/1804.06028; as made longer in
-Tay et al. 2020, Long Range Arena, https://arxiv.org/abs/2011.04006.
+Paper: Nangia & Bowman 2018, https://arxiv.org/abs/1804.06028; in the long
+version of Tay et al. 2020, Long Range Arena, https://arxiv.org/abs/2011.04006.
 Specification: tokens 0 padding, 1..10 the digits 0..9, 11..14 the operators
 MIN, MAX, MED and SM, which also open a list, 15 its end. A list is an operator,
-2 to 10 arguments and an end; an argument is a list of its own with chance 1/4,
-else a digit; the arguments of a list in 8 others are digits only. Operators,
-digits and numbers of arguments are uniform. MED is the median, of an even
-number of arguments the mean of the middle two, rounded down; SM the sum modulo
-10. The row is one such list, of a length uniform in shortest..length; padding
-follows.
-Labels: the value of the whole list, 10 classes, at its last token. The length
-is that of the list.
-Metrics: `loss`, nats per row, and `accuracy`. Guessing is right once in ten;
-values are not uniform, so that the most frequent one is right more often.
-Deviations: Long Range Arena draws lists until one has 500 to 2000 tokens, here
-the length is drawn first; given its length a list has the same law. Its sets
-are fixed rows. Its brackets around pairs, which its models do not read, are
-left out.
+2 to 10 arguments and an end. An argument is a list with probability 1/4, else a
+digit; the arguments of a list at nesting depth 9 are digits only. Operators,
+digits and numbers of arguments are uniform. MED is the median; for an even
+number of arguments it is the mean of the middle two, rounded down. SM is the
+sum modulo 10. A row is one such list, with a length uniform in
+shortest..length, and padding.
+Labels: the value of the whole list, 10 classes, at its last token. The sequence
+length is that of the list.
+Metrics: `loss`, nats per row, and `accuracy`. A random digit scores 1/10.
+Values are not uniform, so the most frequent value scores more.
+Deviations: Long Range Arena draws lists until one has 500 to 2000 tokens; here
+the length is drawn first. Given its length, a list has the same distribution.
+Its sets are fixed rows. Its brackets around pairs, which its models do not
+read, are left out.
 """
 
 import dataclasses
@@ -39,13 +39,13 @@ DIGIT, OPERATOR, END = 1, 11, 15  # the first token of each kind
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListOps(GeneratedTask):
-  """A nested list to work out.
+  """A nested list to evaluate.
 
   Attributes:
     length: T, tokens of the longest list.
-    shortest: tokens of the shortest.
-    depth: lists within one another are at most depth - 1.
-    arguments: the most of a list.
+    shortest: tokens of the shortest list.
+    depth: lists are nested at most depth - 1 deep.
+    arguments: the most arguments of a list.
   """
 
   length: int = 512
@@ -106,7 +106,7 @@ class ListOps(GeneratedTask):
     )
 
   def _shape(self, key: RowKey, length: jax.Array) -> jax.Array:
-    """Where the lists of a row start and end; T where there are no more."""
+    """Start and end of each list of a row; T for unused entries."""
     law = jax.tree.map(
       lambda x: jnp.asarray(x, jnp.float32),
       size_distributions(self.length, self.depth, self.arguments),
@@ -157,9 +157,10 @@ class ListOps(GeneratedTask):
     count: jax.Array,
     room: jax.Array,
   ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of arguments not all digits: digits before a list, its tokens, its own.
+    """The first list among `count` arguments that fill `room` tokens.
 
-    They are `count` in `room` tokens; the last figure is the list's arguments.
+    Returns:
+      The number of digits before it, of its tokens, and of its arguments.
     """
     of_digits, of_size, of_count = jax.random.split(key, 3)
     count_A = jnp.arange(self.arguments + 1)
@@ -181,14 +182,15 @@ class ListOps(GeneratedTask):
 
 
 class Drawn(NamedTuple):
-  """Lists that have a place, and arguments still to be divided into lists.
+  """Lists that are placed, and arguments still to be divided into lists.
 
   Attributes:
-    top: the entry on top of `pending`, 0 if there is none.
-    pending: a stack, its first entry unused; of each the depth, how many
-      arguments, of how many tokens, more than one each, and where they begin.
-    lists: how many have a place, but for the whole.
-    ends_N2: where they start and end; the whole is the last of them.
+    top: index of the top entry of `pending`, 0 if it is empty.
+    pending: a stack whose first entry is unused. An entry holds the depth, the
+      number of arguments, the number of their tokens, which is larger, and
+      their first position.
+    lists: number of lists placed, without the whole.
+    ends_N2: start and end of each list; the whole is the last.
   """
 
   top: jax.Array
@@ -198,7 +200,7 @@ class Drawn(NamedTuple):
 
 
 def value_of(tokens_T: jax.Array, depth: int) -> jax.Array:
-  """What a list is worth: a machine with a stack reads it token by token."""
+  """The value of a list, computed token by token with a stack."""
   place_M, digit_N = jnp.arange(depth), jnp.arange(10)
 
   def read(
@@ -225,7 +227,7 @@ def value_of(tokens_T: jax.Array, depth: int) -> jax.Array:
 
 
 def applied(operator: jax.Array, seen_N: jax.Array) -> jax.Array:
-  """An operator on digits of which each was seen so many times."""
+  """The value of an operator, given how often each digit is an argument."""
   up_to_N, count = jnp.cumsum(seen_N), seen_N.sum()
 
   def ranked(rank: jax.Array) -> jax.Array:

@@ -1,20 +1,20 @@
-"""Temporal order: in which order two or three symbols came, long ago.
+"""Temporal order: recall the order of two or three distant symbols.
 
 Paper: Hochreiter & Schmidhuber 1997, Long short-term memory,
 https://doi.org/10.1162/neco.1997.9.8.1735, experiments 6a and 6b.
-Specification: a row begins with E and ends with B, its length uniform in
-100..110. Between are the distractors a, b, c, d, all as likely, but for two
-places, each X or Y, either as likely: t1 uniform in 10..20 and t2 in 50..60
-(6a); or for three, in 10..20, 33..43 and 66..76 (6b). Positions count from 0,
-the E. Tokens: 0 blank, which fills a row to 110 steps behind the B, 1 E, 2 B,
-3..6 a to d, 7 X, 8 Y.
-Labels: which of the 4 (6b: 8) orders it was, at the B: XX, XY, YX, YY are 0..3,
-XXX, XXY and so on 0..7; the distance is that to the first of the symbols.
+Specification: a row begins with E and ends with B; its length is uniform in
+100..110. Between them are uniform distractors a, b, c, d, except at two
+positions that hold X or Y with equal probability: t1 uniform in 10..20 and t2
+in 50..60 (6a); or at three, in 10..20, 33..43 and 66..76 (6b). Positions count
+from 0, the E. Tokens: 0 blank, which pads a row to 110 steps after the B, 1 E,
+2 B, 3..6 a to d, 7 X, 8 Y.
+Labels: the order, one of 4 (6b: 8) classes, at the B: XX, XY, YX, YY are 0..3;
+XXX, XXY and so on are 0..7. The distance is the number of steps back to the
+first of the symbols.
 Metrics: `loss`, nats per label; `accuracy`. Chance is ln 4 (6b: ln 8) and 1/4
 (6b: 1/8).
-Deviations: classes are told apart by cross-entropy, in the paper by squared
-errors of sigmoid outputs. The paper does not say whether its positions count
-from 0 or 1.
+Deviations: the loss is cross-entropy; in the paper it is the squared error of
+sigmoid outputs. The paper does not say whether its positions count from 0 or 1.
 """
 
 import dataclasses

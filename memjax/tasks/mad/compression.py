@@ -1,17 +1,17 @@
-"""Compression: a whole row in one vector, and every token read out of it.
+"""Compression: compress a row into one vector and read every token out of it.
 
 Paper: Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, and its code.
 Specification: T - 1 tokens, uniform in 0..V-2, then the compression token,
-V - 1. What the model says at that position are logits for all T - 1 tokens at
-once, (T - 1)(V - 1) numbers, V - 1 for the first token, and so on; what it says
-before is nothing.
-Labels: the T - 1 tokens, at the last position, as ones among zeros; their
-distance is T - 1, that to the first of them.
+V - 1. The model's output at that position holds logits for all T - 1 tokens:
+(T - 1)(V - 1) numbers, V - 1 for the first token, and so on. Its outputs at
+other positions are ignored.
+Labels: the T - 1 tokens, at the last position, one-hot. Their distance is
+T - 1, the number of steps back to the first token.
 Metrics: `loss`, nats per token; `accuracy` over tokens; `exact_match`, the
 share of rows with every token right. Chance is 1/(V - 1).
-Deviations: the paper reads token t out of the last vector plus a code of t, by
-a small network that is the same for all t; here each token has a linear map of
-its own, the readout of the model. The compression token itself is no label.
+Deviations: the paper reads token t out of the last vector plus an encoding of
+t, with a small network shared by all t; here each token has its own linear map,
+the readout of the model. The compression token is not a label.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from memjax.types import Batch, Example, Features, Metrics, RowKey, Tokens
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compression(GeneratedTask):
-  """Tokens to put into one vector.
+  """Tokens to compress into one vector.
 
   Attributes:
-    length: T, the compression token among the steps.
-    vocab: V, the compression token among them.
+    length: T, including the compression token.
+    vocab: V, including the compression token.
   """
 
   length: int = 32

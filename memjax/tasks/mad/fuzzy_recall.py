@@ -1,25 +1,26 @@
-"""Fuzzy recall: in-context recall whose keys and values are of several tokens.
+"""Fuzzy recall: in-context recall with keys and values of several tokens.
 
 Paper: Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, and its code.
-Specification: the last token, V - 1, is blank; of the others the first half are
-for keys, the rest for values. A key has 1..3 tokens, all lengths alike, all of
-them different, all choices of a length alike; a key keeps its value through the
-row, 1..3 different tokens drawn likewise. Pairs follow one another for as long
-as a pair begins before T - S - 6, where S is the length of the last pair; that
-one, which repeats one of the others, comes then. Blanks stand in front of all,
-so that the last pair ends at T + 1; the very last token is cut off.
-Labels: every token of the value of a key that came before, one position ahead
-of the token; the distance is that to the same token of the value's last coming.
+Specification: the last token, V - 1, is blank. The first half of the others are
+key tokens, the rest value tokens. A key has 1..3 different tokens; its length
+is uniform, and so are its tokens given the length. A key keeps its value within
+a row: 1..3 different tokens, drawn in the same way. Pairs follow one another
+while a pair begins before T - S - 6, where S is the length of the last pair.
+Then comes the last pair, which repeats one of the others. Blanks fill the front
+of the row, so that the last pair ends at T + 1; its last token is cut off.
+Labels: every token of the value of a key that appeared before, one position
+before the token. The distance is the number of steps back to the same token of
+the value's last appearance.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right.
-Evaluation: the code evaluates on keys of the greatest length only; that is the
-field `shortest_key`. While keys are of several lengths a row does not tell that
-a key is at its end; where a label stands, it is.
-Deviations: training counts the labels alone; the code trains on every next
-token and counts labels in its evaluation. In the code the last pair is drawn
-first, put at a place drawn at random, and at times nowhere, so that its value
-cannot be known; here it repeats one of the pairs that begin before T - 12, each
-of them alike.
+Evaluation: the code evaluates on keys of the greatest length only; the field
+`shortest_key` selects this. If keys have several lengths, a row does not show
+where a key ends; labels stand only where it does.
+Deviations: training counts the labels only; the code trains on every next token
+and counts labels in its evaluation. In the code the last pair is drawn first
+and placed at a random position, or sometimes not at all, so that its value
+cannot be known; here it repeats a uniform choice of the pairs that begin before
+T - 12.
 """
 
 import dataclasses
@@ -30,19 +31,19 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.tasks.base import TokenTask, ordered
 from memjax.tasks.draws import distinct
-from memjax.tasks.mad.in_context_recall import any_of, comings
+from memjax.tasks.mad.in_context_recall import appearances, random_value
 from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FuzzyRecall(TokenTask):
-  """The values, of several tokens, of keys that came before.
+  """The values, of several tokens, of keys that appeared before.
 
   Attributes:
     length: T, more than twice the longest pair.
-    vocab: V, the blank among them.
+    vocab: V, including the blank.
     shortest_key: the fewest tokens of a key.
-    longest_key: the most.
+    longest_key: the most tokens of a key.
     longest_value: the most tokens of a value.
   """
 
@@ -65,7 +66,7 @@ class FuzzyRecall(TokenTask):
     require(keys >= self.longest_key, 'vocab', self.vocab, rule)
     rule = f'must leave {most} tokens for values, and has {values}'
     require(values >= max(most, 2), 'vocab', self.vocab, rule)
-    rule = 'makes more keys than 32 bits can number'
+    rule = 'allows more keys than 32 bits can number'
     few = (keys + 1) ** self.longest_key < 2**31 - self.length
     require(few, 'longest_key', self.longest_key, rule)
 
@@ -75,12 +76,12 @@ class FuzzyRecall(TokenTask):
 
   @property
   def _longest(self) -> int:
-    """Of a pair."""
+    """The most tokens of a pair."""
     return self.longest_key + self.longest_value
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
-    return any_of(self.vocab - 1 - self._keys)
+    return random_value(self.vocab - 1 - self._keys)
 
   def example(self, key: RowKey) -> Example:
     of_keys, of_values, of_last = jax.random.split(key, 3)
@@ -93,7 +94,7 @@ class FuzzyRecall(TokenTask):
     )
     digit_W = (self._keys + 1) ** jnp.arange(self.longest_key)
     id_P = ((key_PW + 1) * digit_W[None]).sum(axis=1)
-    first_P = comings(id_P)[0]
+    first_P = appearances(id_P)[0]
     value_PW, value_P = self._keys + value_PW[first_P], value_P[first_P]
 
     start_P = jnp.cumsum(key_P + value_P) - key_P - value_P
@@ -101,19 +102,18 @@ class FuzzyRecall(TokenTask):
     asked = jax.random.randint(of_last, (), 0, enough)
     size = key_P[asked] + value_P[asked]
     last = (start_P < self.length - size - self._longest).sum()
-    # The pair behind all others repeats the one asked for; what was drawn
-    # beyond it is not shown.
+    # The last pair repeats an earlier one. Pairs drawn after it are not shown.
     number_P = jnp.arange(pairs)
     from_P = jnp.where(number_P == last, asked, number_P)
     id_P = jnp.where(number_P > last, -1 - number_P, id_P[from_P])
-    before_P = comings(id_P)[1]
+    before_P = appearances(id_P)[1]
 
     start_P += self.length + 1 - start_P[last] - size
     key_P, beyond = key_P[from_P], self.length + 1
     value_start_P = start_P + key_P
 
     def places(starts_P: jax.Array, count_P: jax.Array, most: int) -> jax.Array:
-      """`(P, W)`; beyond the row where no token is shown."""
+      """`(P, W)` positions; beyond the row for tokens that are not shown."""
       w = jnp.arange(most)[None]
       shown_PW = (w < count_P[:, None]) & (number_P <= last)[:, None]
       return jnp.where(shown_PW, starts_P[:, None] + w, beyond)
@@ -144,13 +144,13 @@ def motifs(
   """Sequences of different numbers below `size`, and their lengths.
 
   Returns:
-    `(count, longest)`, -1 behind the end of a shorter one; and `(count,)`,
-    uniform in shortest..longest.
+    `(count, longest)`, padded with -1; and `(count,)`, uniform in
+    shortest..longest.
   """
   of_lengths, of_tokens = jax.random.split(key)
   length_P = jax.random.randint(of_lengths, (count,), shortest, longest + 1)
   tokens_PW = jax.vmap(lambda one: distinct(one, longest, size))(
     jax.random.split(of_tokens, count)
   )
-  there_PW = jnp.arange(longest)[None] < length_P[:, None]
-  return jnp.where(there_PW, tokens_PW, -1), length_P
+  inside_PW = jnp.arange(longest)[None] < length_P[:, None]
+  return jnp.where(inside_PW, tokens_PW, -1), length_P

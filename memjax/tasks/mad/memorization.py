@@ -1,16 +1,15 @@
-"""Memorization: the values of keys, which no row shows.
+"""Memorization: the values of keys, which no row contains.
 
 Paper: Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, and its code.
-Specification: a map gives each of the keys 0..(V-1)/2-1, rounded down, a value
-of its own among the other tokens below V - 1; it is the same for all rows. T/2
-keys, drawn with repetition, all alike, stand at the even positions; the insert
-token V - 1 stands behind each.
+Specification: a fixed map gives each of the keys 0..(V-1)/2-1, rounded down, a
+different value among the other tokens below V - 1. T/2 uniform keys, with
+repetition, fill the even positions; the insert token V - 1 follows each.
 Labels: the key's value, at the position of the insert token.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right.
-Deviations: rows are drawn anew at each step, where the paper trains on 256 of
-them; they hold every key many times over, so what is to be learned is the same.
-The map is drawn by other random bits.
+Deviations: every step draws new rows; the paper trains on 256 rows. These
+contain every key many times, so the map to learn is the same. The map is drawn
+with other random bits.
 """
 
 import dataclasses
@@ -21,18 +20,18 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.tasks.base import TokenTask
 from memjax.tasks.draws import distinct
-from memjax.tasks.mad.in_context_recall import any_of
+from memjax.tasks.mad.in_context_recall import random_value
 from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memorization(TokenTask):
-  """A map that is kept in the parameters: a label has no distance to tell.
+  """A map that the parameters must store; labels have no distance.
 
   Attributes:
     length: T, even.
-    vocab: V, the insert token among them.
-    map_seed: which map.
+    vocab: V, including the insert token.
+    map_seed: seed of the map.
   """
 
   length: int = 32
@@ -52,11 +51,11 @@ class Memorization(TokenTask):
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
-    return any_of(self.vocab - 1 - self.keys)
+    return random_value(self.vocab - 1 - self.keys)
 
   @property
   def keys(self) -> int:
-    """How many there are."""
+    """Number of keys."""
     return (self.vocab - 1) // 2
 
   def example(self, key: RowKey) -> Example:

@@ -1,18 +1,19 @@
 """Noisy recall: in-context recall among pairs of noise.
 
 Paper: Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, and its code.
-Specification: of the V tokens the last N are noise; the others are keys, the
-first half, and values. Rows are those of in-context recall, T/2 pairs of key
-and value, except that each pair but the last is, with chance p, two tokens of
-noise instead, all alike. One pair at random never is, so that there is a key to
-ask for at the end.
-Labels: the value of a key that came before, at the key's position; the distance
-is that to its value's last coming. The last pair always has one.
+Specification: the last N of the V tokens are noise; the others are keys, the
+first half, and values. Rows are those of in-context recall, T/2 key-value
+pairs, except that each pair but the last is replaced, with probability p, by
+two uniform noise tokens. One random pair is never replaced, so that the last
+pair has a key to repeat.
+Labels: the value of a key that appeared before, at the key's position. The
+distance is the number of steps back to the value's last appearance. The last
+pair always has a label.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right.
-Deviations: those of in-context recall. The pair that is never noise may be the
-last in the code, which then fails on a row of nothing but noise; here it is one
-of the others.
+Deviations: those of in-context recall. In the code, the pair that is never
+noise may be the last one, and the code then fails on a row of noise only; here
+it is one of the others.
 """
 
 import dataclasses
@@ -25,19 +26,24 @@ from memjax.tasks.base import (
   TokenTask,
   positive,
 )
-from memjax.tasks.mad.in_context_recall import any_of, even, one_of, recall
+from memjax.tasks.mad.in_context_recall import (
+  even,
+  one_of,
+  random_value,
+  recall,
+)
 from memjax.types import Example, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoisyRecall(TokenTask):
-  """The values of keys that came before, and noise to ignore.
+  """The values of keys that appeared before, and noise to ignore.
 
   Attributes:
     length: T, even.
-    vocab: V, the tokens of noise among them.
-    noise_vocab: N.
-    noise: p, the chance that a pair is noise.
+    vocab: V, including the noise tokens.
+    noise_vocab: N, number of noise tokens.
+    noise: p, probability that a pair is noise.
   """
 
   length: int = 128
@@ -61,7 +67,7 @@ class NoisyRecall(TokenTask):
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
     tokens = self.vocab - self.noise_vocab
-    return any_of(tokens - tokens // 2)
+    return random_value(tokens - tokens // 2)
 
   def example(self, key: RowKey) -> Example:
     of_keys, of_values, of_last, of_noise, of_pairs, of_spared = (
@@ -73,10 +79,10 @@ class NoisyRecall(TokenTask):
     spared = jax.random.randint(of_spared, (), 0, pairs - 1)
     is_noise_P = is_noise_P.at[spared].set(False).at[-1].set(False)
     key_P = jax.random.randint(of_keys, (pairs,), 0, keys)
-    # No pair of noise is like another: it has an id of its own.
+    # Every noise pair has its own id, so that no two are equal.
     id_P = jnp.where(is_noise_P, keys + jnp.arange(pairs), key_P)
     id_P = id_P.at[-1].set(one_of(of_last, id_P[:-1], keys))
     values_K = jax.random.randint(of_values, (keys,), keys, first_noise)
-    said_P2 = jnp.stack([id_P, values_K[id_P]], axis=-1)
+    pairs_P2 = jnp.stack([id_P, values_K[id_P]], axis=-1)
     noise_P2 = jax.random.randint(of_noise, (pairs, 2), first_noise, self.vocab)
-    return recall(id_P, jnp.where(is_noise_P[:, None], noise_P2, said_P2))
+    return recall(id_P, jnp.where(is_noise_P[:, None], noise_P2, pairs_P2))

@@ -1,14 +1,15 @@
-"""Item recall: a list of items, one is shown again, say the next.
+"""Associative recall: a list of items and a query; recall the next item.
 
 Paper: Graves et al. 2014, Neural Turing Machines, section 4.3 (associative
 recall), https://arxiv.org/abs/1410.5401.
-Specification: N items of three vectors of 6 fair bits, N uniform in 2-6, a
-delimiter before each, on a channel of its own; then the query, one of the
-first N - 1 items at random, between two query delimiters on another channel;
-then silence, in which the item after it in the list is to be said. Rows are
-padded to the 32 steps of six items.
-Labels: the three steps after the second query delimiter, of the list's length.
-Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+Specification: N items of three vectors of 6 fair bits, N uniform in 2-6, each
+after a delimiter on a separate channel; then the query, a random one of the
+first N - 1 items, between two query delimiters on another channel; then blank
+steps, in which the item after it in the list is recalled. Rows are padded to
+the 32 steps of six items.
+Labels: the three steps after the second query delimiter. Their sequence length
+is N.
+Metrics: `loss`, nats per bit; `bits_wrong`, wrong bits per sequence;
 `bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
 sequences without a wrong bit. Chance is 9 of 18 bits wrong.
 Deviations: none. Items may be equal by chance, once in 262,144 pairs.
@@ -34,13 +35,13 @@ from memjax.types import Example, Features, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AssociativeRecall(BitTask):
-  """The item that follows the one asked for.
+  """The item that follows the query in the list.
 
   Attributes:
-    bits: of a vector.
-    vectors: of an item.
+    bits: bits of a vector.
+    vectors: vectors of an item.
     fewest: the fewest items, at least 2.
-    most: the most.
+    most: the most items.
   """
 
   bits: int = 6
@@ -80,13 +81,13 @@ class AssociativeRecall(BitTask):
     query = jax.random.randint(of_query, (), 0, count - 1)
     items = random_bits(of_bits, self.most, self.vectors, self.bits)
     listed = jnp.pad(items, [(0, 0), (1, 0), (0, 2)]).at[:, 0, -2].set(1.0)
-    asked_SF = jnp.pad(items[query], [(1, 1), (0, 2)])
-    asked_SF = asked_SF.at[jnp.array([0, -1]), -1].set(1.0)
-    asks = count * (1 + self.vectors)
-    answer = asks + len(asked_SF), self.vectors, self.length
+    query_SF = jnp.pad(items[query], [(1, 1), (0, 2)])
+    query_SF = query_SF.at[jnp.array([0, -1]), -1].set(1.0)
+    end = count * (1 + self.vectors)
+    answer = end + len(query_SF), self.vectors, self.length
     return Example(
-      place(listed.reshape(-1, self.bits + 2), 0, asks, self.length)
-      + place(asked_SF, asks, len(asked_SF), self.length),
+      place(listed.reshape(-1, self.bits + 2), 0, end, self.length)
+      + place(query_SF, end, len(query_SF), self.length),
       place(items[query + 1], *answer),
       during(*answer),
       jnp.where(during(*answer) > 0, count, 0),

@@ -1,16 +1,15 @@
-"""Copy: read vectors of bits, then say them again in the same order.
+"""Copy: read vectors of bits, then repeat them in the same order.
 
 Paper: Graves et al. 2014, Neural Turing Machines, section 4.1,
 https://arxiv.org/abs/1410.5401.
 Specification: N vectors of 8 fair bits, N uniform in 1-20; then a delimiter on
-a channel of its own; then silence, in which the vectors are to be said. Rows
+a separate channel; then blank steps, in which the vectors are repeated. Rows
 are padded to 2 x 20 + 1 steps.
-Labels: the N steps after the delimiter, of length N.
-Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+Labels: the N steps after the delimiter. Their sequence length is N.
+Metrics: `loss`, nats per bit; `bits_wrong`, wrong bits per sequence;
 `bits_per_sequence`, cross-entropy in bits, the paper's learning curve;
-`exact_match`, the share of sequences without a wrong bit. Chance is half the
-bits
-wrong: 42 of 84 at these lengths.
+`exact_match`, the share of sequences without a wrong bit. Chance is half of the
+bits wrong: 42 of 84 at these lengths.
 Deviations: none.
 """
 
@@ -33,12 +32,12 @@ from memjax.types import Example, Features, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BitCopy(BitTask):
-  """A sequence of bit vectors to say again.
+  """A sequence of bit vectors to repeat.
 
   Attributes:
-    bits: of a vector.
+    bits: bits of a vector.
     shortest: the fewest vectors of a sequence.
-    longest: the most; equal to `shortest` for sequences of one length.
+    longest: the most vectors; equal to `shortest` for a fixed length.
   """
 
   bits: int = 8

@@ -1,8 +1,7 @@
 """What tasks on vectors of bits share: drawing, placing and counting them.
 
-Their rows are as long as the longest answer needs; a shorter one leaves zeros
-behind it. What a model says are logits, one a bit, and it says 1 where its
-logit is above 0.
+Rows have the length that the longest answer needs; shorter ones are padded with
+zeros. A model returns one logit per bit, and answers 1 if it is above 0.
 """
 
 import abc
@@ -30,20 +29,20 @@ class BitTask(GeneratedTask):
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
-    """What flipping a coin for every bit scores."""
+    """Scores of a fair coin for every bit."""
     mean = float(np.mean(self.answers))
-    solved = float(np.mean([2.0**-bits for bits in self.answers]))
+    exact = float(np.mean([2.0**-bits for bits in self.answers]))
     return {
       'loss': {'chance': math.log(2)},
       'bits_wrong': {'chance': mean / 2},
       'bits_per_sequence': {'chance': mean},
-      'exact_match': {'chance': solved},
+      'exact_match': {'chance': exact},
     }
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    """Counts bits over the weighted steps, and rows that have any.
+    """Counts bits over the weighted steps, and rows with weighted steps.
 
-    Of a row that is read in segments, each counts as a sequence of its own.
+    If a row is read in segments, each segment counts as a sequence.
     """
     logits = y.astype(jnp.float32)
     nats_BT = optax.sigmoid_binary_cross_entropy(logits, batch.targets).sum(-1)
@@ -51,19 +50,19 @@ class BitTask(GeneratedTask):
     loss_weights_BT = batch.loss_weights_BT
     nats = (nats_BT * loss_weights_BT).sum()
     wrong_B = (wrong_BT.astype(jnp.float32) * loss_weights_BT).sum(axis=1)
-    asked_B = (loss_weights_BT > 0).any(axis=1)
-    solved = (asked_B & (wrong_B == 0)).sum(dtype=jnp.float32)
-    rows = asked_B.sum(dtype=jnp.float32)
+    labelled_B = (loss_weights_BT > 0).any(axis=1)
+    exact = (labelled_B & (wrong_B == 0)).sum(dtype=jnp.float32)
+    rows = labelled_B.sum(dtype=jnp.float32)
     return {
       'loss': Metric(nats, loss_weights_BT.sum() * y.shape[-1]),
       'bits_wrong': Metric(wrong_B.sum(), rows),
       'bits_per_sequence': Metric(nats / math.log(2), rows),
-      'exact_match': Metric(solved, rows),
+      'exact_match': Metric(exact, rows),
     }
 
 
 def random_bits(key: RowKey, *shape: int) -> jax.Array:
-  """Fair coins, 0.0 or 1.0."""
+  """Fair bits, 0.0 or 1.0."""
   return jax.random.bernoulli(key, shape=shape).astype(jnp.float32)
 
 
@@ -82,5 +81,5 @@ def place(
   length: int,
 ) -> jax.Array:
   """`(T, F)`: the first `count` of x from step `start` on, 0 elsewhere."""
-  there_TF = x_SF.take(jnp.arange(length) - start, axis=0, mode='clip')
-  return there_TF * during(start, count, length)[:, None]
+  shifted_TF = x_SF.take(jnp.arange(length) - start, axis=0, mode='clip')
+  return shifted_TF * during(start, count, length)[:, None]

@@ -1,21 +1,21 @@
-"""Dynamic n-grams: say the next bit of a source that is new in every row.
+"""Dynamic n-grams: predict the next bit of a source that differs by row.
 
 Paper: Graves et al. 2014, Neural Turing Machines, section 4.4,
 https://arxiv.org/abs/1410.5401.
-Specification: a table of 32 chances, one for each value of the last five bits,
-drawn from Beta(1/2, 1/2) for each row; five fair bits, then 195 whose chance to
-be 1 stands in the table. Each bit is read, and the next one is to be said.
-Labels: the 199 steps at which a bit was read and another follows.
-Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+Specification: a table of 32 probabilities, one for each value of the last five
+bits, drawn from Beta(1/2, 1/2) for each row. Five fair bits, then 195 whose
+probability of 1 is in the table. At each bit the next one is predicted.
+Labels: the 199 steps whose bit is followed by another.
+Metrics: `loss`, nats per bit; `bits_wrong`, wrong bits per sequence;
 `bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
 sequences without a wrong bit.
-Baselines: chance, 199 bits; and the best player there can be without the table,
-who says 1 with chance (N1 + 1/2) / (N0 + N1 + 1), where N0 and N1 count the
-zeros and ones that followed the same five bits before, and 1/2 for the first
-bits. It needs 132.25 bits (standard error 0.04) and says 47.00 bits wrong
-(0.015), means over 1,000,000 sequences that NumPy drew as specified.
+Baselines: chance, 199 bits; and the optimal predictor without the table. It
+predicts 1 with probability (N1 + 1/2) / (N0 + N1 + 1), where N0 and N1 count
+the zeros and ones that followed the same five bits before, and 1/2 for the
+first bits. It needs 132.25 bits (standard error 0.04) and predicts 47.00 bits
+wrong (0.015): means over 1,000,000 sequences drawn with NumPy as specified.
 Deviations: the paper does not say whether the first five bits count; here all
-but the very first do, at a cost of four bits that nobody can save.
+but the first do, which costs four bits that no predictor can save.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ OPTIMAL = {(6, 200): (132.25, 47.0)}  # (order, sequence): bits, bits wrong
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DynamicNGrams(BitTask):
-  """Bits from a table of chances that must be learned while reading.
+  """Bits from a table of probabilities that must be learned while reading.
 
   Attributes:
-    order: the n of n-gram: a chance depends on the n - 1 bits before.
+    order: the n of n-gram: a probability depends on the n - 1 bits before.
     sequence: bits of a row, one more than its steps.
   """
 

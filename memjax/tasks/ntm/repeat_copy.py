@@ -1,17 +1,18 @@
-"""Repeat copy: say a sequence again as often as told, and say when it is done.
+"""Repeat copy: repeat a sequence a given number of times, then an end marker.
 
 Paper: Graves et al. 2014, Neural Turing Machines, section 4.2,
 https://arxiv.org/abs/1410.5401.
-Specification: N vectors of 8 fair bits, then R on a channel of its own, N and R
-uniform in 1-10; R is told as a number of mean 0 and variance 1, (R - 5.5) /
-2.87. In the silence that follows, the N vectors are to be said R times over,
-and then an end marker on a ninth output. Rows are padded to 10 + 1 + 10 x 10 +
-1 steps.
-Labels: the N R + 1 steps after R was told, nine bits each; the marker is 0 at
-all of them but the last, the other bits are 0 at the last. Their length: N R.
-Metrics: `loss`, nats per bit; `bits_wrong`, bits said wrong per sequence;
+Specification: N vectors of 8 fair bits, then R on a separate channel, N and R
+uniform in 1-10. R is normalised to mean 0 and variance 1, (R - 5.5) / 2.87. In
+the blank steps that follow, the N vectors are repeated R times, and then an end
+marker on a ninth output. Rows are padded to 10 + 1 + 10 x 10 + 1 steps.
+Labels: the N R + 1 steps after R, nine bits each. The marker is 0 at all of
+them but the last; the other bits are 0 at the last. Their sequence length is
+N R.
+Metrics: `loss`, nats per bit; `bits_wrong`, wrong bits per sequence;
 `bits_per_sequence`, cross-entropy in bits; `exact_match`, the share of
-sequences without a wrong bit. Chance is half the bits wrong.
+sequences without a wrong bit. Chance is half of the bits
+wrong.
 Deviations: none.
 """
 
@@ -36,17 +37,17 @@ from memjax.types import Example, Features, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RepeatCopy(BitTask):
-  """A sequence of bit vectors to say several times.
+  """A sequence of bit vectors to repeat several times.
 
   Attributes:
-    bits: of a vector.
+    bits: bits of a vector.
     shortest: the fewest vectors of a sequence.
-    longest: the most.
+    longest: the most vectors of a sequence.
     fewest: the fewest repeats.
-    most: the most.
-    usual: repeats are told on the scale on which 1..usual has mean 0 and
-      variance 1, whatever is drawn here: a model that was trained on up to 10
-      is told 20 as it was told 10. Even, so that no number is told by 0.
+    most: the most repeats.
+    usual: R is normalised so that 1..usual has mean 0 and variance 1,
+      independently of `fewest` and `most`: a model trained on up to 10 repeats
+      reads 20 on the same scale. Even, so that no R is normalised to 0.
   """
 
   bits: int = 8
@@ -93,17 +94,19 @@ class RepeatCopy(BitTask):
     repeats = between(of_repeats, self.fewest, self.most)
     vectors_SF = random_bits(of_bits, self.longest, self.bits)
     shown_TF = place(vectors_SF, 0, count, self.length)
-    told = self._told(repeats)
+    scaled = self._normalised(repeats)
     repeated_SF = vectors_SF[jnp.arange(self.longest * self.most) % count]
-    start, said = count + 1, count * repeats
-    said_TF = place(repeated_SF, start, said, self.length)
+    start, steps = count + 1, count * repeats
+    answer_TF = place(repeated_SF, start, steps, self.length)
     return Example(
-      jnp.pad(shown_TF, [(0, 0), (0, 1)]).at[count, self.bits].set(told),
-      jnp.pad(said_TF, [(0, 0), (0, 1)]).at[start + said, self.bits].set(1.0),
-      during(start, said + 1, self.length),
-      jnp.where(during(start, said + 1, self.length) > 0, said, 0),
+      jnp.pad(shown_TF, [(0, 0), (0, 1)]).at[count, self.bits].set(scaled),
+      jnp.pad(answer_TF, [(0, 0), (0, 1)])
+      .at[start + steps, self.bits]
+      .set(1.0),
+      during(start, steps + 1, self.length),
+      jnp.where(during(start, steps + 1, self.length) > 0, steps, 0),
     )
 
-  def _told(self, repeats: jax.Array) -> jax.Array:
+  def _normalised(self, repeats: jax.Array) -> jax.Array:
     mean, variance = (self.usual + 1) / 2, (self.usual**2 - 1) / 12
     return (repeats.astype(jnp.float32) - mean) / math.sqrt(variance)

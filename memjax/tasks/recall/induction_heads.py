@@ -1,15 +1,17 @@
-"""Induction heads: a special token comes again; say what came after it.
+"""Induction heads: a special token appears again; answer what followed it.
 
 Paper: Fu et al. 2023, H3, https://arxiv.org/abs/2212.14052; sizes as in Gu &
 Dao 2023, Mamba, https://arxiv.org/abs/2312.00752, section 4.1.
 Specification: T - 1 ordinary tokens, uniform in 0..V-2, then the special token
-V - 1. It also takes the place of one of the first T - 3 ordinary ones, all
-places alike, and the token behind it is the answer.
-Labels: the answer, at the last position; its distance is that to the answer.
-Metrics: `loss`, nats per label; `accuracy`. Chance is 1/(V - 1): the special
-token is never the answer.
-Deviations: H3's lengths do not count the special token at the end, T does, and
-Mamba does not say. H3 trains on all next tokens, here the answer alone counts.
+V - 1. The special token also replaces one of the first T - 3 ordinary tokens,
+uniformly drawn, and the token after it is the answer.
+Labels: the answer, at the last position. The distance is the number of steps
+back to the answer.
+Metrics: `loss`, nats per label; `accuracy`, and `exact_match`, the same with
+one label per row. Chance is 1/(V - 1): the special token is never the answer.
+Deviations: H3's lengths exclude the special token at the end; T includes it;
+Mamba does not specify it. H3 trains on all next tokens; here only the answer
+counts.
 """
 
 import dataclasses
@@ -25,11 +27,11 @@ from memjax.types import Example, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InductionHeads(TokenTask):
-  """The token that came after the special one.
+  """The token that followed the special one.
 
   Attributes:
-    length: T, the special token at the end among them.
-    vocab: V, the special token among them.
+    length: T, including the special token at the end.
+    vocab: V, including the special token.
   """
 
   length: int = 256

@@ -1,18 +1,18 @@
-"""Multi-query associative recall: pairs once, then keys asked in any order.
+"""Multi-query associative recall: pairs once, then a query for every key.
 
 Paper: Arora et al. 2023, Zoology, https://arxiv.org/abs/2312.04927.
 Specification: P different keys from 1..V/2-1 and P different values from
-V/2..V-1 stand in turn at the first 2P positions. Each key then comes once more,
-at position 2P + 2(g - 1), its gap g drawn from 1..(T - 2P)/2 with chance
-proportional to a g^(a - 1), no two keys at one place; the first key draws
+V/2..V-1 alternate at the first 2P positions. Each key then appears once more,
+at position 2P + 2(g - 1). Its gap g is drawn from 1..(T - 2P)/2 with
+probability proportional to a g^(a - 1), without repetition; the first key draws
 first. All other positions are 0.
-Labels: the value, at the position of the second coming of its key; the distance
-is that to the value.
+Labels: the value, at the second position of its key. The distance is the number
+of steps back to the value.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
-share of rows with every label right. Naming any value is right once in V/2,
-naming any value of the row once in P.
+share of rows with every label right. Answering with a random value scores
+1/(V/2), with a random value of the row 1/P.
 Deviations: none from the paper's Figure 2, whose (T, P) are (64, 4), (128, 8),
-(256, 16), (512, 64) with V 8192 and a 0.01. Its code can also fill the unasked
+(256, 16), (512, 64) with V 8192 and a 0.01. Its code can also fill the other
 positions with random tokens, and does so in later studies.
 """
 
@@ -33,13 +33,14 @@ from memjax.types import Example, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MQAR(TokenTask):
-  """Pairs of key and value, and every key asked for its value once.
+  """Key-value pairs, then one query for every key.
 
   Attributes:
     length: T, even.
-    pairs: P; at most T/4, so that all queries find a place.
+    pairs: P, number of pairs; at most T/4, so that every query has a position.
     vocab: V, half keys and half values.
-    power: the paper's a; small for short gaps, 1 for gaps of any size alike.
+    power: the paper's a. Small values favour short gaps; 1 makes all gaps
+      equally likely.
   """
 
   length: int = 64
@@ -91,21 +92,21 @@ class MQAR(TokenTask):
       of_values, self.pairs, self.vocab - first_value
     )
     context = jnp.stack([keys_P, values_P], -1).reshape(-1)
-    ask_P = 2 * self.pairs + 2 * self._gaps(of_gaps)
+    query_P = 2 * self.pairs + 2 * self._gaps(of_gaps)
     tokens = jnp.zeros(self.length, jnp.int32)
-    shown_P = 2 * jnp.arange(self.pairs) + 1
+    value_P = 2 * jnp.arange(self.pairs) + 1
     return Example(
-      tokens.at[: 2 * self.pairs].set(context).at[ask_P].set(keys_P),
-      tokens.at[ask_P].set(values_P),
-      jnp.zeros(self.length).at[ask_P].set(1.0),
-      tokens.at[ask_P].set(ask_P - shown_P),
+      tokens.at[: 2 * self.pairs].set(context).at[query_P].set(keys_P),
+      tokens.at[query_P].set(values_P),
+      jnp.zeros(self.length).at[query_P].set(1.0),
+      tokens.at[query_P].set(query_P - value_P),
     )
 
   def _gaps(self, key: RowKey) -> jax.Array:
-    """`(P,)` g - 1 for each key, drawn one after the other, none twice.
+    """`(P,)` g - 1 for each key, drawn one by one without repetition.
 
-    The P largest of log p(g) plus Gumbel noise, in falling order, are such a
-    draw (Vieira 2014, Gumbel-max trick and weighted reservoir sampling).
+    The P largest values of log p(g) plus Gumbel noise, in falling order, are
+    such a draw (Vieira 2014, Gumbel-max trick and weighted reservoir sampling).
     """
     gaps = jnp.arange(1, (self.length - 2 * self.pairs) // 2 + 1)
     log_p = (self.power - 1) * jnp.log(gaps.astype(jnp.float32))

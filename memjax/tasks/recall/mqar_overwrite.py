@@ -1,20 +1,20 @@
-"""MQAROverwrite: keys are written again and again, and the last value counts.
+"""MQAROverwrite: keys are written several times, and the last value counts.
 
-Paper: none; multi-query associative recall (Arora et al. 2023, Zoology,
-https://arxiv.org/abs/2312.04927) whose keys come more than once.
-Specification: W writes, each a key and then a value, stand at the first 2W
-positions. Their keys are drawn, with repetition, from K different ones of
-1..V/2-1; their values, V/2..V-1, are all different. Each key that was written
-then comes once more, at 2W + 2g, where the g are different numbers of
-0..(T-2W)/2-1, all choices alike. All other positions are 0.
-Labels: the value that was written last to a key, at the position where the key
-is asked; the distance is that to this value.
+Paper: none. It is multi-query associative recall (Arora et al. 2023, Zoology,
+https://arxiv.org/abs/2312.04927) with keys that appear more than once.
+Specification: W writes, each a key and then a value, fill the first 2W
+positions. Their keys are drawn, with repetition, from K different keys of
+1..V/2-1; their values, V/2..V-1, are all different. Each written key is then
+queried once, at 2W + 2g, where the g are different uniform numbers of
+0..(T-2W)/2-1. All other positions are 0.
+Labels: the last value written to a key, at the position of its query. The
+distance is the number of steps back to this value.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right.
-Baselines: any value; any value of the row; any value that was written to the
-key; the value that was written to it first. A key is written n times, n
-binomial in W and 1/K and not 0, which gives the last two.
-Deviations: none; there is no published task to depart from.
+Baselines: answering with a random value, a random value of the row, a random
+value written to the key, or the first value written to it. The number n of
+writes to a key is binomial in W and 1/K and not 0, which gives the last two.
+Deviations: none; no published task exists.
 """
 
 import dataclasses
@@ -34,13 +34,13 @@ from memjax.types import Example, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MQAROverwrite(TokenTask):
-  """Keys whose values change, and each key asked for its last value.
+  """Keys whose values change, and one query for the last value of each.
 
   Attributes:
-    length: T, even; at least 2 x writes + 2 x keys, so that all queries find a
-      place.
-    keys: K, from which each write draws its own.
-    writes: W.
+    length: T, even; at least 2 x writes + 2 x keys, so that every query has a
+      position.
+    keys: K, number of keys that a write can have.
+    writes: W, number of writes.
     vocab: V, half keys and half values.
   """
 
@@ -100,12 +100,12 @@ class MQAROverwrite(TokenTask):
     writes_W2 = jnp.stack([keys_K[key_W], values_W], axis=-1)
     last_K = jnp.full(self.keys, -1).at[key_W].max(jnp.arange(self.writes))
     places = distinct(of_places, self.keys, (self.length - shown) // 2)
-    # A key that was never written is asked beyond the row: nowhere.
-    ask_K = jnp.where(last_K < 0, self.length, shown + 2 * places)
+    # The query of a key that was never written lies beyond the row.
+    query_K = jnp.where(last_K < 0, self.length, shown + 2 * places)
     nothing = jnp.zeros(self.length, jnp.int32)
     return Example(
-      nothing.at[:shown].set(writes_W2.reshape(-1)).at[ask_K].set(keys_K),
-      nothing.at[ask_K].set(values_W[last_K]),
-      jnp.zeros(self.length).at[ask_K].set(1.0),
-      nothing.at[ask_K].set(ask_K - (2 * last_K + 1)),
+      nothing.at[:shown].set(writes_W2.reshape(-1)).at[query_K].set(keys_K),
+      nothing.at[query_K].set(values_W[last_K]),
+      jnp.zeros(self.length).at[query_K].set(1.0),
+      nothing.at[query_K].set(query_K - (2 * last_K + 1)),
     )

@@ -1,19 +1,19 @@
-"""Selective copy: symbols among blanks; say the symbols, in order.
+"""Selective copy: symbols among blanks; repeat the symbols in order.
 
 Paper: Gu & Dao 2023, Mamba, https://arxiv.org/abs/2312.00752, section 4.1; the
 layout is that of Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, and
 its code, whose sixth task this is.
 Specification: k symbols, uniform in 0..V-3, in order, and T - 2k - 1 blanks,
-V - 2, each put before one of the symbols, all k places alike; then the copy
-token V - 1 and k blanks.
-Labels: the k symbols in order, at the last k positions; the distance of each is
-that to its symbol.
+V - 2, each placed before a uniformly drawn symbol; then the copy token V - 1
+and k blanks.
+Labels: the k symbols in order, at the last k positions. The distance is the
+number of steps back to the symbol.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right. Chance is 1/(V - 2).
-Deviations: none from MAD's code, where the last symbol stands right before the
-copy token. Mamba's code differs: the places of the symbols are any k of the
-first T - k, all choices alike, symbols are 1..V-2 and the blank is 0, and the
-copy token stands at each of the last k positions, where the answers are.
+Deviations: none from MAD's code, in which the last symbol stands right before
+the copy token. Mamba's code differs: the positions of the symbols are a uniform
+choice of k among the first T - k, symbols are 1..V-2, the blank is 0, and the
+copy token stands at each of the last k positions, where the labels are.
 """
 
 import dataclasses
@@ -36,8 +36,8 @@ class SelectiveCopy(TokenTask):
 
   Attributes:
     length: T, at least 2k + 1.
-    vocab: V, the blank and the copy token among them.
-    symbols: k, how many there are to copy.
+    vocab: V, including the blank and the copy token.
+    symbols: k, number of symbols to copy.
   """
 
   length: int = 256

@@ -1,19 +1,20 @@
-"""Frequent words: read many words, and name those that came most often.
+"""Frequent word extraction: answer the most frequent words of a list.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654, its frequent
 words extraction.
-Specification: words are tokens 0..V-1; V asks, V + 1 pads. Each row has a
-vocabulary of its own, W different words in a drawn order, of which the r-th is
-drawn with chance proportional to r^-power. A row is N such words, N uniform in
-shortest..longest, then K times the token that asks, then padding.
-Labels: where asked, the word that came most often, then the second, and so on
-to the K-th; of words that came as often, the one that came first goes first. If
-fewer than K came, the rest is not asked. The length is N.
+Specification: words are tokens 0..V-1; V is the query, V + 1 padding. Each row
+has its own vocabulary, W different words in random order; the r-th is drawn
+with probability proportional to r^-power. A row is N such words, N uniform in
+shortest..longest, then K queries, then padding.
+Labels: at the queries, the most frequent word, then the second, and so on up to
+the K-th. Words of equal frequency are ordered by their first appearance. If
+fewer than K words appear, the other queries have no label. The sequence length
+is N.
 Metrics: `loss`, nats per word; `accuracy` over words; `exact_match`, the share
 of rows with every word right. Chance is 1/V.
-Deviations: a word is a token, where RULER spells it in six letters; its most
-frequent word is a noise that is not asked for; the order counts here and does
-not there.
+Deviations: a word is a token; RULER spells it in six letters. Its most frequent
+word is a noise token and not a label. The order of the answer matters here, and
+not in RULER.
 """
 
 import dataclasses
@@ -35,33 +36,34 @@ from memjax.types import Example, RowKey, Tokens
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrequentWordExtraction(TokenTask):
-  """Words to count, and the most frequent ones to name.
+  """Words to count; the most frequent ones are the answer.
 
   Attributes:
-    vocab: V, words there are.
-    words: W, words that a row can have.
-    shortest: the fewest words of a text.
-    longest: the most.
-    asked: K.
-    power: of Zipf's law; 0 for words all as frequent.
+    vocab: V, number of words.
+    words: W, number of different words that a row can have.
+    shortest: the fewest words of a row.
+    longest: the most words of a row.
+    queries: K, number of most frequent words to answer.
+    power: exponent of Zipf's law; 0: all words are equally frequent.
   """
 
   vocab: int = 256
   words: int = 64
   shortest: int = 64
   longest: int = 256
-  asked: int = 3
+  queries: int = 3
   power: float = 2.0
   score_axis = 'sequence_length'
 
   def __post_init__(self) -> None:
-    positive(self, 'words', 'asked')
+    positive(self, 'words', 'queries')
     ordered(self, 'shortest', 'longest')
     rule = f'must be at least words, {self.words}'
     require(self.vocab >= self.words, 'vocab', self.vocab, rule)
     rule = f'must be at most words, {self.words}'
-    require(self.asked <= self.words, 'asked', self.asked, rule)
-    require(0 <= self.power < math.inf, 'power', self.power, 'must not be < 0')
+    require(self.queries <= self.words, 'queries', self.queries, rule)
+    rule = 'must be at least 0'
+    require(0 <= self.power < math.inf, 'power', self.power, rule)
 
   @property
   def input_spec(self) -> Tokens:
@@ -69,11 +71,11 @@ class FrequentWordExtraction(TokenTask):
 
   @property
   def length(self) -> int:
-    return self.longest + self.asked
+    return self.longest + self.queries
 
   @property
   def labels(self) -> int:
-    return self.asked
+    return self.queries
 
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
@@ -86,8 +88,8 @@ class FrequentWordExtraction(TokenTask):
     of_length, of_words, of_ranks = jax.random.split(key, 3)
     count = between(of_length, self.shortest, self.longest)
     words_W = distinct(of_words, self.words, self.vocab)
-    chance_W = np.arange(1, self.words + 1) ** -float(self.power)
-    below_W = jnp.asarray(np.cumsum(chance_W) / chance_W.sum(), jnp.float32)
+    weight_W = np.arange(1, self.words + 1) ** -float(self.power)
+    below_W = jnp.asarray(np.cumsum(weight_W) / weight_W.sum(), jnp.float32)
     uniform_T = jax.random.uniform(of_ranks, (self.length,))
     rank_T = jnp.searchsorted(below_W[:-1], uniform_T, side='right')
     step_T = jnp.arange(self.length)
@@ -95,18 +97,18 @@ class FrequentWordExtraction(TokenTask):
     times_W = (
       jnp.zeros(self.words, jnp.int32).at[rank_T].add(read_T.astype(jnp.int32))
     )
-    # More often first, and then who came first; no two are alike.
-    came_W = jnp.full(self.words, self.length).at[rank_T].min(step_T)
-    order_W = times_W * (self.length + 1) - came_W
-    best_K = jax.lax.top_k(order_W, self.asked)[1]
+    # By frequency, then by first appearance; no two are equal.
+    first_W = jnp.full(self.words, self.length).at[rank_T].min(step_T)
+    order_W = times_W * (self.length + 1) - first_W
+    best_K = jax.lax.top_k(order_W, self.queries)[1]
     place_T = step_T - count
-    inside_T = (place_T >= 0) & (place_T < self.asked)
-    named_T = best_K.take(place_T, mode='clip')
-    asked_T = inside_T & (times_W[named_T] > 0)
-    silent_T = jnp.where(inside_T, self.vocab, self.vocab + 1)
+    inside_T = (place_T >= 0) & (place_T < self.queries)
+    ranked_T = best_K.take(place_T, mode='clip')
+    labelled_T = inside_T & (times_W[ranked_T] > 0)
+    query_T = jnp.where(inside_T, self.vocab, self.vocab + 1)
     return Example(
-      jnp.where(read_T, words_W[rank_T], silent_T),
-      jnp.where(asked_T, words_W[named_T], 0),
-      asked_T.astype(jnp.float32),
-      jnp.where(asked_T, count, 0),
+      jnp.where(read_T, words_W[rank_T], query_T),
+      jnp.where(labelled_T, words_W[ranked_T], 0),
+      labelled_T.astype(jnp.float32),
+      jnp.where(labelled_T, count, 0),
     )

@@ -1,12 +1,13 @@
-"""Sentences hidden in a text, and a question at its end: what such tasks share.
+"""What tasks share that hide sentences in a text and ask a question at its end.
 
-A window of a split's bytes, at a random place; in it so many sentences, each
-before a byte drawn uniformly or behind the last, those of a chain in their
-order; behind all of it a question and its answer. The row reads T bytes of this
-text, all but the last, and the labels are the bytes of the answer, each where
-the one before it is read. Their distance is that to the same byte in the
-sentence that decides the answer. It all is decided by seed, stream, step and
-row. Rows never end; there is no epoch.
+A row is a window of a split's bytes, at a random place. Sentences are inserted
+into it, each before a uniformly drawn byte or after the last; the sentences of
+a chain keep their order. A question and its answer follow. The model reads T
+bytes of this text, all but the last. The labels are the bytes of the answer,
+each at the position of the byte before it. Their distance is the number of
+steps back to the same byte in the sentence that decides the answer. Seed,
+stream, step and row determine a row. The number of rows is unlimited; there is
+no epoch.
 """
 
 import abc
@@ -35,22 +36,22 @@ NAMES = 26**LETTERS
 
 
 class Draws:
-  """Whole numbers that some integers decide, of bits NumPy promises to keep."""
+  """Random integers from a seed, with bits that NumPy keeps stable."""
 
   def __init__(self, *seed: int):
     self._bits = np.random.PCG64(seed)
 
   def below(self, size: int) -> int:
-    """One of [0, size), all as likely."""
+    """A uniform integer of [0, size)."""
     return int(self._bits.random_raw()) % size
 
   def number(self, digits: int) -> bytes:
-    """So many fair digits."""
+    """`digits` uniform digits."""
     return b'%0*d' % (digits, self.below(10**digits))
 
   def names(self, count: int) -> list[bytes]:
-    """Different names of small letters."""
-    rule = f'must be at most {NAMES}, there are no more of {LETTERS} letters'
+    """Different names of lower-case letters."""
+    rule = f'must be at most {NAMES}, the number of names of {LETTERS} letters'
     require(count <= NAMES, 'names', count, rule)
     found: dict[bytes, None] = {}
     while len(found) < count:
@@ -59,19 +60,18 @@ class Draws:
     return list(found)
 
   def shuffled(self, items: list[bytes]) -> list[bytes]:
-    """The same in another order, all orders as likely."""
+    """The items in uniformly random order."""
     return sorted(items, key=lambda _: self.below(1 << 64))
 
 
 class Story(NamedTuple):
-  """What is hidden in the hay, and what is asked.
+  """The sentences of a row, its question and its answer.
 
   Attributes:
-    chains: sentences, those of a chain in their order.
+    chains: sentences; those of a chain keep their order.
     question: the end of the row, without the answer.
-    answer: its bytes.
-    decisive: of the sentence that tells and decides the answer, its chain and
-      its place there.
+    answer: the bytes of the answer.
+    decisive: chain, and index in it, of the sentence that decides the answer.
   """
 
   chains: list[list[bytes]]
@@ -82,16 +82,16 @@ class Story(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Haystack(Task):
-  """Sentences hidden in a text, and an answer that they give.
+  """Sentences hidden in a text, and an answer that they contain.
 
   Attributes:
-    symbols: how many different bytes an answer is drawn from.
-    counts: the fields that say how much is hidden.
-    corpus: any that `text.Text` reads, its bytes being the hay:
-      'standard_library', 'files', 'enwik8' and the others.
+    symbols: number of different bytes of answers.
+    counts: the fields that determine the amount of hidden text.
+    corpus: the text, any that `text.Text` reads: 'standard_library', 'files',
+      'enwik8' and others.
     path: the file or folder of 'files', else empty.
-    split: 'train', 'validation' or 'test', of which the hay is.
-    length: T, bytes a row reads.
+    split: the split of the text: 'train', 'validation' or 'test'.
+    length: T, number of bytes of a row.
   """
 
   symbols: ClassVar[int]
@@ -117,12 +117,12 @@ class Haystack(Task):
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
     least = self.length - self._room + 1
-    rule = f'must be at least {least}, for one byte of hay'
+    rule = f'must be at least {least}, for one byte of text'
     require(self.length >= least, 'length', self.length, rule)
 
   def prepare(self) -> None:
     have, place = len(self._tokens), self._corpus.source.place
-    rule = f'{have} bytes in {place}, a row needs {self._room} of hay'
+    rule = f'has {have} bytes in {place}; a row needs {self._room}'
     require(have >= self._room, 'split', self.split, rule)
 
   @abc.abstractmethod
@@ -161,19 +161,19 @@ class Haystack(Task):
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     room, tokens = self._room, self._tokens
-    made = [
+    drawn_rows = [
       self._row(Draws(stream.seed, stream.number, step, row), room, tokens)
       for row in row_ids.tolist()
     ]
-    inputs, targets, distance = map(np.stack, zip(*made, strict=True))
-    asked_T = np.arange(self.length) >= self.length - self.answer_size
+    inputs, targets, distance = map(np.stack, zip(*drawn_rows, strict=True))
+    labelled_T = np.arange(self.length) >= self.length - self.answer_size
     shape = inputs.shape
     return Batch(
       inputs,
       targets,
-      np.broadcast_to(asked_T, shape).astype(np.float32),
+      np.broadcast_to(labelled_T, shape).astype(np.float32),
       np.broadcast_to(np.arange(self.length) == 0, shape).copy(),
-      np.where(asked_T, distance[:, None], 0).astype(np.int32),
+      np.where(labelled_T, distance[:, None], 0).astype(np.int32),
     )
 
   def batch(self, host_batch: HostBatch) -> Batch:
@@ -193,11 +193,11 @@ class Haystack(Task):
       cuts = sorted(draws.below(room + 1) for _ in chain)
       decides = [(number, i) == story.decisive for i in range(len(chain))]
       hidden += list(zip(cuts, chain, decides, strict=True))
-    text, done, told = b'', 0, 0
-    for cut, sentence, tells in sorted(hidden, key=lambda piece: piece[0]):
+    text, done, source = b'', 0, 0
+    for cut, sentence, decisive in sorted(hidden, key=lambda piece: piece[0]):
       text += hay[done:cut]
-      if tells:
-        told = len(text) + sentence.index(story.answer)
+      if decisive:
+        source = len(text) + sentence.index(story.answer)
       text += sentence
       done = cut
     text += hay[done:] + story.question + story.answer
@@ -205,14 +205,14 @@ class Haystack(Task):
     targets = read[1:].copy()
     size = len(story.answer)
     targets[:-size] = 0
-    return read[:-1], targets, self.length - size - told
+    return read[:-1], targets, self.length - size - source
 
   @property
   def _room(self) -> int:
-    """Bytes of hay in a row."""
+    """Number of bytes of the text in a row."""
     story = self.story(Draws(0))
-    told = sum(len(sentence) for chain in story.chains for sentence in chain)
-    return self.length + 1 - told - len(story.question + story.answer)
+    hidden = sum(len(sentence) for chain in story.chains for sentence in chain)
+    return self.length + 1 - hidden - len(story.question + story.answer)
 
   @property
   def _corpus(self) -> Corpus:
@@ -225,12 +225,12 @@ class Haystack(Task):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Numbers(Haystack):
-  """Sentences that tell numbers, and one of the numbers to say.
+  """Sentences that contain numbers, and one of the numbers to answer.
 
-  The first of `counts` says how many the row has.
+  The first field of `counts` is the number of numbers in a row.
 
   Attributes:
-    digits: of a number.
+    digits: number of digits of a number.
   """
 
   digits: int = 5

@@ -1,18 +1,18 @@
-"""Segment-wise copy: a sequence in some segments, said twice in later ones.
+"""Segment-wise copy: a sequence to repeat twice in later segments.
 
 Paper: Bulatov et al. 2022, Recurrent Memory Transformer,
 https://arxiv.org/abs/2207.06881, section on algorithmic tasks, and its code.
 Specification: N symbols, uniform among 10, 2..11; the start token 1; then the
-answer but for its last symbol, as a language model reads what it says. The
-answer is the sequence twice: 3N steps. They are read in n segments; blanks, 0,
-fill the last, so that the row divides into n segments of equal length.
-Labels: the 2N symbols of the answer, from the start token on; the distance is
-that to the symbol's last coming, N steps in the first half and N - 1 in the
-second.
+answer without its last symbol, as a language model reads its own output. The
+answer is the sequence twice: 3N steps. They are read in n segments. Blanks, 0,
+pad the last segment, so that all segments have the same length.
+Labels: the 2N symbols of the answer, from the start token on. The distance is
+the number of steps back to the symbol's last appearance: N in the first half,
+N - 1 in the second.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right. Chance is 1/10.
-Deviations: the paper's accuracy is that of models that read their own answers;
-here they read the right ones, in training and evaluation. The blanks are ours:
+Deviations: in the paper, models read their own answers in evaluation; here they
+read the correct ones, in training and evaluation. The blanks are an addition:
 24 symbols need none in 3, 6 or 9 segments.
 """
 
@@ -34,15 +34,15 @@ BLANK, START, FIRST = 0, 1, 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recitation(TokenTask):
-  """A sequence to say again, for a model that is given a segment at a time.
+  """A sequence to repeat, for a model that reads segment by segment.
 
-  Train it with `train.segment_length` set to the task's own.
+  Train with `train.segment_length` equal to the task's `segment_length`.
 
   Attributes:
-    passes: how often a row goes through the sequence, to show and to say it.
-    symbols: N.
-    alphabet: how many different symbols there are.
-    segments: n.
+    passes: number of times a row contains the sequence, as input or answer.
+    symbols: N, length of the sequence.
+    alphabet: number of different symbols.
+    segments: n, number of segments.
   """
 
   passes: ClassVar[int]
@@ -81,7 +81,7 @@ class Recitation(TokenTask):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentCopy(Recitation):
-  """A sequence to say twice. Attributes: those of `Recitation`."""
+  """A sequence to repeat twice. Attributes: those of `Recitation`."""
 
   passes = 3
 
@@ -94,19 +94,20 @@ class SegmentCopy(Recitation):
 
 
 def random_symbols(key: RowKey, count: int, alphabet: int) -> jax.Array:
+  """`(count,)` uniform symbols."""
   return jax.random.randint(key, (count,), FIRST, FIRST + alphabet)
 
 
 def recited(
-  shown: jax.Array, said: jax.Array, distances: jax.Array, length: int
+  shown: jax.Array, answer: jax.Array, distances: jax.Array, length: int
 ) -> Example:
-  """What is shown, the start token, and what is to be said, read while said."""
-  start, end = len(shown), len(shown) + len(said)
-  row = jnp.concatenate([shown, jnp.array([START]), said[:-1]])
+  """The row of a shown sequence, the start token and the answer."""
+  start, end = len(shown), len(shown) + len(answer)
+  row = jnp.concatenate([shown, jnp.array([START]), answer[:-1]])
   nothing = jnp.zeros(length, jnp.int32)
   return Example(
     jnp.pad(row, (0, length - len(row)), constant_values=BLANK),
-    nothing.at[start:end].set(said),
+    nothing.at[start:end].set(answer),
     jnp.zeros(length).at[start:end].set(1.0),
     nothing.at[start:end].set(distances),
   )

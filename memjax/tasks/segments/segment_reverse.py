@@ -1,18 +1,17 @@
-"""Segment-wise reverse: a sequence in some segments, said backwards in others.
+"""Segment-wise reverse: a sequence to reverse in later segments.
 
 Paper: Bulatov et al. 2022, Recurrent Memory Transformer,
 https://arxiv.org/abs/2207.06881, section on algorithmic tasks, and its code.
 Specification: N symbols, uniform among 10, 2..11; the start token 1; then the
-answer but for its last symbol, as a language model reads what it says. The
-answer is the sequence from its last symbol to its first: 2N steps. They are
-read in n segments; blanks, 0, fill the last, so that the row divides into n
-segments of equal length.
-Labels: the N symbols of the answer, from the start token on; the distance of
+answer without its last symbol, as a language model reads its own output. The
+answer is the reversed sequence: 2N steps. They are read in n segments. Blanks,
+0, pad the last segment, so that all segments have the same length.
+Labels: the N symbols of the answer, from the start token on. The distance of
 the i-th, from 0, is 2i + 1.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
 share of rows with every label right. Chance is 1/10.
-Deviations: the paper's accuracy is that of models that read their own answers;
-here they read the right ones, in training and evaluation. The blanks are ours:
+Deviations: in the paper, models read their own answers in evaluation; here they
+read the correct ones, in training and evaluation. The blanks are an addition:
 24 symbols need none in 3 or 6 segments, and 6 in 9.
 """
 
@@ -30,7 +29,7 @@ from memjax.types import Example, RowKey
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentReverse(Recitation):
-  """A sequence to say backwards. Attributes: those of `Recitation`."""
+  """A sequence to reverse. Attributes: those of `Recitation`."""
 
   passes = 2
 

@@ -1,27 +1,29 @@
-"""Dyck-(k, m): say the next symbol of well-nested brackets.
+"""Dyck-(k, m): predict the next symbol of well-nested brackets.
 
 Paper: Hewitt et al. 2020, https://arxiv.org/abs/2010.07515; details as in its
 code, https://github.com/john-hewitt/dyckkm-learning.
-Specification: k types of brackets, at most m open at once. Symbols are drawn
-until an end symbol comes. With none open it comes with chance 1/2, else a
-bracket opens; with m open the last one closes; with fewer either is as likely.
-A bracket that opens is of any type alike. There is no end before `shortest`
-brackets, and strings of more than `longest` symbols, the end symbol counted,
-are thrown away. Tokens: 0..k-1 open, k..2k-1 close, 2k the start, which is read
-first, 2k+1 the end, which also fills up the row; T is `longest`.
-Labels: every symbol, where the one before it is read. The distance of a bracket
-that closes is that to the bracket it closes, 1 if they are neighbours; other
-symbols have none.
-Metrics: `loss`, nats per symbol, and `accuracy`. `closing`: of the brackets
-that close, those for which the right one is the most likely of the k; chance is
-1/k. `closing_sure`: those for which it has more than 0.8 of what all k have,
-the paper's measure.
-Baselines: `optimal` is the loss of a player who knows how strings are drawn,
-the entropy of a string over its expected length.
-Deviations: no string is thrown away; symbols are drawn with the chances that
-they have in strings short enough, which is the same law. The paper asks for the
-right bracket wherever one may close, whether it does or not, and all distances
-count alike in its figures; here they count as often as they come.
+Specification: k types of brackets, at most m open at once. Symbols are drawn up
+to an end symbol. If no bracket is open, the end has probability 1/2; else a
+bracket opens. If m are open, the last one closes. With fewer, opening and
+closing are equally likely. The type of an opening bracket is uniform. A string
+does not end before `shortest` brackets, and strings of more than `longest`
+symbols, including the end symbol, are rejected. Tokens: 0..k-1 open, k..2k-1
+close, 2k the start, which is read first, 2k+1 the end, which also pads the row;
+T is `longest`.
+Labels: every symbol, at the position of the symbol before it. The distance of a
+closing bracket is the number of steps back to its opening bracket, 1 if they
+are neighbours; other symbols have no distance.
+Metrics: `loss`, nats per symbol, and `accuracy`. `closing`: the share of
+closing brackets for which the right one is the most likely of the k; chance is
+1/k. `closing_sure`: the share for which it has more than 0.8 of the probability
+of all k, the paper's measure.
+Baselines: `optimal` is the loss of a model that knows the distribution of
+strings: the entropy of a string divided by its expected length.
+Deviations: no string is rejected. Symbols are drawn with the probabilities that
+they have in strings of at most `longest` symbols, which is the same
+distribution. The paper measures the right bracket at every position where one
+may close, and all distances have the same weight in its figures; here a
+distance has the weight of its frequency.
 """
 
 import dataclasses
@@ -42,7 +44,7 @@ ENDED = -1
 
 
 class Open(NamedTuple):
-  """The brackets open: how many or ENDED, their types, and when they came."""
+  """The open brackets: their number or ENDED, their types and steps."""
 
   depth: jax.Array
   types_M: jax.Array
@@ -50,7 +52,7 @@ class Open(NamedTuple):
 
 
 class Now(NamedTuple):
-  """What a step draws from."""
+  """Inputs of one step of the draw."""
 
   step: jax.Array
   choice: jax.Array
@@ -63,10 +65,10 @@ class Dyck(GeneratedTask):
   """Strings of nested brackets.
 
   Attributes:
-    types: k.
-    depth: m.
+    types: k, number of bracket types.
+    depth: m, the most brackets open at once.
     shortest: brackets before the string may end.
-    longest: symbols of the longest string, with the end.
+    longest: symbols of the longest string, including the end.
   """
 
   types: int = 8
@@ -79,7 +81,7 @@ class Dyck(GeneratedTask):
   def __post_init__(self) -> None:
     positive(self, 'types', 'depth', 'shortest')
     least = self.shortest + self.shortest % 2 + 1
-    rule = f'must be at least {least}, the end behind {least - 1} brackets'
+    rule = f'must be at least {least}: {least - 1} brackets and the end'
     require(self.longest >= least, 'longest', self.longest, rule)
 
   @property
@@ -95,7 +97,7 @@ class Dyck(GeneratedTask):
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
     nats, symbols = 0.0, 0.0
-    at_M = np.eye(self.depth + 2)[0]  # chances of so many open; the last: none
+    at_M = np.eye(self.depth + 2)[0]  # P(m open); the last entry stays 0
     for opens_M in opening(self.depth, self.shortest, self.longest):
       p_M = np.clip(opens_M, 1e-300, 1 - 1e-16)
       choice_M = -p_M * np.log(p_M) - (1 - p_M) * np.log(1 - p_M)
@@ -143,9 +145,9 @@ class Dyck(GeneratedTask):
       Now(jnp.arange(self.longest), choice_T, type_T, opens_TM),
     )
     inputs = jnp.roll(symbols_T, 1).at[0].set(2 * self.types)
-    asked_T = inputs != end
-    targets = jnp.where(asked_T, symbols_T, 0)
-    return Example(inputs, targets, asked_T.astype(jnp.float32), distance_T)
+    labelled_T = inputs != end
+    targets = jnp.where(labelled_T, symbols_T, 0)
+    return Example(inputs, targets, labelled_T.astype(jnp.float32), distance_T)
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     closes = slice(self.types, 2 * self.types)
@@ -154,30 +156,30 @@ class Dyck(GeneratedTask):
       (right >= 0) & (right < self.types) & (batch.loss_weights_BT > 0)
     )
     right = jnp.where(closing_BT, right, 0)
-    among_BTK = jax.nn.softmax(y[..., closes].astype(jnp.float32))
-    share_BT = jnp.take_along_axis(among_BTK, right[..., None], -1)[..., 0]
-    named_BT = jnp.argmax(among_BTK, -1) == right
+    closing_BTK = jax.nn.softmax(y[..., closes].astype(jnp.float32))
+    share_BT = jnp.take_along_axis(closing_BTK, right[..., None], -1)[..., 0]
+    right_BT = jnp.argmax(closing_BTK, -1) == right
     count = closing_BT.sum(dtype=jnp.float32)
-    named = (closing_BT & named_BT).sum(dtype=jnp.float32)
+    most_likely = (closing_BT & right_BT).sum(dtype=jnp.float32)
     sure = (closing_BT & (share_BT > SURE)).sum(dtype=jnp.float32)
     return classification(y, batch) | {
-      'closing': Metric(named, count),
+      'closing': Metric(most_likely, count),
       'closing_sure': Metric(sure, count),
     }
 
 
 @functools.cache
 def opening(depth: int, shortest: int, longest: int) -> np.ndarray:
-  """`(T, M)` the chance that a bracket opens, behind t others and with m open.
+  """`(T, M)` P(a bracket opens) after t brackets, m of them open.
 
-  Of all ways to go on, those count that end with at most `longest` symbols.
-  Where none opens, the last open one closes, or the string ends.
+  The probability is conditioned on an end within `longest` symbols. If no
+  bracket opens, the last open one closes, or the string ends.
   """
   ends_in_time = np.zeros((longest + 1, depth + 1))
   opens = np.zeros((longest, depth + 1))
   for t in reversed(range(longest)):
     later = ends_in_time[t + 1]
-    free = np.full(depth + 1, 0.5)  # the chance to open, in strings of any size
+    free = np.full(depth + 1, 0.5)  # P(opens), without a limit
     free[-1] = 0.0
     if t < shortest:
       free[0] = 1.0

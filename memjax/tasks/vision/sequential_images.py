@@ -1,22 +1,21 @@
-"""Digits: see a picture pixel by pixel, and say at the end which digit it is.
+"""Digits: read an image pixel by pixel and classify its digit at the end.
 
 Paper: Le et al. 2015, https://arxiv.org/abs/1504.00941, sequential and permuted
 MNIST; the order of bit reversal as in Gu et al. 2022 (S4),
 https://arxiv.org/abs/2111.00396.
-Specification: a row is a picture, a pixel a step, its brightness in [0, 1]. In
-the order `rows` they come row by row. In the order `bit_reversal` they come by
-their number there, its binary digits read backwards: of numbers of as few
-digits as hold all pixels (10 for 784), reversed those of 0, 1, 2, ..., the ones
-that are no pixel left out. Where the pictures come from and how they are cut
-into splits is told in `data/images.py`. The rows of train are shuffled anew in
-each epoch by seed and stream; the others keep their order. The last step of an
-epoch is filled up with rows that weigh nothing.
-Labels: the digit, at the last pixel, every picture of the split once an epoch.
-Metrics: `loss`, nats per picture, and `accuracy`; chance is 1 in 10. There is
-no extent: every label asks for all of its row.
-Deviations: published runs hold out 10 % of MNIST's train files at random, or
+Specification: a row is an image, one pixel per step, with brightness in [0, 1].
+The order `rows` is row by row. The order `bit_reversal` permutes it: the binary
+digits of 0, 1, 2, ..., with the fewest digits that number all pixels (10 for
+784), are reversed, and numbers that are not a pixel are skipped.
+`data/images.py` describes the sources of the images and the splits. The rows of
+train are shuffled in each epoch by seed and stream; the other splits keep their
+order. The last step of an epoch is padded with rows of weight 0.
+Labels: the digit, at the last pixel; every image of the split once per epoch.
+Metrics: `loss`, nats per image, and `accuracy`; chance is 1/10. There is no
+score axis: every label depends on its whole row.
+Deviations: published runs hold out a random 10 % of MNIST's train files, or
 nothing; here validation is their last 5000, so that it is the same everywhere.
-Brightness is not normalised to mean 0 and variance 1, as some do.
+Brightness is not normalised to mean 0 and variance 1, as in some papers.
 """
 
 import dataclasses
@@ -37,23 +36,23 @@ from memjax.types import Batch, Features, HostBatch, Tokens
 ORDERS = ('rows', 'bit_reversal')
 
 
-class Pictures(NamedTuple):
-  """What the host hands the device: bytes, a quarter of the batch's size."""
+class HostImages(NamedTuple):
+  """Images as bytes, a quarter of the size of the batch."""
 
   pixels_BT: np.ndarray
   labels_B: np.ndarray
-  there_B: np.ndarray
+  real_B: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Digits(Task):
-  """Pictures of digits.
+  """Images of digits.
 
   Attributes:
-    source: 'generated', easy ones drawn here; 'digits', scikit-learn's, 8 x 8
-      pixels; or 'mnist', 28 x 28.
-    path: the folder of MNIST's idx files, packed by gzip or not; else empty.
-    order: of the pixels, 'rows' or 'bit_reversal'.
+    source: 'generated', easy images drawn by memjax; 'digits', scikit-learn's
+      with 8 x 8 pixels; or 'mnist', 28 x 28 pixels.
+    path: folder of MNIST's idx files, with or without gzip; else empty.
+    order: order of the pixels, 'rows' or 'bit_reversal'.
     split: 'train', 'validation' or 'test'.
   """
 
@@ -112,23 +111,23 @@ class Digits(Task):
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     pixels_NT, labels_N, _ = self._images
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
-    row_B, there_B = rows_of_step(
+    row_B, real_B = rows_of_step(
       len(labels_N), stream.batch_size, step, row_ids, seed
     )
     pixels_BT = pixels_NT[row_B]
     if self.order == 'bit_reversal':
       pixels_BT = pixels_BT[:, bit_reversal(self.length)]
-    return Pictures(pixels_BT, np.where(there_B, labels_N[row_B], 0), there_B)
+    return HostImages(pixels_BT, np.where(real_B, labels_N[row_B], 0), real_B)
 
   def batch(self, host_batch: HostBatch) -> Batch:
-    pixels_BT, labels_B, there_B = map(jnp.asarray, host_batch)
+    pixels_BT, labels_B, real_B = map(jnp.asarray, host_batch)
     white = self._images.white
     inputs = pixels_BT.astype(jnp.float32)[..., None] / white
     nothing_BT = jnp.zeros(pixels_BT.shape, jnp.float32)
     return Batch(
-      jnp.where(there_B[:, None, None], inputs, 0.0),
+      jnp.where(real_B[:, None, None], inputs, 0.0),
       nothing_BT.astype(jnp.int32).at[:, -1].set(labels_B),
-      nothing_BT.at[:, -1].set(there_B.astype(jnp.float32)),
+      nothing_BT.at[:, -1].set(real_B.astype(jnp.float32)),
       nothing_BT.astype(bool).at[:, 0].set(True),
     )
 
@@ -138,7 +137,7 @@ class Digits(Task):
 
 
 def bit_reversal(count: int) -> np.ndarray:
-  """The numbers below `count` in the order of bit reversal."""
+  """The numbers below `count` in bit-reversal order."""
   digits = (count - 1).bit_length()
   number = np.arange(1 << digits)
   reversed_ = np.zeros_like(number)

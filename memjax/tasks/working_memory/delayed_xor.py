@@ -1,17 +1,17 @@
-"""Delayed XOR: keep one bit, then another, and say if they differ.
+"""Delayed XOR: remember two bits and answer whether they differ.
 
 Paper: Kim et al. 2019, https://doi.org/10.1073/pnas.1905926116, whose networks
 learn it from two pulses with a delay between them.
-Specification: tokens 0 nothing, 1 and 2 distracting bits, 3 and 4 the bits to
-keep, 5 go. A row: a bit to keep, a delay, the other bit to keep, a delay, go;
-behind it nothing. Both delays are uniform in shortest..longest and full of
-distracting bits. All bits are fair.
-Labels: at go, 1 if the two bits differ, else 0. The distance is that to the
-first bit.
-Metrics: `loss`, nats per row, and `accuracy`. Who lacks one of the two bits
-scores chance, 1/2.
-Deviations: the paper's input is a pulse of 1 or -1 in continuous time, its
-delays are empty and of one length, and there is no cue.
+Specification: tokens 0 blank, 1 and 2 distractor bits, 3 and 4 the bits to
+remember, 5 go. A row: a bit to remember, a delay, the other bit to remember, a
+delay, go, and blanks. Both delays have a uniform length in shortest..longest
+and contain distractor bits. All bits are fair.
+Labels: at go, 1 if the two bits differ, else 0. The distance is the number of
+steps back to the first bit.
+Metrics: `loss`, nats per row, and `accuracy`. A model that remembers at most
+one of the two bits scores 1/2.
+Deviations: the paper's input is a pulse of 1 or -1 in continuous time. Its
+delays are empty and have one length, and it has no go cue.
 """
 
 import dataclasses
@@ -24,16 +24,16 @@ from memjax.tasks.base import GeneratedTask, ordered
 from memjax.tasks.draws import between
 from memjax.types import Example, RowKey, Tokens
 
-DISTRACTS, KEEP, GO = 1, 3, 5  # of a pair, the one that stands for 0
+DISTRACTS, KEEP, GO = 1, 3, 5  # each pair's token for 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DelayedXOR(GeneratedTask):
-  """Two bits to keep over two delays.
+  """Two bits to remember over two delays.
 
   Attributes:
-    shortest: the fewest distracting bits of a delay.
-    longest: the most.
+    shortest: the fewest distractor bits of a delay.
+    longest: the most distractor bits of a delay.
   """
 
   shortest: int = 1

@@ -1,18 +1,18 @@
-"""N-back: say at each step whether its symbol is that of n steps before.
+"""N-back: does each symbol equal the one n steps before?
 
 Paper: Kirchner 1958, https://doi.org/10.1037/h0043688.
-Specification: T symbols of V. The first n are fair draws. Each later one is the
-symbol of n steps before with chance `matches`, else one of the other V - 1, all
-as likely.
-Labels: from step n on, each step: 1 if the two are the same, else 0. Their
-distance: n.
+Specification: T symbols of V. The first n are uniform. Each later symbol equals
+the one n steps before with probability `matches`; else it is uniform among the
+other V - 1.
+Labels: every step from step n on: 1 if the two symbols are equal, else 0. The
+distance is n.
 Metrics: `loss`, nats per label; `accuracy`; `exact_match`, the share of rows
 with every label right.
-Baselines: a symbol by itself, and all others but the one n steps before, tell
-nothing about a match. So `without memory` says what is more frequent, and its
-loss is the entropy of a match.
-Deviations: n, the number of symbols and how often they match differ between
-experiments with people; here they are fields. No lures are put in on purpose.
+Baselines: a match depends on the symbol and the one n steps before, and is
+independent of all others. So `without memory` answers the more frequent class,
+and its loss is the entropy of a match.
+Deviations: n, the number of symbols and the rate of matches differ between
+experiments with people; here they are fields. Lures are not inserted.
 """
 
 import dataclasses
@@ -34,10 +34,10 @@ class NBack(TokenTask):
   """A stream of symbols, each compared with the one n steps before.
 
   Attributes:
-    n: how far back.
+    n: number of steps back.
     length: T, steps of a row.
-    symbols: V, how many there are.
-    matches: the chance of a match.
+    symbols: V, number of symbols.
+    matches: probability of a match.
   """
 
   n: int = 2
@@ -88,10 +88,10 @@ class NBack(TokenTask):
     padded = jnp.pad(steps_T, (0, turns * self.n - self.length))
     sums = jnp.cumsum(padded.reshape(turns, self.n), axis=0) % self.symbols
     symbols_T = sums.reshape(-1)[: self.length]
-    asked_T = jnp.arange(self.length) >= self.n
+    labelled_T = jnp.arange(self.length) >= self.n
     return Example(
       symbols_T,
-      (asked_T & (steps_T == 0)).astype(jnp.int32),
-      asked_T.astype(jnp.float32),
-      jnp.where(asked_T, self.n, 0),
+      (labelled_T & (steps_T == 0)).astype(jnp.int32),
+      labelled_T.astype(jnp.float32),
+      jnp.where(labelled_T, self.n, 0),
     )

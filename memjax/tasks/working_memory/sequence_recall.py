@@ -1,18 +1,18 @@
-"""Sequence recall: hear a list, wait, and say it forwards or backwards.
+"""Sequence recall: read a list, wait, and recall it forward or backward.
 
 Paper: Botvinick & Plaut 2006, https://doi.org/10.1037/0033-295X.113.2.201, for
-immediate serial recall by a recurrent network; the backward list is that of the
+immediate serial recall by a recurrent network; backward recall is that of the
 digit span.
-Specification: tokens 0..V-1 items, V nothing, V + 1 forwards, V + 2 backwards.
-A row: N items, each a fair draw of the V; D times nothing; a cue; then nothing.
-N is uniform in shortest..longest, D in 0..delay, and either cue as likely if
-`cues` is 'both'. Rows are padded with nothing to longest + delay + 1 + longest.
-Labels: the items, at the N steps behind the cue, in the order it asks for. The
-length is N.
+Specification: tokens 0..V-1 items, V blank, V + 1 forward, V + 2 backward. A
+row: N uniform items of V; D blanks; a cue; then blanks. N is uniform in
+shortest..longest, D in 0..delay, and both cues are equally likely if `cues` is
+'both'. Rows are padded with blanks to longest + delay + 1 + longest.
+Labels: the items, at the N steps after the cue, in the order of the cue. The
+sequence length is N.
 Metrics: `loss`, nats per item; `accuracy` over items; `exact_match`, the share
-of lists without a mistake. Chance is 1/V.
-Deviations: in the paper lists are recalled forwards only and at once, none of
-their items comes twice, and a network that has said an item hears it.
+of lists without an error. Chance is 1/V.
+Deviations: in the paper, lists are recalled forward only and at once, no item
+is repeated, and the network reads each item it has recalled.
 """
 
 import dataclasses
@@ -35,13 +35,13 @@ CUES = {'forward': (1, 0), 'backward': (2, 0), 'both': (1, 1)}  # first, more
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SequenceRecall(TokenTask):
-  """A list to say in its order or in reverse.
+  """A list to recall in its order or in reverse.
 
   Attributes:
-    symbols: V, different items.
+    symbols: V, number of different items.
     shortest: the fewest items of a list.
-    longest: the most.
-    delay: the longest wait.
+    longest: the most items of a list.
+    delay: the longest delay, in steps.
     cues: 'forward', 'backward' or 'both'.
   """
 
@@ -88,19 +88,19 @@ class SequenceRecall(TokenTask):
   def example(self, key: RowKey) -> Example:
     of_count, of_delay, of_cue, of_items = jax.random.split(key, 4)
     count = between(of_count, self.shortest, self.longest)
-    told = count + between(of_delay, 0, self.delay)
+    cue_step = count + between(of_delay, 0, self.delay)
     first, more = CUES[self.cues]
     cue = first + between(of_cue, 0, more)
     items_N = jax.random.randint(of_items, (self.longest,), 0, self.symbols)
     step_T = jnp.arange(self.length)
-    heard_T = items_N.take(step_T, mode='clip')
-    inputs = jnp.where(step_T < count, heard_T, self.symbols)
-    said_T = step_T - told - 1
-    asked_T = (said_T >= 0) & (said_T < count)
-    item_T = jnp.where(cue == 1, said_T, count - 1 - said_T)
+    item_T = items_N.take(step_T, mode='clip')
+    inputs = jnp.where(step_T < count, item_T, self.symbols)
+    place_T = step_T - cue_step - 1
+    labelled_T = (place_T >= 0) & (place_T < count)
+    recalled_T = jnp.where(cue == 1, place_T, count - 1 - place_T)
     return Example(
-      inputs.at[told].set(self.symbols + cue),
-      jnp.where(asked_T, items_N.take(item_T, mode='clip'), 0),
-      asked_T.astype(jnp.float32),
-      jnp.where(asked_T, count, 0),
+      inputs.at[cue_step].set(self.symbols + cue),
+      jnp.where(labelled_T, items_N.take(recalled_T, mode='clip'), 0),
+      labelled_T.astype(jnp.float32),
+      jnp.where(labelled_T, count, 0),
     )
