@@ -18,6 +18,7 @@ from absl import flags
 
 from memjax.config import command_line
 from memjax.errors import ConfigError, Diverged
+from memjax.runs import exit_codes
 
 flags.DEFINE_string('config', '', 'FILE[:VARIANT], what to run')
 WORKDIR = flags.DEFINE_string('workdir', '', 'where the run is kept')
@@ -39,11 +40,12 @@ def main() -> int:
     config, name = command_line.parse(sys.argv)
     return run(config, pathlib.Path(WORKDIR.value or f'runs/{name}'))
   except ConfigError as error:
-    return say(error, 2)
+    return say(error, exit_codes.REFUSED)
   except Diverged as error:
-    return say(error, 1)
+    return say(error, exit_codes.DIVERGED)
   except OSError as error:  # a full disk, a folder taken away
-    return say(f'{error.filename or WORKDIR.value}: {error.strerror}', 1)
+    path = error.filename or WORKDIR.value
+    return say(f'{path}: {error.strerror}', exit_codes.FAILED)
 
 
 def say(message: object, code: int) -> int:
@@ -56,7 +58,7 @@ def show(lines: Iterable[str]) -> int:
   """Prints them; `| head` may read a part."""
   signal.signal(signal.SIGPIPE, signal.SIG_DFL)
   print(*lines, sep='\n')
-  return 0
+  return exit_codes.FINISHED
 
 
 def run(config: dict, workdir: pathlib.Path) -> int:

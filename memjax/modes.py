@@ -15,7 +15,7 @@ from memjax.errors import ConfigError, require
 from memjax.generation import session
 from memjax.generation.sampler import Choice
 from memjax.report import summary, write
-from memjax.runs import processes
+from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.load import load
 from memjax.runs.snapshot import WEIGHTS, Snapshot
@@ -31,13 +31,13 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   processes.connect(experiment.parallel)
   enable_compilation_cache()
   finished = train_loop(experiment, workdir, summary.draw)
-  if not processes.is_first():
-    return 0
-  if finished:
+  if not finished:
+    if processes.is_first():
+      print(f'stopped and saved in {workdir}: the same command resumes')
+    return exit_codes.STOPPED
+  if processes.is_first():
     summary.summarise(experiment, workdir)
-  else:
-    print(f'stopped and saved in {workdir}: the same command goes on from here')
-  return 0
+  return exit_codes.FINISHED
 
 
 def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
@@ -55,7 +55,7 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
     row = Evaluator(name, experiment, mesh).row(snapshot.step, params)
     if processes.is_first():
       summary.print_evaluation(experiment, row)
-  return 0
+  return exit_codes.FINISHED
 
 
 def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:
@@ -127,7 +127,7 @@ def sample(
   sys.stdout.write('\n')
   if save_carry:
     session.save(save_carry, run, thread)
-  return 0
+  return exit_codes.FINISHED
 
 
 def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
@@ -156,4 +156,4 @@ def report(workdir: Path) -> int:
     [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
   )
   print(f'\nThe report is {write.write(list(several))}')
-  return 0
+  return exit_codes.FINISHED

@@ -71,7 +71,7 @@ MAY_IMPORT = {
   ),
   'modes': ('report', 'generation', 'training', 'runs', 'config'),
   # A sweep starts runs, it does not train: nothing here imports jax.
-  'sweep': ('config.command_line', 'logs'),
+  'sweep': ('config.command_line', 'logs', 'runs.exit_codes'),
   '__init__': ('runs.load',),
 }
 LAUNCH_MAY_IMPORT = (
@@ -79,7 +79,7 @@ LAUNCH_MAY_IMPORT = (
   'config.command_line',
   'errors',
   'modes',
-  'training.loop',
+  'runs.exit_codes',
 )
 ROOM_LIMIT, TRAINING_FILES, ROOT_MODULES = 16, 16, 5
 README_BYTES = 8192

@@ -16,7 +16,7 @@ from memjax.logs.writers import reason
 from memjax.models.base import Memory
 from memjax.runs.load import Run, run_of
 from memjax.runs.snapshot import Snapshot
-from memjax.runs.workdir import read_starts
+from memjax.runs.workdir import read_run
 from memjax.tasks.base import Task
 from memjax.types import Params
 
@@ -89,7 +89,7 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
       name=name,
       trained=run_of(Snapshot(workdir), carry=False),
       rows=metrics_file.read(workdir / 'metrics.jsonl'),
-      starts=read_starts(workdir),
+      starts=read_run(workdir).starts,
     )
     for name, workdir in zip(short_names(workdirs), workdirs, strict=True)
   ]

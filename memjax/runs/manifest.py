@@ -21,6 +21,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.runs.best import Figure, first_best
+from memjax.runs.json_files import sync_folder, write_whole
 
 NAME = 'manifest.json'
 
@@ -123,25 +124,19 @@ def seal(
   files: dict[str, list] = {}
   for path in sorted(folder.rglob('*')):
     if path.is_dir():
-      _sync(path)
+      sync_folder(path)
     else:
       name = path.relative_to(folder).as_posix()
       files[name] = [path.stat().st_size, _sha256(path, sync=True)]
   measured = {k: np.asarray(v, float).tolist() for k, v in metrics.items()}
   manifest = Manifest(int(folder.name), measured, leaves, files)
-  unfinished = folder / f'{NAME}.unfinished'
-  with unfinished.open('w', encoding='utf-8') as file:
-    file.write(_render(manifest))
-    file.flush()
-    os.fsync(file.fileno())
-  unfinished.replace(folder / NAME)
-  _sync(folder)
+  write_whole(folder / NAME, _render(manifest))
 
 
 def publish(sealed: Path, folder: Path) -> None:
   """Moves a sealed step in one move to where steps are looked for."""
   sealed.rename(folder)
-  _sync(folder.parent)
+  sync_folder(folder.parent)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -234,12 +229,3 @@ def _sha256(path: Path, sync: bool = False) -> str:
     if sync:
       os.fsync(file.fileno())
     return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def _sync(folder: Path) -> None:
-  """Makes the names in a folder survive a power cut."""
-  handle = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(handle)
-  finally:
-    os.close(handle)

@@ -1,14 +1,18 @@
-"""What a workdir is made by: its config, its task's face, its machines.
+"""The JSON files of a workdir.
 
-`interface.json` holds what a model has to know of its task (what it reads,
-what it answers, the tokenizer), so that a trained model can be loaded where
-the task's data are not.
+    config.json     the config of the run
+    interface.json  what the model has to know of its task: input, output and
+                    tokenizer; so a trained model loads without the task's data
+    run.json        how the run stands, and every start: when, by which
+                    command, with which versions, on which machine
+
+All three are written whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import datetime
 import importlib.metadata
-import json
 import os
 from pathlib import Path
 import platform
@@ -20,7 +24,10 @@ import jax
 from memjax.config.experiment import Experiment
 from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
-from memjax.errors import ConfigError, require
+from memjax.errors import ConfigError, Diverged, require
+from memjax.runs import manifest, processes
+from memjax.runs.json_files import damaged, read_json, require_keys, write_json
+from memjax.runs.lock import lock
 from memjax.tasks.base import Task
 from memjax.types import Spec, spec_from_json
 
@@ -36,10 +43,62 @@ class Interface(NamedTuple):
   tokenizer: Tokenizer | None
 
 
+class RunRecord(NamedTuple):
+  """What `run.json` says.
+
+  Attributes:
+    state: 'running', 'finished', 'stopped' (saved after SIGTERM or Ctrl-C),
+      'diverged' or 'failed'. A run that was killed stays 'running'; the
+      workdir's lock is free then.
+    step: the newest saved step, from which the run goes on.
+    starts: of every start: time, command, versions, devices, processor and
+      the fingerprint of the data.
+  """
+
+  state: str
+  step: int
+  starts: list[dict[str, Any]]
+
+
+class OpenRun:
+  """A workdir while a run trains in it.
+
+  Attributes:
+    finished: whether the run reached its end; set by the training loop.
+  """
+
+  finished = False
+
+
+@contextlib.contextmanager
+def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
+  """Locks and claims a workdir; at the end `run.json` says how the run ended.
+
+  With several processes only the first does so.
+
+  Raises:
+    ConfigError: another process uses the workdir, or `claim` refuses it.
+  """
+  run = OpenRun()
+  if not processes.is_first():
+    yield run
+    return
+  with lock(workdir):
+    claim(workdir, experiment)
+    try:
+      yield run
+    except BaseException as error:
+      diverged = isinstance(error, Diverged)
+      with contextlib.suppress(OSError):  # the first error is the one to show
+        record_state(workdir, 'diverged' if diverged else 'failed')
+      raise
+    record_state(workdir, 'finished' if run.finished else 'stopped')
+
+
 def claim(workdir: Path, experiment: Experiment) -> None:
   """Makes the workdir this experiment's, or checks that it already is.
 
-  Writes `config.json` and adds this start to `run.json`.
+  Writes `config.json` and `interface.json`, and adds this start to `run.json`.
 
   Raises:
     ConfigError: the folder holds another experiment, or the corpus that it
@@ -47,16 +106,15 @@ def claim(workdir: Path, experiment: Experiment) -> None:
   """
   path = workdir / 'config.json'
   if path.exists():
-    differing = differences(json.loads(path.read_text()), experiment.config)
+    differing = differences(read_config(workdir), experiment.config)
     require(
       not differing,
       'workdir',
       str(workdir),
-      f'was made by another config: {"; ".join(differing)}',
+      f'has a run of another config ({"; ".join(differing)}): use a new '
+      'workdir; train.init_from starts from the parameters of this one',
     )
-  _write(path, experiment.config)
-  _write(workdir / 'interface.json', _interface(experiment.task))
-  starts = read_starts(workdir)
+  starts = read_run(workdir).starts if (workdir / 'run.json').exists() else []
   fingerprint = experiment.task.fingerprint()
   if starts and starts[-1]['data_fingerprint'] != fingerprint:
     raise ConfigError(
@@ -64,41 +122,64 @@ def claim(workdir: Path, experiment: Experiment) -> None:
       experiment.config['task']['name'],
       f'reads data that have changed since {workdir} was made',
     )
-  _write(workdir / 'run.json', [*starts, _start(fingerprint)])
+  write_json(path, experiment.config)
+  write_json(workdir / 'interface.json', _interface(experiment.task))
+  _write_run(workdir, 'running', [*starts, _start(fingerprint)])
+
+
+def record_state(workdir: Path, state: str) -> None:
+  """Writes the run's state and its newest saved step to `run.json`."""
+  _write_run(workdir, state, read_run(workdir).starts)
+
+
+def _write_run(workdir: Path, state: str, starts: list[dict[str, Any]]) -> None:
+  steps = manifest.steps_in(workdir / 'checkpoints')
+  record = RunRecord(state, max([0, *steps]), starts)
+  write_json(workdir / 'run.json', record._asdict())
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-  """The config a workdir was made by.
+  """The config of a workdir's run.
 
   Raises:
-    ConfigError: the folder is no workdir.
+    ConfigError: the folder is not a workdir, or its config is damaged.
   """
   path = workdir / 'config.json'
-  require(path.exists(), 'workdir', str(workdir), 'has no config.json')
-  return json.loads(path.read_text())
+  config = read_json(path)
+  require_keys(path, config, ('model', 'task', 'train', 'optim'))
+  return config
 
 
 def read_interface(workdir: Path) -> Interface:
   """What the workdir's model reads and answers.
 
   Raises:
-    ConfigError: the folder is no workdir.
+    ConfigError: the folder is not a workdir, or its interface is damaged.
   """
   path = workdir / 'interface.json'
-  require(path.exists(), 'workdir', str(workdir), 'has no interface.json')
-  record = json.loads(path.read_text())
-  tokenizer = record['tokenizer']
-  return Interface(
-    spec_from_json(record['input_spec']),
-    spec_from_json(record['output_spec']),
-    tokenizer and from_json(tokenizer),
-  )
+  record = read_json(path)
+  require_keys(path, record, ('input_spec', 'output_spec', 'tokenizer'))
+  try:
+    tokenizer = record['tokenizer']
+    return Interface(
+      spec_from_json(record['input_spec']),
+      spec_from_json(record['output_spec']),
+      tokenizer and from_json(tokenizer),
+    )
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise damaged(path, f'{type(error).__name__}: {error}') from None
 
 
-def read_starts(workdir: Path) -> list[dict[str, Any]]:
-  """What `run.json` says of every start: when, by what, on what machine."""
+def read_run(workdir: Path) -> RunRecord:
+  """How the run of a workdir stands, and every start of it.
+
+  Raises:
+    ConfigError: the folder is not a workdir, or its run.json is damaged.
+  """
   path = workdir / 'run.json'
-  return json.loads(path.read_text()) if path.exists() else []
+  record = read_json(path)
+  require_keys(path, record, RunRecord._fields)
+  return RunRecord(*(record[field] for field in RunRecord._fields))
 
 
 def _interface(task: Task) -> dict[str, Any]:
@@ -111,12 +192,12 @@ def _interface(task: Task) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """`field is A there, B here` for every field that a resume may not change."""
-  there, here = flatten(old), flatten(new)
+  """`field was A, is B` for every field that a resume may not change."""
+  before, now = flatten(old), flatten(new)
   return [
-    f'{field} is {there.get(field)!r} there, {here.get(field)!r} here'
-    for field in sorted(there.keys() | here.keys())
-    if there.get(field) != here.get(field) and not field.startswith(MAY_DIFFER)
+    f'{field} was {before.get(field)!r}, is {now.get(field)!r}'
+    for field in sorted(before.keys() | now.keys())
+    if before.get(field) != now.get(field) and not field.startswith(MAY_DIFFER)
   ]
 
 
@@ -148,9 +229,3 @@ def processor() -> dict[str, Any]:
     info['model'] = fields.get('model name', '')
     info['vector'] = [f for f in flags if f.startswith(('avx', 'amx', 'fma'))]
   return info
-
-
-def _write(path: Path, content: Any) -> None:
-  unfinished = path.with_suffix('.tmp')
-  unfinished.write_text(json.dumps(content, indent=2) + '\n')
-  unfinished.replace(path)

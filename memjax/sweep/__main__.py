@@ -13,6 +13,7 @@ from pathlib import Path
 import sys
 
 from memjax.errors import ConfigError, require
+from memjax.runs import exit_codes
 from memjax.sweep import file
 from memjax.sweep.check import check
 
@@ -36,9 +37,9 @@ def main(args: list[str] | None = None) -> int:
     folder = given.folder or Path('runs/sweeps') / sweep.name
     return run(sweep, folder, given.workers)
   except ConfigError as error:
-    return say(error, 2)
+    return say(error, exit_codes.REFUSED)
   except OSError as error:  # a full disk, a folder taken away
-    return say(f'{error.filename}: {error.strerror}', 1)
+    return say(f'{error.filename}: {error.strerror}', exit_codes.FAILED)
 
 
 def say(message: object, code: int) -> int:
@@ -56,21 +57,23 @@ def run(sweep: file.Sweep, folder: Path, workers: int) -> int:
   except ModuleNotFoundError as error:
     if error.name != 'optuna':
       raise
-    return say('optuna is not installed: pip install optuna', 2)
+    message = 'optuna is not installed: pip install optuna'
+    return say(message, exit_codes.REFUSED)
   study = Study(sweep, folder)
   if not work(sweep, study, workers):
-    print(f'stopped, all saved in {folder}: the same command goes on from here')
-    return 0
+    print(f'stopped and saved in {folder}: the same command resumes')
+    return exit_codes.STOPPED
   table.show(sweep, study)
   kept = [table.write(sweep, study)]
   if all(trial.value is None for trial in study.trials()):
-    return say(f'{folder}: no trial reached a value: see why in {kept[0]}', 1)
+    message = f'{folder}: no trial has a value; the reasons are in {kept[0]}'
+    return say(message, exit_codes.FAILED)
   kept.append(folder / 'parallel_coordinates.png')
   picture.draw(sweep, study.trials(), kept[1])
   print(
     f'Everything is in {folder}: {", ".join(p.name for p in kept)}, trial-*'
   )
-  return 0
+  return exit_codes.FINISHED
 
 
 if __name__ == '__main__':

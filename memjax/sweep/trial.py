@@ -12,12 +12,12 @@ import time
 from optuna.trial import TrialState
 
 from memjax.logs import metrics_file
+from memjax.runs import exit_codes
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome
 
 POLL = 0.2  # seconds between looks at a run, at least
 WANDB = '--config.log.wandb.mode'
-STOPPED = 'stopped and saved in'  # how a run that can go on ends
 
 
 def command(sweep: Sweep, claim: Claim) -> list[str]:
@@ -34,26 +34,26 @@ def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
   The process is in a session of its own, so that Ctrl-C reaches it only
   through here, and it inherits the claim, which therefore holds until it ends.
   """
-  said, errors = (claim.workdir / name for name in ('stdout.txt', 'stderr.txt'))
-  with said.open('a') as output, errors.open('a') as complaints:
+  errors = claim.workdir / 'stderr.txt'
+  with (claim.workdir / 'stdout.txt').open('a') as out, errors.open('a') as err:
     process = subprocess.Popen(
       command(sweep, claim),
       stdin=subprocess.DEVNULL,
-      stdout=output,
-      stderr=complaints,
+      stdout=out,
+      stderr=err,
       start_new_session=True,
       pass_fds=[claim.lock.fileno()],
     )
   reported, pruned = follow(sweep, claim, process, stop)
-  if asked := process.poll() is None:
+  if terminated := process.poll() is None:
     process.terminate()  # it saves its step and exits
   code = process.wait()
   rows = evaluations(claim.workdir, sweep.metric)
   for count, (_, value) in enumerate(rows[reported:], reported + 1):
     claim.trial.report(value, count)
   step, value = rows[-1] if rows else (0, math.nan)
-  saved = code == 0 and last_line(said).startswith(STOPPED)
-  if not pruned and (saved or (asked and code)):
+  resumable = code == exit_codes.STOPPED or (terminated and code)
+  if resumable and not pruned:
     return Outcome(TrialState.RUNNING, value, step)
   if not pruned and code:
     reason = f'{ended(code)}: {last_line(errors)}'
@@ -117,7 +117,7 @@ def ended(code: int) -> str:
 
 
 def last_line(path: Path) -> str:
-  """The last line that says anything."""
+  """The last line that is not blank; '' if there is none."""
   text = path.read_text(encoding='utf-8', errors='replace')
-  said = [line.strip() for line in text.splitlines() if line.strip()]
-  return said[-1] if said else ''
+  lines = [line.strip() for line in text.splitlines() if line.strip()]
+  return lines[-1] if lines else ''

@@ -10,11 +10,10 @@ from memjax.config.experiment import Experiment
 from memjax.logs import metrics_file
 from memjax.logs.writers import LogSettings, NullWriter, Writers
 from memjax.runs import processes
-from memjax.runs import workdir as workdirs
 from memjax.runs.best import Figure
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.interrupts import Interrupts
-from memjax.runs.lock import lock
+from memjax.runs.workdir import open_run
 from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
@@ -51,9 +50,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
   run = program(experiment, mesh)
   evaluators = [Evaluator(name, experiment, mesh) for name in experiment.evals]
   with contextlib.ExitStack() as stack:
-    if processes.is_first():
-      stack.enter_context(lock(workdir))
-      workdirs.claim(workdir, experiment)
+    record = stack.enter_context(open_run(experiment, workdir))
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
     state = checkpoints.restore(run.abstract)
     state = state or initial_state(run, settings.init_from)
@@ -84,10 +81,10 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       if last:
         break
     meter.flush()
-    finished = step == settings.steps or early.exhausted
-    if finished and processes.is_first():
+    record.finished = step == settings.steps or early.exhausted
+    if record.finished and processes.is_first():
       draw(experiment, workdir, writers)
-  return finished
+  return record.finished
 
 
 def due(step: int, every: int, experiment: Experiment) -> bool:

@@ -177,12 +177,12 @@ def test_only_text_is_sampled() -> None:
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    ({'step': 6}, 'step is 5 there, 6 here'),
+    ({'step': 6}, 'step was 5, is 6'),
     ({'tokenizer': Characters('ab')}, 'tokenizer is'),
     ({'params': {'a': jnp.ones(3)}}, 'parameters is'),
     (
       {'config': {'model': {'width': 9}}},
-      r'model\.width is 8 there, 9 here$',
+      r'model\.width was 8, is 9$',
     ),
     ({'model': Script((1,))}, 'holds other arrays'),
   ],

@@ -1,12 +1,13 @@
 """Stands in for launch.py in a sweep: keeps to its contract, trains nothing.
 
-The loss at a step is (learning_rate - 0.3)^2 + 1 / step. As launch.py it has a
-workdir to itself, goes on where an earlier start was stopped, and ends after
-the step that SIGTERM meets. Each start is a line of `starts`, beside the
-workdirs; while there is a file `hold` there, no step is made. A learning rate
-above 0.8 is a crash at step `optim.warmup_steps` and waits for SIGTERM before
-step `train.patience`. At the end it takes `optim.final_lr_ratio` seconds, as to
-draw a picture.
+The loss at a step is (learning_rate - 0.3)^2 + 1 / step. Like launch.py it
+locks its workdir, resumes an earlier start, and ends with exit code 75 after
+the step during which SIGTERM arrives; then it writes a file `stopped`.
+
+Each start is a line of `starts`, beside the workdirs. While a file `hold` is
+beside them, no step is made. With a learning rate above 0.8 it crashes at step
+`optim.warmup_steps` and waits for SIGTERM before step `train.patience`. After
+the last step it sleeps for `optim.final_lr_ratio` seconds.
 """
 
 import fcntl
@@ -43,7 +44,7 @@ for step in range(done + 1, steps + 1):
   with metrics.open('a') as file:
     file.write(json.dumps(row) + '\n')
   if stop:
-    print(f'stopped and saved in {workdir}: the same command goes on from here')
-    sys.exit()
+    (workdir / 'stopped').touch()
+    sys.exit(75)
 time.sleep(float(given.get('config.optim.final_lr_ratio', 0)))
 print(f'Everything is in {workdir}')

@@ -20,6 +20,7 @@ from typing import Any
 from optuna.trial import TrialState
 import pytest
 
+from memjax.runs import exit_codes
 from memjax.sweep.__main__ import main
 from memjax.sweep.file import read
 from memjax.sweep.study import Outcome, Study
@@ -46,13 +47,13 @@ def start(file: Path, folder: Path, workers: int = 2) -> subprocess.Popen:
   )
 
 
-def finished(process: subprocess.Popen) -> str:
-  """What a process that ended well has said."""
+def finished(process: subprocess.Popen, code: int = 0) -> str:
+  """The standard output of a process, once it has ended with this code."""
   try:
     said, errors = process.communicate(timeout=LIMIT)
   finally:
     process.kill()
-  assert (process.returncode, errors) == (0, ''), errors
+  assert (process.returncode, errors) == (code, ''), errors
   return said
 
 
@@ -132,8 +133,8 @@ def test_hyperband_gives_up_what_is_worse_than_the_best(
   assert int(best['step']) == steps
   assert (worse['state'], worse['step']) == (end, str(last))
   assert float(worse['held_out/loss']) == pytest.approx(0.36 + 1 / last)
-  said = (Path(worse['workdir']) / 'stdout.txt').read_text()
-  assert said.startswith('stopped and saved in') == (end == 'given up')
+  stopped = Path(worse['workdir']) / 'stopped'
+  assert stopped.exists() == (end == 'given up')
 
 
 @pytest.fixture
@@ -235,15 +236,12 @@ def test_a_stopped_sweep_saves_and_says_so(
   stopped = start(file, held)
   wait_for_starts(held, 2)
   os.killpg(stopped.pid, number)  # as a terminal does
-  lines = finished(stopped).splitlines()
-  assert lines[-1] == (
-    f'stopped, all saved in {held}: the same command goes on from here'
-  )
+  lines = finished(stopped, exit_codes.STOPPED).splitlines()
+  assert lines[-1] == f'stopped and saved in {held}: the same command resumes'
   assert sum('stopped and saved; ' in line for line in lines) == 2
   assert len(starts(held)) == 2
   for workdir in (held / name for name in starts(held)):
-    said = (workdir / 'stdout.txt').read_text()
-    assert said.startswith(f'stopped and saved in {workdir}')
+    assert (workdir / 'stopped').exists()
   assert not (held / 'table.csv').exists()
   (held / 'hold').unlink()
   finished(start(file, held))  # what crashes now was saved before
@@ -349,8 +347,8 @@ def test_a_sweep_without_any_value_says_where_the_reasons_are(
   file = sweep(tmp_path, {'metric': metric, 'run_cap': 1})
   assert main([str(file), f'--folder={folder}']) == 1
   assert capsys.readouterr().err == (
-    f'memjax.sweep: {folder}: no trial reached a value: see why in '
-    f'{folder / "table.csv"}\n'
+    f'memjax.sweep: {folder}: no trial has a value; the reasons are '
+    f'in {folder / "table.csv"}\n'
   )
   (row,) = table(folder)
   assert (row['state'], row['reason']) == ('failed', 'no twice/loss')

@@ -1,5 +1,5 @@
 """kill -9 at random moments changes no bit of what a run goes on to; SIGTERM
-leaves a checkpoint of the step it met."""
+leaves a checkpoint of the current step."""
 
 from pathlib import Path
 import random
@@ -15,6 +15,8 @@ from experiments.resume.kill import (
   wait_for,
 )
 from memjax import load
+from memjax.runs import exit_codes
+from memjax.runs.workdir import read_run
 
 
 @pytest.mark.parametrize(
@@ -32,16 +34,15 @@ def test_a_killed_run_equals_the_unbroken_one(
   assert equal == rows
 
 
-def test_sigterm_saves_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_sigterm_saves_the_step_and_exits_as_stopped(
+  tmp_path: Path,
+) -> None:
   args = [*RUNS['LSTM on MQAR'], '--config.train.steps=100000']
   process = start(args, tmp_path)
   wait_for(process, tmp_path, rows=3)
   process.terminate()
-  said, errors = process.communicate(timeout=LIMIT)
-  assert process.returncode == 0, errors.decode()
-  last = said.decode().splitlines()[-1]
-  assert last == (
-    f'stopped and saved in {tmp_path}: the same command goes on from here'
-  )
+  _, errors = process.communicate(timeout=LIMIT)
+  assert process.returncode == exit_codes.STOPPED, errors.decode()
   *_, (step, _, _) = measured(tmp_path)
   assert load(tmp_path).step == step
+  assert read_run(tmp_path)[:2] == ('stopped', step)

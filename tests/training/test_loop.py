@@ -1,6 +1,5 @@
 """A run is one run, however often it stops and wherever it goes on."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.runs.interrupts import Interrupts
+from memjax.runs.workdir import read_run
 from memjax.training.loop import train as train_and_draw
 from tests.small import small
 
@@ -117,8 +117,8 @@ def test_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
   other = SHORT | {'task.delay': 13, 'train.steps': 8}
   with pytest.raises(ConfigError) as error:
     train(small('copy_memory', 'lstm', other), tmp_path)
-  assert 'task.delay is 12 there, 13 here' in str(error.value)
-  assert 'train.steps is 6 there, 8 here' in str(error.value)
+  assert 'task.delay was 12, is 13' in str(error.value)
+  assert 'train.steps was 6, is 8' in str(error.value)
   train(
     small('copy_memory', 'lstm', SHORT | {'log.tensorboard': True}), tmp_path
   )
@@ -138,6 +138,7 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
   assert twice['protocol']['model.width'] == 16
   assert twice['protocol']['data'] == 'generated'
   assert twice['protocol']['parameters'] == 'ema'
-  starts = json.loads((tmp_path / 'run.json').read_text())
-  assert starts[0]['versions']['jax']
-  assert starts[0]['devices']
+  run = read_run(tmp_path)
+  assert (run.state, run.step) == ('finished', rows[-1]['step'])
+  assert run.starts[0]['versions']['jax']
+  assert run.starts[0]['devices']

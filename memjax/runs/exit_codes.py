@@ -1,0 +1,13 @@
+"""The exit codes of launch.py and memjax.sweep; programs rely on nothing else.
+
+    0   finished
+    1   failed: the disk is full, a folder was removed, or a bug
+    2   refused: a wrong flag, field, value or file; one line on standard error
+    3   diverged: the training loss is not finite; earlier checkpoints are kept
+    75  stopped by SIGTERM or Ctrl-C, and saved; the same command resumes
+
+75 is EX_TEMPFAIL of sysexits.h: repeat the command later. `run.json` of the
+workdir has the same end in its field `state`.
+"""
+
+FINISHED, FAILED, REFUSED, DIVERGED, STOPPED = 0, 1, 2, 3, 75
