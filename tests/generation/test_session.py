@@ -178,8 +178,8 @@ def test_only_text_is_sampled() -> None:
   ('change', 'words'),
   [
     ({'step': 6}, 'step was 5, is 6'),
-    ({'tokenizer': Characters('ab')}, 'tokenizer is'),
-    ({'params': {'a': jnp.ones(3)}}, 'parameters is'),
+    ({'tokenizer': Characters('ab')}, 'tokenizer was'),
+    ({'params': {'a': jnp.ones(3)}}, 'parameters was'),
     (
       {'config': {'model': {'width': 9}}},
       r'model\.width was 8, is 9$',

@@ -128,7 +128,7 @@ def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   assert capsys.readouterr().out.splitlines() == output[:-1]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.width': 8})
-  with pytest.raises(ConfigError, match=r'model\.width is 16 there, 8 here'):
+  with pytest.raises(ConfigError, match=r'model\.width was 16, is 8'):
     modes.evaluate(other.config, tmp_path)
   path = tmp_path / 'interface.json'
   interface = json.loads(path.read_text())
