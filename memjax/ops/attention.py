@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 UNSEEN = -1e30  # finite, or a row without keys would turn into NaN
-SHORTEST = 64  # queries of a chunk: smaller products keep no device busy
+CHUNK = 64  # queries: smaller products keep no device busy
 
 
 def run_ids(
@@ -51,6 +51,8 @@ def windowed_attention(
   run_BS: Int[Array, 'B S'],
   window: int,
   relative: tuple[Float[Array, 'B T H J'], Float[Array, 'R g J']] | None = None,
+  *,
+  chunk: int = CHUNK,
 ) -> Float[Array, 'B T H V']:
   """Softmax attention of each query over the window behind it.
 
@@ -66,12 +68,14 @@ def windowed_attention(
       there is no cutting into chunks.
     relative: queries and keys of a second score, by distance: row d of the
       keys is distance d, R = window + 1.
+    chunk: the number of queries of a chunk at least; the memory's slots are
+      another lower limit.
 
   Returns:
     The average of the values a query sees, weighted by the softmax.
   """
   length, slots = q_BTHK.shape[1], k_BSGK.shape[1] - q_BTHK.shape[1]
-  chunks = 1 if window > slots else max(length // max(slots, SHORTEST), 1)
+  chunks = 1 if window > slots else max(length // max(slots, chunk), 1)
   q, k, v = (
     _chunk(q_BTHK, chunks),
     _spans(k_BSGK, slots, chunks),
@@ -104,6 +108,8 @@ def weights_by_lag(
   run_BS: Int[Array, 'B S'],
   window: int,
   relative: tuple[Float[Array, 'B T H J'], Float[Array, 'R g J']] | None = None,
+  *,
+  chunk: int = CHUNK,
 ) -> Float[Array, 'B T H R']:
   """The softmax of `windowed_attention` by distance; for looking at.
 
@@ -113,6 +119,7 @@ def weights_by_lag(
     run_BS: runs.
     window: how many keys before its own a query sees.
     relative: the second score.
+    chunk: the number of queries of a chunk at least.
 
   Returns:
     The weights of distances 0 ... window, R of them; 0 where there is no key
@@ -123,7 +130,7 @@ def weights_by_lag(
   each_SS = jnp.eye(keys, dtype=jnp.float32)[None, :, None]
   each_BSGS = jnp.broadcast_to(each_SS, (*k_BSGK.shape[:3], keys))
   by_key_BTHS = windowed_attention(
-    q_BTHK, k_BSGK, each_BSGS, run_BS, window, relative
+    q_BTHK, k_BSGK, each_BSGS, run_BS, window, relative, chunk=chunk
   )
   place_T1 = jnp.arange(keys - length, keys)[:, None]
   place_TR = place_T1 - jnp.arange(window + 1)[None]

@@ -35,7 +35,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-CHUNK = 64  # steps of a chunk at most; about K, or products get narrow
+CHUNK = 64  # about K, or products get narrow
 
 
 class Runs(NamedTuple):
@@ -56,6 +56,8 @@ def add(
   k_BTHK: Float[Array, 'B T H K'],
   v_BTHV: Float[Array, 'B T H V'],
   reset_BT: Bool[Array, 'B T'],
+  *,
+  chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
   """Writes every value as it is.
 
@@ -65,17 +67,20 @@ def add(
     k_BTHK: keys.
     v_BTHV: values.
     reset_BT: where the memory is 0 before the step is written.
+    chunk: C, the number of steps of a chunk at most.
 
   Returns:
     The memory after the last step, and what each step reads.
   """
-  k, v = _chunks(k_BTHK), _chunks(v_BTHV)
+  k, v = _chunks(k_BTHK, chunk), _chunks(v_BTHV, chunk)
 
   def write(w_BHKV: jax.Array, v_BHCV: jax.Array) -> jax.Array:
     del w_BHKV
     return v_BHCV
 
-  return _read(w_BHKV, q_BTHK, k, write, v, _runs(reset_BT))
+  q = _chunks(q_BTHK, chunk)
+  w_BHKV, y = _read(w_BHKV, q, k, write, v, _runs(reset_BT, chunk))
+  return w_BHKV, _steps(y, q_BTHK.shape[1])
 
 
 def correct(
@@ -85,6 +90,8 @@ def correct(
   v_BTHV: Float[Array, 'B T H V'],
   beta_BTH: Float[Array, 'B T H'],
   reset_BT: Bool[Array, 'B T'],
+  *,
+  chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
   """Writes what the memory lacks at each key; see `add`.
 
@@ -92,9 +99,9 @@ def correct(
     beta_BTH: the share of it that is written. Memories stay bounded where
       beta |k|^2 <= 2.
   """
-  k, v = _chunks(k_BTHK), _chunks(v_BTHV)
-  beta_NBHC1 = _chunks(beta_BTH[..., None])
-  runs = _runs(reset_BT)
+  k, v = _chunks(k_BTHK, chunk), _chunks(v_BTHV, chunk)
+  beta_NBHC1 = _chunks(beta_BTH[..., None], chunk)
+  runs = _runs(reset_BT, chunk)
   before = jnp.tril(runs.same_NBCS, -1)[:, :, None]
   lower = beta_NBHC1 * jnp.einsum('NBHCK,NBHSK->NBHCS', k, k) * before
   old = runs.old_NBC[:, :, None, :, None]
@@ -108,12 +115,14 @@ def correct(
     of_v, of_k = x
     return of_v - jnp.einsum('BHCK,BHKV->BHCV', of_k, w_BHKV)
 
-  return _read(w_BHKV, q_BTHK, k, write, (of_v, of_k), runs)
+  q = _chunks(q_BTHK, chunk)
+  w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_k), runs)
+  return w_BHKV, _steps(y, q_BTHK.shape[1])
 
 
 def _read(
   w_BHKV: jax.Array,
-  q_BTHK: jax.Array,
+  q: jax.Array,
   k: jax.Array,
   write: Callable[[jax.Array, Any], jax.Array],
   x: Any,
@@ -123,8 +132,8 @@ def _read(
 
   Args:
     w_BHKV: the memory before.
-    q_BTHK: queries.
-    k: keys, `(N, B, H, C, K)`.
+    q: queries, `(N, B, H, C, K)`.
+    k: keys, of the same shape.
     write: the memory before a chunk and what the chunk has of x to its u.
     x: a tree of arrays `(N, ...)`.
     runs: of the chunks.
@@ -138,31 +147,35 @@ def _read(
     return kept * w + jnp.einsum('BHCK,BHCV->BHKV', k, u), (w, u)
 
   w_BHKV, (w, u) = lax.scan(one, w_BHKV, (last * k, x, kept))
-  q = _chunks(q_BTHK)
   old = runs.old_NBC[:, :, None, :, None]
   scores = jnp.einsum('NBHCK,NBHSK->NBHCS', q, k) * runs.same_NBCS[:, :, None]
   y = jnp.einsum('NBHCK,NBHKV->NBHCV', old * q, w)
   y += jnp.einsum('NBHCS,NBHSV->NBHCV', scores, u)
-  batch, length, heads, _ = q_BTHK.shape
-  y = jnp.moveaxis(y, (0, 3), (1, 2)).reshape(batch, -1, heads, y.shape[4])
-  return w_BHKV, y[:, :length]
+  return w_BHKV, y
 
 
-def _runs(reset_BT: jax.Array) -> Runs:
-  run_NBC = jnp.cumsum(_cut(reset_BT).astype(jnp.int32), axis=2)
+def _steps(y: jax.Array, length: int) -> jax.Array:
+  """`(N, B, H, C, V)` to `(B, T, H, V)`."""
+  _, batch, heads, _, width = y.shape
+  y = jnp.moveaxis(y, (0, 3), (1, 2)).reshape(batch, -1, heads, width)
+  return y[:, :length]
+
+
+def _runs(reset_BT: jax.Array, chunk: int) -> Runs:
+  run_NBC = jnp.cumsum(_cut(reset_BT, chunk).astype(jnp.int32), axis=2)
   same_NBCS = jnp.tril(run_NBC[..., None] == run_NBC[:, :, None])
   return Runs(same_NBCS.astype(jnp.float32), (run_NBC == 0).astype(jnp.float32))
 
 
-def _chunks(x_BTHK: jax.Array) -> jax.Array:
+def _chunks(x_BTHK: jax.Array, chunk: int) -> jax.Array:
   """`(B, T, H, K)` to `(N, B, H, C, K)`."""
-  return jnp.swapaxes(_cut(x_BTHK), 2, 3)
+  return jnp.swapaxes(_cut(x_BTHK, chunk), 2, 3)
 
 
-def _cut(x_BT: jax.Array) -> jax.Array:
+def _cut(x_BT: jax.Array, chunk: int) -> jax.Array:
   """`(B, T, ...)` to `(N, B, C, ...)`; zeros at the end write nothing."""
   batch, length, *rest = x_BT.shape
-  chunks = -(-length // CHUNK)
+  chunks = -(-length // chunk)
   widths = [(0, 0), (0, -length % chunks)] + [(0, 0)] * len(rest)
   x_BT = jnp.pad(x_BT, widths)
   return jnp.moveaxis(x_BT.reshape(batch, chunks, -1, *rest), 1, 0)

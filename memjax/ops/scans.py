@@ -5,8 +5,8 @@ A cell with state s = (h, ...) reads one step in two parts,
     a_t = merge(x_t W, h_(t-1) U) + b          linear; products of both sides
     s_t = step(s_(t-1), a_t)                   element by element
 
-and h_t is what it says. `recur` reads T steps in pieces of `PIECE`. In each
-piece x W is one product before the loop, and only h U is left inside it. The
+and h_t is what it says. `recur` reads T steps in pieces. In each piece
+x W is one product before the loop, and only h U is left inside it. The
 backward loop forms no more than da_t and dh_(t-1) = dp_t U'; the gradients of
 W, U, b and x are one product each after it. Kept for the backward pass: x, the
 states and a, nothing else. Products over a piece stay in the cache, where those
@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
-PIECE = 16
+PIECE = 16  # steps
 
 State: TypeAlias = tuple[Float[Array, 'B D'], ...]
 
@@ -67,6 +67,8 @@ def recur(
   state: State,
   x_BTF: Inputs_BTF,
   reset_BT: Reset_BT,
+  *,
+  piece: int = PIECE,
 ) -> tuple[State, Sequence_BTD]:
   """Reads T steps; differentiable in weights, state and inputs, backwards only.
 
@@ -77,6 +79,7 @@ def recur(
       pre-activations, states and the sums of gradients.
     x_BTF: the inputs.
     reset_BT: where the state is zeroed before the step is read.
+    piece: the number of steps of a piece.
 
   Returns:
     The state after the last step, and h of every step.
@@ -87,15 +90,15 @@ def recur(
   x_TBF = jnp.swapaxes(x_BTF, 0, 1).astype(dtype)
   reset_TB1 = reset_BT.T[:, :, None]
   steps = reset_TB1.shape[0]
-  whole = steps - steps % PIECE
+  whole = steps - steps % piece
 
   def pieces(v: jax.Array) -> jax.Array:
-    return v[:whole].reshape(-1, PIECE, *v.shape[1:])
+    return v[:whole].reshape(-1, piece, *v.shape[1:])
 
   h = []
   if whole:
     state, h_PTBD = lax.scan(
-      lambda state, piece: read(state, *piece),
+      lambda state, x: read(state, *x),
       state,
       (pieces(x_TBF), pieces(reset_TB1)),
     )

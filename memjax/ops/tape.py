@@ -21,7 +21,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-SHORTEST = 16  # queries of a chunk
+CHUNK = 16  # queries
 
 
 class Tape(NamedTuple):
@@ -103,7 +103,9 @@ def last_cells(tape: Tape, slots: int) -> tuple[jax.Array, Bool[Array, 'B M']]:
   return slices(tape.cells, start_B1, slots)[:, 0], filled_BM
 
 
-def windows(tape: Tape, slots: int, most: int, own: bool) -> Windows:
+def windows(
+  tape: Tape, slots: int, most: int, own: bool, *, chunk: int = CHUNK
+) -> Windows:
   """Cuts the steps into chunks and says what each of them sees.
 
   Args:
@@ -111,9 +113,10 @@ def windows(tape: Tape, slots: int, most: int, own: bool) -> Windows:
     slots: M.
     most: as for `write`.
     own: whether a step sees what it stores itself.
+    chunk: the number of queries of a chunk at least.
   """
   length = tape.head_BT.shape[1]
-  count = max(length // max(slots, SHORTEST), 1)
+  count = max(length // max(slots, chunk), 1)
   size = -(-length // count)
   begin_BT = tape.head_BT + int(own) - slots
   run_BTM = slices(tape.run_BS, begin_BT, slots)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.errors import ConfigError
 from memjax.models.base import Memory, apply
 from memjax.types import Carry, Features, Sentences, Spec, Tokens
 
@@ -185,6 +186,42 @@ def causal(s: Subject) -> None:
     assert_close(changed[:, :end], y[:, :end])
 
 
+def horizon(s: Subject) -> None:
+  """An input changes outputs up to `horizon` steps later, and none after."""
+  bound = s.model.horizon
+  if not bound:
+    return
+  for at in (0, 3):
+    inputs, reset_BT = draw(s.input_spec, at + bound + 5)
+    changed = inputs.copy()
+    changed[:, at] = draw(s.input_spec, at + 1, seed=1)[0][:, at]
+    changed[:, at] += np.asarray(changed[:, at] == inputs[:, at]) * 1
+    if not np.issubdtype(inputs.dtype, np.floating):
+      changed %= s.input_spec.size
+    _, y = s.read(s.fresh(), inputs, reset_BT)
+    _, other = s.read(s.fresh(), changed, reset_BT)
+    assert_close(other[:, at + bound + 1 :], y[:, at + bound + 1 :])
+    if at == 0:  # a block of the memory begins here
+      apart = np.abs(other[:, bound] - y[:, bound]).max()
+      assert apart > 0, 'the memory does not see as far as it says'
+
+
+def another_horizon(s: Subject) -> None:
+  """The same parameters serve a longer horizon, or the memory refuses one."""
+  wanted = 2 * s.model.horizon or 1
+  try:
+    longer = s.model.with_horizon(wanted)
+  except ConfigError:
+    return
+  assert s.model.horizon, 'a memory without a bound takes one'
+  assert longer.horizon == wanted
+  other = subject(longer, s.input_spec)
+  assert jax.tree.map(jnp.shape, other.params) == jax.tree.map(
+    jnp.shape, s.params
+  )
+  horizon(other._replace(params=s.params))
+
+
 def pure(s: Subject) -> None:
   """The same twice; no two leaves share memory."""
   assert_apart(s.fresh())
@@ -226,6 +263,15 @@ def replicas(s: Subject) -> None:
     assert_close(y[n], alone)
 
 
-LAWS = (batch_first, rows, segments, reset, causal, pure)
+LAWS = (
+  batch_first,
+  rows,
+  segments,
+  reset,
+  causal,
+  horizon,
+  another_horizon,
+  pure,
+)
 # Each compiles programs of its own, which takes longer than all other laws.
 SLOW = (eager, replicas)

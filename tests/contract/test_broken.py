@@ -69,6 +69,39 @@ class LosesASlot(SlidingAttention):
     return carry._replace(count_B=jnp.maximum(carry.count_B - 1, 0)), y
 
 
+class SeesTooFar(SlidingAttention):
+  """Sees one step more than it says."""
+
+  @property
+  def horizon(self) -> int:
+    return self.window - 1
+
+
+class SeesTooLittle(SlidingAttention):
+  """Says one step more than it sees."""
+
+  @property
+  def horizon(self) -> int:
+    return self.window + 1
+
+
+class Stays(SlidingAttention):
+  """Has the same horizon whatever is asked for."""
+
+  def with_horizon(self, horizon: int) -> Memory:
+    return self
+
+
+class Learns(SlidingAttention):
+  """Has a parameter for each step of its window."""
+
+  @nn.compact
+  def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
+    self.param('ages', nn.initializers.ones, (self.window,))
+    inner = SlidingAttention(self.width, self.head_width, self.window)
+    return inner(carry, x, reset_BT, **kwargs)
+
+
 class NeverForgets(Decay):
   """Does not look at the resets."""
 
@@ -165,6 +198,10 @@ def test_an_honest_memory_keeps_every_law(law: Callable) -> None:
     (BeginsAnew(), laws.segments, AssertionError),
     (CountsInSegment(), laws.segments, AssertionError),
     (LosesASlot(WIDTH, WIDTH, 3), laws.segments, AssertionError),
+    (SeesTooFar(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
+    (SeesTooLittle(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
+    (Stays(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
+    (Learns(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
     (NeverForgets(), laws.reset, AssertionError),
     (ForgetsLate(), laws.reset, AssertionError),
     (ForgetsInAllRows(), laws.rows, AssertionError),

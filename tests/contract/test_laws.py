@@ -4,18 +4,31 @@ The odd ones are spared the slow laws, in which their sizes have no part.
 """
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import functools
 import importlib
+import itertools
 import json
 import pathlib
+import random
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.models import MODELS, model
 from memjax.config.build import build_model, build_task
+from memjax.models.base import (
+  Memory,
+  Model,
+  apply,
+  apply_body,
+  apply_readout,
+)
 from memjax.models.sentences import ENCODERS
-from memjax.ops import attention, linear_attention
+from memjax.models.stack import Stack
 from memjax.tasks.base import Task
 from memjax.types import Sentences, Spec, Tokens
 from tests.contract import laws
@@ -133,10 +146,34 @@ ODD_SPECS = dict.fromkeys(
   READS_SENTENCES, Specs(Sentences(9, 4, asks=3), Tokens(5))
 )
 
+
+def hybrids() -> dict[str, dict[str, Any]]:
+  """A sample of pairs of the memories that configs name, in turn."""
+  stacks = {
+    name: model(name, width=4, depth=3, window=5).to_dict() for name in MODELS
+  }
+  layers = {name: s['layer'] for name, s in stacks.items() if 'layer' in s}
+  pairs = list(itertools.combinations(layers, 2))
+  return {
+    f'hybrid-{one}-{other}': {
+      'name': 'stack.Stack',
+      'width': 4,
+      'layer': layers[one],
+      'others': {'other': layers[other]},
+      'pattern': 'layer other',
+      'depth': 3,
+    }
+    for one, other in random.Random(0).sample(pairs, 6)
+  }
+
+
+ODD |= hybrids()
+
 # Models that break a law on purpose, as their docstrings say.
 BROKEN = {
   ('segment-0', laws.segments): 'sees as far back as its segment begins',
   ('segment-5', laws.segments): 'sees as far back as its segment begins',
+  ('key-value-1', laws.horizon): 'the key of a single pair has no effect',
 }
 
 
@@ -170,16 +207,29 @@ NAMED = named()
 
 @functools.cache
 def built(case: str) -> Subject:
-  model: Mapping[str, Any]
+  spec: Mapping[str, Any]
   task: Specs | Task
   if case in ODD:
     task = ODD_SPECS.get(case, Specs(Tokens(7), Tokens(5)))
-    model = ODD[case]
+    spec = ODD[case]
   else:
-    model, spec = NAMED[case]
-    task = CORPORA.get(spec['name']) or build_task(spec)
-  memory = build_model(model, task.input_spec, task.output_spec)
-  return subject(memory, task.input_spec)
+    spec, task_spec = NAMED[case]
+    task = CORPORA.get(task_spec['name']) or build_task(task_spec)
+  memory = build_model(spec, task.input_spec, task.output_spec)
+  return subject(in_small_chunks(memory), task.input_spec)
+
+
+def in_small_chunks(model: Memory) -> Memory:
+  """Segments of a test are too short to be cut into chunks otherwise."""
+
+  def small(layer: Memory) -> Memory:
+    has = 'chunk' in {field.name for field in dataclasses.fields(layer)}
+    return layer.clone(chunk=4) if has else layer
+
+  if not isinstance(model, Stack):
+    return model
+  others = {name: small(layer) for name, layer in model.others.items()}
+  return model.clone(layer=small(model.layer), others=others)
 
 
 def on_purpose(reason: str) -> pytest.MarkDecorator:
@@ -197,13 +247,6 @@ def cases() -> list[Any]:
     for case in (*NAMED, *ODD)
     for law in (*LAWS, *(SLOW if case in NAMED else ()))
   ]
-
-
-@pytest.fixture(autouse=True)
-def _many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-  """Segments of a test are too short to be cut otherwise."""
-  monkeypatch.setattr(attention, 'SHORTEST', 4)
-  monkeypatch.setattr(linear_attention, 'CHUNK', 6)
 
 
 @pytest.mark.parametrize(('law', 'case'), cases())
@@ -229,3 +272,42 @@ def test_the_noise_of_training_is_no_part_of_the_memory(rate: str) -> None:
 
 def test_configs_are_found() -> None:
   assert any('transformer_xl' in case for case in NAMED)
+
+
+TEXT = Specs(Tokens(7), Tokens(7))
+
+
+def shapes(memory: Memory) -> Any:
+  """Of the parameters, and of the last hidden states of two rows."""
+
+  def run() -> Any:
+    carry = memory.initial_carry(2)
+    inputs, reset_BT = jnp.zeros((2, 3), jnp.int32), jnp.zeros((2, 3), bool)
+    params = memory.init(jax.random.key(0), carry, inputs, reset_BT)['params']
+    assert isinstance(memory, Model)
+    return params, apply_body(memory, params, carry, inputs, reset_BT)[1]
+
+  return jax.tree.map(jnp.shape, jax.eval_shape(run))
+
+
+@pytest.mark.parametrize('width', [16, 96, 100])
+@pytest.mark.parametrize('name', MODELS)
+def test_one_flag_changes_the_width_of_any_model(name: str, width: int) -> None:
+  spec = model(name, width=64, depth=2, window=4).to_dict() | {'width': width}
+  memory = build_model(spec, *TEXT)
+  _, h = shapes(memory)
+  assert h == (2, 3, width)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_a_model_is_its_body_and_a_readout_of_each_step(name: str) -> None:
+  spec = model(name, width=4, depth=1, window=3).to_dict()
+  memory = build_model(spec, *TEXT)
+  assert isinstance(memory, Model)
+  read = subject(memory, TEXT.input_spec)
+  inputs, reset_BT = map(jnp.asarray, laws.draw(TEXT.input_spec, 5))
+  arguments = read.params, read.fresh(), inputs, reset_BT
+  (after, y), (same, h) = (f(memory, *arguments) for f in (apply, apply_body))
+  jax.tree.map(laws.assert_close, after, same)
+  some = apply_readout(memory, read.params, h[:, [1, 4]])
+  laws.assert_close(some, y[:, [1, 4]])

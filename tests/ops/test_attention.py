@@ -101,9 +101,7 @@ def test_scores_by_distance_become_scores_by_key() -> None:
 
 @pytest.mark.parametrize('length', [6, 7, 13])
 @pytest.mark.parametrize('key_heads', [1, 2])
-def test_chunks_change_nothing(
-  length: int, key_heads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_change_nothing(length: int, key_heads: int) -> None:
   slots, batch, heads, width = 3, 2, 4, 5
   rng = np.random.default_rng(0)
 
@@ -118,12 +116,14 @@ def test_chunks_change_nothing(
   v = draw(batch, slots + length, key_heads, 6)
   r = draw(slots + 1, 2, 2)
 
-  def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    return windowed_attention(q, k, v, run_BS, slots, (p, r))
+  def attend(chunk: int) -> jax.Array:
+    def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+      relative = p, r
+      return windowed_attention(q, k, v, run_BS, slots, relative, chunk=chunk)
 
-  whole = jax.jit(attend)(q, k, v)
-  monkeypatch.setattr(attention, 'SHORTEST', 2)
-  chunked = jax.jit(lambda *arrays: attend(*arrays))(q, k, v)
+    return jax.jit(attention)(q, k, v)
+
+  whole, chunked = attend(64), attend(2)
   assert chunked.shape == (batch, length, heads, 6)
   np.testing.assert_allclose(chunked, whole, atol=1e-5)
 

@@ -8,17 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.ops import linear_attention
 from memjax.ops.linear_attention import add, correct
 
 ROWS, HEADS, KEY, VALUE = 2, 2, 4, 3
 
 
-@pytest.fixture(params=[1, 4, 5, 64])
-def _chunk(
-  request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  monkeypatch.setattr(linear_attention, 'CHUNK', request.param)
+CHUNKS = (1, 4, 5, 64)
 
 
 def draw(
@@ -58,25 +53,24 @@ def loop(
 
 
 def jax_of(
-  a: dict[str, np.ndarray], reset: np.ndarray, *, delta: bool
+  a: dict[str, np.ndarray], reset: np.ndarray, *, delta: bool, chunk: int = 64
 ) -> tuple[jax.Array, jax.Array]:
   w, q, k, v, beta = (jnp.asarray(x, jnp.float32) for x in a.values())
   inputs = (w, q, k, v, beta) if delta else (w, q, k, v)
-  rule = correct if delta else add
-  # A function of its own, or a program of another chunk would be used again.
-  return jax.jit(lambda *args: rule(*args))(*inputs, jnp.asarray(reset))
+  rule = jax.jit(correct if delta else add, static_argnames='chunk')
+  return rule(*inputs, jnp.asarray(reset), chunk=chunk)
 
 
-@pytest.mark.usefixtures('_chunk')
+@pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize('delta', [False, True])
 @pytest.mark.parametrize('some_resets', [False, True])
 @pytest.mark.parametrize('length', [1, 8, 13, 16])
 def test_chunks_equal_steps(
-  length: int, some_resets: bool, delta: bool
+  length: int, some_resets: bool, delta: bool, chunk: int
 ) -> None:
   arrays, reset = draw(length, some_resets)
   for found, expected in zip(
-    jax_of(arrays, reset, delta=delta),
+    jax_of(arrays, reset, delta=delta, chunk=chunk),
     loop(arrays, reset, delta=delta),
     strict=True,
   ):
@@ -93,8 +87,8 @@ def test_a_long_stream_stays_exact(delta: bool) -> None:
   np.testing.assert_allclose(y, expected, rtol=1e-5, atol=3e-5)
 
 
-@pytest.mark.usefixtures('_chunk')
-def test_what_lies_before_a_reset_leaves_no_trace() -> None:
+@pytest.mark.parametrize('chunk', CHUNKS)
+def test_what_lies_before_a_reset_leaves_no_trace(chunk: int) -> None:
   arrays, reset = draw(13, some_resets=True)
   other = {name: x.copy() for name, x in arrays.items()}
   other['w'] *= 1e6
@@ -102,7 +96,7 @@ def test_what_lies_before_a_reset_leaves_no_trace() -> None:
     other[name][0, :7] *= 1e3
   for delta in (False, True):
     (one, y), (two, y_two) = (
-      jax_of(a, reset, delta=delta) for a in (arrays, other)
+      jax_of(a, reset, delta=delta, chunk=chunk) for a in (arrays, other)
     )
     np.testing.assert_array_equal(y[0, 7:], y_two[0, 7:])
     np.testing.assert_array_equal(one[0], two[0])

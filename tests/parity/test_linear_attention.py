@@ -8,7 +8,6 @@ import pytest
 from memjax.errors import ConfigError
 from memjax.models.linear.linear_attention import LinearAttention
 from memjax.models.linear.schlag_delta import SchlagDelta
-from memjax.ops import linear_attention
 from tests.parity.layers import layer
 
 FEATURES, WIDTH, HEADS = 3, 6, 2
@@ -67,18 +66,11 @@ def delta(
   return affine(p['output'], y.reshape(len(x), WIDTH))
 
 
-@pytest.fixture(params=[4, 64])
-def _chunk(
-  request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  monkeypatch.setattr(linear_attention, 'CHUNK', request.param)
-
-
-@pytest.mark.usefixtures('_chunk')
+@pytest.mark.parametrize('chunk', [4, 64])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
-def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
+def test_sums_equal_the_papers_equations(sizes: list[int], chunk: int) -> None:
   under_test = layer(
-    LinearAttention(WIDTH, WIDTH // HEADS), FEATURES, scale=0.8
+    LinearAttention(WIDTH, WIDTH // HEADS, chunk), FEATURES, scale=0.8
   )
   expected = [
     additive(under_test.params64(), *row) for row in under_test.rows64()
@@ -87,14 +79,14 @@ def test_sums_equal_the_papers_equations(sizes: list[int]) -> None:
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.usefixtures('_chunk')
+@pytest.mark.parametrize('chunk', [4, 64])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('nu', [1, 3])
 def test_corrections_equal_the_papers_equations(
-  nu: int, sizes: list[int]
+  nu: int, sizes: list[int], chunk: int
 ) -> None:
   under_test = layer(
-    SchlagDelta(WIDTH, WIDTH // HEADS, nu), FEATURES, scale=0.8
+    SchlagDelta(WIDTH, WIDTH // HEADS, nu, chunk), FEATURES, scale=0.8
   )
   expected = [
     delta(under_test.params64(), *row, nu) for row in under_test.rows64()
@@ -103,8 +95,8 @@ def test_corrections_equal_the_papers_equations(
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(('field', 'value'), [('head_width', 0), ('nu', 0)])
-def test_settings_are_checked(field: str, value: int) -> None:
+@pytest.mark.parametrize('field', ['head_width', 'nu', 'chunk'])
+def test_settings_are_checked(field: str) -> None:
   settings: dict[str, Any] = {'width': WIDTH, 'head_width': 2}
-  with pytest.raises(ConfigError, match=f'^{field}: {value}: '):
-    SchlagDelta(**settings | {field: value})
+  with pytest.raises(ConfigError, match=f'^{field}: 0: '):
+    SchlagDelta(**settings | {field: 0})

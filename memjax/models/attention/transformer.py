@@ -31,6 +31,7 @@ from memjax.errors import require
 from memjax.models.base import Memory, shows
 from memjax.models.positions import positions_in_block
 from memjax.ops.attention import (
+  CHUNK,
   last_run,
   run_ids,
   weights_by_lag,
@@ -62,15 +63,18 @@ class SlidingAttention(Memory):
     width: D.
     head_width: K.
     window: M, the number of tokens seen before a token's own, at least 0.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
   head_width: int
   window: int
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     require(self.window >= 0, 'window', self.window, 'must be at least 0')
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     super().__post_init__()
 
   @property
@@ -107,7 +111,9 @@ class SlidingAttention(Memory):
     v_BSHK = jnp.concatenate([carry.v_BMHK.astype(v_BTHK.dtype), v_BTHK], 1)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
     q_BTHK *= head_width**-0.5
-    y_BTHK = windowed_attention(q_BTHK, k_BSHK, v_BSHK, run_BS, self.window)
+    y_BTHK = windowed_attention(
+      q_BTHK, k_BSHK, v_BSHK, run_BS, self.window, chunk=self.chunk
+    )
     if shows(self):
       weights = weights_by_lag(q_BTHK, k_BSHK, run_BS, self.window)
       self.sow('intermediates', 'lag_weights', weights)
@@ -129,15 +135,18 @@ class BlockAttention(Memory):
     width: D.
     head_width: K.
     window: tokens of a block, at least 1; M is window - 1.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
   head_width: int
   window: int
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     require(self.window >= 1, 'window', self.window, 'must be at least 1')
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     super().__post_init__()
 
   @property
@@ -153,7 +162,7 @@ class BlockAttention(Memory):
     return self.clone(window=horizon + 1)
 
   def _sliding(self, **linen: Any) -> SlidingAttention:
-    sizes = self.width, self.head_width, self.window - 1
+    sizes = self.width, self.head_width, self.window - 1, self.chunk
     return SlidingAttention(*sizes, **linen)
 
   def initial_carry(self, batch_size: int) -> Cache:

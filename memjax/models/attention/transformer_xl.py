@@ -37,6 +37,7 @@ from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
 from memjax.models.positions import sinusoids
 from memjax.ops.attention import (
+  CHUNK,
   last_run,
   run_ids,
   weights_by_lag,
@@ -73,6 +74,7 @@ class TransformerXL(Memory):
     span: 'fixed' or 'segment'.
     clamp: distances beyond this one count as this one; 0 for no limit. The
       authors evaluate with memories longer than the trained ones this way.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
@@ -80,12 +82,14 @@ class TransformerXL(Memory):
   window: int
   span: str = 'fixed'
   clamp: int = 0
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     require(self.width % 2 == 0, 'width', self.width, 'must be even')
     require(self.window >= 0, 'window', self.window, 'must be at least 0')
     require(self.clamp >= 0, 'clamp', self.clamp, 'must be at least 0')
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     known = f'must be one of {", ".join(SPANS)}'
     require(self.span in SPANS, 'span', self.span, known)
     super().__post_init__()
@@ -145,7 +149,7 @@ class TransformerXL(Memory):
     q, k = meet(query('u'), h_BSD, kernel('key'), length)
     v = h_BSD[:, :, None] if short else project(h_BSD, value_DHK)
     relative = meet(query('v'), r_RD, kernel('position'), batch * length)
-    y = windowed_attention(q, k, v, run_BS, window, relative)
+    y = windowed_attention(q, k, v, run_BS, window, relative, chunk=self.chunk)
     if shows(self):
       weights = weights_by_lag(q, k, run_BS, window, relative)
       self.sow('intermediates', 'lag_weights', weights)

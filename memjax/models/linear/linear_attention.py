@@ -23,9 +23,10 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory
-from memjax.ops.linear_attention import add
+from memjax.ops.linear_attention import CHUNK, add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 LEAST = 1e-6  # of a divisor
@@ -49,13 +50,16 @@ class LinearAttention(Memory):
   Attributes:
     width: D.
     head_width: K.
+    chunk: C, the number of steps read at once, at most.
   """
 
   width: int
   head_width: int
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> Sums:
@@ -81,6 +85,7 @@ class LinearAttention(Memory):
       nn.elu(k_BTHK) + 1,
       jnp.concatenate([v_BTHK, ones_BTH1], axis=3),
       reset_BT,
+      chunk=self.chunk,
     )
     y_BTHK = y_BTHV[..., :-1] / jnp.maximum(y_BTHV[..., -1:], LEAST)
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)

@@ -29,7 +29,7 @@ from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
 from memjax.models.linear.linear_attention import LEAST, project
-from memjax.ops.linear_attention import correct
+from memjax.ops.linear_attention import CHUNK, correct
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -43,15 +43,18 @@ class SchlagDelta(Memory):
     head_width: K.
     nu: features for each number of a key and its negative; as many as there
       are features can be told apart.
+    chunk: C, the number of steps read at once, at most.
   """
 
   width: int
   head_width: int
   nu: int = 1
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     require(self.nu >= 1, 'nu', self.nu, 'must be at least 1')
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> jax.Array:
@@ -81,6 +84,7 @@ class SchlagDelta(Memory):
       v_BTHK,
       gate_BTH,
       reset_BT,
+      chunk=self.chunk,
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
     return after, nn.Dense(self.width, name='output')(y_BTI)

@@ -33,6 +33,7 @@ from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, shows
 from memjax.ops.attention import (
+  CHUNK,
   last_run,
   run_ids,
   weights_by_lag,
@@ -65,6 +66,7 @@ class HopfieldMemory(Memory):
     slots: M, at least 0.
     updates: n, of the state, at least 1.
     beta: the inverse temperature, at least 0; 0 for 1 / sqrt(K).
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
@@ -72,11 +74,13 @@ class HopfieldMemory(Memory):
   slots: int
   updates: int = 1
   beta: float = 0.0
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     require(self.slots >= 0, 'slots', self.slots, 'must be at least 0')
     require(self.updates >= 1, 'updates', self.updates, 'must be at least 1')
+    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     fits = math.isfinite(self.beta) and self.beta >= 0
     require(fits, 'beta', self.beta, 'must be finite and at least 0')
     super().__post_init__()
@@ -118,7 +122,9 @@ class HopfieldMemory(Memory):
     run_BS = run_ids(carry.count_B, slots, reset_BT)
     for i in range(self.updates):
       q_BTHK = xi_BTHK * beta
-      xi_BTHK = windowed_attention(q_BTHK, x_BSHK, x_BSHK, run_BS, self.slots)
+      xi_BTHK = windowed_attention(
+        q_BTHK, x_BSHK, x_BSHK, run_BS, self.slots, chunk=self.chunk
+      )
       if shows(self):
         weights = weights_by_lag(q_BTHK, x_BSHK, run_BS, self.slots)
         self.sow('intermediates', f'update_{i}_lag_weights', weights)

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.base import Memory, shows
 from memjax.ops.attention import (
+  CHUNK,
   last_run,
   run_ids,
   weights_by_lag,
@@ -66,14 +67,16 @@ class KeyValueMemory(Memory):
     width: D.
     slots: M, at least 1.
     hops: H, at least 1.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
   slots: int
   hops: int = 1
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
-    for field in ('width', 'slots', 'hops'):
+    for field in ('width', 'slots', 'hops', 'chunk'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
@@ -121,7 +124,10 @@ class KeyValueMemory(Memory):
     v_BSD = jnp.concatenate([carry.v_BMD.astype(v_BTD.dtype), v_BTD], axis=1)
     for j in range(self.hops):
       q, k, v = (a[:, :, None] for a in (q_BTD, k_BSD, v_BSD))
-      o_BTD = windowed_attention(q, k, v, run_BS, self.slots - 1)[:, :, 0]
+      o_BTHD = windowed_attention(
+        q, k, v, run_BS, self.slots - 1, chunk=self.chunk
+      )
+      o_BTD = o_BTHD[:, :, 0]
       if shows(self):
         weights = weights_by_lag(q, k, run_BS, self.slots - 1)
         weights = jnp.where(first_BT[:, :, None, None], 0, weights)

@@ -35,6 +35,7 @@ from memjax.models.attention.transformer_xl import Recent
 from memjax.models.base import Memory, shows
 from memjax.models.recurrent.lstm import LSTM, LSTMState
 from memjax.ops.attention import (
+  CHUNK,
   last_run,
   run_ids,
   weights_by_lag,
@@ -63,13 +64,15 @@ class RMN(Memory):
   Attributes:
     width: D, of the inputs and outputs alike.
     window: n, the inputs that a step sees, its own among them.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
   window: int
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
-    for field in ('width', 'window'):
+    for field in ('width', 'window', 'chunk'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
@@ -117,7 +120,9 @@ class RMN(Memory):
     query = nn.Dense(self.width, use_bias=False, name='M')
     q, k = query(h_BTD)[:, :, None], x_BSD[:, :, None]
     relative = h_BTD[:, :, None], places_RD[:, None]
-    seen_BTHD = windowed_attention(q, k, k, run_BS, back, relative)
+    seen_BTHD = windowed_attention(
+      q, k, k, run_BS, back, relative, chunk=self.chunk
+    )
     if shows(self):
       weights = weights_by_lag(q, k, run_BS, back, relative)
       self.sow('intermediates', 'lag_weights', weights)
@@ -162,17 +167,19 @@ class StackedMemory(Memory):
   Attributes:
     width: D, of the inputs and outputs alike.
     window: n, the inputs that a step sees, its own among them.
+    chunk: the number of queries read at once, at least.
   """
 
   width: int
   window: int
+  chunk: int = CHUNK
 
   def __post_init__(self) -> None:
-    RMN(self.width, self.window, parent=None)
+    RMN(self.width, self.window, self.chunk, parent=None)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> StackedMemoryState:
-    below = RMN(self.width, self.window, parent=None)
+    below = RMN(self.width, self.window, self.chunk, parent=None)
     return StackedMemoryState(
       below.initial_carry(batch_size),
       LSTM(self.width, parent=None).initial_carry(batch_size),
@@ -187,7 +194,7 @@ class StackedMemory(Memory):
     *,
     train: bool = False,
   ) -> tuple[StackedMemoryState, Sequence_BTD]:
-    block = RMN(self.width, self.window, name='below')
+    block = RMN(self.width, self.window, self.chunk, name='below')
     below, h_BTD = block(carry.below, x, reset_BT, train=train)
     lstm = LSTM(self.width, name='above')
     above, y_BTD = lstm(carry.above, h_BTD, reset_BT, train=train)
