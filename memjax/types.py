@@ -96,8 +96,8 @@ class Sums(NamedTuple):
   """
 
   metrics: Metrics
-  invalid_ids: Any
-  lost_labels: Any
+  invalid_ids: Any = 0.0
+  lost_labels: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

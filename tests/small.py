@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs import adding, babi, copy_memory, mqar, ntm_tasks, text
+from configs import adding, babi, copy_memory, mqar, ntm_tasks, segments, text
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.tasks.base import Stream
@@ -22,6 +22,7 @@ FAMILIES = {
   'copy_memory': copy_memory,
   'mqar': mqar,
   'ntm_tasks': ntm_tasks,
+  'segments': segments,
   'text': text,
 }
 

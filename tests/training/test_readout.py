@@ -71,7 +71,7 @@ def test_metrics_and_gradients_are_those_of_the_whole_readout(
 
 
 def test_labels_are_gathered_in_order_of_time() -> None:
-  weights = jnp.array([[0, 1, 0, 2, 0], [0, 0, 0, 0, 0], [1, 1, 0, 0, 1]])
+  weights = jnp.array([[0, 1, 0, 2, 0], [0, 0, 0, 0, 1], [1, 1, 0, 0, 1]])
   h_BTD = jnp.arange(15.0).reshape(3, 5, 1)
   batch = Batch(
     inputs=h_BTD,
@@ -80,7 +80,7 @@ def test_labels_are_gathered_in_order_of_time() -> None:
     reset_BT=jnp.zeros((3, 5), bool),
   )
   h_BLD, gathered = gather_labels(h_BTD, batch, 3)
-  assert gathered.loss_weights_BT.tolist() == [[1, 2, 0], [0] * 3, [1] * 3]
+  assert gathered.loss_weights_BT.tolist() == [[1, 2, 0], [1, 0, 0], [1] * 3]
   assert gathered.targets[0, :2].tolist() == [1, 3]
   assert gathered.targets[2].tolist() == [10, 11, 14]
   assert h_BLD[2, :, 0].tolist() == [10, 11, 14]

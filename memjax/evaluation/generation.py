@@ -1,0 +1,133 @@
+"""Greedy continuations against the labels of a row.
+
+Rows are written as a language model reads them: a prompt, then the answer. The
+labels of a row are one run, and the input at each of its positions but the
+first is the label before it:
+
+    position     0   1   2   3   4   5
+    inputs       a   b   :   x   y   .
+    targets              x   y   z
+    weights      0   0   1   1   1   0
+
+The model reads the inputs up to the first label, `a b :`, and answers with its
+most likely token. From there on it reads its own answers instead of the inputs
+`x y`, to the end of the run. Inputs after the run are read as they are.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+import numpy as np
+
+from memjax.errors import require
+from memjax.evaluation.base import Evaluation, Measure, Training
+from memjax.evaluation.totals import measure_with
+from memjax.models.base import apply
+from memjax.tasks.base import invalid_ids
+from memjax.training.readout import lost_labels
+from memjax.training.step import cast
+from memjax.types import Batch, Carry, Metric, Metrics, Params, Sums
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExactMatch(Evaluation):
+  """Rows whose every label the model generates, reading its own answers.
+
+  Figures: `exact_match`, rows with every label right over rows with labels;
+  `accuracy`, labels right over labels. Both are NaN if a batch has a row for
+  which they are not defined. A row takes one step of the model per position, in
+  a loop over time.
+  """
+
+  def prepare(self, training: Training, mesh: Mesh) -> Measure:
+    """See `Evaluation.prepare`.
+
+    Raises:
+      ConfigError: the task does not read and answer the same tokens, its rows
+        continue one another, or the first batch has a row whose labels are not
+        one run that the inputs repeat.
+    """
+    self._check(training.seed)
+    dtype = training.train.dtype
+
+    def read_batch(
+      params: Params, carry: Carry, batch: Batch
+    ) -> tuple[Carry, Sums]:
+      invalid = invalid_ids(self.task, batch), lost_labels(self.task, batch)
+      params, batch = cast(params, batch, dtype)
+      carry, answer_BT = self._generate(params, carry, batch)
+      return carry, Sums(exact_metrics(answer_BT, batch), *invalid)
+
+    return measure_with(read_batch, self, training, mesh)
+
+  def _generate(
+    self, params: Params, carry: Carry, batch: Batch
+  ) -> tuple[Carry, jax.Array]:
+    """The carry after the rows, and the most likely token at every position."""
+
+    def step(
+      state: tuple[Carry, jax.Array, jax.Array], xs: tuple[jax.Array, ...]
+    ) -> tuple[tuple[Carry, jax.Array, jax.Array], jax.Array]:
+      carry, answer_B, labelled_B = state
+      inputs_B, reset_B, weights_B = xs
+      ids_B = jnp.where(labelled_B & (weights_B > 0), answer_B, inputs_B)
+      carry, y = apply(
+        self.model, params, carry, ids_B[:, None], reset_B[:, None]
+      )
+      answer_B = jnp.argmax(y[:, 0], axis=-1).astype(inputs_B.dtype)
+      return (carry, answer_B, weights_B > 0), answer_B
+
+    nothing_B = jnp.zeros_like(batch.inputs[:, 0])
+    xs = (batch.inputs, batch.reset_BT, batch.loss_weights_BT)
+    by_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), xs)
+    start = carry, nothing_B, nothing_B > 0
+    (carry, _, _), answer_TB = jax.lax.scan(step, start, by_time)
+    return carry, answer_TB.T
+
+  def _check(self, seed: int) -> None:
+    task = self.task
+    field, name = f'evals.{self.set_name}.name', type(self).__name__
+    reads, answers = task.input_spec, task.output_spec
+    rule = f'needs a task that reads and answers the same tokens, not {reads} '
+    rule += f'and {answers}'
+    require(reads == answers and reads.classes > 0, field, name, rule)
+    rule = 'needs rows of their own: the rows of this task continue one another'
+    require(not task.carry_over, field, name, rule)
+    row_ids = np.arange(self.batch_size)
+    host_batch = task.rows(self.stream(seed), 0, row_ids)
+    undefined = int(undefined_rows(jax.jit(task.batch)(host_batch)).sum())
+    rows = f'{undefined} of the first {self.batch_size} rows'
+    rule = f'is not defined for {rows}: their labels must be one run that the '
+    rule += 'inputs after them repeat'
+    require(undefined == 0, field, name, rule)
+
+
+def exact_metrics(answer_BT: jax.Array, batch: Batch) -> Metrics:
+  """Rows and labels that were generated right."""
+  weights_BT = batch.loss_weights_BT
+  labelled_BT = weights_BT > 0
+  right_BT = labelled_BT & (answer_BT == batch.targets)
+  rows_B = labelled_BT.any(axis=1)
+  exact_B = rows_B & (right_BT == labelled_BT).all(axis=1)
+  defined = jnp.where(undefined_rows(batch).any(), jnp.nan, 1.0)
+  return {
+    'exact_match': Metric(
+      defined * exact_B.sum(dtype=jnp.float32), rows_B.sum(dtype=jnp.float32)
+    ),
+    'accuracy': Metric(
+      defined * right_BT.sum(dtype=jnp.float32),
+      labelled_BT.sum(dtype=jnp.float32),
+    ),
+  }
+
+
+def undefined_rows(batch: Batch) -> jax.Array:
+  """`(B,)` bool, rows whose labels are not one run that the inputs repeat."""
+  labelled_BT = batch.loss_weights_BT > 0
+  seen_BT = jnp.cumsum(labelled_BT, axis=1) > 0
+  before, after = labelled_BT[:, :-1], labelled_BT[:, 1:]
+  second_run = after & ~before & seen_BT[:, :-1]
+  other_input = after & before & (batch.inputs[:, 1:] != batch.targets[:, :-1])
+  return (second_run | other_input).any(axis=1)
