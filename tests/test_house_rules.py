@@ -228,6 +228,19 @@ def long_functions(path: Path) -> list[str]:
   ]
 
 
+def spec_ladders(path: Path) -> list[str]:
+  """`isinstance` over specs: they have methods and properties for it."""
+  if part_of(path)[1] == 'types':
+    return []
+  return [
+    f'line {node.lineno}: {ast.unparse(node)}'
+    for node in ast.walk(tree(path))
+    if isinstance(node, ast.Call)
+    and ast.unparse(node.func) == 'isinstance'
+    and re.search(r'\b(Tokens|Features|Sentences)\b', ast.unparse(node.args[1]))
+  ]
+
+
 def bad_names(path: Path) -> list[str]:
   bad = path.stem in ('utils', 'util', 'helpers', 'misc', 'common') or (
     re.search(r'_(v\d+|old|new)$', path.stem)
@@ -274,6 +287,7 @@ OF_THE_PACKAGE: list[Rule] = [
   dynamic_imports,
   foreign_imports,
   config_defaults,
+  spec_ladders,
   too_long,
   long_functions,
   bad_names,
@@ -430,6 +444,8 @@ def test_importing_memjax_imports_nothing_heavy() -> None:
     (foreign_imports, 'models/new.py', 'import tensorflow as tf'),
     (foreign_imports, 'data/new.py', 'def f():\n  from tensorflow import io'),
     (config_defaults, 'config/build.py', 'x = self.config.get("a", 3)'),
+    (spec_ladders, 'analysis/new.py', 'isinstance(task.input_spec, Tokens)'),
+    (spec_ladders, 'models/new.py', 'isinstance(s, (int, types.Features))'),
     (too_long, 'ops/new.py', '\n' * (SOFT + 1)),
     (too_long, 'training/loop.py', '\n' * (STORY + 1)),
     (too_long, 'runs/checkpoint.py', '\n' * (HARD + 1)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from memjax.errors import ConfigError
 from memjax.models.base import Memory, apply
-from memjax.types import Carry, Features, Sentences, Spec, Tokens
+from memjax.types import Carry, Spec
 
 ROWS = 3
 LENGTH = 40  # longer than the memories under test, or windows never roll over
@@ -78,15 +78,7 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Random inputs of ROWS rows, and no resets."""
   rng = np.random.default_rng(seed)
-  inputs: np.ndarray
-  if isinstance(spec, Tokens):
-    inputs = rng.integers(0, spec.vocab, (ROWS, length), np.int32)
-  elif isinstance(spec, Features):
-    inputs = rng.normal(size=(ROWS, length, spec.width)).astype(np.float32)
-  else:
-    assert isinstance(spec, Sentences)
-    shape = (ROWS, length, spec.words)
-    inputs = rng.integers(0, spec.vocab, shape, np.int32)
+  inputs = np.array(spec.sample(rng, ROWS, length))
   return inputs, np.zeros((ROWS, length), bool)
 
 
