@@ -13,7 +13,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read
 from memjax.errors import ConfigError, require
 from memjax.generation import session
-from memjax.generation.sampler import Choice
+from memjax.generation.sampler import SamplerConfig
 from memjax.report import summary, write
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
@@ -100,7 +100,7 @@ def sample(
   It goes on from a prompt, from a saved carry, or from a prompt that is read
   with a saved carry. A seed beside the carry draws another continuation.
   """
-  choice = Choice(temperature, top_k, top_p)
+  sampler = SamplerConfig(temperature, top_k, top_p)
   require(length >= 1, 'length', length, 'must be at least 1')
   text = given_prompt(prompt, prompt_file)
   if save_carry:
@@ -110,23 +110,23 @@ def sample(
   enable_compilation_cache()
   run = load(workdir, replica=replica)
   if carry:
-    thread = session.load(carry, run)
+    current = session.load(carry, run)
     if seed is not None:
-      thread = session.with_seed(thread, seed)
-    thread = session.read(run, thread, text or b'')
+      current = session.with_seed(current, seed)
+    current = session.extend(run, current, text or b'')
   else:
     first = b'\n' if text is None else text
-    thread = session.begin(run, first, seed or 0)
+    current = session.prefill(run, first, seed or 0)
   try:
-    for piece, after in session.follow(run, thread, length, choice):
+    for piece, after in session.stream(run, current, length, sampler):
       sys.stdout.write(piece)
       sys.stdout.flush()
-      thread = after
+      current = after
   except KeyboardInterrupt:  # the text ends here
     pass
   sys.stdout.write('\n')
   if save_carry:
-    session.save(save_carry, run, thread)
+    session.save(save_carry, run, current)
   return exit_codes.FINISHED
 
 

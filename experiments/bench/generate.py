@@ -24,7 +24,7 @@ from configs.models import model
 from experiments.bench.loop import resident
 from memjax.config.build import build_model
 from memjax.generation import decode
-from memjax.generation.decode import State, begin
+from memjax.generation.decode import State, prefill
 from memjax.models.base import Memory
 from memjax.types import Params, Tokens
 
@@ -50,7 +50,9 @@ def untrained(name: str) -> tuple[Memory, Params]:
   return built, made['params']
 
 
-def follow(built: Memory, params: Params, state: State, length: int) -> State:
+def continue_text(
+  built: Memory, params: Params, state: State, length: int
+) -> State:
   """The state `length` tokens later."""
   for _, after in decode.generate(built, params, state, length):
     state = after
@@ -59,9 +61,9 @@ def follow(built: Memory, params: Params, state: State, length: int) -> State:
 
 def seconds(built: Memory, params: Params, state: State) -> float:
   """Mean seconds per token over the next TOKENS tokens."""
-  began = time.perf_counter()
-  follow(built, params, state, TOKENS)
-  return (time.perf_counter() - began) / TOKENS
+  start = time.perf_counter()
+  continue_text(built, params, state, TOKENS)
+  return (time.perf_counter() - start) / TOKENS
 
 
 def one_by_one(built: Memory, params: Params, state: State) -> float:
@@ -76,10 +78,10 @@ def one_by_one(built: Memory, params: Params, state: State) -> float:
 
 def row(name: str) -> str:
   built, params = untrained(name)
-  state = begin(built, params, np.arange(1))
+  state = prefill(built, params, np.arange(1))
   states, memory, at = [], [], 0
   for place in PLACES:
-    state, at = follow(built, params, state, place - at), place
+    state, at = continue_text(built, params, state, place - at), place
     states.append(state)
     memory.append(resident())
   times = np.empty((ROUNDS, len(PLACES)))

@@ -12,8 +12,8 @@ from configs.models import model
 from memjax.config.build import build_model
 from memjax.errors import ConfigError
 from memjax.generation import decode as module
-from memjax.generation.decode import State, begin, generate, key_of, read
-from memjax.generation.sampler import ANY, Choice
+from memjax.generation.decode import State, extend, generate, key_of, prefill
+from memjax.generation.sampler import UNFILTERED, SamplerConfig
 from memjax.models.base import Memory, apply
 from memjax.types import Tokens
 from tests.small import assert_close
@@ -23,7 +23,7 @@ PROMPT = np.array([3, 1, 4, 1, 5, 9, 2])  # longer than the context
 LENGTH = 14
 
 
-GREEDY = Choice(temperature=0)
+GREEDY = SamplerConfig(temperature=0)
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +37,11 @@ def take(
   params: Any,
   state: State,
   length: int,
-  choice: Choice = ANY,
+  config: SamplerConfig = UNFILTERED,
 ) -> tuple[list[int], State]:
   """The tokens that follow, and the state after them."""
   tokens: list[int] = []
-  for block, after in generate(model, params, state, length, choice):
+  for block, after in generate(model, params, state, length, config):
     tokens, state = [*tokens, *block.tolist()], after
   return tokens, state
 
@@ -92,7 +92,7 @@ def assert_same(one: Any, other: Any) -> None:
 )
 def test_greedy_is_the_argmax_chain_of_the_whole_text(name: str) -> None:
   model, params = random_model(name)
-  start = begin(model, params, PROMPT)
+  start = prefill(model, params, PROMPT)
   tokens, _ = take(model, params, start, LENGTH, GREEDY)
   _, logits_TV = whole_text(model, params, [*PROMPT, *tokens])
   likely_T = logits_TV.argmax(-1)
@@ -102,19 +102,19 @@ def test_greedy_is_the_argmax_chain_of_the_whole_text(name: str) -> None:
 
 def test_one_program_reads_pieces_and_one_does_the_rest() -> None:
   model, params = random_model('lstm')
-  programs: tuple[Any, Any] = (module._step, module._read)
+  programs: tuple[Any, Any] = (module._decode, module._read_piece)
   before = [program._cache_size() for program in programs]
-  choices = [
-    Choice(),
-    Choice(0),
-    Choice(0.5, top_k=3),
-    Choice(2.0, 10, 0.9),
-    Choice(1, top_p=0.1),
+  configs = [
+    SamplerConfig(),
+    SamplerConfig(0),
+    SamplerConfig(0.5, top_k=3),
+    SamplerConfig(2.0, 10, 0.9),
+    SamplerConfig(1, top_p=0.1),
   ]
-  for size, choice in enumerate(choices, 1):
+  for size, config in enumerate(configs, 1):
     prompt = np.arange(3 * size)
-    state = begin(model, params, prompt, seed=size)
-    take(model, params, state, 5 + size, choice)
+    state = prefill(model, params, prompt, seed=size)
+    take(model, params, state, 5 + size, config)
   after = [program._cache_size() for program in programs]
   assert after[0] - before[0] <= 1
   assert after[1] - before[1] <= 1
@@ -123,42 +123,42 @@ def test_one_program_reads_pieces_and_one_does_the_rest() -> None:
 
 def test_a_text_in_parts_is_the_unbroken_text() -> None:
   model, params = random_model('lstm')
-  choice = Choice(0.8, 20, 0.9)
-  start = begin(model, params, PROMPT, seed=3)
-  unbroken, end = take(model, params, start, LENGTH, choice)
+  config = SamplerConfig(0.8, 20, 0.9)
+  start = prefill(model, params, PROMPT, seed=3)
+  unbroken, end = take(model, params, start, LENGTH, config)
   parts: list[int] = []
   state = start
   for length in (1, 5, 2, LENGTH - 8):
-    tokens, state = take(model, params, state, length, choice)
+    tokens, state = take(model, params, state, length, config)
     parts += tokens
   assert parts == unbroken
   assert_same(state, end)
-  again, _ = take(model, params, start, LENGTH, choice)
+  again, _ = take(model, params, start, LENGTH, config)
   assert again == unbroken, 'a state is a value'
 
 
 def test_a_prompt_can_be_read_in_parts_and_between_tokens() -> None:
   model, params = random_model('lstm')
-  said, state = take(model, params, begin(model, params, PROMPT), 3, GREEDY)
-  state = read(model, params, state, np.array([7, 8, 9, 10, 11, 12]))
-  state = read(model, params, state, np.array([], int))
-  text = [*PROMPT, *said, 7, 8, 9, 10, 11]
+  tokens, state = take(model, params, prefill(model, params, PROMPT), 3, GREEDY)
+  state = extend(model, params, state, np.array([7, 8, 9, 10, 11, 12]))
+  state = extend(model, params, state, np.array([], int))
+  text = [*PROMPT, *tokens, 7, 8, 9, 10, 11]
   carry, _ = whole_text(model, params, text)
   assert_close(state.carry, carry, 1e-5)
   assert state.token == 12
   # Reading draws nothing.
-  _, drawn = take(model, params, begin(model, params, PROMPT), 3)
+  _, drawn = take(model, params, prefill(model, params, PROMPT), 3)
   assert_same(state.key, drawn.key)
 
 
 def test_a_seed_is_a_text() -> None:
   model, params = random_model('lstm')
 
-  def text(seed: int, choice: Choice) -> list[int]:
-    state = begin(model, params, PROMPT, seed)
-    return take(model, params, state, LENGTH, choice)[0]
+  def text(seed: int, config: SamplerConfig) -> list[int]:
+    state = prefill(model, params, PROMPT, seed)
+    return take(model, params, state, LENGTH, config)[0]
 
-  texts = [text(seed, ANY) for seed in (1, 1, 2)]
+  texts = [text(seed, UNFILTERED) for seed in (1, 1, 2)]
   assert texts[0] == texts[1] != texts[2]
   assert text(1, GREEDY) == text(2, GREEDY)
 
@@ -177,7 +177,7 @@ def test_a_bad_beginning_is_refused(
 ) -> None:
   model, params = random_model('lstm')
   with pytest.raises(ConfigError, match=f'^{field}: '):
-    begin(model, params, np.array(prompt, int), seed)
+    prefill(model, params, np.array(prompt, int), seed)
 
 
 def test_no_length_is_refused_at_the_call() -> None:

@@ -1,4 +1,4 @@
-"""Text goes on as if it had never been put down, and from nothing else."""
+"""A saved text continues as if it had never been interrupted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,19 +16,19 @@ from memjax.config.build import build_model
 from memjax.data.tokenizers import Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
 from memjax.generation import session
-from memjax.generation.sampler import ANY, Choice
-from memjax.generation.session import Thread, begin, follow, read, sample
+from memjax.generation.sampler import UNFILTERED, SamplerConfig
+from memjax.generation.session import Session, extend, prefill, sample, stream
 from memjax.models.base import Memory
 from memjax.runs.load import Run
 from memjax.types import Tokens
 
-GREEDY = Choice(temperature=0)
-CHOICE = Choice(0.7, 60, 0.95)
+GREEDY = SamplerConfig(temperature=0)
+SAMPLER = SamplerConfig(0.7, 60, 0.95)
 LENGTH = 40
 
 
 class Script(Memory):
-  """Says one token after the other, whatever it reads."""
+  """Predicts the tokens of a script in turn, whatever it reads."""
 
   script: tuple[int, ...]
 
@@ -38,15 +38,15 @@ class Script(Memory):
   def __call__(
     self, carry: Any, x: Any, reset_BT: Any, *, train: bool = False
   ) -> Any:
-    said = jnp.asarray(self.script)[carry]
-    logits_BV = jax.nn.one_hot(said, 256)
+    next_B = jnp.asarray(self.script)[carry]
+    logits_BV = jax.nn.one_hot(next_B, 256)
     return carry + 1, jnp.broadcast_to(
       logits_BV[:, None], (*x.shape, logits_BV.shape[-1])
     )
 
 
 class Echo(Memory):
-  """Says again what it has just read."""
+  """Predicts the token that it has just read."""
 
   def initial_carry(self, batch_size: int) -> jax.Array:
     return jnp.zeros((batch_size,))
@@ -74,33 +74,33 @@ def run() -> Run:
 
 
 def text_of(
-  run: Run, thread: Thread, length: int, choice: Choice = CHOICE
-) -> tuple[str, Thread]:
+  run: Run, current: Session, length: int, config: SamplerConfig = SAMPLER
+) -> tuple[str, Session]:
   text = ''
-  for piece, after in follow(run, thread, length, choice):
-    text, thread = text + piece, after
-  return text, thread
+  for piece, after in stream(run, current, length, config):
+    text, current = text + piece, after
+  return text, current
 
 
 def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
   run: Run, tmp_path: Path
 ) -> None:
-  unbroken, end = text_of(run, begin(run, 'ab', seed=1), LENGTH)
-  thread, text = begin(run, 'ab', seed=1), ''
+  unbroken, end = text_of(run, prefill(run, 'ab', seed=1), LENGTH)
+  current, text = prefill(run, 'ab', seed=1), ''
   for i, length in enumerate((1, 7, LENGTH - 8)):
-    session.save(tmp_path / f'{i}', run, thread)
+    session.save(tmp_path / f'{i}', run, current)
     assert [path.name for path in tmp_path.iterdir()] == [f'{i}']
-    thread = session.load(tmp_path / f'{i}', run)
-    said, thread = text_of(run, thread, length)
-    text += said
+    current = session.load(tmp_path / f'{i}', run)
+    piece, current = text_of(run, current, length)
+    text += piece
     (tmp_path / f'{i}').unlink()
   assert text == unbroken
-  assert thread.tail == end.tail
+  assert current.tail == end.tail
   np.testing.assert_array_equal(
-    jax.random.key_data(thread.state.key), jax.random.key_data(end.state.key)
+    jax.random.key_data(current.state.key), jax.random.key_data(end.state.key)
   )
-  other = session.with_seed(begin(run, 'ab', seed=1), 2)
-  again = begin(run, 'ab', seed=2)
+  other = session.with_seed(prefill(run, 'ab', seed=1), 2)
+  again = prefill(run, 'ab', seed=2)
   assert text_of(run, other, LENGTH)[0] == text_of(run, again, LENGTH)[0]
   assert text_of(run, again, LENGTH)[0] != unbroken
 
@@ -111,27 +111,27 @@ def test_a_character_cut_by_the_file_comes_whole(
 ) -> None:
   text = b'a\xc3\xa9\xe2\xe2\x82\xac\xf0\x9f\x98\x80z'
   run = run_of(Script(script=tuple(text)), Bytes())
-  said, thread = '', begin(run, '?')
+  start, current = '', prefill(run, '?')
   if cut:
-    said, thread = text_of(run, thread, cut, GREEDY)
-  session.save(tmp_path / 'carry', run, thread)
-  thread = session.load(tmp_path / 'carry', run)
-  rest, _ = text_of(run, thread, len(text) - cut, GREEDY)
-  assert said + rest == 'aé\ufffd€😀z'
+    start, current = text_of(run, current, cut, GREEDY)
+  session.save(tmp_path / 'carry', run, current)
+  current = session.load(tmp_path / 'carry', run)
+  rest, _ = text_of(run, current, len(text) - cut, GREEDY)
+  assert start + rest == 'aé\ufffd€😀z'
 
 
 def test_characters_of_many_bytes_come_whole() -> None:
   text = 'aé€😀z'
   run = run_of(Script(script=tuple(text.encode())), Bytes())
-  thread, pieces = begin(run, '?'), []
+  current, pieces = prefill(run, '?'), []
   for _ in text.encode():
-    piece, thread = text_of(run, thread, 1, GREEDY)
+    piece, current = text_of(run, current, 1, GREEDY)
     pieces.append(piece)
   assert [piece for piece in pieces if piece] == list(text)
 
 
 @pytest.mark.parametrize(
-  ('tokenizer', 'prompt', 'said'),
+  ('tokenizer', 'prompt', 'text'),
   [
     (Characters('ab'), 'ab', 'bbb'),
     (Bytes(), 'ab\udcff', '\ufffd\ufffd\ufffd'),  # a byte, no UTF-8
@@ -139,12 +139,12 @@ def test_characters_of_many_bytes_come_whole() -> None:
   ],
 )
 def test_the_prompt_is_read_as_it_is(
-  tokenizer: Tokenizer, prompt: str | bytes, said: str
+  tokenizer: Tokenizer, prompt: str | bytes, text: str
 ) -> None:
   run = run_of(Echo(), tokenizer)
-  assert text_of(run, begin(run, prompt, 0), 3, GREEDY)[0] == said
-  thread = read(run, begin(run, b'b'), prompt)
-  assert text_of(run, thread, 3, GREEDY)[0] == said
+  assert text_of(run, prefill(run, prompt, 0), 3, GREEDY)[0] == text
+  current = extend(run, prefill(run, b'b'), prompt)
+  assert text_of(run, current, 3, GREEDY)[0] == text
 
 
 def test_an_unknown_character_is_read_as_one_and_said(
@@ -153,25 +153,33 @@ def test_an_unknown_character_is_read_as_one_and_said(
   run = run_of(Echo(), Characters('ab'))
   assert ''.join(sample(run, 'abéa\u3000é', 2, 0.0, 0)) == '\ufffd\ufffd'
   [record] = caplog.records
-  said = r"prompt: 'é\u3000': characters that no training text had"
-  assert record.getMessage() == said
+  line = r"prompt: 'é\u3000': characters not in the vocabulary"
+  assert record.getMessage() == line
 
 
 @pytest.mark.parametrize(
   ('prompt', 'line'),
   [
-    ('ab\udcff', r"^prompt: b'\\xff': is not UTF-8, at 2$"),
+    ('ab\udcff', r"^prompt: b'\\xff': is not UTF-8, at byte 2$"),
     ('', r"^prompt: '': must hold at least one token$"),
   ],
 )
 def test_a_prompt_that_is_no_text_is_refused(prompt: str, line: str) -> None:
   with pytest.raises(ConfigError, match=line):
-    begin(run_of(Echo(), Characters('ab')), prompt)
+    prefill(run_of(Echo(), Characters('ab')), prompt)
 
 
 def test_only_text_is_sampled() -> None:
   with pytest.raises(ConfigError, match=r"^task\.name: 'text\.Text': is not"):
-    begin(run_of(Echo(), None), 'ab')
+    prefill(run_of(Echo(), None), 'ab')
+
+
+def test_a_model_that_reads_ahead_does_not_generate() -> None:
+  class ReadsAhead(Echo):
+    causal = False
+
+  with pytest.raises(ConfigError, match=r"^model: 'ReadsAhead': .*causal"):
+    prefill(run_of(ReadsAhead(), Bytes()), 'ab')
 
 
 @pytest.mark.parametrize(
@@ -191,7 +199,7 @@ def test_another_runs_memory_is_refused(
   tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
   run = run_of(Echo(), Bytes(), {'a': jnp.zeros(3)})
-  session.save(tmp_path / 'carry', run, begin(run, 'ab'))
+  session.save(tmp_path / 'carry', run, prefill(run, 'ab'))
   with pytest.raises(ConfigError, match=f'^carry: .*{words}') as error:
     session.load(tmp_path / 'carry', run._replace(**change))
   assert '\n' not in str(error.value)
@@ -202,7 +210,7 @@ def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
   with pytest.raises(ConfigError, match=r'^carry: .*No such file'):
     session.load(path, run)
   path.write_bytes(b'')
-  with pytest.raises(ConfigError, match=r'^carry: .*holds no carry'):
+  with pytest.raises(ConfigError, match=r'^carry: .*is not a file of'):
     session.load(path, run)
   with path.open('wb') as file:
     np.savez(file, other=np.zeros(3))
@@ -212,8 +220,8 @@ def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
   """Wherever a byte is wrong, all is as it was or one line says so."""
-  path, thread = tmp_path / 'carry', begin(run, 'ab')
-  session.save(path, run, thread)
+  path, current = tmp_path / 'carry', prefill(run, 'ab')
+  session.save(path, run, current)
   whole, lines = path.read_bytes(), []
   for at in range(0, len(whole), 13):
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
@@ -222,9 +230,9 @@ def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
     except ConfigError as error:
       lines.append(str(error))
     else:
-      assert loaded.tail == thread.tail
+      assert loaded.tail == current.tail
       jax.tree.map(
-        np.testing.assert_array_equal, loaded.state.carry, thread.state.carry
+        np.testing.assert_array_equal, loaded.state.carry, current.state.carry
       )
   assert len(lines) > 50
   assert not any('\n' in line for line in lines)
@@ -233,15 +241,15 @@ def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
 def test_a_carry_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
   run = run_of(Echo(), Bytes())
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    session.save(tmp_path / 'there/carry', run, begin(run, 'ab'))
+    session.save(tmp_path / 'there/carry', run, prefill(run, 'ab'))
   (tmp_path / 'folder').mkdir()
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    session.save(tmp_path / 'folder', run, begin(run, 'ab'))
+    session.save(tmp_path / 'folder', run, prefill(run, 'ab'))
   assert [path.name for path in tmp_path.iterdir()] == ['folder']
 
 
 Say = Callable[..., str]
-ASKED: dict[str, Any] = {
+FLAGS: dict[str, Any] = {
   flag.name: flag.default for flag in command_line.SAMPLING
 }
 
@@ -251,22 +259,22 @@ def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
   """What `--mode=sample` prints of the run, its flags given."""
   monkeypatch.setattr(modes, 'load', lambda workdir, replica: run)
 
-  def said(**flags: Any) -> str:
-    assert modes.sample(Path('run'), **(ASKED | {'length': 20} | flags)) == 0
+  def sampled(**flags: Any) -> str:
+    assert modes.sample(Path('run'), **(FLAGS | {'length': 20} | flags)) == 0
     return capsys.readouterr().out
 
-  return said
+  return sampled
 
 
 def test_the_terminal_shows_what_follows(
   run: Run, say: Say, tmp_path: Path
 ) -> None:
   for prompt, flags in (('\n', {}), ('a b', {'prompt': 'a b'})):
-    text, _ = text_of(run, begin(run, prompt), 20, ANY)
+    text, _ = text_of(run, prefill(run, prompt), 20, UNFILTERED)
     assert say(**flags) == f'{text}\n'
   file = tmp_path / 'prompt'
   file.write_bytes(b'a\xff\n')
-  text, _ = text_of(run, begin(run, b'a\xff\n', seed=9), 20, CHOICE)
+  text, _ = text_of(run, prefill(run, b'a\xff\n', seed=9), 20, SAMPLER)
   assert f'{text}\n' == say(
     prompt_file=str(file), seed=9, temperature=0.7, top_k=60, top_p=0.95
   )
@@ -281,10 +289,10 @@ def test_the_terminal_goes_on_from_a_carry(
   text += say(carry=one, length=18, save_carry=two)
   assert text == unbroken
   # With a prompt it reads on, with a seed it draws anew.
-  thread = session.load(two, run)
-  text, _ = text_of(run, read(run, thread, 'no'), 20, ANY)
+  current = session.load(two, run)
+  text, _ = text_of(run, extend(run, current, 'no'), 20, UNFILTERED)
   assert say(carry=two, prompt='no') == f'{text}\n'
-  text, _ = text_of(run, session.with_seed(thread, 7), 20, ANY)
+  text, _ = text_of(run, session.with_seed(current, 7), 20, UNFILTERED)
   assert say(carry=two, seed=7) == f'{text}\n'
 
 
@@ -293,14 +301,14 @@ def test_a_text_that_is_stopped_is_kept(
 ) -> None:
   def stopped(*args: Any) -> Any:
     yield from (
-      block for block, _ in zip(follow(*args), range(3), strict=False)
+      block for block, _ in zip(stream(*args), range(3), strict=False)
     )
     raise KeyboardInterrupt
 
   path = str(tmp_path / 'carry')
   unbroken = say(prompt='ab', length=40)
   with monkeypatch.context() as patch:
-    patch.setattr(session, 'follow', stopped)
+    patch.setattr(session, 'stream', stopped)
     text = say(prompt='ab', save_carry=path, length=40)[:-1]
   assert 0 < len(text) < len(unbroken)
   assert (text + say(carry=path, length=40)).startswith(unbroken[:-1])

@@ -22,7 +22,7 @@ from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
 from memjax.generation import session
-from memjax.generation.sampler import Choice
+from memjax.generation.sampler import SamplerConfig
 from memjax.logs import metrics_file
 from memjax.models.base import apply
 from memjax.runs.checkpoint import Checkpoints
@@ -189,14 +189,14 @@ def test_sampling_prints_the_text_and_a_newline(
     check=True,
     input=b'ab',
   )
-  run, choice = memjax.load(trained.workdir), Choice(0.5, top_k=9)
-  text, thread = '', session.begin(run, 'ab', seed=3)
-  for piece, after in session.follow(run, thread, 30, choice):
-    text, thread = text + piece, after
+  run, sampler = memjax.load(trained.workdir), SamplerConfig(0.5, top_k=9)
+  text, current = '', session.prefill(run, 'ab', seed=3)
+  for piece, after in session.stream(run, current, 30, sampler):
+    text, current = text + piece, after
   assert ran.stdout.decode() == f'{text}\n'
   assert ran.stderr.decode() == ''
   kept = session.load(tmp_path / 'carry', run)
-  assert_same(kept.state.carry, thread.state.carry)
+  assert_same(kept.state.carry, current.state.carry)
 
 
 def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
