@@ -1,13 +1,15 @@
-"""bAbI: questions about short stories, task 1 or any others, or all at once.
+"""bAbI: questions about short stories, task 1, several tasks, or all jointly.
 
-Paper: Weston et al. 2015, https://arxiv.org/abs/1502.05698; settings after
-Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895: some 32 questions in a
-batch, 100 epochs, the learning rate halved every 25; for memn2n width 20, SGD.
+Paper: Weston et al. 2015, https://arxiv.org/abs/1502.05698; settings of
+Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895: about 32 questions per
+batch, 100 epochs, the learning rate halved every 25; memn2n has width 20 and
+SGD.
 Command: python launch.py --config=configs/babi.py:memn2n
-  the released files: --config.task.source=archive, fetched once, or
-  --config.task.path=ARCHIVE_OR_FOLDER with it; --config.task.tasks=all
-Result: memn2n, all tasks one by one, 1k: mean test error 18.0 % (ten seeds, the
-  one chosen that fits best; median 23.2); others in experiments/babi/README.md.
+  released files, downloaded once: --config.task.source=archive
+  released files of your own: also --config.task.path=ARCHIVE_OR_FOLDER
+  all tasks: --config.task.tasks=all
+Result: memn2n, each task trained separately, 1k: mean test error 18.0 % (the
+  best fit of ten seeds; median 23.2). Others in experiments/babi/README.md.
 """
 
 from ml_collections import ConfigDict
@@ -29,11 +31,11 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
     {
       'name': 'babi.BAbI',
       'tasks': '1',  # or 1,2,5 or all
-      'vocabulary': '',  # the tasks whose words are known, if not the same
+      'vocabulary': '',  # tasks whose words are known; '': the same
       'source': 'generated',  # or archive
       'path': '',
       'size': '1k',  # or 10k
-      'row_length': 0,  # the longest story
+      'row_length': 0,  # lines; 0: the longest story
     }
   )
   layers, slots = LAYERS.get(name, 1), SLOTS.get(name, 50)
@@ -48,7 +50,7 @@ def get_config(variant: str = 'memn2n') -> ConfigDict:
   )
   if name == 'memn2n':
     config.model = model(name, width=20, depth=1, window=50)
-    # The paper's 0.01 and 40, of sums over 32 questions, as those of means.
+    # The paper's 0.01 and 40 are for sums over 32 questions; these for means.
     config.optim.update(name='sgd', learning_rate=0.32, clip_norm=1.25)
   config.log.every = EPOCH
   config.checkpoint.update(

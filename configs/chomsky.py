@@ -1,4 +1,4 @@
-"""The fifteen tasks of the Chomsky hierarchy, any of the memories on each.
+"""The fifteen Chomsky-hierarchy tasks, each with any of the memories.
 
 Paper: Deletang et al. 2022, https://arxiv.org/abs/2207.02098: batches of 128,
 lengths 1-40, Adam at 1e-3 (the best of three rates), norm clipped to 1, RNNs of
@@ -6,8 +6,8 @@ lengths 1-40, Adam at 1e-3 (the best of three rates), norm clipped to 1, RNNs of
 accuracy over lengths 41-500, here `unseen/score`; 0.9 is solved. Deviations:
 20,000 steps; attention and slot memories hold 128 steps or slots.
 Command: python launch.py --config=configs/chomsky.py:parity-lstm
-Result: after fewer steps, in experiments/suite/README.md; with what is set here
-  not measured.
+Result: with fewer steps, in experiments/suite/README.md. Not measured with the
+  settings here.
 """
 
 from ml_collections import ConfigDict

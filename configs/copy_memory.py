@@ -1,10 +1,10 @@
-"""Copy memory: ten symbols over T = 1000 steps of silence.
+"""Copy memory: ten symbols over a delay of T = 1000 steps.
 
-Paper: Arjovsky et al. 2016, https://arxiv.org/abs/1511.06464; the figures to
-compare with are Bai et al. 2018's (T = 1000: LSTM 0.0204, GRU 0.0197).
+Paper: Arjovsky et al. 2016, https://arxiv.org/abs/1511.06464; compare
+with Bai et al. 2018 (T = 1000: LSTM 0.0204, GRU 0.0197).
 Command: python launch.py --config=configs/copy_memory.py:gru
-Result: after fewer steps, in experiments/suite/README.md; with what is set here
-  not measured.
+Result: with fewer steps, in experiments/suite/README.md. Not measured with the
+  settings here.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
-"""Dyck-(8, 5): the next symbol of nested brackets, up to 180 and then to 360.
+"""Dyck-(8, 5): the next symbol of nested brackets, up to 180 and up to 360.
 
 Paper: Hewitt et al. 2020, https://arxiv.org/abs/2010.07515: k in 2, 8, 32, 128;
-m in 3 and 5; an LSTM of 3 m ceil(log2 k) - m units learns each.
+m in 3 and 5; an LSTM of 3 m ceil(log2 k) - m units learns each of them.
 Command: python launch.py --config=configs/dyck.py:lstm
 Result: not measured.
 """

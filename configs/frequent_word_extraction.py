@@ -1,4 +1,4 @@
-"""The three most frequent of 64 to 256 words that follow Zipf's law.
+"""The three most frequent among 64 to 256 words that follow Zipf's law.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
 Command: python launch.py --config=configs/frequent_word_extraction.py:gru

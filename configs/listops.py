@@ -1,10 +1,9 @@
-"""ListOps: nested operations on digits, 128 to 512 tokens, and then 1024.
+"""ListOps: nested operations on digits, 128 to 512 tokens, and 1024.
 
 Paper: Tay et al. 2020, Long Range Arena, https://arxiv.org/abs/2011.04006;
-figures to compare with, on its 500 to 2000 tokens: Transformer 36.4 %,
-S4 59.5 %.
+its figures for 500 to 2000 tokens: Transformer 36.4 %, S4 59.5 %.
 Command: python launch.py --config=configs/listops.py:transformer
-  as long as there: --config.task.shortest=500 --config.task.length=2000
+  the paper's lengths: --config.task.shortest=500 --config.task.length=2000
 Result: not measured.
 """
 

@@ -1,4 +1,4 @@
-"""The MAD suite: six small skills of a language model, at their base settings.
+"""The MAD suite: six small skills of language models, at the base settings.
 
 Paper: Poli et al. 2024, https://arxiv.org/abs/2403.17844: two mixers and two
 SwiGLU layers of width 128, 12,800 rows for 200 epochs, in batches of 128, AdamW
@@ -6,10 +6,10 @@ at 1e-4, 5e-4 or 1e-3 with a cosine, weight decay 0 or 0.1. A score is the mean
 accuracy of the best of these six runs over changes of difficulty.
 Command: python launch.py --config=configs/mad.py:in_context_recall-transformer
 Result: not measured.
-Deviations: as many steps, 20,000 (memorization, 256 rows: 400), each with new
-rows. Layers are those of configs/models.py: attention has an MLP of width 512,
-not SwiGLU, recurrent memories have none. Compression is read out of the last
-step by the model's own readout.
+Deviations: the number of steps is the same, 20,000 (memorization, 256 rows:
+400), but each step has new rows. Layers are those of configs/models.py:
+attention has an MLP of width 512, not SwiGLU; recurrent memories have none. The
+model's readout at the last step answers compression.
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from configs.base import base, quick, words
 from configs.models import MODELS, model
 
-# {task: (its class, the fields that make it quick)}
+# {task: (class, fields of the quick version)}
 TASKS = {
   'in_context_recall': (
     'in_context_recall.InContextRecall',

@@ -1,11 +1,11 @@
-"""The five tasks of the NTM paper, any of the memories on each.
+"""The five tasks of the NTM paper, each with any of the memories.
 
 Paper: Graves et al. 2014, Neural Turing Machines, section 4,
 https://arxiv.org/abs/1410.5401: a memory of 128 slots, controllers of 100
 units, RMSProp at 1e-4 with momentum 0.9 as in Graves 2013.
 Command: python launch.py --config=configs/ntm_tasks.py:copy-ntm
-Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md; with
-  the settings here, and the other tasks, not measured.
+Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md. The
+  settings here and the other tasks are not measured.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +19,7 @@ def _fixed(name: str, sizes: tuple[int, ...], low: str, high: str) -> dict:
   return {f'{name}_{n}': {low: n, high: n} for n in sizes}
 
 
-# {task: (its class, the fields that make it quick, its evaluation sets)}
+# {task: (class, fields of the quick version, evaluation sets)}
 TASKS = {
   'copy': (
     'bit_copy.BitCopy',

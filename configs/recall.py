@@ -1,8 +1,8 @@
-"""Small tasks of recall: induction heads, selective copy, overwriting.
+"""Small recall tasks: induction heads, selective copy, overwritten keys.
 
 Paper: Gu & Dao 2023, Mamba, https://arxiv.org/abs/2312.00752, section 4.1, for
-the first two; the third is multi-query recall whose keys are written again.
-The evaluation sets ask for more than training did.
+the first two; the third is multi-query recall with keys written several times.
+Some evaluation sets are harder than training.
 Command: python launch.py --config=configs/recall.py:induction_heads-transformer
 Result: not measured.
 """
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from configs.base import base, quick, words
 from configs.models import MODELS, model
 
-# {task: (its class, its fields, those that make it quick, evaluation sets)}
+# {task: (class, fields, fields of the quick version, evaluation sets)}
 TASKS = {
   'induction_heads': (
     'induction_heads.InductionHeads',

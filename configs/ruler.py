@@ -1,4 +1,4 @@
-"""Hidden in text: a needle, several, a chain of names, a word told most often.
+"""Hidden in text: one needle, several, chains of names, common words.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
 Command: python launch.py --config=configs/ruler.py:niah-transformer

@@ -1,17 +1,18 @@
-"""Copy, reverse and retrieval by models that are given a segment at a time.
+"""Copy, reverse and retrieval for models that read segment by segment.
 
 Paper: Bulatov et al. 2022, Recurrent Memory Transformer,
 https://arxiv.org/abs/2207.06881, section on algorithmic tasks: 4 layers of
 width 128, Adam at 1e-4, batches of 32. Accuracy of copy in 6 segments: .102
-without memory, .967 of Transformer-XL, theirs 1.0 at best, .55 on average; in
-9 segments: .102, .278, 1.0, .614. The gradient crosses all segments of a row.
+without memory, .967 for Transformer-XL, for theirs 1.0 at best and .55 on
+average; in 9 segments: .102, .278, 1.0, .614. The gradient crosses all segments
+of a row.
 Command: python launch.py --config=configs/segments.py:copy-transformer_xl
   --config.task.segments=9
-Result: after fewer steps, in experiments/suite/README.md; with what is set here
-  not measured.
-Deviations: the learning rate falls by a cosine, not on plateaus, over 100,000
-steps, not up to 400,000; rows are drawn anew, not from 10,000. Without memory
-is `transformer`, whose context is a segment and begins anew with each.
+Result: with fewer steps, in experiments/suite/README.md. Not measured with the
+  settings here.
+Deviations: a cosine schedule over 100,000 steps, not reductions on plateaus
+over up to 400,000; every step draws new rows, not from 10,000. The model
+without memory is `transformer`, whose window is one segment.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +20,7 @@ from ml_collections import ConfigDict
 from configs.base import base, quick, words
 from configs.models import MODELS, model
 
-# {task: (its class, its segments, the fields that make it quick)}
+# {task: (class, segments, fields of the quick version)}
 TASKS = {
   'copy': ('segment_copy.SegmentCopy', 6, {'symbols': 4, 'segments': 3}),
   'reverse': ('segment_reverse.SegmentReverse', 6, {'symbols': 4}),
@@ -29,7 +30,11 @@ TASKS = {
     {'pairs': 2, 'segments': 3},
   ),
 }
-OF_A_SEGMENT = ('transformer', 'sliding', 'transformer_xl')  # their contexts
+SEGMENT_WINDOW = (
+  'transformer',
+  'sliding',
+  'transformer_xl',
+)  # models whose window is a segment
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 
@@ -46,12 +51,12 @@ def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   else:
     config.task.symbols = 24
     steps = (3 if task == 'copy' else 2) * config.task.get_ref('symbols')
-  # References: what is set on the command line sets these, too.
+  # References follow values that are set on the command line.
   segments = config.task.get_ref('segments')
   config.train.segment_length = (steps + segments - 1) // segments
   config.train.bptt_segments = segments
   segment = config.train.get_ref('segment_length')
-  context = segment if name in OF_A_SEGMENT else 24
+  context = segment if name in SEGMENT_WINDOW else 24
   config.model = model(name, width=128, depth=4, window=context)
   config.train.update(steps=100_000, batch_size=32, steps_per_call=50)
   config.optim.update(name='adam', learning_rate=1e-4, clip_norm=0.25)

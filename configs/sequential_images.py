@@ -1,14 +1,14 @@
-"""Sequential digits: a picture pixel by pixel, 8 x 8 or MNIST's 28 x 28.
+"""Sequential digits: images pixel by pixel, 8 x 8 or MNIST's 28 x 28.
 
-Paper: Le et al. 2015, https://arxiv.org/abs/1504.00941; figures to compare with
-are Bai et al. 2018's (MNIST, accuracy in % row by row: LSTM 87.2, GRU 96.2,
-RNN 21.5; their permutation is not that of bit reversal).
-Command: python launch.py --config=configs/sequential_images.py:gru, with
-scikit-learn
+Paper: Le et al. 2015, https://arxiv.org/abs/1504.00941; compare with
+Bai et al. 2018 (MNIST, accuracy in % row by row: LSTM 87.2, GRU 96.2, RNN 21.5;
+their permutation is not bit reversal).
+Command: python launch.py --config=configs/sequential_images.py:gru
+  needs scikit-learn
   MNIST: --config.task.source=mnist --config.task.path=FOLDER
   permuted: --config.task.order=bit_reversal
-Result: after fewer steps, in experiments/suite/README.md; with what is set here
-  not measured.
+Result: with fewer steps, in experiments/suite/README.md. Not measured with the
+  settings here.
 """
 
 from ml_collections import ConfigDict

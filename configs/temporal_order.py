@@ -1,4 +1,4 @@
-"""Temporal order: which of X and Y came first, and which second, long ago.
+"""Temporal order: the order of two or three distant symbols X and Y.
 
 Paper: Hochreiter & Schmidhuber 1997, Long short-term memory,
 https://doi.org/10.1162/neco.1997.9.8.1735, experiments 6a and, with

@@ -1,12 +1,12 @@
-"""Language modelling on any text, any of the memories at about equal width.
+"""Language modelling on any text, with any of the memories at equal width.
 
 Paper: Dai et al. 2019, https://arxiv.org/abs/1901.02860, section 4.
 Command: python launch.py --config=configs/text.py:transformer_xl
   a released text: --config.task.corpus=enwik8
   its words: --config.task.corpus=wikitext-2 --config.task.tokens=words
   your own text: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
-Result: of smaller models, in experiments/text/README.md; with the settings here
-  not measured.
+Result: for smaller models, in experiments/text/README.md. Not measured with the
+  settings here.
 """
 
 from ml_collections import ConfigDict
@@ -27,13 +27,13 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       # or files, tiny_shakespeare, enwik8, text8, wikitext-2, wikitext-2-raw,
       # wikitext-103, wikitext-103-raw, pg19
       'corpus': 'standard_library',
-      'path': '',  # of files
+      'path': '',  # for corpus=files
       'tokens': 'bytes',  # or characters, words, bpe
-      'vocab': 0,  # the most symbols of bpe, or of words (0: all of them)
+      'vocab': 0,  # vocabulary size of bpe and words; 0: unlimited
       'length': 128,
       'reset_at_documents': False,
-      'carry_over': True,  # from row to row; else every row starts empty
-      'stride': 0,  # of windows that overlap, without carry_over
+      'carry_over': True,  # False: every row starts with an empty memory
+      'stride': 0,  # between windows, without carry_over; 0: the length
     }
   )
   config.model = model(name, width=256, depth=3, window=128, dropout=0.1)

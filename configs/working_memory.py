@@ -1,4 +1,4 @@
-"""Tasks of working memory, as people do them, any of the memories on each.
+"""Working-memory tasks of psychology, each with any of the memories.
 
 Paper: see n_back.py, delayed_xor.py and sequence_recall.py in memjax/tasks.
 Command: python launch.py --config=configs/working_memory.py:n_back-gru
@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from configs.base import base, quick, words
 from configs.models import MODELS, model
 
-# {task: (its class, the fields that make it quick, its evaluation sets)}
+# {task: (class, fields of the quick version, evaluation sets)}
 TASKS: dict[str, tuple[str, dict, dict]] = {
   'n_back': (
     'n_back.NBack',
