@@ -21,6 +21,7 @@ from tests.test_house_rules import MAY_IMPORT
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(ROOT.glob('docs/*.md'))
 PAGES = [ROOT / 'docs/architecture.md', *sorted(ROOT.glob('docs/add_*.md'))]
+SLOW = ('add_an_evaluation', 'add_an_optimiser')
 LINES = 12  # of an example in architecture.md
 FILE = re.compile(r'# (\w+\.py)\n')
 
@@ -66,7 +67,17 @@ def follow(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
   )
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+  'page',
+  [
+    pytest.param(
+      page,
+      id=page.stem,
+      marks=[pytest.mark.slow] if page.stem in SLOW else [],
+    )
+    for page in PAGES
+  ],
+)
 def test_a_page_runs_as_written(page: Path, tmp_path: Path) -> None:
   text = page.read_text(encoding='utf-8')
   assert blocks(text)
