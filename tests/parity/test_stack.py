@@ -191,7 +191,8 @@ def test_sines_and_cosines_of_the_place_since_the_reset(number: int) -> None:
     x = stack._encoder(ids())
     return stack._positions(carry[0], x, reset_BT)
 
-  next_B, x = model.apply({'params': params}, carry, method=encoded)
+  found: Any = model.apply({'params': params}, carry, method=encoded)
+  next_B, x = found
   place = np.tile(np.arange(LENGTH), (ROWS, 1))
   place[0, 5:] -= 5
   place = place % number if number else place
