@@ -39,7 +39,8 @@ def main() -> None:
 def read_errors(workdir: Path) -> tuple[float, np.ndarray] | None:
   """Test errors in percent, the reported seed's and all; None: unfinished."""
   rows = {
-    row['split']: row for row in metrics_file.read(workdir / 'metrics.jsonl')
+    row['split']: row
+    for row in metrics_file.load_rows(workdir / 'metrics.jsonl')
   }
   if 'test' not in rows:
     return None

@@ -85,7 +85,7 @@ def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
   with tempfile.TemporaryDirectory() as folder:
     with memory_watched() as memory:
       train(experiment, Path(folder), lambda *run: None)
-    rows = metrics_file.read(Path(folder) / 'metrics.jsonl')
+    rows = metrics_file.load_rows(Path(folder) / 'metrics.jsonl')
   seconds = np.diff([row['seconds'] for row in rows])
   return statistics.median(seconds[1:]) / EVERY, memory
 

@@ -74,7 +74,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def line(model: str, workdir: Path) -> str:
   """The model's row of the table."""
-  rows = {r['split']: r for r in metrics_file.read(workdir / 'metrics.jsonl')}
+  rows = {
+    r['split']: r for r in metrics_file.load_rows(workdir / 'metrics.jsonl')
+  }
   cells = [f'{rows["train"]["step"] * 16}'] if rows else ['none']
   for length in LENGTHS:
     row = rows.get(f'length_{length}')

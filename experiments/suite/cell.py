@@ -91,7 +91,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
   """The record of a cell: settings, cost and scores, one value per replica."""
   run = load_replicas(workdir)
   experiment = run.experiment
-  rows = metrics_file.read(workdir / 'metrics.jsonl')
+  rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
   *_, last = experiment.evals.values()
   carry = jax.eval_shape(lambda: last.model.initial_carry(1))
   params = jax.tree.leaves(run.params)
@@ -114,7 +114,7 @@ def measured(cell: Cell, workdir: Path) -> dict[str, Any]:
     'state_bytes': sum(
       leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry)
     ),
-    'seconds': metrics_file.seconds(rows),
+    'seconds': metrics_file.training_seconds(rows),
     'scores': scores,
     'curves': [
       curve_of(evaluation.model, run.params, evaluation.task)

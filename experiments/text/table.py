@@ -137,7 +137,7 @@ def curves(timing: Timing, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def measured(workdir: Path, split: str) -> list[dict[str, Any]]:
-  rows = metrics_file.read(workdir / METRICS)
+  rows = metrics_file.load_rows(workdir / METRICS)
   return [row for row in rows if row['split'] == split]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from memjax.analysis.base import Result
 from memjax.analysis.dot_plot import Dot
 from memjax.analysis.section import LinePlot, Table
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.logs.plots import Curve
 
 T = TypeVar('T')
@@ -75,8 +75,10 @@ def format_median(values_N: np.ndarray) -> str:
     numbers, QUARTILES, method='linear' if finite else 'inverted_cdf'
   )
   if low == high:
-    return number(middle)
-  text = f'{number(middle)} ({number(low)} to {number(high)})'
+    return format_number(middle)
+  text = (
+    f'{format_number(middle)} ({format_number(low)} to {format_number(high)})'
+  )
   return text.replace(' ', '\N{NO-BREAK SPACE}')
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.logs.plots import FAINT, INK, Style, draw_frame
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DotPlot(NamedTuple):
   def alt(self) -> str:
     return ' '.join(
       f'{metric}: {run} '
-      + ', '.join(f'{dot.category} {number(dot.value)}' for dot in dots)
+      + ', '.join(f'{dot.category} {format_number(dot.value)}' for dot in dots)
       + '.'
       for metric, of in self.panels.items()
       for run, dots in of.items()

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live bar on a terminal, lines elsewhere.
+"""Shows a run: a live bar on a terminal, lines in a file or a pipe.
 
 step  400/2000  train  loss  2.113  accuracy 0.4100  41k tokens/s  1:12 left
 step  400/2000  valid  loss  2.240  accuracy 0.3900
@@ -6,6 +6,7 @@ step  400/2000  valid  loss  2.240  accuracy 0.3900
 
 from collections.abc import Callable
 from pathlib import Path
+import sys
 import time
 from typing import TextIO
 
@@ -15,16 +16,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from memjax.logs.metrics_file import Row
 
 BAR = 12  # characters
-DIAGNOSTICS = ('gradient_norm', 'learning_rate')  # in the file, not shown here
+DIAGNOSTICS = ('gradient_norm', 'learning_rate')  # in metrics.jsonl only
 
 
 class Console:
-  """The view of a run on standard output, or on another text file.
+  """Shows the rows of a run on standard output, or in another text file.
 
-  Attributes:
-    total_steps: steps of the whole run.
+  Args:
+    total_steps: number of steps of the whole run.
     file: where to write; None: standard output.
-    clock: seconds, for the time that is left.
+    clock: returns seconds, from which the remaining time is estimated.
   """
 
   def __init__(
@@ -49,19 +50,21 @@ class Console:
     self._bar.start()
 
   def write(self, row: Row) -> None:
-    """Shows a training row in the bar, any other row above it."""
+    """Shows a training row in the bar, and any other row above the bar."""
     step = f'step {row["step"]:>{len(str(self._total))}}/{self._total}'
     live = row['split'] == 'train'
     figures = [
-      f'{name} {number(value):>6}'
+      f'{name} {format_number(value):>6}'
       for name, value in row['metrics'].items()
       if name not in DIAGNOSTICS
     ]
     pace = self._pace(row) if live else []
     if live and self._console.is_terminal:
-      figures.sort(key=lambda figure: figure.startswith('loss '))  # goes last
-      room = self._console.width - len(step) - BAR - 2
-      while figures and len('  '.join(figures + pace)) > room:
+      figures.sort(
+        key=lambda figure: figure.startswith('loss ')
+      )  # dropped last
+      width = self._console.width - len(step) - BAR - 2
+      while figures and len('  '.join(figures + pace)) > width:
         del figures[0]
       line = '  '.join(figures + pace)
       self._bar.update(
@@ -73,39 +76,39 @@ class Console:
     self._print('  '.join([step, split, *figures, *pace]))
 
   def _pace(self, row: Row) -> list[str]:
-    """Tokens a second, and the time left at the pace since the first row."""
+    """Tokens per second, and the remaining time at the mean pace so far."""
     pace = []
     if 'tokens_per_second' in row:
-      pace.append(f'{magnitude(row["tokens_per_second"]):>4} tokens/s')
+      pace.append(f'{format_magnitude(row["tokens_per_second"]):>4} tokens/s')
     now = self._clock()
     if self._origin is None:
       self._origin = row['step'], now
-    step, then = self._origin
+    step, start = self._origin
     if row['step'] > step:
-      each = (now - then) / (row['step'] - step)
-      left = max(self._total - row['step'], 0)
-      pace.append(f'{duration(each * left)} left')
+      seconds = (now - start) / (row['step'] - step)
+      steps_left = max(self._total - row['step'], 0)
+      pace.append(f'{format_duration(seconds * steps_left)} left')
     return pace
 
   def figure(self, name: str, path: Path) -> None:
-    """Says where a figure is."""
+    """Shows the path of a figure."""
     self._print(f'{name}: {path}')
 
   def _print(self, line: str) -> None:
     self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
   def close(self) -> None:
-    """Leaves the terminal as it was."""
+    """Removes the bar and restores the terminal."""
     self._bar.stop()
 
 
-def number(value: float) -> str:
-  """Four digits: 2.113, 0.02113, 211.3, 2113, 2.113e-05."""
+def format_number(value: float) -> str:
+  """Four significant digits: 2.113, 0.02113, 211.3, 2113, 2.113e-05."""
   return f'{value:#.4g}'.rstrip('.')
 
 
-def magnitude(value: float) -> str:
-  """Two or three digits and a unit: 870, 4.1k, 41k, 1.2M."""
+def format_magnitude(value: float) -> str:
+  """Two or three digits and a unit, such as 870, 4.1k, 41k, 1.2M."""
   units = iter(('', 'k', 'M', 'G', 'T'))
   unit = next(units)
   while value >= 999.5:
@@ -113,10 +116,20 @@ def magnitude(value: float) -> str:
   return f'{value:.1f}{unit}' if unit and value < 9.95 else f'{value:.0f}{unit}'
 
 
-def duration(seconds: float) -> str:
-  """1:12, 1:02:03."""
+def format_duration(seconds: float) -> str:
+  """Minutes and seconds, with hours if needed: 1:12, 1:02:03."""
   minutes, second = divmod(round(seconds), 60)
   hours, minute = divmod(minutes, 60)
   if hours:
     return f'{hours}:{minute:02}:{second:02}'
   return f'{minute}:{second:02}'
+
+
+def print_error(line: str) -> None:
+  """One line on standard error."""
+  print(line, file=sys.stderr, flush=True)
+
+
+def first_line(error: Exception) -> str:
+  """The first line of an error's message."""
+  return (str(error) or type(error).__name__).splitlines()[0]

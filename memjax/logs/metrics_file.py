@@ -1,12 +1,11 @@
-"""`metrics.jsonl`: what happened in a run, one row a line, in order.
+"""`metrics.jsonl`: every row of a run's figures, one JSON object per line.
 
-A row is a JSON object, `step` (int), `split` ('train' or the name of an
-evaluation set), `metrics` ({name: float}) and whatever else was worth saying.
-JSON has no NaN and no infinity: such a value is written null, and `nonfinite`
-beside `metrics` says which it was. A run of replicas says their medians in
-`metrics`, and each one's figures in the lists of `replicas`. A row is whole
-when its line has ended, so what a killed process leaves of its last line is no
-row.
+A row has `step` (int), `split` ('train' or the name of an evaluation set),
+`metrics` ({name: float}) and any other fields. JSON has no NaN and no infinity:
+such a value is written as null, and `nonfinite` beside `metrics` says which it
+was. With replicas, `metrics` holds the medians and `replicas` the lists of each
+replica's figures. A row is complete when its line has ended; the partial last
+line of a killed process is not a row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,31 +18,31 @@ from typing import Any, TypeAlias
 from memjax.errors import ConfigError
 
 Row: TypeAlias = dict[str, Any]
-SPREAD = ('quartiles', 'replicas')  # lists by metric, of a run of replicas
+LISTS = ('quartiles', 'replicas')  # fields {metric: list}, with replicas
 
 
-def encode(row: Mapping[str, Any]) -> str:
-  """The row as a line of strict JSON, with its line end."""
+def encode_row(row: Mapping[str, Any]) -> str:
+  """The row as a line of strict JSON, with its newline."""
   metrics = row['metrics']
-  strange = {k: str(v) for k, v in metrics.items() if not math.isfinite(v)}
-  if strange:
-    metrics = {k: None if k in strange else v for k, v in metrics.items()}
-    row = {**row, 'metrics': metrics, 'nonfinite': strange}
-  spread = {
-    part: {name: [_or_null(v) for v in vs] for name, vs in row[part].items()}
-    for part in SPREAD
-    if part in row
+  nonfinite = {k: str(v) for k, v in metrics.items() if not math.isfinite(v)}
+  if nonfinite:
+    metrics = {k: None if k in nonfinite else v for k, v in metrics.items()}
+    row = {**row, 'metrics': metrics, 'nonfinite': nonfinite}
+  lists = {
+    field: {name: [_or_null(v) for v in vs] for name, vs in row[field].items()}
+    for field in LISTS
+    if field in row
   }
-  return json.dumps({**row, **spread}, allow_nan=False) + '\n'
+  return json.dumps({**row, **lists}, allow_nan=False) + '\n'
 
 
-def decode(line: str) -> Row:
-  """The row that `encode` made the line from."""
+def decode_row(line: str) -> Row:
+  """The row that `encode_row` made the line from."""
   row = json.loads(line)
-  strange = row.pop('nonfinite', {})
-  row['metrics'] |= {name: float(value) for name, value in strange.items()}
-  for part in SPREAD:
-    for values in row.get(part, {}).values():
+  nonfinite = row.pop('nonfinite', {})
+  row['metrics'] |= {name: float(value) for name, value in nonfinite.items()}
+  for field in LISTS:
+    for values in row.get(field, {}).values():
       values[:] = [math.nan if v is None else v for v in values]
   return row
 
@@ -52,10 +51,10 @@ def _or_null(value: float) -> float | None:
   return value if math.isfinite(value) else None
 
 
-def read(path: Path) -> list[Row]:
-  """All whole rows, in the order they were written.
+def load_rows(path: Path) -> list[Row]:
+  """All complete rows, in the order they were written.
 
-  A file that is not there yet holds none.
+  A file that does not exist yet has no rows.
 
   Raises:
     ConfigError: a line is not a row.
@@ -64,36 +63,35 @@ def read(path: Path) -> list[Row]:
     return []
   *lines, _ = path.read_text(encoding='utf-8', errors='replace').split('\n')
   rows = []
-  for number, line in enumerate(lines, 1):
+  for i, line in enumerate(lines, 1):
     try:
-      rows.append(decode(line))
+      rows.append(decode_row(line))
     except (ValueError, KeyError, TypeError, AttributeError):
-      raise ConfigError(
-        str(path), f'line {number}', 'is no row of metrics: mend or remove it'
-      ) from None
+      rule = 'is not a valid metrics row: fix or delete the line'
+      raise ConfigError(str(path), f'line {i}', rule) from None
   return rows
 
 
-def seconds(rows: Iterable[Row]) -> float:
-  """How long was trained, over all starts, each up to its last row."""
-  trained = [row['seconds'] for row in rows if row['split'] == 'train']
-  return trained[-1] if trained else 0.0
+def training_seconds(rows: Iterable[Row]) -> float:
+  """Seconds of training over all starts, each up to its last row."""
+  seconds = [row['seconds'] for row in rows if row['split'] == 'train']
+  return seconds[-1] if seconds else 0.0
 
 
-def trim(path: Path, step: int) -> list[Row]:
-  """Drops the rows after a step, and what is left of a torn line.
+def drop_rows_after(path: Path, step: int) -> list[Row]:
+  """Removes the rows after a step, and a partial last line.
 
-  The file is replaced in one piece, so it is never seen half trimmed.
+  The file is replaced in one step, so no reader sees a part of it.
 
   Returns:
-    The rows that are kept.
+    The rows that stay.
   """
-  kept = [row for row in read(path) if row['step'] <= step]
+  rows = [row for row in load_rows(path) if row['step'] <= step]
   if path.exists():
-    aside = path.with_suffix('.partial')
-    with aside.open('w', encoding='utf-8') as file:
-      file.writelines(encode(row) for row in kept)
+    partial = path.with_suffix('.partial')
+    with partial.open('w', encoding='utf-8') as file:
+      file.writelines(encode_row(row) for row in rows)
       file.flush()
       os.fsync(file.fileno())
-    aside.replace(path)
-  return kept
+    partial.replace(path)
+  return rows

@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -112,7 +112,9 @@ def describe(panels: Mapping[str, Sequence[Curve]], xlabel: str) -> str:
   """The figure that `draw` draws, in words."""
   sentences = []
   for metric, curves in panels.items():
-    ends = [f'{curve.label} {number(curve.values[-1])}' for curve in curves]
+    ends = [
+      f'{curve.label} {format_number(curve.values[-1])}' for curve in curves
+    ]
     sentences.append(
       f'{UNITS.get(metric, metric)} against {xlabel}; '
       f'at the end {", ".join(ends)}.'

@@ -7,7 +7,7 @@ from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.merge import changed_fields
 from memjax.errors import ConfigError
 from memjax.generation import session
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.logs.learning_curves import (
   learning_metrics,
   learning_panels,
@@ -106,7 +106,7 @@ def _table(
   baselines: dict[str, dict[str, str]] = {}
   for run in runs:
     for metric, values in _baselines(run, split).items():
-      figures = {name: number(value) for name, value in values.items()}
+      figures = {name: format_number(value) for name, value in values.items()}
       baselines[metric] = baselines.get(metric, {}) | figures
   body = [
     [metric, *(_figure(rows.get(run.name), metric) for run in runs)]
@@ -134,10 +134,10 @@ def _baselines(
 def _figure(row: Row | None, metric: str) -> str:
   if row is None or metric not in row['metrics']:
     return MISSING
-  value = number(row['metrics'][metric])
+  value = format_number(row['metrics'][metric])
   if 'quartiles' not in row:
     return value
-  low, high = map(number, row['quartiles'][metric])
+  low, high = map(format_number, row['quartiles'][metric])
   return f'{value} ({low} to {high})'.replace(' ', '\N{NO-BREAK SPACE}')
 
 

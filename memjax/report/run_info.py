@@ -11,7 +11,7 @@ from memjax.analysis.section import Section, Table
 from memjax.analysis.state_size import state_size
 from memjax.config.sections import flatten
 from memjax.logs import metrics_file
-from memjax.logs.console import duration
+from memjax.logs.console import format_duration
 from memjax.report.runs import ReportedRun
 
 
@@ -44,7 +44,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
     'steps': f'{trained.step:,} of {train["steps"]:,}',
     'rows in a step': f'{train["batch_size"]:,}',
     'seeds': f'{seed}' if last == seed else f'{seed} to {last}',
-    'trained for': duration(metrics_file.seconds(run.rows)),
+    'trained for': format_duration(metrics_file.training_seconds(run.rows)),
   }
   return facts | _machine(run.starts)
 

@@ -11,8 +11,8 @@ import jax
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
 from memjax.logs import metrics_file
+from memjax.logs.console import first_line
 from memjax.logs.metrics_file import Row
-from memjax.logs.writers import reason
 from memjax.models.base import Memory
 from memjax.runs.load import Run, run_of
 from memjax.runs.snapshot import Snapshot
@@ -88,7 +88,7 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
     ReportedRun(
       name=name,
       trained=run_of(Snapshot(workdir), carry=False),
-      rows=metrics_file.read(workdir / 'metrics.jsonl'),
+      rows=metrics_file.load_rows(workdir / 'metrics.jsonl'),
       starts=read_run(workdir).starts,
     )
     for name, workdir in zip(short_names(workdirs), workdirs, strict=True)
@@ -121,5 +121,5 @@ def measure_runs(
     except ConfigError as error:
       notes.append(f'{run.name}: not measured: {error}')
     except Exception as error:
-      notes.append(f'{run.name}: failed: {reason(error)}')
+      notes.append(f'{run.name}: failed: {first_line(error)}')
   return results, notes

@@ -8,9 +8,9 @@ from typing import Any
 from memjax.config.experiment import Experiment
 from memjax.generation.session import sample
 from memjax.logs import metrics_file
-from memjax.logs.console import number
+from memjax.logs.console import first_line, format_number, print_error
 from memjax.logs.learning_curves import learning_curve
-from memjax.logs.writers import NullWriter, Writers, reason, say
+from memjax.logs.writers import NullWriter, Writers
 from memjax.runs.load import load
 
 LEARNING_CURVE = 'figures/learning_curve.png'
@@ -35,10 +35,10 @@ def draw(
   path = workdir / LEARNING_CURVE
   try:
     path.parent.mkdir(exist_ok=True)
-    rows = metrics_file.read(workdir / 'metrics.jsonl')
+    rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
     learning_curve(rows, first_baselines(experiment), path)
   except Exception as error:
-    say(f'{path}: not drawn: {reason(error)}')
+    print_error(f'{path}: not drawn: {first_line(error)}')
   else:
     writers.figure('learning_curve', path)
 
@@ -47,7 +47,7 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
   """Prints the last figures with their baselines, a sample, and the files."""
   last = {
     row['split']: row
-    for row in metrics_file.read(workdir / 'metrics.jsonl')
+    for row in metrics_file.load_rows(workdir / 'metrics.jsonl')
     if row['split'] in experiment.evals
   }
   for row in last.values():
@@ -68,14 +68,14 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   print(f'\n{row["split"]} at step {row["step"]}')
   for name, value in metrics.items():
     notes = [
-      f'{baseline} {number(figure)}'
+      f'{baseline} {format_number(figure)}'
       for baseline, figure in evaluation.baselines.get(name, {}).items()
     ]
     if 'replicas' in row:
-      low, high = map(number, row['quartiles'][name])
+      low, high = map(format_number, row['quartiles'][name])
       seeds = len(row['replicas'][name])
       notes.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
-    line = f'  {name:{width}}  {number(value):>8}   {", ".join(notes)}'
+    line = f'  {name:{width}}  {format_number(value):>8}   {", ".join(notes)}'
     print(line.rstrip())
   text = f'({protocol(row, evaluation.changes)})'
   print(

@@ -7,8 +7,8 @@ from pathlib import Path
 import time
 
 from memjax.analysis.section import Section
+from memjax.logs.console import first_line
 from memjax.logs.plots import style_runs
-from memjax.logs.writers import reason
 from memjax.report import instruments, learning, run_info
 from memjax.report.page import render
 from memjax.report.runs import ReportedRun, load_runs
@@ -68,7 +68,7 @@ def _make(
   try:
     section = make(runs)
   except Exception as error:
-    section = Section(title, notes=[f'failed: {reason(error)}'])
+    section = Section(title, notes=[f'failed: {first_line(error)}'])
   if section:
     print(f'{title:<30} {time.monotonic() - start:6.1f} s', flush=True)
   return section

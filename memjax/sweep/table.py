@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar
 from memjax.sweep.study import Study
@@ -64,7 +64,7 @@ def show(sweep: Sweep, study: Study) -> None:
   table.add_column('state', overflow='fold')
   for trial in ranked(sweep, study.trials()):
     values = [plain(trial.params[flag]) for flag in flags]
-    value = '' if trial.value is None else number(trial.value)
+    value = '' if trial.value is None else format_number(trial.value)
     said = trial.user_attrs
     state = STATES[trial.state] + f': {said["reason"]}' * bool(said['reason'])
     step = str(said['step'])

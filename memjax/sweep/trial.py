@@ -98,7 +98,7 @@ def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
   split, _, name = metric.partition('/')
   return [
     (row['step'], row['metrics'][name])
-    for row in metrics_file.read(workdir / 'metrics.jsonl')
+    for row in metrics_file.load_rows(workdir / 'metrics.jsonl')
     if row['split'] == split and name in row['metrics']
   ]
 

@@ -8,7 +8,7 @@ import threading
 
 from optuna.trial import TrialState
 
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.sweep import trial
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome, Study
@@ -110,7 +110,8 @@ def _ended(sweep: Sweep, outcome: Outcome) -> str:
   if outcome.state == TrialState.RUNNING:
     return 'stopped and saved'
   how = 'given up' if outcome.state == TrialState.PRUNED else 'done'
-  return f'{how}: {sweep.metric} {number(outcome.value)} at step {outcome.step}'
+  value = format_number(outcome.value)
+  return f'{how}: {sweep.metric} {value} at step {outcome.step}'
 
 
 def _standing(sweep: Sweep, study: Study) -> str:
@@ -119,4 +120,4 @@ def _standing(sweep: Sweep, study: Study) -> str:
   best = trials[0]
   if best.value is None or best.state != TrialState.COMPLETE:
     return f'; {left} left'
-  return f'; best {number(best.value)}, trial {best.number}; {left} left'
+  return f'; best {format_number(best.value)}, trial {best.number}; {left} left'

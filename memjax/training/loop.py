@@ -59,7 +59,9 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
-    meter = Meter(writers.write, experiment, step, metrics_file.seconds(rows))
+    meter = Meter(
+      writers.write, experiment, step, metrics_file.training_seconds(rows)
+    )
 
     for host_batch in batches_left(experiment, mesh, step, early.exhausted):
       state = run.advance(state, host_batch)
@@ -107,9 +109,9 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
   """The rows up to the step; later ones, which come again, are dropped."""
   path = workdir / 'metrics.jsonl'
   if processes.is_first():
-    metrics_file.trim(path, step)
+    metrics_file.drop_rows_after(path, step)
   processes.barrier('rows are trimmed')
-  return metrics_file.read(path)
+  return metrics_file.load_rows(path)
 
 
 def open_writers(

@@ -28,42 +28,46 @@ ROWS = [
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
   path = tmp_path / 'metrics.jsonl'
-  path.write_text(''.join(map(metrics_file.encode, ROWS)))
+  path.write_text(''.join(map(metrics_file.encode_row, ROWS)))
   return path
 
 
 def test_rows_come_back_as_they_were(path: Path) -> None:
-  assert str(metrics_file.read(path)) == str(ROWS)  # nan is not equal to itself
+  assert str(metrics_file.load_rows(path)) == str(
+    ROWS
+  )  # nan is not equal to itself
 
 
 def test_a_run_that_has_not_begun_has_no_rows(tmp_path: Path) -> None:
   path = tmp_path / 'metrics.jsonl'
-  assert metrics_file.read(path) == metrics_file.trim(path, 5) == []
+  assert (
+    metrics_file.load_rows(path) == metrics_file.drop_rows_after(path, 5) == []
+  )
   assert not path.exists()
 
 
 def test_lines_are_strict_json() -> None:
   strange = row(1, a=math.nan, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
-  line = metrics_file.encode(strange)
+  line = metrics_file.encode_row(strange)
 
   def refuse(constant: str) -> None:
     raise AssertionError(constant)
 
   seen = json.loads(line, parse_constant=refuse)
   assert seen['metrics'] == {'a': None, 'b': None, 'c': None, 'd': 1.0}
-  back = metrics_file.decode(line)
+  back = metrics_file.decode_row(line)
   assert math.isnan(back['metrics'].pop('a'))
   assert back == row(1, b=math.inf, c=-math.inf, d=1.0) | {'seconds': 3}
   with pytest.raises(ValueError, match='JSON'):
-    metrics_file.encode(row(1) | {'seconds': math.nan})
+    metrics_file.encode_row(row(1) | {'seconds': math.nan})
 
 
 def test_a_torn_last_line_is_dropped_wherever_it_was_torn(path: Path) -> None:
   whole = path.read_bytes()
-  last = len(metrics_file.encode(ROWS[-1]))
+  last = len(metrics_file.encode_row(ROWS[-1]))
   for cut in range(1, last + 1):
     path.write_bytes(whole[:-cut])
-    assert metrics_file.read(path) == ROWS[:-1], cut
+    assert metrics_file.load_rows(path) == ROWS[:-1], cut
 
 
 def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
@@ -71,14 +75,14 @@ def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
   for broken in ('{"step": 1\n', '[]\n', '3\n', '{}\n', '\n'):
     path.write_text(''.join([lines[0], broken, *lines[1:]]))
     with pytest.raises(ConfigError, match=r'metrics\.jsonl.*line 2'):
-      metrics_file.read(path)
+      metrics_file.load_rows(path)
 
 
 def test_trimming_keeps_each_row_once_up_to_the_step(path: Path) -> None:
   with path.open('a') as file:
     file.write('{"step": 50, "spl')
-  assert metrics_file.trim(path, 20) == ROWS[:4]
-  assert metrics_file.read(path) == ROWS[:4]
+  assert metrics_file.drop_rows_after(path, 20) == ROWS[:4]
+  assert metrics_file.load_rows(path) == ROWS[:4]
   assert path.read_text().endswith('\n')
   assert [p.name for p in path.parent.iterdir()] == ['metrics.jsonl']
 
@@ -93,5 +97,5 @@ def test_trimming_replaces_the_file_in_one_piece(
 
   monkeypatch.setattr('os.fsync', die)
   with pytest.raises(KeyboardInterrupt):
-    metrics_file.trim(path, 10)
+    metrics_file.drop_rows_after(path, 10)
   assert path.read_bytes() == before

@@ -14,8 +14,13 @@ from typing import Any
 
 import pytest
 
-from memjax.logs import metrics_file, writers
-from memjax.logs.console import Console, duration, magnitude, number
+from memjax.logs import metrics_file, wandb_view, writers
+from memjax.logs.console import (
+  Console,
+  format_duration,
+  format_magnitude,
+  format_number,
+)
 from memjax.logs.writers import LogSettings, Writers
 
 CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'depth': 2}}
@@ -42,7 +47,7 @@ def test_each_row_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
   with Writers(tmp_path / 'new', CONFIG, QUIET) as open_writers:
     for number_of_rows in range(1, 4):
       open_writers.write(TRAIN)
-      rows = metrics_file.read(tmp_path / 'new' / 'metrics.jsonl')
+      rows = metrics_file.load_rows(tmp_path / 'new' / 'metrics.jsonl')
       assert rows == [TRAIN] * number_of_rows
 
 
@@ -57,16 +62,18 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
   died = subprocess.run([sys.executable, '-c', script], capture_output=True)
   assert died.returncode == -9, died.stderr
-  steps = [r['step'] for r in metrics_file.read(tmp_path / 'metrics.jsonl')]
+  steps = [
+    r['step'] for r in metrics_file.load_rows(tmp_path / 'metrics.jsonl')
+  ]
   assert steps == list(range(100))
 
 
 def test_a_later_start_goes_on_after_a_torn_line(tmp_path: Path) -> None:
   path = tmp_path / 'metrics.jsonl'
-  path.write_text(metrics_file.encode(TRAIN) + '{"step": 500, "sp')
+  path.write_text(metrics_file.encode_row(TRAIN) + '{"step": 500, "sp')
   with Writers(tmp_path, CONFIG, QUIET) as open_writers:
     open_writers.write(VALID)
-  assert metrics_file.read(path) == [TRAIN, VALID]
+  assert metrics_file.load_rows(path) == [TRAIN, VALID]
 
 
 def test_a_disk_that_fails_stops_the_run(tmp_path: Path) -> None:
@@ -106,9 +113,9 @@ def test_a_view_that_fails_is_dropped_in_one_line(
     open_writers.write(VALID)
     open_writers.figure('curve', tmp_path / 'curve.png')
   assert broken.closed
-  assert metrics_file.read(tmp_path / 'metrics.jsonl') == [TRAIN, VALID]
+  assert metrics_file.load_rows(tmp_path / 'metrics.jsonl') == [TRAIN, VALID]
   assert capsys.readouterr().err == (
-    'tensorboard: dropped: the dog ate it; metrics.jsonl goes on\n'
+    'tensorboard: dropped: the dog ate it; metrics.jsonl is still written\n'
   )
 
 
@@ -118,7 +125,7 @@ def test_a_view_that_does_not_open_is_dropped_in_one_line(
   (tmp_path / 'tensorboard').write_text('a file where the folder should be')
   with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
     open_writers.write(TRAIN)
-  assert metrics_file.read(tmp_path / 'metrics.jsonl') == [TRAIN]
+  assert metrics_file.load_rows(tmp_path / 'metrics.jsonl') == [TRAIN]
   lines = capsys.readouterr().err.splitlines()
   assert len(lines) == 1
   assert lines[0].startswith('tensorboard: dropped: ')
@@ -198,16 +205,16 @@ def test_a_narrow_terminal_drops_figures_before_the_pace(
   ],
 )
 def test_numbers_have_four_digits(value: float, text: str) -> None:
-  assert number(value) == text
+  assert format_number(value) == text
 
 
 def test_rates_and_durations_are_short() -> None:
   rates = (0.4, 870, 999.7, 4123, 41234, 999999, 1.23e6, 5e10)
-  assert [magnitude(rate) for rate in rates] == (
+  assert [format_magnitude(rate) for rate in rates] == (
     ['0', '870', '1.0k', '4.1k', '41k', '1.0M', '1.2M', '50G']
   )
   spans = (0.2, 59.6, 72, 3723, 90000)
-  assert [duration(span) for span in spans] == (
+  assert [format_duration(span) for span in spans] == (
     ['0:00', '1:00', '1:12', '1:02:03', '25:00:00']
   )
 
@@ -264,7 +271,7 @@ def test_wandb_without_a_network_falls_back_in_one_line(
 ) -> None:
   monkeypatch.setenv('WANDB_API_KEY', 'a' * 40)
   monkeypatch.setenv('WANDB_BASE_URL', 'http://127.0.0.1:9')
-  monkeypatch.setattr(writers, 'CONNECT_SECONDS', 1)
+  monkeypatch.setattr(wandb_view, 'CONNECT_SECONDS', 1)
   log = QUIET._replace(wandb_mode='auto')
   with Writers(tmp_path, CONFIG, log) as open_writers:
     open_writers.write(TRAIN)
@@ -277,27 +284,27 @@ def test_wandb_without_a_network_falls_back_in_one_line(
 def test_wandb_is_online_only_where_a_key_is_found(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  assert writers.wandb_mode() == 'offline'
+  assert wandb_view.find_mode() == 'offline'
   (tmp_path / 'netrc').write_text('machine elsewhere login a password b\n')
-  assert writers.wandb_mode() == 'offline'
+  assert wandb_view.find_mode() == 'offline'
   with (tmp_path / 'netrc').open('a') as file:
     file.write('machine api.wandb.ai login user password key\n')
-  assert writers.wandb_mode() == 'online'
+  assert wandb_view.find_mode() == 'online'
   monkeypatch.setenv('WANDB_BASE_URL', 'https://wandb.example.org')
-  assert writers.wandb_mode() == 'offline'
+  assert wandb_view.find_mode() == 'offline'
   monkeypatch.setenv('WANDB_API_KEY', 'a' * 40)
-  assert writers.wandb_mode() == 'online'
+  assert wandb_view.find_mode() == 'online'
   monkeypatch.setenv('WANDB_MODE', 'disabled')
-  assert writers.wandb_mode() == 'disabled'
+  assert wandb_view.find_mode() == 'disabled'
 
 
 def test_a_sweep_agent_names_the_run(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setenv('WANDB_RUN_ID', 'sweep7')
-  assert writers.run_id(tmp_path / 'wandb_id') == 'sweep7'
+  assert wandb_view.run_id(tmp_path / 'wandb_id') == 'sweep7'
   monkeypatch.delenv('WANDB_RUN_ID')
-  assert writers.run_id(tmp_path / 'wandb_id') == 'sweep7'
+  assert wandb_view.run_id(tmp_path / 'wandb_id') == 'sweep7'
 
 
 def test_tensorboard_gets_scalars_and_figures(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from memjax.analysis.section import Section
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
-from memjax.logs.console import number
+from memjax.logs.console import format_number
 from memjax.logs.plots import style_runs
 from memjax.report import instruments, run_info, write
 from memjax.report.runs import load_runs, short_names
@@ -123,10 +123,10 @@ def test_every_section_exists_and_has_a_link(
 def test_figures_are_those_of_the_rows_beside_their_baselines(
   runs: Path, looks: list[Look]
 ) -> None:
-  rows = metrics_file.read(runs / 'recall/metrics.jsonl')
+  rows = metrics_file.load_rows(runs / 'recall/metrics.jsonl')
   (row,) = [r for r in rows if r['split'] == 'twice' and r['step'] == 4]
-  low, high = map(number, row['quartiles']['accuracy'])
-  figure = f'{number(row["metrics"]["accuracy"])} ({low} to {high})'
+  low, high = map(format_number, row['quartiles']['accuracy'])
+  figure = f'{format_number(row["metrics"]["accuracy"])} ({low} to {high})'
   text = looks[-1].text.replace('\N{NO-BREAK SPACE}', ' ')
   assert re.search(rf'accuracy\t{re.escape(figure)}\t—\tany value 0\.0', text)
   assert 'recall: twice at step 4: segment_length ' in text

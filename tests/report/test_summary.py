@@ -44,7 +44,7 @@ def workdir(tmp_path: Path) -> Path:
     ROW | {'split': 'train'},
     ROW,
   ]
-  text = ''.join(map(metrics_file.encode, rows))
+  text = ''.join(map(metrics_file.encode_row, rows))
   (tmp_path / 'metrics.jsonl').write_text(text)
   return tmp_path
 

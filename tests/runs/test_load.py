@@ -131,7 +131,7 @@ def test_what_was_trained_is_what_is_loaded(trained: Trained) -> None:
   assert jax.tree.map(jnp.shape, run.carry) == jax.tree.map(jnp.shape, fresh)
   [*_, last] = [
     row['metrics']
-    for row in metrics_file.read(trained.workdir / 'metrics.jsonl')
+    for row in metrics_file.load_rows(trained.workdir / 'metrics.jsonl')
     if row['split'] == 'validation'
   ]
   assert run.metrics == {f'validation/{k}': v for k, v in last.items()}
@@ -144,7 +144,7 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   params = Snapshot(trained.workdir, 2).read('params')
   params = jax.tree.map(lambda x: jnp.asarray(x[0]), params)
   inputs, targets, _, reset_BT = map(jnp.asarray, trained.batches[2][:4])
-  rows = metrics_file.read(trained.workdir / 'metrics.jsonl')
+  rows = metrics_file.load_rows(trained.workdir / 'metrics.jsonl')
   [loss] = [
     row['metrics']['loss']
     for row in rows
@@ -210,7 +210,7 @@ def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
 def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:
   losses = {
     row['step']: row['metrics']['loss']
-    for row in metrics_file.read(trained.workdir / 'metrics.jsonl')
+    for row in metrics_file.load_rows(trained.workdir / 'metrics.jsonl')
     if row['split'] == 'validation'
   }
   best = max(losses, key=losses.__getitem__)

@@ -26,7 +26,7 @@ def train(experiment: Experiment, workdir: Path) -> bool:
 
 
 def measured(workdir: Path) -> list[tuple[Any, ...]]:
-  rows = metrics_file.read(workdir / 'metrics.jsonl')
+  rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
   return [(r['step'], r['split'], r['metrics']) for r in rows]
 
 
@@ -58,19 +58,19 @@ def test_time_goes_on_where_it_was_stopped(
   stop_at(monkeypatch, 2)
   train(experiment, tmp_path)
   path = tmp_path / 'metrics.jsonl'
-  before = metrics_file.read(path)
+  before = metrics_file.load_rows(path)
   lines = [
-    metrics_file.encode(r | {'seconds': r['seconds'] + 1e6}) for r in before
+    metrics_file.encode_row(r | {'seconds': r['seconds'] + 1e6}) for r in before
   ]
   path.write_text(''.join(lines))
   stop_at(monkeypatch, 0)
   train(experiment, tmp_path)
-  rows = metrics_file.read(path)
+  rows = metrics_file.load_rows(path)
   trained = [row['seconds'] for row in rows if row['split'] == 'train']
   assert len(trained) == 6
   assert trained == sorted(trained)
-  assert trained[-1] == metrics_file.seconds(rows) > 1e6
-  assert metrics_file.seconds([]) == 0
+  assert trained[-1] == metrics_file.training_seconds(rows) > 1e6
+  assert metrics_file.training_seconds([]) == 0
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_every_figure_has_its_protocol_and_every_start_its_machine(
 ) -> None:
   overrides = SHORT | {'optim.ema': 0.5}
   train(small('adding', 'gru', overrides), tmp_path)
-  rows = metrics_file.read(tmp_path / 'metrics.jsonl')
+  rows = metrics_file.load_rows(tmp_path / 'metrics.jsonl')
   twice = [r for r in rows if r['split'] == 'twice'][-1]
   assert twice['protocol']['segment_length'] == 24
   assert twice['protocol']['stride'] == 24

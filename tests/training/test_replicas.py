@@ -35,7 +35,7 @@ def train(experiment: Experiment, folder: Path) -> bool:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-  return metrics_file.read(folder / 'metrics.jsonl')
+  return metrics_file.load_rows(folder / 'metrics.jsonl')
 
 
 def test_replicas_are_single_runs(tmp_path: Path) -> None:
@@ -224,8 +224,8 @@ def test_a_diverged_replica_is_seen_and_does_not_hide_the_others() -> None:
   row = summary({'loss': values})
   assert row['metrics'] == {'loss': 2.0}
   assert row['quartiles'] == {'loss': [1.5, 3.0]}
-  again = metrics_file.decode(
-    metrics_file.encode({'step': 1, 'split': 'train', **row})
+  again = metrics_file.decode_row(
+    metrics_file.encode_row({'step': 1, 'split': 'train', **row})
   )
   np.testing.assert_array_equal(again['replicas']['loss'], values)
   values_of = {'loss': values, 'accuracy': np.array([0.5, 0.1, 0.7, 0.9])}

@@ -1,0 +1,90 @@
+"""The view of a run in Weights & Biases."""
+
+from collections.abc import Mapping
+import netrc
+import os
+from pathlib import Path
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from memjax.logs.console import first_line, print_error
+from memjax.logs.metrics_file import Row
+
+CONNECT_SECONDS, UPLOAD_SECONDS = 10, 60
+
+
+class Wandb:
+  """A Weights & Biases run; a resumed workdir continues the same one.
+
+  Rows are logged against a metric of their own, `step`, because wandb drops
+  rows whose step is below its own counter, as after a resume.
+  """
+
+  def __init__(
+    self,
+    workdir: Path,
+    config: Mapping[str, Any],
+    mode: str,
+    project: str,
+    name: str,
+  ):
+    import wandb
+
+    self._wandb = wandb
+    wandb.setup(wandb.Settings(silent=True))
+    options: dict[str, Any] = {
+      'project': project,
+      'name': name or workdir.resolve().name,
+      'id': run_id(workdir / 'wandb_id'),
+      'dir': str(workdir),
+      'config': dict(config),
+      'settings': wandb.Settings(
+        silent=True,
+        console='off',
+        init_timeout=CONNECT_SECONDS,
+        finish_timeout=UPLOAD_SECONDS,
+      ),
+    }
+    chosen: Any = find_mode() if mode == 'auto' else mode
+    if chosen == 'online':
+      try:
+        self._run = wandb.init(**options, mode='online', resume='allow')
+      except (wandb.errors.UsageError, wandb.errors.CommError) as error:
+        print_error(f'wandb: offline: {first_line(error)}')
+        wandb.teardown()
+        chosen = 'offline'
+    if chosen != 'online':
+      self._run = wandb.init(**options, mode=chosen)
+    self._run.define_metric('*', step_metric='step')
+
+  def write(self, row: Row) -> None:
+    named = {f'{row["split"]}/{k}': v for k, v in row['metrics'].items()}
+    self._run.log({'step': row['step'], **named})
+
+  def figure(self, name: str, path: Path) -> None:
+    self._run.log({name: self._wandb.Image(str(path))})
+
+  def close(self) -> None:
+    self._run.finish()
+
+
+def find_mode() -> str:
+  """WANDB_MODE, else online if this machine has an API key, else offline."""
+  if mode := os.environ.get('WANDB_MODE'):
+    return mode
+  if os.environ.get('WANDB_API_KEY'):
+    return 'online'
+  address = os.environ.get('WANDB_BASE_URL') or 'https://api.wandb.ai'
+  try:
+    hosts = netrc.netrc(os.environ.get('NETRC')).hosts
+  except (OSError, netrc.NetrcParseError):
+    return 'offline'
+  return 'online' if urlsplit(address).netloc in hosts else 'offline'
+
+
+def run_id(path: Path) -> str:
+  """The id in the file; if there is none, a sweep agent's or a new one."""
+  if not path.exists():
+    path.write_text(os.environ.get('WANDB_RUN_ID') or secrets.token_hex(4))
+  return path.read_text()
