@@ -185,9 +185,9 @@ def test_a_mistake_is_named(
 @pytest.mark.parametrize(
   ('name', 'spec', 'words'),
   [
-    ('model__memory', {'parameters': {}}, ['config.model.memory', 'a.b']),
-    ('model__width', {'value': 3}, ['model.width', 'no such field']),
-    ('model__memory', {'value': 3}, ['replaces a whole section']),
+    ('model__layer', {'parameters': {}}, ['config.model.layer', 'a.b']),
+    ('model__heads', {'value': 3}, ['model.heads', 'no such field']),
+    ('model__layer', {'value': 3}, ['replaces a whole section']),
     ('seed', {'values': [1, 1]}, ['seed.values', 'twice']),
     ('seed', {'values': [[1]]}, ['seed.values', '[1]', 'number']),
     ('seed', {'min': 1, 'max': 3}, ['seed', 'grid has no ranges']),
