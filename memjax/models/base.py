@@ -1,19 +1,19 @@
 """The contract of every memory: a pure function from carry to carry.
 
-A memory can also show what it does inside: whoever applies it with
-`mutable=['intermediates']` gets, beside the result, arrays `(B, T, ...)` that
-it sows under these names. They are made only where a module `shows` them:
-nobody else pays for them.
+A memory can also show what it does inside. Applied with
+`mutable=['intermediates']`, it returns arrays `(B, T, ...)` beside its result,
+under these names. They are computed only if the caller wants them.
 
-    ..._weights   `(B, T, H, ...)`, shares of what lies on the last axis, none
-                  below 0, at most 1 in all: `read_weights`, `write_weights`
-                  of M slots, `action_weights` of actions
-    lag_weights   such shares of the past: entry d is what lies d steps back, 0
-                  the step's own. Several readings in a step have each a name
-                  that ends so, `hop_0_lag_weights`
-    ..._gate      `(B, T, ...)`, numbers in [0, 1]: `forget_gate`, `update_gate`
-                  `(B, T, D)` are the shares of their last values that units
-                  keep, whatever the paper's letter for it is
+    ..._weights   `(B, T, H, ...)`, shares of the entries of the last axis: at
+                  least 0, with a sum of at most 1. `read_weights` and
+                  `write_weights` are shares of M slots, `action_weights` of
+                  actions
+    lag_weights   such shares of the past: entry d belongs to the step d steps
+                  back, entry 0 to the step itself. A memory that reads several
+                  times a step has a name for each, `hop_0_lag_weights`
+    ..._gate      `(B, T, ...)`, numbers in [0, 1]. `forget_gate` and
+                  `update_gate`, `(B, T, D)`, are the shares of their last
+                  values that units keep, whatever letter the paper uses
 """
 
 import abc
@@ -134,8 +134,8 @@ class Model(Memory):
     return carry, self.readout(h_BTD)
 
 
-def shows(module: nn.Module) -> bool:
-  """Whether the caller wants to see what is sown to 'intermediates'."""
+def wants_intermediates(module: nn.Module) -> bool:
+  """Whether the caller collects 'intermediates'."""
   return module.is_mutable_collection('intermediates')
 
 

@@ -1,7 +1,7 @@
-"""Sentences to vectors: what one step of a `Sentences` input says.
+"""Sentences to vectors: one step of a `Sentences` input becomes one vector.
 
-A sentence is W word ids, the words first, then 0 where there is none. J counts
-its words, j is a word's place, from 1, and e_j its embedding, D wide.
+A sentence is W word ids, then 0 as padding. J is the number of its words, j a
+word's place, from 1, and e_j its embedding of width D.
 
     bag        s = sum_j e_j
     position   s = sum_j l_j * e_j,   l_kj = 1 + 4 (j/J - 1/2) (k/D - 1/2)
@@ -9,16 +9,16 @@ its words, j is a word's place, from 1, and e_j its embedding, D wide.
     attention  h_j = [GRU forward, GRU backward](e)_j,   D/2 wide each
                s = sum_j softmax_j(u · tanh(h_j W + b)) h_j
 
-A sentence without words is zeros. All of it happens inside one step, so a
-memory of sentences stays causal though an encoder reads both ways.
+A sentence without words is zeros. An encoder reads within one step only, so a
+memory of sentences stays causal even if an encoder reads both ways.
 
 Papers: bag and position, Sukhbaatar et al. 2015, section 4.1,
 https://arxiv.org/abs/1503.08895; mask, Henaff et al. 2017, section 2.1,
 https://arxiv.org/abs/1612.03969; attention, Yang et al. 2016, section 2.2,
 https://aclanthology.org/N16-1174.
-Deviations: `position` is twice the paper's formula, as widespread code has it,
-so that a weight is 1 on average as in a bag; the GRU is `gru.GRU`, whose
-candidate has one more bias.
+Deviations: `position` is twice the paper's formula, as in widespread code, so
+that the mean weight is 1 as in a bag; the GRU is `gru.GRU`, whose candidate has
+one more bias.
 """
 
 from collections.abc import Callable
@@ -43,14 +43,14 @@ def bag_of_words(words: Words, present: Present) -> Vectors:
 
 
 def position_encoding(words: Words, present: Present) -> Vectors:
-  """The sum of the embeddings, weighted so that it tells their order.
+  """The sum of the embeddings, with weights that depend on their order.
 
-  The weight of word j is 1 + a_j b_k, so two weighted sums are all it takes;
-  nothing of the embeddings' size is made of weights.
+  The weight of word j is 1 + a_j b_k, so two weighted sums are enough, and no
+  array of weights has the size of the embeddings.
 
   Args:
     words: the embeddings, in any floating type; the sum has it too.
-    present: False where there is no word; j counts those that are there.
+    present: False where there is padding; j counts the other words.
 
   Returns:
     One vector for each sentence; zeros for one without words.
@@ -67,7 +67,7 @@ def position_encoding(words: Words, present: Present) -> Vectors:
 
 
 class LearnedMask(nn.Module):
-  """A weight for each place and channel; a bag of words to begin with."""
+  """A weight for each place and channel, initially a bag of words."""
 
   @nn.compact
   def __call__(self, words: Words, present: Present) -> Vectors:
@@ -76,7 +76,7 @@ class LearnedMask(nn.Module):
 
 
 class Scores(nn.Module):
-  """How much each vector matters: u · tanh(h W + b), in float32."""
+  """The score of each vector, u · tanh(h W + b), in float32."""
 
   @nn.compact
   def __call__(self, h: Vectors) -> Float[Array, '*n']:

@@ -67,8 +67,8 @@ class Stack(Model):
     positions: absolute positions added to the encoded inputs: 'none',
       'learned' or 'sinusoidal'. They start anew at each reset, and with each
       block of layers that have blocks.
-    max_positions: positions before they start anew. 0: as many as a block of
-      the layers; without blocks, sinusoidal ones never start anew.
+    max_positions: number of positions before they start anew. 0: the block of
+      the layers; without blocks, sinusoidal positions never start anew.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
       inside the MLP.
     remat: compute each layer again in the backward pass instead of keeping its
@@ -117,7 +117,7 @@ class Stack(Model):
 
   def with_horizon(self, horizon: int) -> Memory:
     """Each layer's horizon grows or shrinks by the same factor."""
-    rule = 'there are as many learned positions as a trained block has steps'
+    rule = 'learned positions exist for the trained block only'
     fits = not self.block or self.positions != 'learned'
     require(fits, 'horizon', horizon, rule)
     memories = scaled(self._memories(), self._layers(), horizon)

@@ -1,10 +1,9 @@
-"""Free slots and the order of writes: what the DNC adds to addressing.
+"""Free slots and the order of writes, for the DNC.
 
 Source: Graves et al. 2016, https://doi.org/10.1038/nature20101, Methods:
 dynamic memory allocation and temporal memory linkage. A memory has M slots, one
 write head and H read heads; weightings are not negative and sum to at most 1,
 gates and usage lie in [0, 1]. All arrays are float32.
-
 """
 
 from jax import lax
@@ -16,9 +15,9 @@ from jaxtyping import Array, Float
 # that of the product itself: EPSILON times the others, divided by EPSILON.
 EPSILON = 1e-30
 
-# Slots that nothing has told apart yet differ in usage by round-off alone. Each
-# is ranked as if used by this much more than the one before it, so that the
-# first of them is next whatever the machine; outputs would be equal without.
+# Slots of equal usage differ by round-off only. Each is ranked as if used by
+# this much more than the one before it, so that the first of them comes next on
+# every machine. Outputs would be equal without it.
 TIE = 1e-6
 
 

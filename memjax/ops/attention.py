@@ -1,4 +1,4 @@
-"""Attention over a window of the past that does not stop at a segment's start.
+"""Attention over a window of the past that reaches into earlier segments.
 
 The keys of a call are those of the memory, then those of the segment: S = M + T
 of them, so query t stands at key M + t. It sees the keys at distances
@@ -25,7 +25,7 @@ def run_ids(
   """Numbers the runs of memory and segment; equal numbers see each other.
 
   Args:
-    count_B: how many of the memory's last slots are filled.
+    count_B: the number of the memory's last slots that are filled.
     slots: M, the memory's slots.
     reset_BT: True where a run begins.
 
@@ -64,8 +64,8 @@ def windowed_attention(
     k_BSGK: keys of the memory's M = S - T slots, then of the segment.
     v_BSGV: values of the same.
     run_BS: from `run_ids`.
-    window: how many keys before its own a query sees, S - 1 at most. Beyond M
-      there is no cutting into chunks.
+    window: the number of keys before its own that a query sees, at most S - 1.
+      Above M, queries are not cut into chunks.
     relative: queries and keys of a second score, by distance: row d of the
       keys is distance d, R = window + 1.
     chunk: the number of queries of a chunk at least; the memory's slots are
@@ -111,22 +111,22 @@ def weights_by_lag(
   *,
   chunk: int = CHUNK,
 ) -> Float[Array, 'B T H R']:
-  """The softmax of `windowed_attention` by distance; for looking at.
+  """The softmax of `windowed_attention` by distance, for inspection.
 
   Args:
     q_BTHK: this and all others are those of `windowed_attention`.
     k_BSGK: keys.
     run_BS: runs.
-    window: how many keys before its own a query sees.
+    window: the number of keys before its own that a query sees.
     relative: the second score.
     chunk: the number of queries of a chunk at least.
 
   Returns:
-    The weights of distances 0 ... window, R of them; 0 where there is no key
-    that the query sees. Memory grows with S S.
+    The weights of the R distances 0 ... window; 0 where the query sees no key.
+    Memory grows with S S.
   """
   length, keys = q_BTHK.shape[1], k_BSGK.shape[1]
-  # Whoever averages the rows of an identity has the weights themselves.
+  # The average of the rows of an identity matrix is the weights themselves.
   each_SS = jnp.eye(keys, dtype=jnp.float32)[None, :, None]
   each_BSGS = jnp.broadcast_to(each_SS, (*k_BSGK.shape[:3], keys))
   by_key_BTHS = windowed_attention(
@@ -173,7 +173,7 @@ def _skew(scores: jax.Array, back: int, keys: int) -> jax.Array:
     keys: all of them.
 
   Returns:
-    `(..., C, keys)`; what lies outside a query's distances is no score.
+    `(..., C, keys)`; entries outside a query's distances are not scores.
   """
   *lead, queries, distances = scores.shape
   before = back + 1 - distances

@@ -18,7 +18,7 @@ https://arxiv.org/abs/2406.06484):
     y_t = w' q_t + sum_(s<=t) (q_t · k_s) u_s
 
 A reset in a chunk is a mask: products of steps of different runs are 0, and w
-counts only before the first reset. All of it is float32.
+counts only before the first reset. Everything is float32.
 
 Cost per step and head: 2 K V + C (K + V); of the delta rule 3 K V and
 C (5 K + 3 V) / 2.
@@ -39,7 +39,7 @@ CHUNK = 64  # about K, or products get narrow
 
 
 class Runs(NamedTuple):
-  """Who remembers whom in a chunk, as factors 1 and 0.
+  """Which steps of a chunk are in one run, as factors 1 and 0.
 
   Attributes:
     same_NBCS: step s <= t belongs to the run of step t.

@@ -5,7 +5,7 @@ A cell with state s = (h, ...) reads one step in two parts,
     a_t = merge(x_t W, h_(t-1) U) + b          linear; products of both sides
     s_t = step(s_(t-1), a_t)                   element by element
 
-and h_t is what it says. `recur` reads T steps in pieces. In each piece
+and h_t is its output. `recur` reads T steps in pieces. In each piece
 x W is one product before the loop, and only h U is left inside it. The
 backward loop forms no more than da_t and dh_(t-1) = dp_t U'; the gradients of
 W, U, b and x are one product each after it. Kept for the backward pass: x, the
@@ -117,7 +117,7 @@ def preactivations(
   h_BTD: Sequence_BTD,
   reset_BT: Reset_BT,
 ) -> Float[Array, 'B T G']:
-  """a of all steps once more, from what `recur` read and the h that it said."""
+  """a of all steps again, from the inputs of `recur` and the h it returned."""
   before_BTD = jnp.concatenate([state[0][:, None], h_BTD[:, :-1]], axis=1)
   before_BTD = jnp.where(reset_BT[..., None], 0, before_BTD)
   z_BTG, p_BTG = (

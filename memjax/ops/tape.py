@@ -1,8 +1,8 @@
-"""A tape that is written as time goes by and read a window back.
+"""A tape: steps write to it, and queries read a window of it.
 
-A step takes some cells of the tape, the first of which keeps what it stores:
-none if it stores nothing, more than one if empty ones follow. Whoever reads
-sees the M cells behind the head, so a cell's age is its distance from the head
+A step takes some cells of the tape and stores in the first one. It takes no
+cell if it stores nothing, and more than one if empty cells follow. A query sees
+the M cells behind the head. So the age of a cell is its distance from the head,
 and counts what was stored, not the steps that passed.
 
 T steps are read in N chunks of C. Each chunk has a span of cells, M and those
@@ -73,9 +73,9 @@ def write(
     memory: the last M cells before it, the newest last.
     filled_BM: which of them hold something.
     x: what the steps store.
-    takes_BT: how many cells each step takes.
+    takes_BT: the number of cells that each step takes.
     reset_BT: where what is on the tape is forgotten.
-    most: the most cells that a step may take.
+    most: the largest number of cells that a step may take.
   """
   (slots, length) = (filled_BM.shape[1], x.shape[1])
   ends_BT = slots + jnp.cumsum(takes_BT, axis=1)
@@ -106,7 +106,7 @@ def last_cells(tape: Tape, slots: int) -> tuple[jax.Array, Bool[Array, 'B M']]:
 def windows(
   tape: Tape, slots: int, most: int, own: bool, *, chunk: int = CHUNK
 ) -> Windows:
-  """Cuts the steps into chunks and says what each of them sees.
+  """Cuts the steps into chunks, with what each of them sees.
 
   Args:
     tape: from `write`.

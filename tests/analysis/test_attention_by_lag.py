@@ -13,7 +13,7 @@ from memjax.analysis.attention_by_lag import attention_by_lag
 from memjax.analysis.time_constants import time_constants
 from memjax.config.build import build_model
 from memjax.errors import ConfigError
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, Noise, RepeatToken
 
@@ -36,7 +36,7 @@ class LooksBack(Memory):
     steps = jnp.arange(x.shape[1])
     age_BT = carry[:, None] + steps[None]
     age_BT = jnp.where(reset_BT[:, :1], steps[None], age_BT)
-    if shows(self):
+    if wants_intermediates(self):
       weights = share * jax.nn.one_hot(self.lag, self.lag + 3)
       reached_BT11 = (age_BT >= self.lag)[..., None, None]
       weights = jnp.where(reached_BT11, weights[None, None, None], 0)

@@ -301,7 +301,7 @@ def test_a_longer_horizon_is_shared_out_among_the_layers() -> None:
     (
       Stack(*TEXT, WIDTH, blocks(4), positions='learned'),
       7,
-      'there are as many learned positions',
+      'learned positions exist',
     ),
   ],
 )

@@ -1,25 +1,25 @@
-"""Hierarchical attention: words make sentences, sentences make what was said.
+"""Hierarchical attention over words, then over the sentences so far.
 
     h_t = GRU(s_1 ... s_t)                     s_t the vector of sentence t
     e_i = u · tanh(h_i W + b)
     y_t = sum_i softmax_i(e_i) h_i             i = 1 ... t, since the reset
 
 Paper: Yang et al. 2016, https://aclanthology.org/N16-1174. Its word level,
-which makes s_t, is `Stack(sentences='attention')`; its classifier is the
+which computes s_t, is `Stack(sentences='attention')`; its classifier is the
 Stack's readout.
 
-The softmax over a prefix is exact and needs no past h: with the largest score
-so far, m_t, the sums l_t = sum_i exp(e_i - m_t) and
-v_t = sum_i exp(e_i - m_t) h_i say it all, y_t = v_t / l_t, and two stretches
-of time join by moving both to the larger m: an associative scan.
+The softmax over a prefix is exact and needs no past h. With the largest score
+so far, m_t, and the sums l_t = sum_i exp(e_i - m_t) and
+v_t = sum_i exp(e_i - m_t) h_i, it is y_t = v_t / l_t. Two stretches of time are
+joined at the larger m: an associative scan.
 
 Carry: h and v, `(B, D)` float32 each; m and l, `(B,)` float32.
 Cost per step: 7 B D D + 7 B D for inputs of width D; after the GRU's T steps
 come 2 log T rounds of the scan.
-Deviations: the GRU over sentences reads forwards only, where the paper's reads
-both ways, and every step has an answer about the sentences up to it, where the
-paper's has one for the document; the GRU is `gru.GRU`, whose candidate has one
-more bias.
+Deviations: the GRU over sentences reads forwards only, and the paper's reads
+both ways; every step has an output about the sentences so far, and the paper
+has one for the document; the GRU is `gru.GRU`, whose candidate has one more
+bias.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.recurrent.cell import nothing
 from memjax.models.recurrent.gru import GRU
 from memjax.models.sentences import Scores
@@ -58,8 +58,8 @@ class HANState(NamedTuple):
 class CausalHAN(Memory):
   """A GRU over sentences and attention to all of its states so far.
 
-  When asked it shows its `lag_weights`, `(B, T, 1, T)`, of the states of this
-  call; what they lack to 1 lies on all before them, which are kept as sums.
+  Intermediates: `lag_weights`, `(B, T, 1, T)`, of the states of this call. The
+  rest of the weight, up to 1, lies on earlier states, which are kept as sums.
 
   Attributes:
     width: D.
@@ -100,7 +100,7 @@ class CausalHAN(Memory):
     one_step = Stretch.of(score_BT, h_BTD, reset_BT)
     within = lax.associative_scan(join, one_step, axis=1)
     top_BT, total_BT, sum_BTD, _ = join(before, within)
-    if shows(self):
+    if wants_intermediates(self):
       share_BTR = lagged(score_BT, reset_BT, top_BT)
       weights_BTR = share_BTR / total_BT[..., None]
       self.sow('intermediates', 'lag_weights', weights_BTR[:, :, None])

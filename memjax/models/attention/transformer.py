@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.positions import positions_in_block
 from memjax.ops.attention import (
   CHUNK,
@@ -46,7 +46,7 @@ class Cache(NamedTuple):
   Attributes:
     k_BMHK: float32 keys.
     v_BMHK: float32 values.
-    count_B: int32, how many slots are filled.
+    count_B: int32, the number of filled slots.
   """
 
   k_BMHK: jax.Array
@@ -57,7 +57,7 @@ class Cache(NamedTuple):
 class SlidingAttention(Memory):
   """Each token sees itself and the `window` tokens before it.
 
-  When asked it shows its `lag_weights`, `(B, T, H, window + 1)`.
+  Intermediates: `lag_weights`, `(B, T, H, window + 1)`.
 
   Attributes:
     width: D.
@@ -114,7 +114,7 @@ class SlidingAttention(Memory):
     y_BTHK = windowed_attention(
       q_BTHK, k_BSHK, v_BSHK, run_BS, self.window, chunk=self.chunk
     )
-    if shows(self):
+    if wants_intermediates(self):
       weights = weights_by_lag(q_BTHK, k_BSHK, run_BS, self.window)
       self.sow('intermediates', 'lag_weights', weights)
     after = Cache(

@@ -11,9 +11,9 @@ R_d holds the sines, then the cosines of d / 10000^(2i / D). A query sees itself
 and the `window` positions before it (span 'fixed'), or with the paper's growing
 span ('segment') all of the memory and all before it in its segment.
 
-Carry: the last M inputs of the layer, `(B, M, D)` float32, and how many of
-them are filled, `(B,)` int32; the training loop passes them as constants, which
-is the paper's stop-gradient. The gradient of W_kE and W_v runs through them.
+Carry: the last M inputs of the layer, `(B, M, D)` float32, and the number of
+filled ones, `(B,)` int32. The training loop passes them as constants, which is
+the paper's stop-gradient. The gradient of W_kE and W_v runs through them.
 Cost per step: B D D + B M D, and B (M / T) D D for the memory's keys; a step on
 its own (T < K) takes its queries to the inputs instead, at B H M D. A segment's
 memory grows with T M, with 'segment' with T (M + T).
@@ -34,7 +34,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.positions import sinusoids
 from memjax.ops.attention import (
   CHUNK,
@@ -53,7 +53,7 @@ class Recent(NamedTuple):
 
   Attributes:
     h_BMD: float32 inputs of the layer.
-    count_B: int32, how many slots are filled.
+    count_B: int32, the number of filled slots.
   """
 
   h_BMD: jax.Array
@@ -63,17 +63,17 @@ class Recent(NamedTuple):
 class TransformerXL(Memory):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
-  With span 'segment' it breaks the law of segments on purpose: what a query
-  sees depends on where its segment begins. When asked it shows its
-  `lag_weights`, `(B, T, H, R)`, R being 1 + window, or with 'segment' all keys.
+  Span 'segment' breaks the law of segments on purpose: what a query sees
+  depends on where its segment begins. Intermediates: `lag_weights`,
+  `(B, T, H, R)`, where R is 1 + window, or the number of keys with 'segment'.
 
   Attributes:
     width: D, even.
     head_width: K.
     window: M, at least 0; may be shorter or longer than the segments.
     span: 'fixed' or 'segment'.
-    clamp: distances beyond this one count as this one; 0 for no limit. The
-      authors evaluate with memories longer than the trained ones this way.
+    clamp: larger distances count as this one; 0 for no limit. The authors use
+      it to evaluate with longer memories than the trained ones.
     chunk: the number of queries read at once, at least.
   """
 
@@ -150,7 +150,7 @@ class TransformerXL(Memory):
     v = h_BSD[:, :, None] if short else project(h_BSD, value_DHK)
     relative = meet(query('v'), r_RD, kernel('position'), batch * length)
     y = windowed_attention(q, k, v, run_BS, window, relative, chunk=self.chunk)
-    if shows(self):
+    if wants_intermediates(self):
       weights = weights_by_lag(q, k, run_BS, window, relative)
       self.sow('intermediates', 'lag_weights', weights)
     if short:
@@ -171,13 +171,13 @@ def project(x: jax.Array, kernel_DHK: jax.Array) -> jax.Array:
 def meet(
   q_BTHK: jax.Array, x: jax.Array, kernel_DHK: jax.Array, queries: int
 ) -> tuple[jax.Array, jax.Array]:
-  """The two factors of q · W x, W multiplied to the side that has less to do.
+  """The two factors of q · W x; W multiplies the cheaper side.
 
   Args:
     q_BTHK: queries.
     x: `(..., D)` rows.
     kernel_DHK: W.
-    queries: how many queries each row meets.
+    queries: the number of queries that each row meets.
 
   Returns:
     Queries and the keys `(..., G, ·)` that all H heads or each head has.

@@ -27,22 +27,22 @@ from jaxtyping import Array, Float
 
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.linear.linear_attention import LEAST, project
 from memjax.ops.linear_attention import CHUNK, correct
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
 class SchlagDelta(Memory):
-  """Corrects what it reads at a key, by as much as the step asks for.
+  """Corrects the value at a key, by the share that the step says.
 
-  When asked it shows sigma(b) as `write_gate`, `(B, T, H)`.
+  Intermediates: sigma(b) as `write_gate`, `(B, T, H)`.
 
   Attributes:
     width: D.
     head_width: K.
-    nu: features for each number of a key and its negative; as many as there
-      are features can be told apart.
+    nu: features for each number of a key and its negative. 2 K nu features
+      hold at most 2 K nu keys without interference.
     chunk: C, the number of steps read at once, at most.
   """
 
@@ -75,7 +75,7 @@ class SchlagDelta(Memory):
     q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.head_width)
     beta_BTH = nn.Dense(q_BTHK.shape[2], name='beta')(x).astype(jnp.float32)
     gate_BTH = nn.sigmoid(beta_BTH)
-    if shows(self):
+    if wants_intermediates(self):
       self.sow('intermediates', 'write_gate', gate_BTH)
     after, y_BTHK = correct(
       carry,

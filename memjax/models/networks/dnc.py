@@ -1,7 +1,7 @@
 """The differentiable neural computer: a memory that knows free from used.
 
-An LSTM controller h_t = LSTM([x_t, r_(t-1)]) says in xi_t = h_t W_xi what one
-write head and H read heads do with M slots of width K; (.)_h is for each head:
+An LSTM controller h_t = LSTM([x_t, r_(t-1)]) controls one write head and H read
+heads by xi_t = h_t W_xi. There are M slots of width K; (.)_h is for each head:
 
     u_t = (u + w - u * w) * prod_h(1 - f_h w_h)       u, w, w_h of t - 1
     w_t = g_w (g_a allocate(u_t) + (1 - g_a) C(M_(t-1), k, beta))
@@ -16,11 +16,11 @@ where C is a softmax over beta times the cosine of key and slot, beta is
 
 Paper: Graves et al. 2016, https://doi.org/10.1038/nature20101, Methods.
 Carry: memory, usage u, links L, precedence p, the write and read weightings,
-what was read, the controller's h and c; `(B, ...)` float32. All begin at zero,
-where look-up is uniform and has a finite gradient.
+what was read, the controller's h and c; `(B, ...)` float32. All start at zero:
+look-up is uniform there and has a finite gradient.
 Cost per step: B C (4 (F + C + H K) + H K + 3 K + 5 H + 3) + B (C + H K) D with
 C units and F inputs, B M (M (2 H + 3) + K (2 H + 4)) of the memory. The
-backward pass keeps each step's carry, B M (M + K + H + 3) for the most part,
+backward pass keeps the carry of each step, mostly B M (M + K + H + 3) numbers,
 and computes the rest of the step again.
 Deviations: one layer of LSTM; the bias of its forget gate starts at 1. To rank
 slots by usage, slot m counts as used by 1e-6 m more, which settles ties.
@@ -35,13 +35,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.recurrent import lstm
 from memjax.ops import addressing, allocation
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
-SHOWN = 'read_weights', 'write_weights', 'allocation_gate', 'free_gate'
+INTERMEDIATES = 'read_weights', 'write_weights', 'allocation_gate', 'free_gate'
 
 
 class DNCState(NamedTuple):
@@ -71,12 +71,12 @@ class DNCState(NamedTuple):
 
 
 class Interface(NamedTuple):
-  """What the controller asks of the memory, in the order of the paper.
+  """The controller's instructions to the memory, in the order of the paper.
 
   Attributes:
-    read_key_BHK: what each read head looks for.
+    read_key_BHK: the content that each read head looks up.
     read_strength_BH: how sharply, at least 1.
-    write_key_B1K: what the write head looks for.
+    write_key_B1K: the content that the write head looks up.
     write_strength_B1: how sharply, at least 1.
     erase_B1K: what part of a slot's elements a write takes away.
     add_B1K: what it adds.
@@ -101,8 +101,8 @@ class Interface(NamedTuple):
 class DNC(Memory):
   """One layer of differentiable neural computer.
 
-  When asked it shows its `read_weights`, `(B, T, H, M)`, `write_weights`,
-  `(B, T, 1, M)`, `allocation_gate`, `(B, T, 1)`, and `free_gate`, `(B, T, H)`.
+  Intermediates: `read_weights`, `(B, T, H, M)`; `write_weights`,
+  `(B, T, 1, M)`; `allocation_gate`, `(B, T, 1)`; `free_gate`, `(B, T, H)`.
 
   Attributes:
     width: D.
@@ -158,7 +158,7 @@ class DNC(Memory):
     known, asks = units + heads * k, sum(_sizes(heads, k))
     recurrent_EG = self.param('recurrent_kernel', init, (known, 4 * units))
     interface_CI = self.param('interface_kernel', init, (units, asks))
-    showing = shows(self)
+    wanted = wants_intermediates(self)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def step(
@@ -167,18 +167,20 @@ class DNC(Memory):
       before_BE = _beside(state.h_BC, state.reads_BHK)
       a_BG = z_BG.astype(before_BE.dtype) + product(before_BE, recurrent_EG)
       h_BC, c_BC = lstm.CELL.step((state.h_BC, state.c_BC), a_BG)
-      asked = split(product(h_BC, interface_CI), heads, k)
-      state = remember(state._replace(h_BC=h_BC, c_BC=c_BC), asked)
-      said_BE = _beside(h_BC, state.reads_BHK).astype(recurrent_EG.dtype)
+      interface = split(product(h_BC, interface_CI), heads, k)
+      state = remember(state._replace(h_BC=h_BC, c_BC=c_BC), interface)
+      output_BE = _beside(h_BC, state.reads_BHK).astype(recurrent_EG.dtype)
       weights = state.read_BHM, state.write_BM[:, None]
-      gates = asked.allocation_gate_B1, asked.free_BH
-      return state, (said_BE, (*weights, *gates) if showing else ())
+      gates = interface.allocation_gate_B1, interface.free_BH
+      return state, (output_BE, (*weights, *gates) if wanted else ())
 
     fresh = self.initial_carry(x.shape[0])
-    carry, (said_BTE, shown) = walk(step, fresh, carry, z_BTG, reset_BT)
-    for name, what in zip(SHOWN, shown, strict=showing):
+    carry, (output_BTE, shown) = walk(step, fresh, carry, z_BTG, reset_BT)
+    for name, what in zip(INTERMEDIATES, shown, strict=wanted):
       self.sow('intermediates', name, what)
-    return carry, nn.Dense(self.width, use_bias=False, name='output')(said_BTE)
+    return carry, nn.Dense(self.width, use_bias=False, name='output')(
+      output_BTE
+    )
 
 
 def _sizes(heads: int, k: int) -> tuple[int, ...]:
@@ -186,10 +188,12 @@ def _sizes(heads: int, k: int) -> tuple[int, ...]:
   return heads * k, heads, k, 1, k, k, heads, 1, 1, 3 * heads
 
 
-def split(asked_BI: jax.Array, heads: int, k: int) -> Interface:
+def split(interface_BI: jax.Array, heads: int, k: int) -> Interface:
   """Cuts an interface vector into its parts and bounds each."""
   ends = np.cumsum(_sizes(heads, k))[:-1]
-  k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = jnp.split(asked_BI, ends, 1)
+  k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = jnp.split(
+    interface_BI, ends, 1
+  )
   return Interface(
     k_r.reshape(-1, heads, k),
     1 + nn.softplus(beta_r),
@@ -204,27 +208,27 @@ def split(asked_BI: jax.Array, heads: int, k: int) -> Interface:
   )
 
 
-def remember(state: DNCState, asked: Interface) -> DNCState:
+def remember(state: DNCState, interface: Interface) -> DNCState:
   """The memory after one write and the reads that see it."""
-  kept_BM = allocation.retention(asked.free_BH, state.read_BHM)
+  kept_BM = allocation.retention(interface.free_BH, state.read_BHM)
   usage_BM = allocation.usage(state.usage_BM, state.write_BM, kept_BM)
   content_B1M = addressing.content_weights(
-    asked.write_key_B1K, asked.write_strength_B1, state.memory_BMK
+    interface.write_key_B1K, interface.write_strength_B1, state.memory_BMK
   )
   write_BM = allocation.write_weights(
-    asked.write_gate_B1[:, 0],
-    asked.allocation_gate_B1[:, 0],
+    interface.write_gate_B1[:, 0],
+    interface.allocation_gate_B1[:, 0],
     allocation.allocation_weights(usage_BM),
     content_B1M[:, 0],
   )
   memory_BMK = addressing.write(
-    state.memory_BMK, write_BM[:, None], asked.erase_B1K, asked.add_B1K
+    state.memory_BMK, write_BM[:, None], interface.erase_B1K, interface.add_B1K
   )
   link_BMM = allocation.links(state.link_BMM, state.precedence_BM, write_BM)
   content_BHM = addressing.content_weights(
-    asked.read_key_BHK, asked.read_strength_BH, memory_BMK
+    interface.read_key_BHK, interface.read_strength_BH, memory_BMK
   )
-  back_BH1, same_BH1, on_BH1 = jnp.split(asked.mode_BH3, 3, axis=2)
+  back_BH1, same_BH1, on_BH1 = jnp.split(interface.mode_BH3, 3, axis=2)
   read_BHM = (
     back_BH1 * allocation.backward_weights(link_BMM, state.read_BHM)
     + same_BH1 * content_BHM

@@ -1,10 +1,10 @@
 """Recurrent entity network: gated slots that keep track of one entity each.
 
-With s_t the input, w_j the keys and h_j the slots, which begin as their keys:
+With s_t the input, w_j the keys and h_j the slots, which start as their keys:
 
-    p_j = softmax_j(s_t · h_j)                     what the slots hold by now
+    p_j = softmax_j(s_t · h_j)                     what the slots hold so far
     y_t = phi(s_t + H sum_j p_j h_j)
-    g_j = sigma(s_t · h_j + s_t · w_j)             then they hear of s_t
+    g_j = sigma(s_t · h_j + s_t · w_j)             then s_t is written
     h_j <- unit(h_j + g_j phi(U h_j + V w_j + W s_t))
 
 phi is a parametric ReLU that starts as the identity, unit(h) = h / ||h||.
@@ -13,15 +13,16 @@ Paper: Henaff et al. 2017, https://arxiv.org/abs/1612.03969, sections 2.2 and
 2.3; its answer is a readout of y_t, which is the Stack's. A question is asked
 after the story, so a step reads the slots before it writes to them: a question
 at step t is answered from s_1 ... s_(t-1), as in the paper.
-Carry: the slots, `(B, M, D)` float32, and whether anything was ever written to
-them, `(B,)` bool: until then they are the keys, which are parameters.
+Carry: the slots, `(B, M, D)` float32, and whether anything was written to them,
+`(B,)` bool. Before the first write the slots are the keys, which are
+parameters.
 Cost per step: B M D D + 2 B D D + 3 B M D. The backward pass of a segment keeps
 the slots of all steps, B T M D, and computes the rest anew.
 Parameters: keys and kernels normal of variance 1 / D; slopes, one for each unit
 and each phi, 1.
-Deviations: a layer does not know which steps ask, so a question is written to
-the slots, too, where later steps find it; unit(h) divides by the square root of
-h · h + 1e-8, finite at 0.
+Deviations: a layer does not know which steps are questions, so a question is
+also written to the slots, and later steps read it; unit(h) divides by the
+square root of h · h + 1e-8, which is finite at 0.
 """
 
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.ops.steps import product, walk
 from memjax.types import Reset_BT, Sequence_BTD
 
@@ -44,7 +45,7 @@ class Entities(NamedTuple):
 
   Attributes:
     h_BMD: the slots.
-    written_B: bool, False where the slots are the keys still.
+    written_B: bool, False where the slots are still the keys.
   """
 
   h_BMD: jax.Array
@@ -54,7 +55,7 @@ class Entities(NamedTuple):
 class EntNet(Memory):
   """A recurrent entity network.
 
-  When asked it shows its `read_weights`, `(B, T, 1, M)`, and g as `write_gate`,
+  Intermediates: `read_weights`, `(B, T, 1, M)`, and g as `write_gate`,
   `(B, T, M)`.
 
   Attributes:
@@ -99,7 +100,7 @@ class EntNet(Memory):
     keys_MD = keys.astype(jnp.float32)
     of_keys_MD = nn.Dense(width, use_bias=False, name='key')(keys)
     of_keys_MD = of_keys_MD.astype(jnp.float32)
-    showing = shows(self)
+    wanted = wants_intermediates(self)
 
     def step(
       h_BMD: jax.Array, now: tuple[jax.Array, ...]
@@ -115,7 +116,7 @@ class EntNet(Memory):
       gate_BM = jax.nn.sigmoid(match_BM + key_match_BM)
       shown = {'read_weights': weight_BM[:, None], 'write_gate': gate_BM}
       h_BMD = unit(h_BMD + gate_BM[:, :, None] * new_BMD)
-      return h_BMD, (read_BD, shown if showing else {})
+      return h_BMD, (read_BD, shown if wanted else {})
 
     s_BTD = x.astype(jnp.float32)
     of_input_BTD = nn.Dense(width, use_bias=False, name='input')(x)

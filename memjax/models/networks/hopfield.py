@@ -1,4 +1,4 @@
-"""Modern Hopfield network: the last patterns, and a state that falls to one.
+"""Modern Hopfield network: a state moves to one of the last patterns.
 
 With X the stored patterns, the newest of which is the step's own, for each
 head:
@@ -7,19 +7,19 @@ head:
     xi  <- X softmax(beta X' xi)                                  n times
     y_t = W_v [xi]_heads + b_v
 
-One update is attention whose values are its keys. The larger beta and the
-further apart the patterns, the nearer a state comes to a single one of them.
+One update is attention whose values are its keys. With a larger beta, or with
+patterns further apart, a state comes nearer to a single pattern.
 
 Paper: Ramsauer et al. 2021, https://arxiv.org/abs/2008.02217, equations 3 and
 10 with Y = R = (i_(t-M), ..., i_t). As in its code, the inputs of W_k and W_q
 pass through a layer norm each; 1 / sqrt(K) is the usual beta.
-Carry: the last M patterns, `(B, M, H, K)` float32, and how many of them are
-filled, `(B,)` int32.
+Carry: the last M patterns, `(B, M, H, K)` float32, and the number of filled
+ones, `(B,)` int32.
 Cost per step: 3 B D D + 2 n B M D; a segment's memory grows with n T M.
 Parameters: kernels normal of variance 1 / rows, biases 0.
-Deviations: as many updates as told, where the code stops a head at a fixed
-point; values are the patterns retrieved, as in equation 10, where the code's
-default reads them from the inputs; no dropout on the associations.
+Deviations: the number of updates is a setting, and the code stops a head at a
+fixed point; values are the retrieved patterns, as in equation 10, and the code
+reads them from the inputs by default; no dropout on the associations.
 """
 
 import math
@@ -31,7 +31,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.ops.attention import (
   CHUNK,
   last_run,
@@ -47,7 +47,7 @@ class Patterns(NamedTuple):
 
   Attributes:
     x_BMHK: float32 patterns.
-    count_B: int32, how many slots are filled.
+    count_B: int32, the number of filled slots.
   """
 
   x_BMHK: jax.Array
@@ -57,8 +57,8 @@ class Patterns(NamedTuple):
 class HopfieldMemory(Memory):
   """Each step retrieves from its own pattern and the `slots` before it.
 
-  When asked it shows each update's `update_0_lag_weights`,
-  `(B, T, H, slots + 1)`.
+  Intermediates: `update_0_lag_weights`, `(B, T, H, slots + 1)`, of update 0,
+  and so on.
 
   Attributes:
     width: D.
@@ -125,7 +125,7 @@ class HopfieldMemory(Memory):
       xi_BTHK = windowed_attention(
         q_BTHK, x_BSHK, x_BSHK, run_BS, self.slots, chunk=self.chunk
       )
-      if shows(self):
+      if wants_intermediates(self):
         weights = weights_by_lag(q_BTHK, x_BSHK, run_BS, self.slots)
         self.sow('intermediates', f'update_{i}_lag_weights', weights)
     after = Patterns(

@@ -1,25 +1,25 @@
 """Key-value memory: addressed by what came before, read for what came next.
 
-Paper: Miller et al. 2016, https://arxiv.org/abs/1606.03126. There a memory's
-pairs are read from a source before the question comes: a word at a window's
-centre is the value and the window its key, or subject and relation of a triple
-of a knowledge base are the key and its object the value. In a stream the pairs
-are successive steps, the later one the value of the earlier:
+Paper: Miller et al. 2016, https://arxiv.org/abs/1606.03126. The paper reads the
+pairs from a source before the question: the word at a window's centre is the
+value and the window its key, or subject and relation of a triple of a knowledge
+base are the key and the object is the value. In a stream, a pair is two
+successive steps, and the later one is the value of the earlier:
 
     k_s = A_K x_(s-1),   v_s = A_V x_s,   q_1 = A x_t
     p_s = softmax_s(q_j · k_s),   o = sum_s p_s v_s
     q_(j+1) = R_j (q_j + o),   y_t = q_(H+1)       j = 1 ... H, the hops
 
-over the last M pairs, that of step t (its value is x_t) among them. The first
-step after a reset forms no pair; where there is none, o = 0.
+over the last M pairs, with the pair of step t, whose value is x_t. The first
+step after a reset forms no pair; without any pair, o = 0.
 
 Carry: keys and values of the last M pairs, `(B, M, D)` float32 each, the key
-that waits for its value, `(B, D)` float32, and how many steps the pairs were
-formed of, `(B,)` int32. Cost per step: 3 B D F + H (2 B M D + B D D) for
+that waits for its value, `(B, D)` float32, and the number of steps that formed
+the pairs, `(B,)` int32. Cost per step: 3 B D F + H (2 B M D + B D D) for
 inputs of width F. Parameters: kernels normal, of variance 1 / (their inputs).
-Deviations: the pairs, as said; maps of their own for queries, keys and values,
-where the paper has one and differing features; no candidates: y is read out by
-the Stack; no shortlist by hashing, the last M pairs are the shortlist.
+Deviations: the pairs; separate maps for queries, keys and values, where the
+paper has one map and different features; no candidates, as the Stack reads y
+out; no shortlist by hashing, as the last M pairs are the shortlist.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.ops.attention import (
   CHUNK,
   last_run,
@@ -60,8 +60,9 @@ class Pairs(NamedTuple):
 class KeyValueMemory(Memory):
   """Reads the last pairs of successive steps, in hops.
 
-  When asked it shows each hop's `hop_0_lag_weights`, `(B, T, 1, M)`, by how
-  many steps ago a pair's value was read; 0 where there is no pair.
+  Intermediates: `hop_0_lag_weights`, `(B, T, 1, M)`, of hop 0, and so on. The
+  lag is the number of steps since the pair's value; without pairs, weights are
+  0.
 
   Attributes:
     width: D.
@@ -128,7 +129,7 @@ class KeyValueMemory(Memory):
         q, k, v, run_BS, self.slots - 1, chunk=self.chunk
       )
       o_BTD = o_BTHD[:, :, 0]
-      if shows(self):
+      if wants_intermediates(self):
         weights = weights_by_lag(q, k, run_BS, self.slots - 1)
         weights = jnp.where(first_BT[:, :, None, None], 0, weights)
         self.sow('intermediates', f'hop_{j}_lag_weights', weights)

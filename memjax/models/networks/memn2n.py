@@ -1,4 +1,4 @@
-"""End-to-end memory network: ask, attend, ask again, over what was stored.
+"""End-to-end memory network: attends to stored steps in several hops.
 
 Paper: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895. With x_s the
 stored steps that t sees and a = age(t, s), for the hops k = 1 ... K:
@@ -8,8 +8,8 @@ stored steps that t sees and a = age(t, s), for the hops k = 1 ... K:
     o^k = sum_s p_s c_s,   u^(k+1) = u^k + o^k,   y_t = W u^(K+1)
 
 Answering (Sentences, Features): u^1 = B x_t, and t sees the last M stored steps
-before it. A sentence that asks is not stored. A sentence is embedded with
-position encoding or as a bag of words; features by linear maps.
+before it. A question is not stored. A sentence is embedded with position
+encoding or as a bag of words; features are embedded by linear maps.
 Language modelling (Tokens): u^1 = 0.1, t sees the last M tokens up to x_t, and
 half of the units of each u^(k+1) pass through a ReLU.
 
@@ -38,7 +38,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import ConfigError, require
-from memjax.models.base import Memory, Model, shows
+from memjax.models.base import Memory, Model, wants_intermediates
 from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
 from memjax.ops.attention import UNSEEN
@@ -67,9 +67,9 @@ class Stored(NamedTuple):
 class MemN2N(Model):
   """A whole model: K hops over M stored steps.
 
-  When asked it shows each hop's `hop_0_lag_weights`, `(B, T, 1, M)`, or M + 1
-  with none at lag 0 where it answers: lags count what was stored. It shows none
-  without the softmax.
+  Intermediates: `hop_0_lag_weights` of hop 0, and so on, `(B, T, 1, M)`; with
+  M + 1 lags and 0 at lag 0 where it answers questions. Lags count stored steps.
+  None without the softmax.
 
   Attributes:
     input_spec: what the inputs are; tokens are modelled as language.
@@ -78,7 +78,7 @@ class MemN2N(Model):
     slots: M.
     hops: K.
     tying: 'adjacent' or 'layerwise'.
-    noise: in training, how likely an empty cell follows a stored one.
+    noise: probability that an empty cell follows a stored one, in training.
     linear: leaves out the hops' softmax.
     sentences: how sentences are embedded, 'position' or 'bag'.
   """
@@ -171,7 +171,7 @@ class MemN2N(Model):
     u = tape.chunked(u_BTD, seen.lag_BNC.shape[2])
     for k, (m, c) in enumerate(zip(of_m, of_c, strict=True)):
       o, p_BNCM = self._hop(u, (spans[m], spans[c]), (time[m], time[c]), seen)
-      if shows(self) and not self.linear:
+      if wants_intermediates(self) and not self.linear:
         p_BTM = p_BNCM.reshape(len(x), -1, self.slots)[:, : x.shape[1]]
         by_lag_BTR = jnp.pad(
           p_BTM[..., ::-1], [(0, 0), (0, 0), (not language, 0)]
@@ -191,7 +191,7 @@ class MemN2N(Model):
     return product('...d,vd->...v', h.astype(w_VD.dtype), w_VD)
 
   def _names(self) -> tuple[list[str], list[str]]:
-    """The tables that each hop's m and c are made with."""
+    """The names of the tables for m and c of each hop."""
     if self.tying == 'layerwise':
       return ['A'] * self.hops, ['C'] * self.hops
     names = [str(k) for k in range(self.hops + 1)]
@@ -206,7 +206,7 @@ class MemN2N(Model):
     return ENCODERS[self.sentences](embedded, x != 0)
 
   def _takes(self, x: jax.Array, train: bool) -> tuple[jax.Array, int]:
-    """How many cells each step takes, and the most that one may."""
+    """The number of cells that each step takes, and the largest possible."""
     takes_BT = jnp.ones(x.shape[:2], jnp.int32)
     if self.input_spec.asks:
       asks_BT = (x == self.input_spec.asks).any(-1)

@@ -18,13 +18,13 @@ write heads each; what was read, `(B, H, K)`; an LSTM's h and c, `(B, C)` each;
 all float32.
 Cost per step: B C (4 (F + H K + C) + H (3 K + 6)) products, F the width of the
 inputs and C that of the controller, and 6 B H M K for the memory. The backward
-pass keeps the carry of every step and computes the rest again: on a CPU a fifth
-of the space and a third of the time (B 16, T 50, M 128, K 20).
+pass keeps the carry of every step and computes the rest again: a fifth of the
+space and a third of the time on a CPU (B 16, T 50, M 128, K 20).
 Deviations: the paper gives the ranges of what heads emit, not their functions;
-those are above. Its start is a learned one where a carry has no parameters:
-here the memory is 1e-6 throughout, which Collier & Beel 2018,
-https://arxiv.org/abs/1807.08518, found to train best, and all heads are on slot
-0. Were they on all slots alike, equal slots could never be told apart.
+those are above. The paper learns the initial state; a carry has no parameters,
+so the memory starts at 1e-6 in all elements, which Collier & Beel 2018,
+https://arxiv.org/abs/1807.08518, found to train best, and all heads start on
+slot 0. With equal weights on equal slots no gradient would separate them.
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.recurrent import lstm
 from memjax.ops import addressing
 from memjax.ops.steps import product, walk
@@ -65,7 +65,7 @@ class NTMState(NamedTuple):
 class NTM(Memory):
   """A controller with heads over a memory.
 
-  When asked it shows where the heads were at each step, as `read_weights` and
+  Intermediates: where the heads were at each step, `read_weights` and
   `write_weights`, `(B, T, H, M)` each.
 
   Attributes:
@@ -74,8 +74,8 @@ class NTM(Memory):
     slot_width: K.
     read_heads: at least 1.
     write_heads: at least 1.
-    shifts: how far a head can move in a step, either way; to each slot by one
-      way only.
+    shifts: the largest distance that a head moves in a step, in both
+      directions; at most (M - 1) / 2.
     controller: 'lstm' or 'feedforward'.
     controller_width: C, its hidden units.
   """
@@ -139,7 +139,7 @@ class NTM(Memory):
     out = self.param('heads_kernel', draw, (self.controller_width, emitted))
     bias = self.param('heads_bias', nn.initializers.zeros, (emitted,))
 
-    showing = shows(self)
+    wanted = wants_intermediates(self)
 
     def step(
       state: NTMState, inputs_BG: jax.Array
@@ -151,7 +151,7 @@ class NTM(Memory):
         'read_weights': state.read_weights_BHM,
         'write_weights': state.write_weights_BHM,
       }
-      return state, (h_BC, state.reads_BHK, where if showing else {})
+      return state, (h_BC, state.reads_BHK, where if wanted else {})
 
     fresh = self.initial_carry(x.shape[0])
     again = jax.checkpoint(step, prevent_cse=False)  # a scan has nothing to CSE

@@ -4,8 +4,8 @@
     p   = softmax(h_t A + a),   v = h_t V + w              p of push, pop, no-op
     c_i <- p_push c_(i-1) + p_pop c_(i+1) + p_noop c_i,    i = 1 ... M
 
-with c_0 = v and c_(M+1) = 0: what is pushed below the last cell is lost, and
-popping brings zeros in. y_t = h_t; the stack after step t is read at t + 1.
+with c_0 = v and c_(M+1) = 0: a value pushed below the last cell is lost, and a
+pop moves a zero in. y_t = h_t; the stack after step t is read at t + 1.
 
 Paper: Joulin & Mikolov 2015, https://arxiv.org/abs/1503.01007, in the form of
 Deletang et al. 2022, https://arxiv.org/abs/2207.02098, and their code: one
@@ -15,9 +15,9 @@ Carry: h, `(B, D)`, and the cells, `(B, M, K)`, top first; float32.
 Cost per step: B D (F + D + K) + B D (K + 3) + 3 B M K; a segment's memory grows
 with T M K in training.
 Parameters: kernels normal of variance 1 / rows, biases 0.
-Deviations: as many cells as given, where the paper's M suits its longest
-sequence; [h, c_1] is read by one kernel, so U starts at 1 / (D + K); the
-published code multiplies x and c_1 by one kernel and h by another.
+Deviations: M is a setting, and the paper's M suits its longest sequence; one
+kernel reads [h, c_1], so U starts with variance 1 / (D + K); the published code
+multiplies x and c_1 by one kernel and h by another.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.ops.steps import walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -50,11 +50,11 @@ class Cells(NamedTuple):
 class Controller(nn.Module):
   """A simple recurrent network that reads and rewrites a memory of cells.
 
-  When asked it shows its `action_weights`, `(B, T, 1, A)`.
+  Intermediates: `action_weights`, `(B, T, 1, A)`.
 
   Attributes:
     width: D.
-    actions: A, how many there are to choose from.
+    actions: A, the number of actions.
     rewrite: cells `(B, M, K)`, the actions' shares `(B, A)` and a value
       `(B, K)` to the next cells; all float32.
     hidden: widths of the hidden layers that make the value of h, with
@@ -93,7 +93,7 @@ class Controller(nn.Module):
     first = jnp.concatenate([action, first], axis=1)
     shift = jnp.concatenate([bias('action', self.actions), shift], axis=1)
 
-    showing = shows(self)
+    wanted = wants_intermediates(self)
 
     def step(
       carry: Cells, z_BD: jax.Array
@@ -107,7 +107,7 @@ class Controller(nn.Module):
       cell_BMK = self.rewrite(
         carry.cell_BMK, share_BA, value.astype(jnp.float32)
       )
-      shown = [share_BA[:, None]] if showing else []
+      shown = [share_BA[:, None]] if wanted else []
       return Cells(h_BD.astype(jnp.float32), cell_BMK), (h_BD, shown)
 
     fresh = jax.tree.map(jnp.zeros_like, carry)
@@ -118,7 +118,7 @@ class Controller(nn.Module):
 
 
 def blank(batch_size: int, width: int, slots: int, cell_width: int) -> Cells:
-  """A controller that has seen nothing, and empty cells."""
+  """The controller and the cells of an empty memory."""
   return Cells(
     jnp.zeros((batch_size, width)),
     jnp.zeros((batch_size, slots, cell_width)),

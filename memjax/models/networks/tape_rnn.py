@@ -18,9 +18,8 @@ Cost per step: B D (F + D + K), B D (P + A) + B P P + B P K of the MLP of width
 P and the A actions, and A B M K; a segment's memory grows with T M K in
 training.
 Parameters: kernels normal of variance 1 / rows, biases 0.
-Deviations: a jump is as long as `jump` says, where the paper's is as long as
-the input, which a memory that reads a stream cannot know; one tape. Kernels as
-in `stack_rnn`.
+Deviations: the length of a jump is a setting; in the paper it is the length of
+the input, which is unknown in a stream. One tape. Kernels as in `stack_rnn`.
 """
 
 import functools
@@ -52,7 +51,7 @@ def write_and_move(
     cell_BMK: the tape, the head's cell first.
     share_BA: of each move.
     value_BK: what is written.
-    moves: by how many cells the head moves on.
+    moves: the number of cells that each move goes on.
 
   Returns:
     The tape, the new head's cell first.
@@ -71,7 +70,7 @@ class TapeRNN(Memory):
     width: D, of the controller.
     slots: M, cells of the tape.
     cell_width: K, the width of a cell.
-    jump: by how many cells a jump moves the head; 0 for no jumps.
+    jump: the number of cells that a jump moves the head; 0 for no jumps.
     mlp_width: of the two hidden layers of the MLP; 0 for a linear map.
   """
 

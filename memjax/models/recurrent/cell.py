@@ -1,14 +1,14 @@
-"""The parameters of a recurrent cell, shared by every cell there is.
+"""The parameters of a recurrent cell, shared by all cells.
 
 W is drawn with variance 1/F, U is orthogonal block by block, one block for each
-product with h that the cell asks for; the bias is the cell's own affair.
+product of the cell with h; each cell chooses its initial bias.
 """
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.models.base import shows
+from memjax.models.base import wants_intermediates
 from memjax.ops.scans import Cell, State, Weights, preactivations, recur
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -16,13 +16,13 @@ from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 class Recurrence(nn.Module):
   """Runs a cell over time with parameters of its own.
 
-  When asked it shows the cell's gates, `(B, T, D)` each.
+  Intermediates: the gates of the cell, `(B, T, D)` each.
 
   Attributes:
     cell: what a step does.
     width: D, of the state.
     blocks: products of width D that the cell makes with x, and with h.
-    bias_init: for each block of pre-activations, what its bias starts at.
+    bias_init: initial value of the bias of each block of pre-activations.
   """
 
   cell: Cell
@@ -41,7 +41,7 @@ class Recurrence(nn.Module):
       self.param('bias', self._bias),
     )
     after, h_BTD = recur(self.cell, weights, state, x, reset_BT)
-    if shows(self):
+    if wants_intermediates(self):
       a = preactivations(self.cell, weights, state, x, h_BTD, reset_BT)
       for name, gate_BTD in self.cell.gates(a).items():
         self.sow('intermediates', name, gate_BTD)
@@ -63,5 +63,5 @@ def add(z_BG: jax.Array, p_BG: jax.Array) -> jax.Array:
 
 
 def nothing(batch_size: int, width: int) -> jax.Array:
-  """One array of a state that remembers nothing."""
+  """One array of an empty state, zeros."""
   return jnp.zeros((batch_size, width), jnp.float32)

@@ -1,4 +1,4 @@
-"""Gated recurrent unit: one gate mixes old and new, one hides the old.
+"""Gated recurrent unit: one gate mixes old and new, another hides the old.
 
     r = sigma(x_t W_r + h_(t-1) U_r + b_r)
     u = sigma(x_t W_u + h_(t-1) U_u + b_u)
@@ -50,7 +50,7 @@ CELL = Cell(_merge, _step, _gates)
 class GRU(Memory):
   """One layer of gated recurrent units.
 
-  When asked it shows r as `reset_gate` and u as `update_gate`.
+  Intermediates: r as `reset_gate` and u as `update_gate`.
 
   Attributes:
     width: D.

@@ -1,4 +1,4 @@
-"""Long short-term memory: a sum that gates write, keep and read.
+"""Long short-term memory: gates write, keep and read a sum.
 
     i, f, g, o = x_t W + h_(t-1) U + b                     D wide each
     c_t = sigma(f) * c_(t-1) + sigma(i) * tanh(g)
@@ -65,11 +65,11 @@ CELL = Cell(add, _step, _gates)
 class LSTM(Memory):
   """One layer of long short-term memory.
 
-  When asked it shows its `input_gate`, `forget_gate` and `output_gate`.
+  Intermediates: `input_gate`, `forget_gate` and `output_gate`.
 
   Attributes:
     width: D.
-    forget_bias: where the forget gate's bias starts.
+    forget_bias: initial value of the forget gate's bias.
   """
 
   width: int

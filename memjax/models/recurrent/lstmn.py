@@ -1,4 +1,4 @@
-"""Long short-term memory-network: an LSTM with a tape in place of a cell.
+"""Long short-term memory-network: an LSTM with a tape instead of a cell.
 
     a_i = v · tanh(W_h h_i + W_x x_t + W_s h~_(t-1)),   i = t - M ... t - 1
     h~_t, c~_t = sum_i softmax_i(a) (h_i, c_i)
@@ -10,13 +10,14 @@ Paper: Cheng, Dong & Lapata 2016, https://arxiv.org/abs/1601.06733, section 3.1;
 a is the additive score of Bahdanau, Cho & Bengio 2015,
 https://arxiv.org/abs/1409.0473.
 Carry: the tapes of h and c, `(B, M, D)` each, the last h~, `(B, D)`, float32,
-and how many slots of the tapes are filled, `(B,)` int32. W_h h_i is kept on a
-tape of its own within a call; it is not carried, for W_h moves between calls.
+and the number of filled slots of the tapes, `(B,)` int32. Within a call,
+W_h h_i is kept on its own tape. It is not carried, as W_h changes between
+calls.
 Cost per step: 11 B D D + 3 B M D and the tanh of B M D numbers; a call begins
 with B M D D. The backward pass of a segment keeps the tapes of all
 steps, 3 B T M D, and computes the rest anew.
 Parameters: kernels and v of variance 1 / D; b is 0, for f it is 1.
-Deviations: the tapes hold the last M steps, where the paper's hold all of a
+Deviations: the tapes hold the last M steps, and the paper's hold a whole
 sentence; before the first step h~ and c~ are 0; the gates have a bias.
 """
 
@@ -27,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.ops.attention import UNSEEN
 from memjax.ops.steps import product, walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -40,7 +41,7 @@ class Tapes(NamedTuple):
     h_BMD: their hidden states.
     c_BMD: their cells.
     summary_BD: h~, what the last step saw of the hidden states before it.
-    count_B: int32, how many slots are filled; the others are 0.
+    count_B: int32, the number of filled slots; the others are 0.
   """
 
   h_BMD: jax.Array
@@ -52,7 +53,7 @@ class Tapes(NamedTuple):
 class LSTMN(Memory):
   """A long short-term memory-network.
 
-  When asked it shows its `lag_weights`, `(B, T, 1, M + 1)`; none at lag 0.
+  Intermediates: `lag_weights`, `(B, T, 1, M + 1)`; 0 at lag 0.
 
   Attributes:
     width: D.
@@ -88,7 +89,7 @@ class LSTMN(Memory):
   ) -> tuple[Tapes, Sequence_BTD]:
     del train
     width, slots = self.width, self.window
-    sigma, showing = jax.nn.sigmoid, shows(self)
+    sigma, wanted = jax.nn.sigmoid, wants_intermediates(self)
     draw = nn.initializers.lecun_normal()
     tape_DD = self.param('tape_kernel', draw, (width, width))
     summary_DD = self.param('summary_kernel', draw, (width, width))
@@ -118,7 +119,7 @@ class LSTMN(Memory):
         jnp.minimum(tapes.count_B + 1, slots),
       )
       of_tape_BMD = push(of_tape_BMD, product(h_BD, tape_DD))
-      shown = [jnp.where(filled_BM, weight_BM, 0)] if showing else []
+      shown = [jnp.where(filled_BM, weight_BM, 0)] if wanted else []
       return (after, of_tape_BMD), (h_BD, shown)
 
     fresh = self.initial_carry(x.shape[0])

@@ -1,4 +1,4 @@
-"""Recurrent memory network: an LSTM that looks again at its last n inputs.
+"""Recurrent memory network: an LSTM that attends to its last n inputs.
 
     h_t = LSTM(x_t)
     m_i = M x_i,   c_i = C x_i,   i = t - n + 1 ... t        the memory
@@ -19,9 +19,10 @@ layer, `(B, n - 1, D)` float32, and how many of them are filled, `(B,)` int32.
 Cost per step: 16 B D D + 3 B n D; 8 B D D more for the second LSTM.
 Parameters: kernels of variance 1 / D, T normal of variance 0.02^2, no biases
 but the LSTMs'.
-Deviations: M and C are maps of the layer's inputs, where the paper embeds each
-word anew; behind a table of embeddings they say the same with fewer numbers.
-Near the start a step sees as many inputs as there are.
+Deviations: M and C are maps of the layer's inputs, and the paper has a table
+for each. Behind a table of embeddings both are the same function, with fewer
+parameters here.
+Near the start a step sees fewer inputs.
 """
 
 from typing import NamedTuple
@@ -32,7 +33,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.attention.transformer_xl import Recent
-from memjax.models.base import Memory, shows
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.recurrent.lstm import LSTM, LSTMState
 from memjax.ops.attention import (
   CHUNK,
@@ -59,7 +60,7 @@ class RecurrentMemoryState(NamedTuple):
 class RMN(Memory):
   """RM: an LSTM and a memory block.
 
-  When asked it shows the block's `lag_weights`, `(B, T, 1, window)`.
+  Intermediates: `lag_weights` of the block, `(B, T, 1, window)`.
 
   Attributes:
     width: D, of the inputs and outputs alike.
@@ -123,7 +124,7 @@ class RMN(Memory):
     seen_BTHD = windowed_attention(
       q, k, k, run_BS, back, relative, chunk=self.chunk
     )
-    if shows(self):
+    if wants_intermediates(self):
       weights = weights_by_lag(q, k, run_BS, back, relative)
       self.sow('intermediates', 'lag_weights', weights)
     after = Recent(
