@@ -1,9 +1,9 @@
-"""Many runs of one sweep file, on machines that share a folder, no server.
+"""Runs the trials of a sweep file on machines that share a folder.
 
     python -m memjax.sweep FILE --workers=2
 
-`file` and `parameters` read what wandb calls a sweep and build its commands,
-`check` holds them against the configs, `space` says them in Optuna's terms,
-`study` hands out trials, `trial` runs one, `workers` runs all, `table` and
-`picture` show what was found.
+`file` and `parameters` read a wandb sweep file and build its commands, `check`
+compares them with the configs, `space` translates them to Optuna, `study` hands
+out trials, `trial` runs one, `workers` runs all, and `table` and `picture` show
+the results.
 """

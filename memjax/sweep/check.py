@@ -1,4 +1,4 @@
-"""A sweep held against the configs it changes, before anything runs."""
+"""Compares a sweep with the configs it changes, before anything runs."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,15 +12,15 @@ from memjax.sweep.parameters import Scalar, Values
 def check(sweep: Sweep, path: Path) -> None:
   """Requires program, configs, their fields and the metric's set to exist.
 
-  Every value of every parameter is tried once. What only building the model
-  can tell is left to the trial, which then fails.
+  Every value of every parameter is checked once. A value that only building
+  the model can refuse makes its trial fail.
 
   Raises:
     ConfigError: something is missing; the message names the file.
   """
   try:
-    there = Path(sweep.program).is_file()
-    require(there, 'program', sweep.program, 'is no file here')
+    exists = Path(sweep.program).is_file()
+    require(exists, 'program', sweep.program, 'does not exist')
     for values in samples(sweep):
       _check_command(sweep, sweep.command(values))
   except ConfigError as error:
@@ -29,7 +29,7 @@ def check(sweep: Sweep, path: Path) -> None:
 
 
 def samples(sweep: Sweep) -> Iterator[Mapping[str, Scalar]]:
-  """Points that have every listed value, and both ends of every range."""
+  """Parameter values that cover every listed value and both range ends."""
   listed = {
     name: p.values if isinstance(p, Values) else (p.low, p.high)
     for name, p in sweep.parameters.items()
@@ -39,12 +39,14 @@ def samples(sweep: Sweep) -> Iterator[Mapping[str, Scalar]]:
 
 
 def _check_command(sweep: Sweep, command: list[str]) -> None:
-  given = [word for word in command if word.startswith('--config=')]
-  rule = 'must name one --config=FILE'
-  require(len(given) == 1, 'command', ' '.join(given), rule)
-  config = command_line.read(given[0].removeprefix('--config='))
+  files = [word for word in command if word.startswith('--config=')]
+  rule = 'must contain one --config=FILE'
+  require(len(files) == 1, 'command', ' '.join(files), rule)
+  config = command_line.read(files[0].removeprefix('--config='))
   command_line.check_overrides(config, command)
   evaluated, _, _ = sweep.metric.partition('/')
   known = ('train', *config['evals'])
-  rule = f'{given[0]} has no set {evaluated}; {nearest(evaluated, known)}'
+  rule = (
+    f'{files[0]} has no evaluation set {evaluated}; {nearest(evaluated, known)}'
+  )
   require(evaluated in known, 'metric.name', sweep.metric, rule)

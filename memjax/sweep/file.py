@@ -1,10 +1,10 @@
-"""A wandb sweep file: the part of it that runs here, and its commands.
+"""Reads a wandb sweep file and builds the commands of its trials.
 
 `program`, `command`, `method` (grid, random, bayes), `metric`, `parameters`,
-`early_terminate` (hyperband) and `run_cap` mean what they mean to wandb's
-server, save that bayes is Optuna's TPE, not a Gaussian process. `name`,
-`description`, `project` and `entity` are for the server alone. Anything else is
-refused.
+`early_terminate` (hyperband) and `run_cap` have the meaning that wandb's server
+gives them, except that bayes is Optuna's TPE, not a Gaussian process. `name`,
+`description`, `project` and `entity` are for the server only. Any other field
+is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import yaml
 
 from memjax.errors import ConfigError, require
-from memjax.sweep.parameters import Range, Scalar, Values, known, parameter
+from memjax.sweep.parameters import (
+  Range,
+  Scalar,
+  Values,
+  read_parameter,
+  require_fields,
+)
 
 Goal: TypeAlias = Literal['minimize', 'maximize']
 
@@ -30,33 +36,34 @@ COMMAND = ('${env}', '${interpreter}', '${program}', '${args}')
 
 
 class Hyperband(NamedTuple):
-  """When a trial is given up, counted in evaluations of the metric.
+  """When trials are pruned, in evaluations of the metric.
 
   Attributes:
-    least: evaluations that every trial gets.
-    most: evaluations of a whole run; 0: those of the first that ends.
-    eta: one of so many goes on each time.
+    min_evaluations: evaluations that every trial gets.
+    max_evaluations: evaluations of a whole run; 0: those of the first trial
+      that finishes.
+    eta: one of `eta` trials continues at each halving.
   """
 
-  least: int
-  most: int
+  min_evaluations: int
+  max_evaluations: int
   eta: int
 
 
 class Sweep(NamedTuple):
-  """What a file says.
+  """A sweep file.
 
   Attributes:
-    name: the file's own, without folder and ending.
-    content: all of it.
-    program: what is run.
-    words: the command, wandb's macros in it.
+    name: the file's name without folder and ending.
+    content: the whole file.
+    program: the script to run.
+    words: the command, with wandb's macros.
     method: grid, random or bayes.
-    metric: an evaluation set and what is measured on it, 'held_out/loss'.
+    metric: an evaluation set and its metric, such as 'held_out/loss'.
     goal: minimize or maximize.
-    parameters: by the flag they set, in the file's order.
-    hyperband: when a trial is given up, if ever.
-    trials: how many there are in all.
+    parameters: by the flag that each one sets, in the file's order.
+    hyperband: when trials are pruned; None: never.
+    trials: number of trials in all.
   """
 
   name: str
@@ -79,7 +86,7 @@ class Sweep(NamedTuple):
     ]
 
   def command(self, values: Mapping[str, Scalar]) -> list[str]:
-    """What wandb's agent runs for these values, by this very interpreter."""
+    """The command of wandb's agent for these values, with this Python."""
     macros = {
       '${env}': ['/usr/bin/env'],
       '${interpreter}': [sys.executable],
@@ -90,40 +97,48 @@ class Sweep(NamedTuple):
     return list(itertools.chain.from_iterable(parts))
 
 
-def read(path: Path) -> Sweep:
+def read_sweep(path: Path) -> Sweep:
   """The sweep of a file.
 
   Raises:
-    ConfigError: there is none, or it says what is not done here; the message
-      names file, field, value and rule.
+    ConfigError: the file cannot be read, or a field is not supported; the
+      message names file, field, value and rule.
   """
   try:
     content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    require(isinstance(content, dict), 'sweep', content, 'holds no fields')
+    require(
+      isinstance(content, dict),
+      'sweep',
+      content,
+      'must be a YAML mapping of fields',
+    )
     return _sweep(path.stem, content)
   except OSError as error:
     raise ConfigError('sweep', str(path), str(error.strerror)) from None
   except (yaml.YAMLError, UnicodeError) as error:
-    said = ' '.join(str(error).split())
-    raise ConfigError('sweep', str(path), f'is no YAML: {said}') from None
+    reason = ' '.join(str(error).split())
+    rule = f'is not valid YAML: {reason}'
+    raise ConfigError('sweep', str(path), rule) from None
   except ConfigError as error:
     field = f'{path}: {error.field}'
     raise ConfigError(field, error.value, error.rule) from None
 
 
 def _sweep(name: str, content: dict[str, Any]) -> Sweep:
-  known(content, KEYS, '')
+  require_fields(content, KEYS, '')
   for field in ('program', 'method', 'metric', 'parameters'):
     require(field in content, field, '', 'must be given')
   method, program = content['method'], content['program']
   rule = f'must be one of {", ".join(METHODS)}'
   require(method in METHODS, 'method', method, rule)
-  require(isinstance(program, str), 'program', program, 'must be a file')
+  require(
+    isinstance(program, str), 'program', program, 'must be the path of a script'
+  )
   metric, goal = _metric(content['metric'])
   specs = content['parameters']
-  rule = 'must name the flags that vary'
+  rule = 'must give at least one flag and its values'
   require(isinstance(specs, dict) and bool(specs), 'parameters', specs, rule)
-  parameters = {name: parameter(name, specs[name]) for name in specs}
+  parameters = {name: read_parameter(name, specs[name]) for name in specs}
   return Sweep(
     name=name,
     content=content,
@@ -138,10 +153,10 @@ def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   )
 
 
-def _metric(said: Any) -> tuple[str, Goal]:
-  known(said, ('name', 'goal'), 'metric')
-  name, goal = said.get('name', ''), said.get('goal', 'minimize')
-  rule = 'must be SET/METRIC, as in validation/bits_per_byte'
+def _metric(entry: Any) -> tuple[str, Goal]:
+  require_fields(entry, ('name', 'goal'), 'metric')
+  name, goal = entry.get('name', ''), entry.get('goal', 'minimize')
+  rule = 'must be SET/METRIC, such as validation/bits_per_byte'
   parts = name.split('/') if isinstance(name, str) else []
   require(len(parts) == 2 and all(parts), 'metric.name', name, rule)
   rule = 'must be minimize or maximize'
@@ -153,36 +168,38 @@ def _words(words: Any) -> list[str]:
   rule = 'must be a list of words'
   require(isinstance(words, list | tuple), 'command', words, rule)
   words = [str(word) for word in words]
-  rule = f'is not done here; known: {", ".join(COMMAND)}'
+  rule = f'is not supported; use {", ".join(COMMAND)}'
   for word in words:
     require('${' not in word or word in COMMAND, 'command', word, rule)
-    given = word.startswith('--workdir')
-    require(not given, 'command', word, 'every trial has a workdir of its own')
+    if word.startswith('--workdir'):
+      own = 'cannot be set: every trial has its own workdir'
+      raise ConfigError('command', word, own)
   for word in COMMAND[2:]:
-    require(word in words, 'command', words, f'must hold {word}')
+    require(word in words, 'command', words, f'must contain {word}')
   return words
 
 
-def _hyperband(said: Any) -> Hyperband | None:
-  if said is None:
+def _hyperband(entry: Any) -> Hyperband | None:
+  if entry is None:
     return None
   within = 'early_terminate'
-  known(said, ('type', 'min_iter', 'max_iter', 's', 'eta'), within)
-  kind = said.get('type')
+  fields = ('type', 'min_iter', 'max_iter', 's', 'eta')
+  require_fields(entry, fields, within)
+  kind = entry.get('type')
   require(kind == 'hyperband', f'{within}.type', kind, 'must be hyperband')
-  for key in set(said) - {'type'}:
+  for key in set(entry) - {'type'}:
     least = 2 if key == 'eta' else 1
     rule = f'must be a whole number, at least {least}'
-    whole = isinstance(said[key], int) and said[key] >= least
-    require(whole, f'{within}.{key}', said[key], rule)
-  eta, most = said.get('eta', 3), said.get('max_iter', 0)
+    whole = isinstance(entry[key], int) and entry[key] >= least
+    require(whole, f'{within}.{key}', entry[key], rule)
+  eta, most = entry.get('eta', 3), entry.get('max_iter', 0)
   rule = 'needs min_iter, or max_iter and s'
-  enough = 'min_iter' in said or {'max_iter', 's'} <= set(said)
-  require(enough, within, dict(said), rule)
-  rule = 'is instead of min_iter'
-  either = not {'min_iter', 's'} <= set(said)
-  require(either, f'{within}.s', said.get('s'), rule)
-  least = said.get('min_iter') or max(most // eta ** said['s'], 1)
+  enough = 'min_iter' in entry or {'max_iter', 's'} <= set(entry)
+  require(enough, within, dict(entry), rule)
+  rule = 'cannot be given together with min_iter'
+  both = {'min_iter', 's'} <= set(entry)
+  require(not both, f'{within}.s', entry.get('s'), rule)
+  least = entry.get('min_iter') or max(most // eta ** entry['s'], 1)
   rule = f'must be above min_iter {least}'
   require(most == 0 or most > least, f'{within}.max_iter', most, rule)
   return Hyperband(least, most, eta)
@@ -192,16 +209,16 @@ def _trials(
   method: str, parameters: Mapping[str, Values | Range], cap: Any
 ) -> int:
   rule = 'must be a whole number, at least 1'
-  whole = cap is None or (isinstance(cap, int) and cap >= 1)
-  require(whole, 'run_cap', cap, rule)
+  valid = cap is None or (isinstance(cap, int) and cap >= 1)
+  require(valid, 'run_cap', cap, rule)
   if method != 'grid':
-    rule = f'must say how many trials {method} makes: it has no end of its own'
+    rule = f'must give the number of trials: {method} has no end of its own'
     require(cap is not None, 'run_cap', cap, rule)
     return cap
   points = 1
   for name, choices in parameters.items():
     if isinstance(choices, Range):
-      rule = 'must have value or values: a grid has no ranges'
+      rule = 'must have value or values: a grid takes no ranges'
       raise ConfigError(f'parameters.{name}', 'min and max', rule)
     points *= len(choices.values)
   return min(points, cap or points)

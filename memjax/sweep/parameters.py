@@ -1,7 +1,7 @@
-"""The parameters of a sweep file: values to choose from, or a range.
+"""The parameters of a sweep file: listed values, or a range.
 
-Of wandb's distributions these are done here: constant, categorical, uniform,
-int_uniform, q_uniform, log_uniform and log_uniform_values.
+Supported distributions of wandb: constant, categorical, uniform, int_uniform,
+q_uniform, log_uniform and log_uniform_values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ class Values(NamedTuple):
 
 
 class Range(NamedTuple):
-  """A parameter between two numbers, both reached; whole ones, if both are.
+  """A parameter between two numbers, both included; integers if both are.
 
   Attributes:
-    low: the least value.
-    high: the greatest.
-    log: whether its logarithm is what is uniform.
-    step: what values are apart, from `low` to `high`; 0: nothing.
+    low: the smallest value.
+    high: the largest value.
+    log: whether the logarithm of the value is uniform.
+    step: distance between neighbouring values; 0: any value.
   """
 
   low: float
@@ -40,57 +40,60 @@ class Range(NamedTuple):
   step: float = 0
 
 
-def parameter(name: str, said: Any) -> Values | Range:
-  """What a file says of one flag.
+def read_parameter(name: str, entry: Any) -> Values | Range:
+  """The values of one flag, from its entry in the file.
 
   Raises:
-    ConfigError: it is not done here; the message names field and value.
+    ConfigError: the entry is wrong or not supported; the message names field
+      and value.
   """
   field = f'parameters.{name}'
-  require(name != 'workdir', field, said, 'every trial has one of its own')
-  nested = isinstance(said, dict) and 'parameters' in said
+  rule = 'cannot be set: every trial has its own workdir'
+  require(name != 'workdir', field, entry, rule)
+  nested = isinstance(entry, dict) and 'parameters' in entry
   rule = 'would replace a whole section: write its fields with dots, a.b'
-  require(not nested, field, said, rule)
-  known(said, ('value', 'values', 'distribution', 'min', 'max', 'q'), field)
-  rule = 'must have one of value, values, and min and max'
-  require(len({'value', 'values', 'min'} & set(said)) == 1, field, said, rule)
-  if 'min' not in said:
-    of = said.get('distribution', 'categorical')
-    rule = 'must be min and max, not values, with this distribution'
-    require(
-      of in ('constant', 'categorical'), f'{field}.distribution', of, rule
-    )
-    given = [said['value']] if 'value' in said else said['values']
-    return _values(f'{field}.value' + 's' * ('values' in said), given)
-  return _range(field, said)
+  require(not nested, field, entry, rule)
+  fields = ('value', 'values', 'distribution', 'min', 'max', 'q')
+  require_fields(entry, fields, field)
+  rule = 'must have exactly one of: value; values; min and max'
+  require(len({'value', 'values', 'min'} & set(entry)) == 1, field, entry, rule)
+  if 'min' in entry:
+    return _range(field, entry)
+  kind = entry.get('distribution', 'categorical')
+  rule = 'needs min and max instead of values'
+  listed = kind in ('constant', 'categorical')
+  require(listed, f'{field}.distribution', kind, rule)
+  if 'value' in entry:
+    return _values(f'{field}.value', [entry['value']])
+  return _values(f'{field}.values', entry['values'])
 
 
 def _values(field: str, values: Any) -> Values:
-  rule = 'must be a list of values, none of them twice'
+  rule = 'must be a list of values without duplicates'
   require(isinstance(values, list) and bool(values), field, values, rule)
   for value in values:
     scalar = isinstance(value, str | int | float)
-    require(scalar, field, value, 'must be a number, a text, or true or false')
+    require(scalar, field, value, 'must be a number, a string, true or false')
   require(len(set(values)) == len(values), field, values, rule)
   return Values(tuple(values))
 
 
-def _range(field: str, said: Mapping[str, Any]) -> Range:
-  require('max' in said, field, dict(said), 'must have max beside min')
-  low, high = (_number(f'{field}.{key}', said[key]) for key in ('min', 'max'))
+def _range(field: str, entry: Mapping[str, Any]) -> Range:
+  require('max' in entry, field, dict(entry), 'must have both min and max')
+  low, high = (_number(f'{field}.{key}', entry[key]) for key in ('min', 'max'))
   rule = f'must be above min {low}'
   require(low < high, f'{field}.max', high, rule)
   whole = isinstance(low, int) and isinstance(high, int)
-  kind = said.get('distribution', 'int_uniform' if whole else 'uniform')
-  rule = f'is not done here; {nearest(str(kind), RANGES)}'
+  kind = entry.get('distribution', 'int_uniform' if whole else 'uniform')
+  rule = f'is not supported; use {", ".join(RANGES)}'
   require(kind in RANGES, f'{field}.distribution', kind, rule)
-  rule = 'is for q_uniform alone'
-  require('q' not in said or kind == 'q_uniform', f'{field}.q', said, rule)
+  rule = 'belongs to q_uniform only'
+  require('q' not in entry or kind == 'q_uniform', f'{field}.q', entry, rule)
   if kind == 'int_uniform':
-    require(whole, field, dict(said), 'min and max must be whole numbers')
+    require(whole, field, dict(entry), 'min and max must be whole numbers')
     return Range(low, high)
   if kind == 'q_uniform':
-    return _multiples(field, low, high, said.get('q', 1))
+    return _multiples(field, low, high, entry.get('q', 1))
   if kind == 'log_uniform':  # wandb gives the exponents of e
     return Range(math.exp(low), math.exp(high), log=True)
   log = kind == 'log_uniform_values'
@@ -103,27 +106,27 @@ def _multiples(field: str, low: float, high: float, q: Any) -> Range:
   q = _number(f'{field}.q', q)
   require(q > 0, f'{field}.q', q, 'must be above 0')
   first, last = math.ceil(low / q - 1e-9), math.floor(high / q + 1e-9)
-  rule = f'must have two multiples between {low} and {high}'
+  rule = f'must have at least two multiples between {low} and {high}'
   require(first < last, f'{field}.q', q, rule)
   return Range(first * q, last * q, step=q)
 
 
 def _number(field: str, value: Any) -> float:
   number = isinstance(value, int | float) and not isinstance(value, bool)
-  rule = 'must be a number; to YAML 1e-4 is a text and 1.0e-4 a number'
+  rule = 'must be a number; YAML reads 1e-4 as a string, 1.0e-4 as a number'
   require(number and math.isfinite(value), field, value, rule)
   return value
 
 
-def known(said: Any, keys: Sequence[str], within: str) -> None:
-  """Requires fields, none of them other than these.
+def require_fields(entry: Any, keys: Sequence[str], within: str) -> None:
+  """Requires a mapping whose fields are all among `keys`.
 
   Raises:
-    ConfigError: there is another.
+    ConfigError: it has another field.
   """
   rule = f'must have fields: {", ".join(keys)}'
-  require(isinstance(said, dict), within or 'sweep', said, rule)
-  for key, value in said.items():
+  require(isinstance(entry, dict), within or 'sweep', entry, rule)
+  for key, value in entry.items():
     field = f'{within}.{key}' if within else str(key)
-    rule = f'is not done here; {nearest(str(key), keys)}'
+    rule = f'is not supported; {nearest(str(key), keys)}'
     require(key in keys, field, value, rule)

@@ -1,8 +1,8 @@
-"""A sweep as parallel coordinates: a line a trial, an axis a parameter.
+"""A sweep as parallel coordinates: a line per trial, an axis per parameter.
 
-The last axis is the metric, better upwards. Whole runs go from grey to blue as
-they get better, the best is orange; trials that were given up are dotted, at
-the value they had by then. Failed ones are left out.
+The last axis is the metric, better upwards. Finished trials go from grey to
+blue as they get better, and the best one is orange. Pruned trials are dotted,
+at their last value. Failed trials are left out.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ from optuna.trial import FrozenTrial, TrialState
 from memjax.logs.plots import EVALUATIONS, FAINT, INK, UNITS
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar, Values
-from memjax.sweep.table import plain, ranked, short
+from memjax.sweep.table import format_value, rank, shorten_names
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.lines import Line2D
 
 WORST, BETTER, BEST = '#b9c4cc', EVALUATIONS[0], EVALUATIONS[1]
-WIDTH = 1.9  # inches an axis
+WIDTH = 1.9  # inches per axis
 
 
 class Axis(NamedTuple):
   """One of the parallel axes.
 
   Attributes:
-    label: what is below it.
-    heights: of each trial on it, 0 to 1.
-    ticks: heights and what is written there.
+    label: the text below it.
+    heights: the height of each trial on it, 0 to 1.
+    ticks: heights and their labels.
   """
 
   label: str
@@ -40,32 +40,32 @@ class Axis(NamedTuple):
 
 
 def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
-  """Draws the trials that have a value, one at least, as a PNG."""
+  """Draws the trials that have a value, at least one, as a PNG."""
   from matplotlib.colors import LinearSegmentedColormap
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-  shown = [t for t in ranked(sweep, trials) if t.value is not None]
+  shown = [t for t in rank(sweep, trials) if t.value is not None]
   axes_of = [*_parameters(sweep, shown), _metric(sweep, shown)]
   width = max(WIDTH * len(axes_of) + 0.6, 4.5)
   layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
   figure = Figure(figsize=(width, 4.2), layout=layout)
   axes = figure.subplots()
   colours = LinearSegmentedColormap.from_list('rank', [BETTER, WORST])
-  whole = sum(t.state == TrialState.COMPLETE for t in shown)
+  count = sum(t.state == TrialState.COMPLETE for t in shown)
   kinds: dict[str, Line2D] = {}
   for i, trial in reversed(list(enumerate(shown))):
-    done = trial.state == TrialState.COMPLETE
-    colour = colours(i / max(whole - 1, 1)) if done else INK
-    best = done and i == 0
-    kind = 'best' if best else 'done' if done else 'given up'
+    finished = trial.state == TrialState.COMPLETE
+    colour = colours(i / max(count - 1, 1)) if finished else INK
+    best = finished and i == 0
+    kind = 'best' if best else 'finished' if finished else 'pruned'
     (kinds[kind],) = axes.plot(
       range(len(axes_of)),
       [axis.heights[i] for axis in axes_of],
-      '-' if done else ':',
+      '-' if finished else ':',
       color=BEST if best else colour,
-      linewidth=2.6 if best else 1.4 if done else 1,
-      alpha=1 if done else 0.6,
+      linewidth=2.6 if best else 1.4 if finished else 1,
+      alpha=1 if finished else 0.6,
       marker='o',
       markersize=5 if best else 3,
       clip_on=False,
@@ -86,7 +86,7 @@ def draw(sweep: Sweep, trials: Sequence[FrozenTrial], path: Path) -> None:
 def _parameters(sweep: Sweep, shown: Sequence[FrozenTrial]) -> list[Axis]:
   """An axis for each parameter that varies."""
   flags, found = sweep.varying(), []
-  for flag, name in zip(flags, short(flags), strict=True):
+  for flag, name in zip(flags, shorten_names(flags), strict=True):
     values, parameter = [t.params[flag] for t in shown], sweep.parameters[flag]
     if isinstance(parameter, Values):
       found.append(_choices(name, values, parameter))
@@ -97,19 +97,19 @@ def _parameters(sweep: Sweep, shown: Sequence[FrozenTrial]) -> list[Axis]:
 
 
 def _choices(name: str, values: Sequence[Scalar], parameter: Values) -> Axis:
-  """Listed values at equal distances, numbers in order."""
+  """An axis of listed values at equal distances, numbers in order."""
   listed = list(parameter.values)
   if all(isinstance(value, int | float) for value in listed):
     listed.sort()
   place = {value: i / (len(listed) - 1) for i, value in enumerate(listed)}
   heights = [place[value] for value in values]
-  return Axis(name, heights, [(place[v], plain(v)) for v in listed])
+  return Axis(name, heights, [(place[v], format_value(v)) for v in listed])
 
 
 def _scale(
   name: str, values: Sequence[float], low: float, high: float, log: bool
 ) -> Axis:
-  """Numbers between two ends, five of them written."""
+  """An axis of numbers between two ends, with five ticks."""
   to, back = (math.log, math.exp) if log else (float, float)
   start, span = to(low), (to(high) - to(low)) or 1.0
   heights = [(to(value) - start) / span for value in values]
@@ -118,7 +118,7 @@ def _scale(
 
 
 def _metric(sweep: Sweep, shown: Sequence[FrozenTrial]) -> Axis:
-  """The metric, better upwards."""
+  """The axis of the metric, better upwards."""
   values = [trial.value for trial in shown if trial.value is not None]
   low, high = min(values), max(values)
   log = low > 0 and high > 10 * low

@@ -1,11 +1,11 @@
-"""Who runs which trial: one study in a folder, for any number of processes.
+"""Which process runs which trial: one study in a folder, for all processes.
 
-Optuna keeps the study in `journal.log`. A trial is handed out under one lock,
-so that no two get the same; who runs it holds a lock in its workdir, and so
-does the run itself. Locks die with their holders: a trial that is not finished
-and whose lock is free was left by a process that is no more, and is taken up in
-its workdir again. The folder must lie where flock counts for all machines:
-on one machine, or on NFS.
+Optuna keeps the study in `journal.log`. Trials are handed out under one lock,
+so no two processes get the same one. The process that runs a trial holds a lock
+in the trial's workdir, and so does the run itself. A lock ends with its
+process: an unfinished trial whose lock is free belonged to a process that died,
+and is resumed in its workdir. The folder must be on a file system where flock
+works for all machines: a local disk or NFS.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,21 +24,21 @@ import yaml
 from memjax.errors import ConfigError, require
 from memjax.sweep.file import FOR_THE_SERVER, Sweep
 from memjax.sweep.parameters import Scalar
-from memjax.sweep.space import pruner, sampler, suggest
+from memjax.sweep.space import make_pruner, make_sampler, suggest
 
 MAY_DIFFER = {'run_cap', *FOR_THE_SERVER}
 
 
 class Claim(NamedTuple):
-  """A trial that is this process's alone as long as the lock is open.
+  """A trial that belongs to this process while the lock is open.
 
   Attributes:
-    number: of the trial, from 0.
-    values: of its parameters.
-    workdir: where it runs.
-    lock: to be inherited by the run and closed at its end.
+    number: the trial's number, from 0.
+    values: the values of its parameters.
+    workdir: the folder it runs in.
+    lock: the run inherits it; it is closed at the run's end.
     trial: Optuna's handle.
-    reported: evaluations that Optuna knows from an earlier start.
+    reported: number of evaluations that an earlier start reported to Optuna.
   """
 
   number: int
@@ -50,13 +50,13 @@ class Claim(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """What came of a trial.
+  """The result of a trial.
 
   Attributes:
-    state: Optuna's; running: it was stopped and can go on.
-    value: the metric's last; NaN if there is none.
-    step: of that value.
-    reason: why it failed.
+    state: Optuna's; RUNNING if the run was stopped and can be resumed.
+    value: the last value of the metric; NaN if it has none.
+    step: the step of that value.
+    reason: why it failed; '' otherwise.
   """
 
   state: TrialState
@@ -66,25 +66,25 @@ class Outcome(NamedTuple):
 
 
 class Study:
-  """A sweep's trials in its folder, made or taken up again.
+  """A sweep's trials in its folder, new or resumed.
 
   Raises:
-    ConfigError: the folder is another sweep's, or cannot be written.
+    ConfigError: the folder belongs to another sweep, or cannot be written.
   """
 
   def __init__(self, sweep: Sweep, folder: Path):
     self._sweep, self.folder = sweep, folder
-    self._taken: set[int] = set()
+    self._claimed: set[int] = set()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
       folder.mkdir(parents=True, exist_ok=True)
-      with held(folder / '.lock'):
-        keep(sweep, folder / 'sweep.yaml')
+      with locked(folder / '.lock'):
+        claim_folder(sweep, folder / 'sweep.yaml')
         self._study = optuna.create_study(
-          storage=storage(folder / 'journal.log'),
-          study_name='sweep',  # also of a file that is renamed
+          storage=open_journal(folder / 'journal.log'),
+          study_name='sweep',  # the file may be renamed
           direction=sweep.goal,
-          pruner=pruner(sweep),
+          pruner=make_pruner(sweep),
           load_if_exists=True,
         )
     except OSError as error:
@@ -95,40 +95,42 @@ class Study:
     """All trials so far, by number."""
     return self._study.get_trials(deepcopy=False)
 
-  def take(self) -> Claim | None:
-    """A trial that somebody left, else a new one, else None."""
-    with held(self.folder / '.lock'):
+  def claim_trial(self) -> Claim | None:
+    """A trial that a dead process left, else a new one, else None."""
+    with locked(self.folder / '.lock'):
       trials = self.trials()
-      for left in trials:
-        if not left.state.is_finished() and (lock := self._lock(left.number)):
-          study = self._drawing(left.number)
-          handle = Trial(study, left._trial_id)
-          return self._claim(handle, lock, len(left.intermediate_values))
+      for trial in trials:
+        if trial.state.is_finished():
+          continue
+        if lock := self._lock(trial.number):
+          study = self._with_sampler(trial.number)
+          handle = Trial(study, trial._trial_id)
+          return self._claim(handle, lock, len(trial.intermediate_values))
       if len(trials) >= self._sweep.trials:
         return None
       lock = self._lock(len(trials))
-      assert lock, 'a trial that is not there yet has no holder'
-      return self._claim(self._drawing(len(trials)).ask(), lock, 0)
+      assert lock, 'nothing holds the lock of a new trial'
+      return self._claim(self._with_sampler(len(trials)).ask(), lock, 0)
 
-  def elsewhere(self) -> list[int]:
-    """Trials that run, or did, in other processes."""
+  def running_elsewhere(self) -> list[int]:
+    """The unfinished trials that other processes claimed."""
     unfinished = {t.number for t in self.trials() if not t.state.is_finished()}
-    return sorted(unfinished - self._taken)
+    return sorted(unfinished - self._claimed)
 
-  def tell(self, claim: Claim, outcome: Outcome) -> None:
-    """Says what came of a trial, for good."""
+  def record(self, claim: Claim, outcome: Outcome) -> None:
+    """Records the result of a trial; it is final."""
     claim.trial.set_user_attr('step', outcome.step)
     claim.trial.set_user_attr('reason', outcome.reason)
-    done = outcome.state == TrialState.COMPLETE
-    value = outcome.value if done else None  # else the last that was reported
+    complete = outcome.state == TrialState.COMPLETE
+    value = outcome.value if complete else None  # None: the last reported one
     self._study.tell(claim.number, value, outcome.state)
 
-  def _drawing(self, number: int) -> optuna.Study:
-    """The study as it draws the parameters of this trial."""
+  def _with_sampler(self, number: int) -> optuna.Study:
+    """The study with the sampler of this trial."""
     return optuna.load_study(
       study_name=self._study.study_name,
       storage=self._study._storage,
-      sampler=sampler(self._sweep, number),
+      sampler=make_sampler(self._sweep, number),
       pruner=self._study.pruner,
     )
 
@@ -137,16 +139,16 @@ class Study:
       name: suggest(trial, name, parameter)
       for name, parameter in self._sweep.parameters.items()
     }
-    self._taken.add(trial.number)
+    self._claimed.add(trial.number)
     workdir = self.workdir(trial.number)
     return Claim(trial.number, values, workdir, lock, trial, reported)
 
   def workdir(self, number: int) -> Path:
-    """Where a trial runs."""
+    """The workdir of a trial."""
     return self.folder / f'trial-{number:04}'
 
   def _lock(self, number: int) -> TextIO | None:
-    """A trial's lock, open, if nobody holds it."""
+    """The open lock of a trial, or None if another process holds it."""
     workdir = self.workdir(number)
     workdir.mkdir(exist_ok=True)
     file = (workdir / '.claim').open('a')
@@ -159,52 +161,53 @@ class Study:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-  """Holds a lock while the body runs; waits for it first."""
+def locked(path: Path) -> Iterator[None]:
+  """Waits for a lock and holds it while the body runs."""
   with path.open('a') as file:
     fcntl.flock(file, fcntl.LOCK_EX)
     yield
 
 
 class JournalLock:
-  """What Optuna's journal asks of a lock; unlike Optuna's dies with its holder.
+  """A lock for Optuna's journal that ends with its process, unlike Optuna's.
 
   Args:
-    path: of the lock's file.
+    path: the lock's file.
   """
 
   def __init__(self, path: Path):
-    self._path, self._held = path, contextlib.ExitStack()
+    self._path, self._stack = path, contextlib.ExitStack()
 
   def acquire(self) -> bool:
-    self._held.enter_context(held(self._path))
+    self._stack.enter_context(locked(self._path))
     return True
 
   def release(self) -> None:
-    self._held.close()
+    self._stack.close()
 
 
-def storage(path: Path) -> JournalStorage:
-  """The journal, without what a killed process may have left of a line."""
+def open_journal(path: Path) -> JournalStorage:
+  """The journal, without the partial line that a killed process may leave."""
   lock = path.with_suffix('.lock')
-  with held(lock):
+  with locked(lock):
     if path.exists():
-      whole = path.read_bytes().rpartition(b'\n')
-      os.truncate(path, len(whole[0] + whole[1]))
+      lines, newline, _ = path.read_bytes().rpartition(b'\n')
+      os.truncate(path, len(lines + newline))
   backend: Any = JournalFileBackend
   return JournalStorage(backend(str(path), lock_obj=JournalLock(lock)))
 
 
-def keep(sweep: Sweep, path: Path) -> None:
-  """Writes down whose the folder is, or checks that it is this sweep's."""
+def claim_folder(sweep: Sweep, path: Path) -> None:
+  """Makes the folder this sweep's, or checks that it already is."""
   if path.exists():
-    there = yaml.safe_load(path.read_text(encoding='utf-8'))
-    for field in sorted((there.keys() | sweep.content.keys()) - MAY_DIFFER):
-      old, new = there.get(field), sweep.content.get(field)
+    saved = yaml.safe_load(path.read_text(encoding='utf-8'))
+    for field in sorted((saved.keys() | sweep.content.keys()) - MAY_DIFFER):
+      old, new = saved.get(field), sweep.content.get(field)
       rule = (
-        f'was made by another sweep: {field} is {old!r} there, {new!r} here'
+        f'belongs to another sweep: {field} was {old!r}, is {new!r}; '
+        'use another --folder'
       )
       require(old == new, 'folder', str(path.parent), rule)
-  part = path.with_suffix('.part')
-  part.write_text(yaml.safe_dump(dict(sweep.content), sort_keys=False))
-  part.replace(path)
+  partial = path.with_suffix('.partial')
+  partial.write_text(yaml.safe_dump(dict(sweep.content), sort_keys=False))
+  partial.replace(path)

@@ -1,4 +1,4 @@
-"""What a sweep found, best first: on the terminal and as `table.csv`."""
+"""The results of a sweep, best first: on the terminal and as `table.csv`."""
 
 from collections.abc import Mapping, Sequence
 import csv
@@ -16,16 +16,16 @@ from memjax.sweep.parameters import Scalar
 from memjax.sweep.study import Study
 
 STATES = {
-  TrialState.COMPLETE: 'done',
-  TrialState.PRUNED: 'given up',
+  TrialState.COMPLETE: 'finished',
+  TrialState.PRUNED: 'pruned',
   TrialState.RUNNING: 'running',
   TrialState.FAIL: 'failed',
 }
-WIDTH = 120  # characters, where there is no terminal to ask
+WIDTH = 120  # characters, if the output is not a terminal
 
 
-def ranked(sweep: Sweep, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-  """Best first: whole runs, then those given up, running, failed."""
+def rank(sweep: Sweep, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+  """Best first: finished trials, then pruned, running and failed ones."""
   sign = 1 if sweep.goal == 'minimize' else -1
 
   def key(trial: FrozenTrial) -> tuple[int, float, int]:
@@ -35,58 +35,61 @@ def ranked(sweep: Sweep, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
   return sorted(trials, key=key)
 
 
-def write(sweep: Sweep, study: Study) -> Path:
-  """Writes `table.csv`; returns where."""
+def write_table(sweep: Sweep, study: Study) -> Path:
+  """Writes `table.csv`; returns its path."""
   path = study.folder / 'table.csv'
   columns = ('trial', 'state', sweep.metric, 'step', *sweep.parameters)
   with path.open('w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
     writer.writerow((*columns, 'workdir', 'reason'))
-    for trial in ranked(sweep, study.trials()):
+    for trial in rank(sweep, study.trials()):
       values = [trial.params[name] for name in sweep.parameters]
-      said = trial.user_attrs
-      row = (trial.number, STATES[trial.state], trial.value, said['step'])
+      result = trial.user_attrs
+      row = (trial.number, STATES[trial.state], trial.value, result['step'])
       workdir = study.workdir(trial.number)
-      writer.writerow((*row, *values, workdir, said['reason']))
+      writer.writerow((*row, *values, workdir, result['reason']))
   return path
 
 
-def show(sweep: Sweep, study: Study) -> None:
-  """Prints the table, of the parameters that vary."""
+def print_table(sweep: Sweep, study: Study) -> None:
+  """Prints the table, with the parameters that vary."""
   console = Console()
   if not console.is_terminal:
     console.width = WIDTH
   table = Table(box=box.SIMPLE_HEAD)
   table.add_column('trial', justify='right')
   flags = sweep.varying()
-  for name in (*short(flags), sweep.metric, 'step'):
+  for name in (*shorten_names(flags), sweep.metric, 'step'):
     table.add_column(name, justify='right', overflow='fold')
   table.add_column('state', overflow='fold')
-  for trial in ranked(sweep, study.trials()):
-    values = [plain(trial.params[flag]) for flag in flags]
+  for trial in rank(sweep, study.trials()):
+    values = [format_value(trial.params[flag]) for flag in flags]
     value = '' if trial.value is None else format_number(trial.value)
-    said = trial.user_attrs
-    state = STATES[trial.state] + f': {said["reason"]}' * bool(said['reason'])
-    step = str(said['step'])
+    result = trial.user_attrs
+    reason = result['reason']
+    state = STATES[trial.state] + (f': {reason}' if reason else '')
+    step = str(result['step'])
     table.add_row(str(trial.number), *values, value, step, Text(state))
   console.print(table)
 
 
-def described(sweep: Sweep, values: Mapping[str, Scalar]) -> str:
-  """'learning_rate 0.001, width 64', of the parameters that vary."""
+def describe_values(sweep: Sweep, values: Mapping[str, Scalar]) -> str:
+  """'learning_rate 0.001, width 64', for the parameters that vary."""
   flags = sweep.varying()
-  pairs = zip(short(flags), flags, strict=True)
-  return ', '.join(f'{name} {plain(values[flag])}' for name, flag in pairs)
+  pairs = zip(shorten_names(flags), flags, strict=True)
+  return ', '.join(
+    f'{name} {format_value(values[flag])}' for name, flag in pairs
+  )
 
 
-def short(names: Sequence[str]) -> list[str]:
-  """The last parts of dotted names, more of them where two would be one."""
+def shorten_names(names: Sequence[str]) -> list[str]:
+  """The shortest ends of dotted names, equally deep, that all differ."""
   parts = [name.split('.') for name in names]
   lengths = range(1, max([1, *map(len, parts)]) + 1)
-  cuts = (['.'.join(part[-length:]) for part in parts] for length in lengths)
-  return next(cut for cut in cuts if len(set(cut)) == len(names))
+  ends = (['.'.join(part[-length:]) for part in parts] for length in lengths)
+  return next(end for end in ends if len(set(end)) == len(names))
 
 
-def plain(value: Scalar) -> str:
+def format_value(value: Scalar) -> str:
   """A value as a table shows it."""
   return f'{value:.4g}' if isinstance(value, float) else str(value)

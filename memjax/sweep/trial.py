@@ -1,4 +1,4 @@
-"""One trial: an ordinary run in a process and a workdir of its own."""
+"""One trial: an ordinary run in its own process and its own workdir."""
 
 import contextlib
 import json
@@ -16,23 +16,24 @@ from memjax.runs import exit_codes
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome
 
-POLL = 0.2  # seconds between looks at a run, at least
+POLL = 0.2  # seconds between two reads of a run's metrics, at least
 WANDB = '--config.log.wandb.mode'
 
 
 def command(sweep: Sweep, claim: Claim) -> list[str]:
-  """What is run: the sweep's command, in the trial's workdir, without wandb."""
+  """The command of a trial: the sweep's, in its workdir, without wandb."""
   words = sweep.command(claim.values)
   if not any(word.startswith(f'{WANDB}=') for word in words):
     words.append(f'{WANDB}=disabled')
   return [*words, f'--workdir={claim.workdir}']
 
 
-def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
-  """Runs a trial until it ends, is given up, or `stop` is set.
+def run_trial(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
+  """Runs a trial until it ends, is pruned, or `stop` is set.
 
-  The process is in a session of its own, so that Ctrl-C reaches it only
-  through here, and it inherits the claim, which therefore holds until it ends.
+  The process has its own session, so Ctrl-C reaches it only through this
+  function. It inherits the lock of the claim, which is held until it ends. How
+  it ended is read from its exit code.
   """
   errors = claim.workdir / 'stderr.txt'
   with (claim.workdir / 'stdout.txt').open('a') as out, errors.open('a') as err:
@@ -44,11 +45,11 @@ def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
       start_new_session=True,
       pass_fds=[claim.lock.fileno()],
     )
-  reported, pruned = follow(sweep, claim, process, stop)
+  reported, pruned = monitor(sweep, claim, process, stop)
   if terminated := process.poll() is None:
     process.terminate()  # it saves its step and exits
   code = process.wait()
-  rows = evaluations(claim.workdir, sweep.metric)
+  rows = load_evaluations(claim.workdir, sweep.metric)
   for count, (_, value) in enumerate(rows[reported:], reported + 1):
     claim.trial.report(value, count)
   step, value = rows[-1] if rows else (0, math.nan)
@@ -56,45 +57,46 @@ def run(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
   if resumable and not pruned:
     return Outcome(TrialState.RUNNING, value, step)
   if not pruned and code:
-    reason = f'{ended(code)}: {last_line(errors)}'
+    reason = f'{describe_exit(code)}: {last_line(errors)}'
     return Outcome(TrialState.FAIL, value, step, reason)
   if not math.isfinite(value):
-    reason = f'{sweep.metric} is {value}' if rows else f'no {sweep.metric}'
+    metric = sweep.metric
+    reason = f'{metric} is {value}' if rows else f'{metric} was not measured'
     return Outcome(TrialState.FAIL, value, step, reason)
   state = TrialState.PRUNED if pruned else TrialState.COMPLETE
   return Outcome(state, value, step)
 
 
-def follow(
+def monitor(
   sweep: Sweep,
   claim: Claim,
   process: subprocess.Popen,
   stop: threading.Event,
 ) -> tuple[int, bool]:
-  """Reports evaluations until the end or `stop`, or until it is hopeless.
+  """Reports evaluations until the run ends, is pruned, or `stop` is set.
 
-  A run that has reached its last step is not given up.
+  A run that has reached its last step is not pruned.
 
   Returns:
-    How many are reported, and whether to give the trial up.
+    The number of reported evaluations, and whether to prune the trial.
   """
   reported = claim.reported
   while process.poll() is None and not stop.is_set():
-    began = time.monotonic()
-    seen = evaluations(claim.workdir, sweep.metric)
-    for count, (step, value) in enumerate(seen[reported:], reported + 1):
+    start = time.monotonic()
+    rows = load_evaluations(claim.workdir, sweep.metric)
+    for count, (step, value) in enumerate(rows[reported:], reported + 1):
       claim.trial.report(value, count)
-      if step < steps(claim.workdir) and claim.trial.should_prune():
+      if step < total_steps(claim.workdir) and claim.trial.should_prune():
         return count, True
-    reported = max(reported, len(seen))
-    pause = max(POLL, 20 * (time.monotonic() - began))
+    reported = max(reported, len(rows))
+    pause = max(POLL, 20 * (time.monotonic() - start))
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(pause)
   return reported, False
 
 
-def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
-  """The steps and values of a metric so far, SET/METRIC as wandb names it."""
+def load_evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
+  """Steps and values so far of a metric, named SET/METRIC as in wandb."""
   split, _, name = metric.partition('/')
   return [
     (row['step'], row['metrics'][name])
@@ -103,13 +105,13 @@ def evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
   ]
 
 
-def steps(workdir: Path) -> int:
-  """Steps of the whole run."""
+def total_steps(workdir: Path) -> int:
+  """Number of steps of the whole run."""
   config = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
   return config['train']['steps']
 
 
-def ended(code: int) -> str:
+def describe_exit(code: int) -> str:
   """'exit code 1' or 'ended by SIGKILL'."""
   if code < 0:
     return f'ended by {signal.Signals(-code).name}'

@@ -1,4 +1,4 @@
-"""A sweep to its end or to Ctrl-C, a line for what happens to each trial."""
+"""Runs a sweep to its end or to Ctrl-C, with a line for each event."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +12,24 @@ from memjax.logs.console import format_number
 from memjax.sweep import trial
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome, Study
-from memjax.sweep.table import described, ranked
+from memjax.sweep.table import describe_values, rank
 
-WAIT = 1.0  # seconds between looks at trials that run elsewhere
+WAIT = 1.0  # seconds between two checks of trials that run elsewhere
 
 
-def work(sweep: Sweep, study: Study, workers: int) -> bool:
-  """Runs trials, so many at a time, until all are finished, by whomever.
+def run_trials(sweep: Sweep, study: Study, workers: int) -> bool:
+  """Runs trials, `workers` at a time, until all are finished.
+
+  Trials that other processes run count too.
 
   Returns:
-    Whether they are; False after SIGTERM or Ctrl-C, what ran saved.
+    Whether all are finished; False after SIGTERM or Ctrl-C, when the running
+    trials are saved.
   """
-  stop, voice = threading.Event(), Voice()
-  with stopping(stop), ThreadPoolExecutor(workers) as pool:
+  stop, log = threading.Event(), LinePrinter()
+  with stop_on_signals(stop), ThreadPoolExecutor(workers) as pool:
     futures = [
-      pool.submit(_worker, sweep, study, stop, voice) for _ in range(workers)
+      pool.submit(_worker, sweep, study, stop, log) for _ in range(workers)
     ]
     for future in futures:
       future.result()
@@ -34,8 +37,8 @@ def work(sweep: Sweep, study: Study, workers: int) -> bool:
 
 
 @contextlib.contextmanager
-def stopping(stop: threading.Event) -> Iterator[None]:
-  """Within it a first SIGTERM or Ctrl-C sets the event, a second one kills."""
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+  """In the body the first SIGTERM or Ctrl-C sets the event; a second kills."""
 
   def receive(signum: int, frame: object) -> None:
     del frame
@@ -51,71 +54,72 @@ def stopping(stop: threading.Event) -> Iterator[None]:
       signal.signal(signum, handler)
 
 
-class Voice:
-  """Says whole lines, whichever worker has them to say."""
+class LinePrinter:
+  """Prints whole lines from several threads."""
 
   def __init__(self) -> None:
     self._lock = threading.Lock()
-    self._said: set[str] = set()
+    self._printed: set[str] = set()
 
-  def say(self, line: str, once: bool = False) -> None:
+  def print(self, line: str, once: bool = False) -> None:
+    """Prints a line; with `once`, only if it was not printed before."""
     with self._lock:
-      if not (once and line in self._said):
+      if not (once and line in self._printed):
         print(line, flush=True)
-      self._said.add(line)
+      self._printed.add(line)
 
 
 def _worker(
-  sweep: Sweep, study: Study, stop: threading.Event, voice: Voice
+  sweep: Sweep, study: Study, stop: threading.Event, log: 'LinePrinter'
 ) -> None:
   try:
     while not stop.is_set():
-      if claim := study.take():
+      if claim := study.claim_trial():
         with claim.lock:
-          attempt(sweep, study, claim, stop, voice)
+          run_claim(sweep, study, claim, stop, log)
       elif all(t.state.is_finished() for t in study.trials()):
         return
       else:
-        if elsewhere := study.elsewhere():
-          numbers = ', '.join(map(str, elsewhere))
-          line = f'waits for what runs elsewhere: trial {numbers}'
-          voice.say(line, once=True)
+        if others := study.running_elsewhere():
+          numbers = ', '.join(map(str, others))
+          line = f'waiting for trials of other processes: {numbers}'
+          log.print(line, once=True)
         stop.wait(WAIT)
   except BaseException:
-    stop.set()  # of the others
+    stop.set()  # stops the other workers
     raise
 
 
-def attempt(
+def run_claim(
   sweep: Sweep,
   study: Study,
   claim: Claim,
   stop: threading.Event,
-  voice: Voice,
+  log: 'LinePrinter',
 ) -> None:
-  """Runs one trial and says so before and after."""
-  again = (claim.workdir / 'metrics.jsonl').exists()
-  begins = f'trial {claim.number}{" goes on" if again else ""}'
-  voice.say(f'{begins}: {described(sweep, claim.values)}')
-  outcome = trial.run(sweep, claim, stop)
+  """Runs one trial and prints a line before and after."""
+  resumed = (claim.workdir / 'metrics.jsonl').exists()
+  start = f'trial {claim.number}{" resumed" if resumed else ""}'
+  log.print(f'{start}: {describe_values(sweep, claim.values)}')
+  outcome = trial.run_trial(sweep, claim, stop)
   if outcome.state != TrialState.RUNNING:
-    study.tell(claim, outcome)
-  ended, standing = _ended(sweep, outcome), _standing(sweep, study)
-  voice.say(f'trial {claim.number} {ended}{standing}')
+    study.record(claim, outcome)
+  result, progress = _result(sweep, outcome), _progress(sweep, study)
+  log.print(f'trial {claim.number} {result}{progress}')
 
 
-def _ended(sweep: Sweep, outcome: Outcome) -> str:
+def _result(sweep: Sweep, outcome: Outcome) -> str:
   if outcome.state == TrialState.FAIL:
     return f'failed, {outcome.reason}'
   if outcome.state == TrialState.RUNNING:
     return 'stopped and saved'
-  how = 'given up' if outcome.state == TrialState.PRUNED else 'done'
+  how = 'pruned' if outcome.state == TrialState.PRUNED else 'finished'
   value = format_number(outcome.value)
   return f'{how}: {sweep.metric} {value} at step {outcome.step}'
 
 
-def _standing(sweep: Sweep, study: Study) -> str:
-  trials = ranked(sweep, study.trials())
+def _progress(sweep: Sweep, study: Study) -> str:
+  trials = rank(sweep, study.trials())
   left = sweep.trials - sum(t.state.is_finished() for t in trials)
   best = trials[0]
   if best.value is None or best.state != TrialState.COMPLETE:

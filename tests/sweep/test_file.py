@@ -15,7 +15,7 @@ from memjax.config import command_line
 from memjax.config.reader import read as read_experiment
 from memjax.errors import ConfigError
 from memjax.sweep.check import check, samples
-from memjax.sweep.file import Hyperband, read
+from memjax.sweep.file import Hyperband, read_sweep
 from memjax.sweep.parameters import Range, Scalar, Values
 from tests.sweep.tiny import sweep
 
@@ -24,7 +24,7 @@ FILES = sorted((ROOT / 'experiments' / 'sweeps').glob('*.yaml'))
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def wandb_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
   """What wandb's agent changes is set back, and its files lie elsewhere."""
   monkeypatch.chdir(ROOT)
   monkeypatch.setenv('WANDB_DIR', str(tmp_path))
@@ -73,7 +73,7 @@ def parsed(
 def test_wandb_starts_what_is_started_here(
   file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  read_file = read(file)
+  read_file = read_sweep(file)
   check(read_file, file)
   for values in samples(read_file):
     command, environment = started_by_wandb(file, values, monkeypatch)
@@ -93,16 +93,20 @@ def test_wandb_starts_what_is_started_here(
 
 
 def test_the_three_methods_have_an_example() -> None:
-  assert {read(file).method for file in FILES} == {'grid', 'random', 'bayes'}
+  assert {read_sweep(file).method for file in FILES} == {
+    'grid',
+    'random',
+    'bayes',
+  }
 
 
-def parameter(tmp_path: Path, spec: Mapping[str, Any]) -> Values | Range:
+def read_one(tmp_path: Path, spec: Mapping[str, Any]) -> Values | Range:
   file = sweep(tmp_path, {'method': 'random', 'run_cap': 4}, clip=spec)
-  return read(file).parameters['config.clip']
+  return read_sweep(file).parameters['config.clip']
 
 
 @pytest.mark.parametrize(
-  ('spec', 'meant'),
+  ('spec', 'expected'),
   [
     ({'value': 'a'}, Values(('a',))),
     ({'values': [True, False]}, Values((True, False))),
@@ -125,14 +129,14 @@ def parameter(tmp_path: Path, spec: Mapping[str, Any]) -> Values | Range:
   ],
 )
 def test_parameters_mean_what_wandb_means(
-  tmp_path: Path, spec: Mapping[str, Any], meant: Values | Range
+  tmp_path: Path, spec: Mapping[str, Any], expected: Values | Range
 ) -> None:
-  assert parameter(tmp_path, spec) == meant
-  assert list(map(type, parameter(tmp_path, spec))) == list(map(type, meant))
+  assert read_one(tmp_path, spec) == expected
+  assert list(map(type, read_one(tmp_path, spec))) == list(map(type, expected))
 
 
 @pytest.mark.parametrize(
-  ('spec', 'meant'),
+  ('spec', 'expected'),
   [
     ({'min_iter': 2}, Hyperband(2, 0, 3)),
     ({'max_iter': 27, 's': 2}, Hyperband(3, 27, 3)),
@@ -140,36 +144,39 @@ def test_parameters_mean_what_wandb_means(
   ],
 )
 def test_hyperband_means_what_wandb_means(
-  tmp_path: Path, spec: Mapping[str, int], meant: Hyperband
+  tmp_path: Path, spec: Mapping[str, int], expected: Hyperband
 ) -> None:
   early = {'type': 'hyperband', **spec}
-  assert read(sweep(tmp_path, {'early_terminate': early})).hyperband == meant
+  assert (
+    read_sweep(sweep(tmp_path, {'early_terminate': early})).hyperband
+    == expected
+  )
 
 
 def assert_named(file: Path, words: list[str]) -> None:
   """The file is refused in a line that has these words."""
   with pytest.raises(ConfigError) as error:
-    check(read(file), file)
-  said = str(error.value)
-  assert said.startswith(f'{file}: ')
-  assert '\n' not in said
+    check(read_sweep(file), file)
+  line = str(error.value)
+  assert line.startswith(f'{file}: ')
+  assert '\n' not in line
   for word in words:
-    assert word in said
+    assert word in line
 
 
 @pytest.mark.parametrize(
   ('changes', 'words'),
   [
-    ({'program': 'lunch.py'}, ['program', 'lunch.py', 'no file']),
+    ({'program': 'lunch.py'}, ['program', 'lunch.py', 'does not exist']),
     ({'method': 'tpe'}, ['method', 'tpe', 'grid, random, bayes']),
-    ({'method': 'random'}, ['run_cap', 'random makes']),
+    ({'method': 'random'}, ['run_cap', 'number of trials: random']),
     ({'run_cap': 0}, ['run_cap', '0', 'at least 1']),
     ({'metric': {'name': 'loss'}}, ['metric.name', 'loss', 'SET/METRIC']),
     ({'metric': {'name': 'held/loss'}}, ['held/loss', 'mean held_out?']),
-    ({'metric': {'target': 1}}, ['metric.target', '1', 'not done']),
+    ({'metric': {'target': 1}}, ['metric.target', '1', 'not supported']),
     ({'methud': 'grid'}, ['methud', 'did you mean method?']),
     ({'command': ['${args_no_hyphens}']}, ['command', '${args_no_hyphens}']),
-    ({'command': ['${program}']}, ['command', 'must hold ${args}']),
+    ({'command': ['${program}']}, ['command', 'must contain ${args}']),
     ({'command': ['--workdir=a']}, ['command', '--workdir=a', 'its own']),
     ({'parameters': {}}, ['parameters', '{}']),
     ({'early_terminate': {'type': 'envelope'}}, ['envelope', 'hyperband']),
@@ -188,17 +195,25 @@ def test_a_mistake_is_named(
     ('model__layer', {'parameters': {}}, ['config.model.layer', 'a.b']),
     ('model__heads', {'value': 3}, ['model.heads', 'no such field']),
     ('model__layer', {'value': 3}, ['replaces a whole section']),
-    ('seed', {'values': [1, 1]}, ['seed.values', 'twice']),
+    ('seed', {'values': [1, 1]}, ['seed.values', 'duplicates']),
     ('seed', {'values': [[1]]}, ['seed.values', '[1]', 'number']),
-    ('seed', {'min': 1, 'max': 3}, ['seed', 'grid has no ranges']),
+    ('seed', {'min': 1, 'max': 3}, ['seed', 'grid takes no ranges']),
     ('seed', {'min': 3, 'max': 1}, ['seed.max', '1', 'above min 3']),
     ('seed', {'min': '1e-4', 'max': 1}, ['seed.min', '1e-4', '1.0e-4']),
-    ('seed', {'min': 1}, ['seed', 'max beside min']),
-    ('seed', {}, ['seed', '{}', 'one of value']),
-    ('seed', {'value': 1, 'min': 1, 'max': 2}, ['seed', 'one of value']),
-    ('seed', {'distribution': 'beta', 'min': 1, 'max': 2}, ['beta']),
+    ('seed', {'min': 1}, ['seed', 'both min and max']),
+    ('seed', {}, ['seed', '{}', 'exactly one of: value']),
+    (
+      'seed',
+      {'value': 1, 'min': 1, 'max': 2},
+      ['seed', 'exactly one of: value'],
+    ),
+    (
+      'seed',
+      {'distribution': 'beta', 'min': 1, 'max': 2},
+      ['beta', 'is not supported; use uniform, '],
+    ),
     ('seed', {'distribution': 'uniform', 'value': 2}, ['uniform']),
-    ('seed', {'min': 1, 'max': 4, 'q': 2}, ['seed.q', 'q_uniform alone']),
+    ('seed', {'min': 1, 'max': 4, 'q': 2}, ['seed.q', 'q_uniform only']),
     (
       'seed',
       {'distribution': 'log_uniform_values', 'min': 0, 'max': 1},
@@ -219,14 +234,18 @@ def test_a_mistake_in_a_parameter_is_named(
 
 @pytest.mark.parametrize(
   ('text', 'words'),
-  [('a: [', 'is no YAML'), ('', 'holds no fields'), ('- a', 'holds no fields')],
+  [
+    ('a: [', 'is not valid YAML'),
+    ('', 'must be a YAML mapping'),
+    ('- a', 'must be a YAML mapping'),
+  ],
 )
 def test_a_file_that_is_none_is_named(
   tmp_path: Path, text: str, words: str
 ) -> None:
   file = tmp_path / 'a.yaml'
   with pytest.raises(ConfigError, match='No such file'):
-    read(file)
+    read_sweep(file)
   file.write_text(text)
   with pytest.raises(ConfigError, match=words):
-    read(file)
+    read_sweep(file)

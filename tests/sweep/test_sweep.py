@@ -22,11 +22,11 @@ import pytest
 
 from memjax.runs import exit_codes
 from memjax.sweep.__main__ import main
-from memjax.sweep.file import read
+from memjax.sweep.file import read_sweep
 from memjax.sweep.study import Outcome, Study
-from memjax.sweep.table import short
+from memjax.sweep.table import shorten_names
 from memjax.sweep.trial import command
-from memjax.sweep.workers import WAIT, Voice
+from memjax.sweep.workers import WAIT, LinePrinter
 from tests.sweep.tiny import sweep
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
   assert points(folder) == EACH_ONCE
   assert sorted(starts(folder)) == [f'trial-{i:04}' for i in range(6)]
   rows = table(folder)
-  assert [row['state'] for row in rows] == ['done'] * 4 + ['failed'] * 2
+  assert [row['state'] for row in rows] == ['finished'] * 4 + ['failed'] * 2
   losses = [float(row['held_out/loss']) for row in rows[:4]]
   assert losses == pytest.approx([1 / 3] * 2 + [0.04 + 1 / 3] * 2)
   reason = 'exit code 1: ArithmeticError: one over nothing'
@@ -111,9 +111,9 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
 
 
 @pytest.mark.parametrize(
-  ('steps', 'end', 'last'), [(6, 'given up', 4), (3, 'done', 3)]
+  ('steps', 'end', 'last'), [(6, 'pruned', 4), (3, 'finished', 3)]
 )
-def test_hyperband_gives_up_what_is_worse_than_the_best(
+def test_hyperband_prunes_what_is_worse_than_the_best(
   tmp_path: Path, steps: int, end: str, last: int
 ) -> None:
   """At the third evaluation, and not where that is the end of a run."""
@@ -129,12 +129,12 @@ def test_hyperband_gives_up_what_is_worse_than_the_best(
   )
   assert main([str(file), f'--folder={folder}']) == 0
   best, worse = table(folder)
-  assert (best['trial'], best['state'], best[RATE]) == ('0', 'done', '0.3')
+  assert (best['trial'], best['state'], best[RATE]) == ('0', 'finished', '0.3')
   assert int(best['step']) == steps
   assert (worse['state'], worse['step']) == (end, str(last))
   assert float(worse['held_out/loss']) == pytest.approx(0.36 + 1 / last)
   stopped = Path(worse['workdir']) / 'stopped'
-  assert stopped.exists() == (end == 'given up')
+  assert stopped.exists() == (end == 'pruned')
 
 
 @pytest.fixture
@@ -163,10 +163,10 @@ def test_a_killed_sweep_goes_on_in_the_same_workdirs(
   (held / 'hold').unlink()
   said = finished(after)
   assert points(held) == EACH_ONCE
-  assert {row['state'] for row in table(held)} == {'done'}
+  assert {row['state'] for row in table(held)} == {'finished'}
   again = Counter(f'trial-{i:04}' for i in (0, 1, *range(6)))
   assert Counter(starts(held)) == again
-  assert said.count(' goes on: ') == 2
+  assert said.count(' resumed: ') == 2
   for i in range(6):
     text = (held / f'trial-{i:04}' / 'metrics.jsonl').read_text()
     steps = [json.loads(line)['step'] for line in text.splitlines()]
@@ -179,13 +179,13 @@ def test_what_runs_elsewhere_is_waited_for(tmp_path: Path, held: Path) -> None:
   wait_for_starts(held, 1)
   other = start(file, held)
   assert other.stdout
-  waits = 'waits for what runs elsewhere: trial 0\n'
+  waits = 'waiting for trials of other processes: 0\n'
   assert other.stdout.readline() == waits
   time.sleep(2 * WAIT)  # each of its two workers has looked again
   (held / 'hold').unlink()
-  assert 'trial 0 done: ' in finished(one)
+  assert 'trial 0 finished: ' in finished(one)
   said = finished(other)
-  assert 'trial 0 done: ' not in said
+  assert 'trial 0 finished: ' not in said
   assert waits not in said
   assert starts(held) == ['trial-0000']
 
@@ -203,13 +203,13 @@ def test_lines_of_several_workers_are_whole(
       return len(text)
 
   monkeypatch.setattr(sys, 'stdout', Slow())
-  voice, said = Voice(), [f'{i} is said' for i in range(8)]
+  printer, lines = LinePrinter(), [f'line {i}' for i in range(8)]
   with ThreadPoolExecutor(4) as pool:
-    list(pool.map(voice.say, 3 * said))
-    list(pool.map(lambda line: voice.say(line, once=True), [*said, 'new']))
+    list(pool.map(printer.print, 3 * lines))
+    list(pool.map(lambda line: printer.print(line, once=True), [*lines, 'new']))
   monkeypatch.undo()
   assert Counter(''.join(parts).splitlines()) == {
-    **dict.fromkeys(said, 3),
+    **dict.fromkeys(lines, 3),
     'new': 1,
   }
 
@@ -220,7 +220,7 @@ def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
   both = [start(file, held), start(file, held)]
   wait_for_starts(held, 4)
   (held / 'hold').unlink()
-  ran = [finished(process).count(' done: ') for process in both]
+  ran = [finished(process).count(' finished: ') for process in both]
   assert sum(ran) == 6
   assert min(ran) >= 2
   assert points(held) == EACH_ONCE
@@ -246,21 +246,21 @@ def test_a_stopped_sweep_saves_and_says_so(
   (held / 'hold').unlink()
   finished(start(file, held))  # what crashes now was saved before
   states = [row['state'] for row in table(held)]
-  assert states == ['done'] * 4 + ['failed'] * 2
+  assert states == ['finished'] * 4 + ['failed'] * 2
 
 
 def drawn(
   file: Path, folder: Path, losses: Sequence[float] = ()
 ) -> list[Mapping[str, Any]]:
   """Parameters of the first trials; each but the last ends with a loss."""
-  study, found = Study(read(file), folder), []
+  study, found = Study(read_sweep(file), folder), []
   for loss in [*losses, None]:
-    claim = study.take()
+    claim = study.claim_trial()
     assert claim
     with claim.lock:
       found.append(claim.values)
       if loss is not None:
-        study.tell(claim, Outcome(TrialState.COMPLETE, loss, 1))
+        study.record(claim, Outcome(TrialState.COMPLETE, loss, 1))
   return found
 
 
@@ -289,12 +289,12 @@ def test_parameters_depend_on_what_came_before_and_nothing_else(
 
 def test_a_trial_is_one_process_s_alone(tmp_path: Path) -> None:
   file = searched(tmp_path, 'random')
-  one, other = (Study(read(file), tmp_path / 'out') for _ in range(2))
-  claims = [study.take() for study in (one, other, one)]
+  one, other = (Study(read_sweep(file), tmp_path / 'out') for _ in range(2))
+  claims = [study.claim_trial() for study in (one, other, one)]
   numbers = [claim.number for claim in claims if claim]
   assert numbers == [0, 1, 2]
-  assert one.elsewhere() == [1]
-  assert other.elsewhere() == [0, 2]
+  assert one.running_elsewhere() == [1]
+  assert other.running_elsewhere() == [0, 2]
   for claim in claims:
     assert claim
     claim.lock.close()
@@ -302,12 +302,12 @@ def test_a_trial_is_one_process_s_alone(tmp_path: Path) -> None:
 
 def test_bayes_searches_where_it_was_good(tmp_path: Path) -> None:
   """Nearer to the optimum than what it began with, which is drawn at random."""
-  study = Study(read(searched(tmp_path, 'bayes')), tmp_path / 'out')
+  study = Study(read_sweep(searched(tmp_path, 'bayes')), tmp_path / 'out')
   away = []
-  while claim := study.take():
+  while claim := study.claim_trial():
     with claim.lock:
       away.append(abs(math.log(float(claim.values[RATE]) / 0.01)))
-      study.tell(claim, Outcome(TrialState.COMPLETE, away[-1], 1))
+      study.record(claim, Outcome(TrialState.COMPLETE, away[-1], 1))
   assert len(away) == 30
   assert statistics.mean(away[20:]) < 0.6 * statistics.mean(away[:10])
 
@@ -315,10 +315,10 @@ def test_bayes_searches_where_it_was_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
   ('changes', 'words'),
   [
-    ({'metric': {'name': 'train/loss'}}, "metric is {'name': 'held_out/loss'"),
+    ({'metric': {'name': 'train/loss'}}, "metric was {'name': 'held_out/loss'"),
     (
       {'early_terminate': {'type': 'hyperband', 'min_iter': 1}},
-      'is None there',
+      'was None, is {',
     ),
   ],
 )
@@ -329,12 +329,14 @@ def test_a_folder_belongs_to_one_sweep(
   words: str,
 ) -> None:
   folder = tmp_path / 'out'
-  Study(read(sweep(tmp_path, {'run_cap': 2})), folder)
-  Study(read(sweep(tmp_path, {'run_cap': 3, 'description': 'more'})), folder)
+  Study(read_sweep(sweep(tmp_path, {'run_cap': 2})), folder)
+  Study(
+    read_sweep(sweep(tmp_path, {'run_cap': 3, 'description': 'more'})), folder
+  )
   file = sweep(tmp_path, changes)
   assert main([str(file), f'--folder={folder}']) == 2
   said = capsys.readouterr().err
-  assert said.startswith(f'memjax.sweep: folder: {str(folder)!r}: was made by')
+  assert said.startswith(f'memjax.sweep: folder: {str(folder)!r}: belongs to ')
   assert words in said
   assert said.count('\n') == 1
 
@@ -351,7 +353,10 @@ def test_a_sweep_without_any_value_says_where_the_reasons_are(
     f'in {folder / "table.csv"}\n'
   )
   (row,) = table(folder)
-  assert (row['state'], row['reason']) == ('failed', 'no twice/loss')
+  assert (row['state'], row['reason']) == (
+    'failed',
+    'twice/loss was not measured',
+  )
   assert not (folder / 'parallel_coordinates.png').exists()
 
 
@@ -390,9 +395,9 @@ def test_without_optuna_it_says_what_to_install(
 
 def test_a_trial_can_be_gone_on_with_by_hand(tmp_path: Path) -> None:
   """What is run is wandb's command, the workdir, and no wandb."""
-  read_file = read(sweep(tmp_path, {}))
+  read_file = read_sweep(sweep(tmp_path, {}))
   study = Study(read_file, tmp_path / 'out')
-  claim = study.take()
+  claim = study.claim_trial()
   assert claim
   with claim.lock:
     words = command(read_file, claim)
@@ -418,4 +423,4 @@ def test_a_trial_can_be_gone_on_with_by_hand(tmp_path: Path) -> None:
 def test_names_are_as_short_as_they_can_be(
   names: list[str], shown: list[str]
 ) -> None:
-  assert short(names) == shown
+  assert shorten_names(names) == shown
