@@ -47,8 +47,8 @@ def get_config(variant: str = 'niah-transformer') -> ConfigDict:
   config.log.every = 100
   for label, length in (('validation', 512), ('longer', 1024)):
     rows = {'every': 1000, 'batch_size': 50, 'steps': 10}
-    there = {'split': 'validation', 'length': length}
-    config.evals[label] = ConfigDict(rows | {'task': there})
+    changes = {'split': 'validation', 'length': length}
+    config.evals[label] = ConfigDict(rows | {'task': changes})
   config.checkpoint.update(
     every=1000, best='validation/accuracy', best_is='max'
   )

@@ -126,8 +126,8 @@ class Spec(abc.ABC):
     return 0
 
   @property
-  def asks(self) -> int:
-    """The id that marks a step as a question; 0: no step is one."""
+  def question_id(self) -> int:
+    """The id that marks a step as a question; 0: no step is a question."""
     return 0
 
   @abc.abstractmethod
@@ -217,13 +217,13 @@ class Features(Spec):
 class Sentences(Spec):
   """Sentences of at most `words` word ids in [0, vocab); 0 is padding.
 
-  A sentence that holds the word `asks` is a question: a memory network answers
-  it and does not store it. 0: no sentence is one.
+  A sentence with the word `question_id` is a question: a memory network
+  answers it and does not store it. 0: no sentence is a question.
   """
 
   vocab: int
   words: int
-  asks: int = 0
+  question_id: int = 0
 
   @property
   def size(self) -> int:
@@ -237,7 +237,7 @@ class Sentences(Spec):
     return dataclasses.replace(self, vocab=size)
 
   def reserved(self, ids: jax.Array) -> jax.Array:
-    return (ids == 0) | ((ids == self.asks) & (self.asks > 0))
+    return (ids == 0) | ((ids == self.question_id) & (self.question_id > 0))
 
   def indicators(self, values: np.ndarray) -> np.ndarray:
     return np.eye(self.vocab)[values].sum(-2)[..., 1:]

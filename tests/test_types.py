@@ -16,7 +16,12 @@ from memjax.types import (
   spec_from_json,
 )
 
-SPECS = [Tokens(5), Features(3), Sentences(7, 4), Sentences(7, 4, asks=2)]
+SPECS = [
+  Tokens(5),
+  Features(3),
+  Sentences(7, 4),
+  Sentences(7, 4, question_id=2),
+]
 every_spec = pytest.mark.parametrize('spec', SPECS)
 
 

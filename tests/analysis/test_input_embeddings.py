@@ -12,8 +12,8 @@ from memjax.models.stack import Stack
 from memjax.types import Sentences, Spec, Tokens
 from tests.analysis.known import LeakyIntegrator
 
-ASKS = 3
-TOKENS, SENTENCES = Tokens(5), Sentences(7, 3, ASKS)
+QUESTION = 3
+TOKENS, SENTENCES = Tokens(5), Sentences(7, 3, QUESTION)
 STACKED = LeakyIntegrator(4)
 STEPS = 6
 

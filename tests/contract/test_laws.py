@@ -47,7 +47,7 @@ class Specs(NamedTuple):
 # Making one of these prepares its corpus.
 CORPORA = {
   'text.Text': Specs(Tokens(256), Tokens(256)),
-  'babi.BAbI': Specs(Sentences(23, 6, asks=1), Tokens(6)),
+  'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
 }
 
 
@@ -143,7 +143,7 @@ READS_SENTENCES = {
 }
 ODD |= READS_SENTENCES
 ODD_SPECS = dict.fromkeys(
-  READS_SENTENCES, Specs(Sentences(9, 4, asks=3), Tokens(5))
+  READS_SENTENCES, Specs(Sentences(9, 4, question_id=3), Tokens(5))
 )
 
 

@@ -13,10 +13,10 @@ from memjax.models.base import apply
 from memjax.models.networks.memn2n import MemN2N
 from memjax.types import Features, Sentences, Spec, Tokens
 
-BATCH, LENGTH, WIDTH, VOCAB, ASKS = 2, 14, 5, 7, 6
+BATCH, LENGTH, WIDTH, VOCAB, QUESTION = 2, 14, 5, 7, 6
 SPECS: dict[str, Spec] = {
-  'position': Sentences(VOCAB, 4, ASKS),
-  'bag': Sentences(VOCAB, 4, ASKS),
+  'position': Sentences(VOCAB, 4, QUESTION),
+  'bag': Sentences(VOCAB, 4, QUESTION),
   'all stored': Sentences(VOCAB, 4),
   'tokens': Tokens(VOCAB),
   'features': Features(3),
@@ -49,7 +49,7 @@ def memories(
       cells = []
     if s == t and kind != 'tokens':
       break
-    if kind in ('position', 'bag') and ASKS in x[s]:
+    if kind in ('position', 'bag') and QUESTION in x[s]:
       continue
     cells.append(x[s])
     cells += [None] * (blank if s < t else 0)
@@ -104,10 +104,10 @@ def inputs(kind: str, length: int = LENGTH) -> tuple[jax.Array, jax.Array]:
   elif kind == 'tokens':
     x = rng.integers(0, VOCAB, shape, np.int32)
   else:
-    x = rng.integers(1, ASKS, (*shape, 4), np.int32)
+    x = rng.integers(1, QUESTION, (*shape, 4), np.int32)
     x[np.arange(4) >= rng.integers(1, 5, shape)[..., None]] = 0
-    x[:, 5::3, 0] = ASKS
-    x[1, 6:8, 0] = ASKS
+    x[:, 5::3, 0] = QUESTION
+    x[1, 6:8, 0] = QUESTION
   reset_BT = np.zeros(shape, bool)
   reset_BT[0, 0] = True
   reset_BT[0, length // 2 : length // 2 + 2] = True

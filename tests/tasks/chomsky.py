@@ -76,16 +76,16 @@ def walk(s: Symbols) -> Symbols:
 
 
 def stack(s: Symbols) -> Symbols:
-  held: Symbols = []
+  left: Symbols = []
   acted = False
   for symbol in s:
     acted = acted or symbol > 1
     assert not (acted and symbol < 2)
     if symbol != 2:
-      held.append(symbol if symbol < 2 else symbol - 3)
-    elif held:
-      held.pop()
-  return [*held[::-1], 2]
+      left.append(symbol if symbol < 2 else symbol - 3)
+    elif left:
+      left.pop()
+  return [*left[::-1], 2]
 
 
 def missing(s: Symbols) -> Symbols:
@@ -140,8 +140,8 @@ def multiplication(s: Symbols) -> Symbols:
 
 def square_root(s: Symbols) -> Symbols:
   assert any(s)
-  said = bits(math.isqrt(number(s[::-1])))
-  return ([*said, *[0] * len(s)][: (len(s) + 1) // 2])[::-1]
+  predicted = bits(math.isqrt(number(s[::-1])))
+  return ([*predicted, *[0] * len(s)][: (len(s) + 1) // 2])[::-1]
 
 
 Oracle = Callable[[Symbols], Symbols]
@@ -189,12 +189,12 @@ def sequence(task: SequenceTask, tokens: np.ndarray) -> Symbols:
   return [int(token) for token in tokens[: list(tokens).index(marker)]]
 
 
-def play(task: SequenceTask, inputs: np.ndarray) -> np.ndarray:
+def oracle(task: SequenceTask, inputs: np.ndarray) -> np.ndarray:
   """What the oracle says from the marker on, -1 where it says nothing."""
   solve, _ = TASKS[type(task)]
-  said = np.full(inputs.shape, -1)
-  for row, tokens in zip(said, inputs, strict=True):
+  predicted = np.full(inputs.shape, -1)
+  for row, tokens in zip(predicted, inputs, strict=True):
     symbols = sequence(task, tokens)
     answer = solve(symbols)
     row[len(symbols) : len(symbols) + len(answer)] = answer
-  return said
+  return predicted

@@ -63,6 +63,6 @@ def assert_fair(bits: np.ndarray) -> None:
     assert np.abs(some.mean(axis=0) - 0.5).max() < 5 * deviation
 
 
-def sure(said: np.ndarray) -> np.ndarray:
+def certain(predicted: np.ndarray) -> np.ndarray:
   """The logits of a player who has no doubt about these bits."""
-  return 40 * (said - 0.5)
+  return 40 * (predicted - 0.5)

@@ -42,8 +42,12 @@ def texts(batch: Batch) -> list[bytes]:
   return [row.tobytes() for row in rows]
 
 
-def scored(task: Haystack, said: np.ndarray, batch: Batch) -> dict[str, float]:
+def scored(
+  task: Haystack, predicted: np.ndarray, batch: Batch
+) -> dict[str, float]:
   """What logits for the answer at the end are worth."""
-  asked = jax.tree.map(lambda x: jnp.asarray(x[:, -said.shape[1] :]), batch)
-  measured = task.measure(jnp.asarray(said, jnp.float32), asked)
+  answers = jax.tree.map(
+    lambda x: jnp.asarray(x[:, -predicted.shape[1] :]), batch
+  )
+  measured = task.measure(jnp.asarray(predicted, jnp.float32), answers)
   return {name: float(metric.value()) for name, metric in measured.items()}

@@ -10,9 +10,9 @@ from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
   assert_uniform,
+  certain,
   draw,
   score,
-  sure,
 )
 
 ROWS = 1000
@@ -20,37 +20,37 @@ TASK = AssociativeRecall(bits=8, vectors=2, most=4)
 GOLDEN = '3ff18e6b57da9728'
 
 
-def play(row: np.ndarray) -> np.ndarray:
+def oracle(row: np.ndarray) -> np.ndarray:
   """Reads a row from left to right; says what followed the item asked for."""
   items: list[list] = []
   query: list = []
   ahead: list = []
-  asks, said = 0, []
+  delimiters, predicted = 0, []
   for *vector, delimiter, asking in row:
-    said.append(ahead.pop(0) if ahead else np.zeros(len(vector)))
-    asks += asking == 1
+    predicted.append(ahead.pop(0) if ahead else np.zeros(len(vector)))
+    delimiters += asking == 1
     if delimiter == 1:
       items.append([])
-    elif asking == 1 and asks == 2:
+    elif asking == 1 and delimiters == 2:
       ahead = [np.array(v) for v in items[items.index(query) + 1]]
-    elif asks == 0:
+    elif delimiters == 0:
       items[-1].append(vector)
-    elif asks == 1 and asking == 0:
+    elif delimiters == 1 and asking == 0:
       query.append(vector)
-  return np.stack(said)
+  return np.stack(predicted)
 
 
 def parts(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """How many items rows have, which is asked for, and all inputs."""
   inputs = np.asarray(batch.inputs)
   count = inputs[..., -2].sum(1).astype(int)
-  asked = np.empty(len(inputs), int)
+  queried = np.empty(len(inputs), int)
   for i, (row, n) in enumerate(zip(inputs, count, strict=True)):
     items = row[: 3 * n].reshape(n, 3, -1)[:, 1:, :-2]
     query = row[3 * n + 1 : 3 * n + 3, :-2]
     [found] = np.flatnonzero((items == query).all((1, 2)))[:1]
-    asked[i] = found
-  return count, asked, inputs
+    queried[i] = found
+  return count, queried, inputs
 
 
 def test_a_row_of_known_length_by_hand() -> None:
@@ -64,17 +64,17 @@ def test_a_row_of_known_length_by_hand() -> None:
   np.testing.assert_array_equal(inputs[..., 6], [listed] * 5)
   np.testing.assert_array_equal(inputs[..., 7], [asking] * 5)
   np.testing.assert_array_equal(loss_weights_BT, [answer] * 5)
-  bits, said = np.asarray(inputs[..., :6]), np.asarray(targets)
+  bits, predicted = np.asarray(inputs[..., :6]), np.asarray(targets)
   np.testing.assert_array_equal(bits[:, 1:4], bits[:, 9:12])
-  np.testing.assert_array_equal(bits[:, 5:8], said[:, 13:])
+  np.testing.assert_array_equal(bits[:, 5:8], predicted[:, 13:])
   np.testing.assert_array_equal(bits[:, [0, 4, 8, 12, 13, 14, 15]], 0)
-  np.testing.assert_array_equal(said[:, :13], 0)
+  np.testing.assert_array_equal(predicted[:, :13], 0)
 
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.stack([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, sure(said), batch)
+  predicted = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, certain(predicted), batch)
   assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
@@ -82,21 +82,23 @@ def test_the_oracle_scores_everything() -> None:
 def test_saying_the_item_itself_is_wrong() -> None:
   """Its bits and the next item's are independent: half of them differ."""
   batch = draw(TASK, ROWS)
-  count, asked, inputs = parts(batch)
-  said = np.zeros(np.shape(batch.targets))
-  for i, (n, item) in enumerate(zip(count, asked, strict=True)):
-    said[i, 3 * n + 4 : 3 * n + 6] = inputs[i, 3 * item + 1 : 3 * item + 3, :8]
-  scores = score(TASK, sure(said), batch)
+  count, queried, inputs = parts(batch)
+  predicted = np.zeros(np.shape(batch.targets))
+  for i, (n, item) in enumerate(zip(count, queried, strict=True)):
+    predicted[i, 3 * n + 4 : 3 * n + 6] = inputs[
+      i, 3 * item + 1 : 3 * item + 3, :8
+    ]
+  scores = score(TASK, certain(predicted), batch)
   assert abs(scores['bits_wrong'] - 8) < 4 * np.sqrt(16 / 4 / ROWS)
 
 
 def test_numbers_of_items_and_queries_are_uniform_and_bits_fair() -> None:
   batch = draw(TASK, ROWS)
-  count, asked, inputs = parts(batch)
+  count, queried, inputs = parts(batch)
   assert_uniform(count, 2, 4)
   for n in (3, 4):
-    assert_uniform(asked[count == n], 0, n - 2)
-  np.testing.assert_array_equal(asked[count == 2], 0)
+    assert_uniform(queried[count == n], 0, n - 2)
+  np.testing.assert_array_equal(queried[count == 2], 0)
   np.testing.assert_array_equal(batch.loss_weights_BT.sum(1), 2)
   assert_fair(inputs[:, 1:3, :8])
   assert_fair(np.asarray(batch.targets)[batch.loss_weights_BT > 0])

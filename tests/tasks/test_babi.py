@@ -84,7 +84,7 @@ def words_in(sentence: str) -> str:
   return ' '.join(sentence.replace('?', ' ?').lower().split())
 
 
-def said(task: BAbI, batch: Batch) -> Counter:
+def stories_in(task: BAbI, batch: Batch) -> Counter:
   """What the rows tell, story by story: each line's words and its answer."""
   stories: list[list[tuple[str, str]]] = []
   answers = task.answers
@@ -92,20 +92,20 @@ def said(task: BAbI, batch: Batch) -> Counter:
     lines = task.text_of(batch.inputs[row])
     assert batch.reset_BT[row, 0]
     for step, line in enumerate(lines):
-      asked = batch.loss_weights_BT[row, step]
-      assert asked in (0, 1)
-      answer = answers[batch.targets[row, step]] if asked else ''
-      assert asked or batch.targets[row, step] == 0
+      labelled = batch.loss_weights_BT[row, step]
+      assert labelled in (0, 1)
+      answer = answers[batch.targets[row, step]] if labelled else ''
+      assert labelled or batch.targets[row, step] == 0
       if batch.reset_BT[row, step]:
         stories.append([])
       if line:
         stories[-1].append((line, answer))
       else:
-        assert not asked
+        assert not labelled
   return Counter(tuple(story) for story in stories if story)
 
 
-def told(stories: tuple[Story, ...]) -> Counter:
+def stories_of(stories: tuple[Story, ...]) -> Counter:
   return Counter(
     tuple((words_in(line.sentence), line.answer.lower()) for line in story)
     for story in stories
@@ -124,7 +124,7 @@ def test_every_story_once_an_epoch(split: str, tasks: str, length: int) -> None:
   for batch_size, epoch in ((7, 3), (500, 0)):
     batch = epoch_of(task, batch_size, epoch)
     assert batch.inputs.shape[1:] == (task.length, task.input_spec.words)
-    assert said(task, batch) == told(stories)
+    assert stories_in(task, batch) == stories_of(stories)
     assert batch.loss_weights_BT.sum() == {
       'train': 900,
       'validation': 100,
@@ -133,7 +133,9 @@ def test_every_story_once_an_epoch(split: str, tasks: str, length: int) -> None:
 
 
 def test_no_split_has_a_story_of_another() -> None:
-  stories = [said(t, epoch_of(t, 8)) for t in (BAbI(split=s) for s in SPLITS)]
+  stories = [
+    stories_in(t, epoch_of(t, 8)) for t in (BAbI(split=s) for s in SPLITS)
+  ]
   assert sum(map(len, stories)) == len(stories[0] | stories[1] | stories[2])
   assert len(stories[0] | stories[1] | stories[2]) == 400
 
@@ -209,8 +211,8 @@ def test_a_batch_is_ready_for_a_model() -> None:
   names = ('int32', 'int32', 'float32', 'bool')
   assert kinds == [((4, task.length), name) for name in names]
   assert invalid_ids(task, batch) == 0
-  asks = (batch.inputs == task.input_spec.asks).any(-1)
-  np.testing.assert_array_equal(asks, batch.loss_weights_BT == 1)
+  questions = (batch.inputs == task.input_spec.question_id).any(-1)
+  np.testing.assert_array_equal(questions, batch.loss_weights_BT == 1)
 
 
 def small(path: Path) -> BAbI:
@@ -230,8 +232,8 @@ def test_words_and_classes(tmp_path: Path) -> None:
   words += 'twice what where ?'
   assert task.words[0] == ''
   assert sorted(task.words[1:]) == sorted([*numbers, *words.split()])
-  asks = task.words.index('?')
-  assert task.input_spec == Sentences(len(task.words), 6, asks)
+  question_id = task.words.index('?')
+  assert task.input_spec == Sentences(len(task.words), 6, question_id)
   assert task.output_spec == Tokens(3)
   batch = step_of(task, 0, 1)
   assert task.text_of(batch.inputs[0])[:2] == ['only now ?', '']
@@ -240,7 +242,9 @@ def test_words_and_classes(tmp_path: Path) -> None:
 
 def test_a_vocabulary_brings_words_and_no_stories() -> None:
   task, alone = BAbI(tasks='2', vocabulary='all'), BAbI(tasks='2')
-  assert said(task, epoch_of(task, 8)) == said(alone, epoch_of(alone, 8))
+  assert stories_in(task, epoch_of(task, 8)) == stories_in(
+    alone, epoch_of(alone, 8)
+  )
   assert task.words == BAbI(tasks='all').words != alone.words
   assert task.length == alone.length
   assert task.baselines == alone.baselines
@@ -249,7 +253,9 @@ def test_a_vocabulary_brings_words_and_no_stories() -> None:
 @real
 def test_the_vocabulary_of_all_tasks() -> None:
   task = released('all')
-  assert task.input_spec == Sentences(147, 12, asks=task.words.index('?'))
+  assert task.input_spec == Sentences(
+    147, 12, question_id=task.words.index('?')
+  )
   assert task.output_spec == Tokens(58)
   in_answers = {w for a in task.answers for w in re.split(',', a)}
   assert len(in_answers - set(task.words)) == 11
@@ -281,9 +287,9 @@ def test_joint_training_is_measured_task_by_task() -> None:
     assert alone.answers == joint.answers
     batch = epoch_of(alone, 64)
     assert batch.loss_weights_BT.sum() == 1000
-    parts += said(alone, batch)
+    parts += stories_in(alone, batch)
   batch = epoch_of(joint, 64)
-  assert said(joint, batch) == parts
+  assert stories_in(joint, batch) == parts
   assert batch.loss_weights_BT.sum() == 20_000
   wasted = 1 - (batch.inputs[: len(joint._rows.loss_weights_RT)].any(-1)).mean()
   assert wasted < 0.02
@@ -414,7 +420,7 @@ def test_a_task_is_its_stories_of_every_split(tmp_path: Path) -> None:
     ({'vocabulary': '5'}, ['task.vocabulary', "source='generated' has 1 to 3"]),
     (
       {'tasks': '1,3', 'vocabulary': '1,2'},
-      ['task.vocabulary', "lacks task 3 of tasks='1,3'"],
+      ['task.vocabulary', "must include task 3 of tasks='1,3'"],
     ),
     ({'path': '/x'}, ['task.path', "source='archive' only"]),
     ({'source': 'archive', 'path': '/no/x'}, ['task.path', 'does not exist']),

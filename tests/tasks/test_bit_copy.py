@@ -9,9 +9,9 @@ from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
   assert_uniform,
+  certain,
   draw,
   score,
-  sure,
 )
 
 ROWS = 1000
@@ -19,17 +19,19 @@ TASK = BitCopy(bits=3, shortest=2, longest=5)
 GOLDEN = 'e850d622b1f1e608'
 
 
-def play(row: np.ndarray) -> np.ndarray:
+def oracle(row: np.ndarray) -> np.ndarray:
   """Reads a row from left to right; after the delimiter says what it kept."""
   kept: list[np.ndarray] = []
-  said = []
+  predicted = []
   delimited = False
   for *vector, delimiter in row:
-    said.append(kept.pop(0) if delimited and kept else np.zeros(len(vector)))
+    predicted.append(
+      kept.pop(0) if delimited and kept else np.zeros(len(vector))
+    )
     delimited |= delimiter == 1
     if not delimited:
       kept.append(np.array(vector))
-  return np.stack(said)
+  return np.stack(predicted)
 
 
 def test_a_row_of_known_length_by_hand() -> None:
@@ -43,8 +45,8 @@ def test_a_row_of_known_length_by_hand() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.stack([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, sure(said), batch)
+  predicted = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, certain(predicted), batch)
   assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 

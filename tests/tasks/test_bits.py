@@ -77,12 +77,12 @@ def test_placed_where_it_belongs() -> None:
 @every_task
 def test_flipping_coins_scores_chance(task: BitTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)
-  said = rng.integers(0, 2, np.shape(batch.targets))
-  wrong_BTF = said != np.asarray(batch.targets)
+  predicted = rng.integers(0, 2, np.shape(batch.targets))
+  wrong_BTF = predicted != np.asarray(batch.targets)
   wrong_B = (wrong_BTF * np.asarray(batch.loss_weights_BT)[..., None]).sum(
     (1, 2)
   )
-  scores = score(task, said - 0.5, batch)
+  scores = score(task, predicted - 0.5, batch)
   for name, each in (('bits_wrong', wrong_B), ('exact_match', wrong_B == 0)):
     chance = task.baselines[name]['chance']
     deviation = each.std() / math.sqrt(ROWS)

@@ -26,24 +26,24 @@ from tests.tasks.chomsky import (
   TASKS,
   drawn,
   every_task,
-  play,
+  oracle,
   sequence,
 )
 from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw, score
 
 
 def assert_solved(task: SequenceTask, batch: Batch) -> np.ndarray:
-  said = play(task, np.asarray(batch.inputs))
-  np.testing.assert_array_equal(batch.loss_weights_BT, said >= 0)
-  np.testing.assert_array_equal(batch.targets, np.maximum(said, 0))
-  return said
+  predicted = oracle(task, np.asarray(batch.inputs))
+  np.testing.assert_array_equal(batch.loss_weights_BT, predicted >= 0)
+  np.testing.assert_array_equal(batch.targets, np.maximum(predicted, 0))
+  return predicted
 
 
 @every_task
 def test_the_oracle_scores_everything(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)
-  said = assert_solved(task, batch)
-  scores = score(task, 40 * np.eye(task.output_spec.vocab)[said], batch)
+  predicted = assert_solved(task, batch)
+  scores = score(task, 40 * np.eye(task.output_spec.vocab)[predicted], batch)
   assert (scores['accuracy'], scores['score'], scores['exact_match']) == (
     1,
     1,
@@ -67,7 +67,7 @@ def test_a_row_is_symbols_a_marker_and_blanks(
   task, batch = drawn(kind)
   marker, blank = task.input_spec.vocab - 2, task.input_spec.vocab - 1
   lengths = []
-  for tokens, told, weights in zip(
+  for tokens, score_axis, weights in zip(
     *map(
       np.asarray, (batch.inputs, batch.score_axis_BT, batch.loss_weights_BT)
     ),
@@ -76,7 +76,7 @@ def test_a_row_is_symbols_a_marker_and_blanks(
     symbols = sequence(task, tokens)
     assert all(0 <= symbol < marker for symbol in symbols)
     assert all(tokens[len(symbols) + 1 :] == blank)
-    np.testing.assert_array_equal(told, len(symbols) * weights)
+    np.testing.assert_array_equal(score_axis, len(symbols) * weights)
     lengths.append(len(symbols))
   steps = 2 if kind in ODD else 1
   assert {n % steps for n in lengths} <= {1 % steps}
@@ -88,9 +88,9 @@ def test_every_symbol_is_seen(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)
   seen = set(np.unique(batch.inputs))
   assert seen == set(range(task.input_spec.vocab))
-  asked = np.asarray(batch.loss_weights_BT) > 0
-  said = set(np.unique(np.asarray(batch.targets)[asked]))
-  assert said == set(range(task.output_spec.vocab))
+  labelled = np.asarray(batch.loss_weights_BT) > 0
+  predicted = set(np.unique(np.asarray(batch.targets)[labelled]))
+  assert predicted == set(range(task.output_spec.vocab))
 
 
 @every_task

@@ -25,16 +25,16 @@ every_task = pytest.mark.parametrize('name', GOLDEN)
 def tasks(
   tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, CommonWordExtraction]]:
-  with hay(tmp_path_factory) as there:
+  with hay(tmp_path_factory) as text_fields:
     yield {
-      'four': CommonWordExtraction(**there, length=250),
+      'four': CommonWordExtraction(**text_fields, length=250),
       'close': CommonWordExtraction(
-        **there, length=200, words=3, common=3, seldom=2
+        **text_fields, length=200, words=3, common=3, seldom=2
       ),
     }
 
 
-def told(text: bytes) -> list[bytes]:
+def words_of(text: bytes) -> list[bytes]:
   """The words in their order; what is behind the question is not read."""
   before, _ = text.split(QUESTION)
   return re.findall(rb'A word is ([a-z]{4})\. ', before)
@@ -45,8 +45,10 @@ def test_the_oracle_scores_everything(
   tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   batch = drawn(tasks[name])
-  said = [list(Counter(told(t)).most_common(1)[0][0]) for t in texts(batch)]
-  scores = scored(tasks[name], 40 * np.eye(256)[said], batch)
+  predicted = [
+    list(Counter(words_of(t)).most_common(1)[0][0]) for t in texts(batch)
+  ]
+  scores = scored(tasks[name], 40 * np.eye(256)[predicted], batch)
   assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-5
 
@@ -59,7 +61,7 @@ def test_words_come_as_often_as_they_should(
   rest = [task.seldom] * (task.words - 1)
   places = []
   for text in texts(batch):
-    words = told(text)
+    words = words_of(text)
     counts = Counter(words).most_common()
     assert [n for _, n in counts] == [task.common, *rest]
     assert text.endswith(QUESTION + counts[0][0])
@@ -68,11 +70,11 @@ def test_words_come_as_often_as_they_should(
   letters = batch.targets[:, -4:] - ord('a')
   for place in range(4):
     assert_uniform(letters[:, place], 0, 25)
-  asked = np.arange(task.length) >= task.length - 4
+  labelled = np.arange(task.length) >= task.length - 4
   np.testing.assert_array_equal(
-    batch.loss_weights_BT, np.tile(asked, (ROWS, 1))
+    batch.loss_weights_BT, np.tile(labelled, (ROWS, 1))
   )
-  assert not batch.targets[:, ~asked].any()
+  assert not batch.targets[:, ~labelled].any()
 
 
 @every_task
@@ -86,9 +88,9 @@ def test_the_distance_is_as_far_as_must_be_remembered(
       place = t - batch.score_axis_BT[b, t]
       assert text[place] == batch.targets[b, t]
     start = place - len(b'A word is ') - 3
-    counts = Counter(told(text[start:]))
+    counts = Counter(words_of(text[start:]))
     assert counts[text[-4:]] == task.seldom + 1
-    assert max(Counter(told(text[start + 1 :])).values()) <= task.seldom
+    assert max(Counter(words_of(text[start + 1 :])).values()) <= task.seldom
   assert not batch.score_axis_BT[batch.loss_weights_BT == 0].any()
 
 
@@ -116,10 +118,12 @@ def test_guessing_scores_the_baselines(
   batch = drawn(task)
   players = {
     'chance': rng.integers(97, 123, (ROWS, 4)),
-    'any word of the row': np.array([list(told(t)[-1]) for t in texts(batch)]),
+    'any word of the row': np.array(
+      [list(words_of(t)[-1]) for t in texts(batch)]
+    ),
   }
-  for player, said in players.items():
-    scores = scored(task, np.eye(256)[said], batch)
+  for player, predicted in players.items():
+    scores = scored(task, np.eye(256)[predicted], batch)
     for metric in ('accuracy', 'exact_match'):
       share = task.baselines[metric][player]
       deviation = math.sqrt(share * (1 - share) / ROWS)
@@ -156,9 +160,9 @@ def test_the_data_is_what_it_was(
 def test_a_bad_field_is_refused(
   tasks: dict[str, CommonWordExtraction], fields: dict, message: str
 ) -> None:
-  there = {'corpus': 'files', 'path': tasks['four'].path}
+  text_fields = {'corpus': 'files', 'path': tasks['four'].path}
   with pytest.raises(ConfigError, match=message):
-    CommonWordExtraction(**there | fields)
+    CommonWordExtraction(**text_fields | fields)
 
 
 def test_the_smallest_task_works(

@@ -14,16 +14,16 @@ TASK = CopyMemory(delay=DELAY)
 GOLDEN = '04c459205592fe31'
 
 
-def play(tokens: np.ndarray) -> np.ndarray:
+def oracle(tokens: np.ndarray) -> np.ndarray:
   """Reads a row from left to right; says what it kept after the delimiter."""
   kept: list[int] = []
-  markers, said = 0, []
+  markers, predicted = 0, []
   for token in tokens:
     if 1 <= token <= 8:
       kept.append(token)
     markers += token == 9
-    said.append(kept.pop(0) if markers > 1 else 0)
-  return np.array(said)
+    predicted.append(kept.pop(0) if markers > 1 else 0)
+  return np.array(predicted)
 
 
 def test_a_row_by_hand() -> None:
@@ -40,7 +40,7 @@ def test_a_row_by_hand() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
+  answers = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
   scores = score(TASK, 20 * np.eye(10)[answers], batch)
   assert (scores['accuracy'], scores['recall']) == (1, 1)
   assert scores['loss'] < 1e-6

@@ -43,10 +43,10 @@ def in_time(before: int, opened: int) -> float:
   return longer + (1 - up) * in_time(before + 1, opened - 1)
 
 
-def play(tokens: list[int]) -> np.ndarray:
+def oracle(tokens: list[int]) -> np.ndarray:
   """The log chances of a player who has a stack and knows the source."""
   stack: list[int] = []
-  said = []
+  predicted = []
   for before, token in enumerate(tokens):
     if token < K:
       stack.append(token)
@@ -58,10 +58,10 @@ def play(tokens: list[int]) -> np.ndarray:
     up = up * in_time(before + 1, len(stack) + 1) if len(stack) < M else 0.0
     chances[:K] += up / whole / K
     chances[K + stack[-1] if stack else END] += 1 - up / whole
-    said.append(np.log(chances))
+    predicted.append(np.log(chances))
     if token == END:
-      said[-1][:] = 0
-  return np.array(said)
+      predicted[-1][:] = 0
+  return np.array(predicted)
 
 
 def test_strings_nest_and_are_asked_symbol_by_symbol() -> None:
@@ -129,18 +129,20 @@ def test_types_are_uniform() -> None:
 
 def test_the_oracle_needs_the_entropy_of_the_source() -> None:
   batch = draw(TASK, ROWS)
-  said = np.stack([play(row) for row in np.asarray(batch.inputs).tolist()])
-  scores = score(TASK, said, batch)
+  predicted = np.stack(
+    [oracle(row) for row in np.asarray(batch.inputs).tolist()]
+  )
+  scores = score(TASK, predicted, batch)
   assert scores['closing'] == scores['closing_sure'] == 1
   optimal = TASK.baselines['loss']['optimal']
-  asked = np.asarray(batch.loss_weights_BT) > 0
-  nats = -np.take_along_axis(said, np.asarray(batch.targets)[..., None], -1)[
-    ..., 0
-  ]
-  assert (nats[asked] < 10).all()
-  excess = np.where(asked, nats - optimal, 0).sum(axis=1)
+  labelled = np.asarray(batch.loss_weights_BT) > 0
+  nats = -np.take_along_axis(
+    predicted, np.asarray(batch.targets)[..., None], -1
+  )[..., 0]
+  assert (nats[labelled] < 10).all()
+  excess = np.where(labelled, nats - optimal, 0).sum(axis=1)
   assert abs(excess.mean()) < 4 * excess.std() / math.sqrt(ROWS)
-  assert scores['loss'] == pytest.approx(nats[asked].mean(), rel=1e-4)
+  assert scores['loss'] == pytest.approx(nats[labelled].mean(), rel=1e-4)
 
 
 def test_guessing_the_type_scores_the_baseline() -> None:
@@ -155,15 +157,15 @@ def test_guessing_the_type_scores_the_baseline() -> None:
   assert scores['closing_sure'] == scores['closing']
 
 
-@pytest.mark.parametrize(('share', 'sure'), [(0.79, 0.0), (0.81, 1.0)])
-def test_who_is_not_sure_may_be_right(share: float, sure: float) -> None:
+@pytest.mark.parametrize(('share', 'certain'), [(0.79, 0.0), (0.81, 1.0)])
+def test_who_is_not_sure_may_be_right(share: float, certain: float) -> None:
   batch = draw(TASK, ROWS)
   right = np.eye(2 * K + 2)[np.asarray(batch.targets)]
   rest = (1 - share) / (K - 1)
   logits = np.log(np.where(right > 0, share, rest))
   logits[..., [0, END]] += 5  # what else is likely does not matter
   scores = score(TASK, logits, batch)
-  assert (scores['closing'], scores['closing_sure']) == (1, sure)
+  assert (scores['closing'], scores['closing_sure']) == (1, certain)
 
 
 def test_the_data_is_what_it_was() -> None:
@@ -185,7 +187,7 @@ def test_long_strings_can_be_asked_for() -> None:
     ({'types': 0}, 'types: 0: must be at least 1'),
     ({'depth': 0}, 'depth: 0: must be at least 1'),
     ({'shortest': 0}, 'shortest: 0: must be at least 1'),
-    ({'longest': 2}, 'longest: 2: must be at least 3, the end behind 2'),
+    ({'longest': 2}, 'longest: 2: must be at least 3: 2 brackets and the end'),
     ({'shortest': 3, 'longest': 4}, 'longest: 4: must be at least 5'),
   ],
 )

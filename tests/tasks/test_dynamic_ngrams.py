@@ -16,7 +16,7 @@ TASK = DynamicNGrams()
 GOLDEN = '6a970e3608d79c8b'
 
 
-def play(bits: np.ndarray, context: int) -> list[float]:
+def oracle(bits: np.ndarray, context: int) -> list[float]:
   """Reads a row from left to right; says the chance that a 1 comes next."""
   zeros: dict[tuple, int] = defaultdict(int)
   ones: dict[tuple, int] = defaultdict(int)
@@ -36,14 +36,14 @@ def played(context: int) -> tuple[dict[str, float], np.ndarray]:
   """What a player scores who looks at so many bits, and each row's cost."""
   batch = draw(TASK, ROWS)
   bits = np.asarray(batch.inputs[..., 0])
-  p = np.array([play(row, context) for row in bits])[..., None]
+  p = np.array([oracle(row, context) for row in bits])[..., None]
   right = np.where(np.asarray(batch.targets) == 1, p, 1 - p)
   cost_B = -np.log2(right).sum((1, 2))
   return score(TASK, np.log(p / (1 - p)), batch), cost_B
 
 
 def test_the_player_by_hand() -> None:
-  assert play(np.array([1, 1, 1, 0, 1]), 1) == [0.5, 0.75, 5 / 6, 0.5, 5 / 8]
+  assert oracle(np.array([1, 1, 1, 0, 1]), 1) == [0.5, 0.75, 5 / 6, 0.5, 5 / 8]
 
 
 def test_the_best_player_scores_the_baseline() -> None:

@@ -18,24 +18,26 @@ TASK = FrequentWordExtraction(
 GOLDEN = '10aac9599338b346'
 
 
-def play(tokens: list[int]) -> list[int]:
+def oracle(tokens: list[int]) -> list[int]:
   """Reads from left to right; a Counter gives equals as they came."""
   times: Counter[int] = Counter()
-  said = []
+  predicted = []
   best: list[int] = []
   for token in tokens:
     if token < V:
       times[token] += 1
       best = [word for word, _ in times.most_common()]
-    said.append(best.pop(0) if token == V and best else 0)
-  return said
+    predicted.append(best.pop(0) if token == V and best else 0)
+  return predicted
 
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array([play(row) for row in np.asarray(batch.inputs).tolist()])
-  np.testing.assert_array_equal(said, batch.targets)
-  scores = score(TASK, 40 * np.eye(V)[said], batch)
+  predicted = np.array(
+    [oracle(row) for row in np.asarray(batch.inputs).tolist()]
+  )
+  np.testing.assert_array_equal(predicted, batch.targets)
+  scores = score(TASK, 40 * np.eye(V)[predicted], batch)
   assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-6
 
@@ -56,10 +58,10 @@ def test_a_row_is_as_specified() -> None:
     assert row[n:].tolist() == [V] * K + [V + 1] * (15 - n)
     different = min(K, len(set(row[:n].tolist())))
     assert different <= 5
-    asked = np.zeros(15 + K)
-    asked[n : n + different] = 1
-    np.testing.assert_array_equal(weights, asked)
-    np.testing.assert_array_equal(length, asked * n)
+    labelled = np.zeros(15 + K)
+    labelled[n : n + different] = 1
+    np.testing.assert_array_equal(weights, labelled)
+    np.testing.assert_array_equal(length, labelled * n)
 
 
 def test_words_follow_zipf() -> None:
@@ -100,7 +102,7 @@ def test_the_data_is_what_it_was() -> None:
     ({'queries': 65}, 'queries: 65: must be at most words, 64'),
     ({'vocab': 63}, 'vocab: 63: must be at least words, 64'),
     ({'longest': 63}, 'longest: 63: must be at least shortest, 64'),
-    ({'power': -1.0}, 'power: -1.0: must not be < 0'),
+    ({'power': -1.0}, 'power: -1.0: must be at least 0'),
     ({'power': math.nan}, 'power: nan'),
   ],
 )

@@ -114,8 +114,8 @@ def test_a_row_depends_on_seed_stream_step_and_row_only(
   stream = Stream(3, 0, 4)
   batch = draw(task, stream)
   wider = draw(task, Stream(3, 0, 9), rows=(1, 8, 3, 0))
-  for here, there in ((1, 0), (3, 2), (0, 3)):
-    assert same(row(batch, here), row(wider, there))
+  for index, wider_index in ((1, 0), (3, 2), (0, 3)):
+    assert same(row(batch, index), row(wider, wider_index))
   assert same(batch, draw(task, stream))
   for other in (
     draw(task, Stream(4, 0, 4)),

@@ -15,15 +15,15 @@ GOLDEN = '4ec233ed22f3b892'
 SPECIAL = VOCAB - 1
 
 
-def play(tokens: np.ndarray) -> list[int]:
+def oracle(tokens: np.ndarray) -> list[int]:
   """Reads a row from left to right and keeps what follows the special one."""
-  kept, before, said = 0, -1, []
+  kept, before, predicted = 0, -1, []
   for token in tokens:
     if before == SPECIAL:
       kept = token
     before = token
-    said.append(kept)
-  return said
+    predicted.append(kept)
+  return predicted
 
 
 def test_a_row_is_as_specified() -> None:
@@ -50,8 +50,8 @@ def test_the_distance_leads_back_to_the_answer() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, 20 * np.eye(VOCAB)[said], batch)
+  predicted = np.array([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, 20 * np.eye(VOCAB)[predicted], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-6
 

@@ -85,10 +85,10 @@ def test_the_label_is_what_the_list_is_worth() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.zeros((ROWS, 18), int)
+  predicted = np.zeros((ROWS, 18), int)
   for b, tokens in enumerate(lists(TASK, ROWS)):
-    said[b, len(tokens) - 1] = worth(tree(tokens))
-  scores = score(TASK, 40 * np.eye(10)[said], batch)
+    predicted[b, len(tokens) - 1] = worth(tree(tokens))
+  scores = score(TASK, 40 * np.eye(10)[predicted], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-6
 

@@ -39,13 +39,13 @@ def vocabularies(task: TokenTask) -> tuple[int, int]:
   return {RECALL: (4, 8), NOISY: (4, 8), FUZZY: (4, 9)}[task]
 
 
-def play(task: TokenTask, tokens: np.ndarray) -> list[int]:
+def oracle(task: TokenTask, tokens: np.ndarray) -> list[int]:
   """Reads a row from left to right with a dictionary of motifs."""
   first, end = vocabularies(task)
   known: dict[Motif, Motif] = {}
   key: Motif = ()
   value: Motif = ()
-  said = []
+  predicted = []
   for token in tokens:
     if token < first:
       key, value = (() if value else key) + (token,), ()
@@ -57,8 +57,8 @@ def play(task: TokenTask, tokens: np.ndarray) -> list[int]:
     else:
       key, value = (), ()
     rest = known.get(key, ())[len(value) :]
-    said.append(rest[0] if rest else 0)
-  return said
+    predicted.append(rest[0] if rest else 0)
+  return predicted
 
 
 def pairs_of(row: np.ndarray, first: int) -> list[tuple[int, Motif, Motif]]:
@@ -136,8 +136,8 @@ def test_noise_is_as_frequent_and_as_uniform_as_told() -> None:
 
 def test_fuzzy_rows_are_as_specified() -> None:
   batch = draw(FUZZY, ROWS)
-  asked = map(np.asarray, (batch.loss_weights_BT, batch.targets))
-  for row, weighted, targets in zip(whole(batch), *asked, strict=True):
+  queried = map(np.asarray, (batch.loss_weights_BT, batch.targets))
+  for row, weighted, targets in zip(whole(batch), *queried, strict=True):
     begin = int((row != 9).argmax())
     assert (row[begin:] != 9).all()
     pairs = pairs_of(row[begin:], 4)
@@ -172,7 +172,7 @@ def test_fuzzy_motifs_are_uniform() -> None:
 
 def test_fuzzy_asks_for_any_of_the_pairs() -> None:
   """Those that begin before T - 12, in rows in which no other key repeats."""
-  asked = []
+  queried = []
   task = FuzzyRecall(length=36, vocab=40, shortest_key=3)
   for row in whole(draw(task, ROWS)):
     *pairs, last = pairs_of(row[row != 39], 19)
@@ -180,9 +180,9 @@ def test_fuzzy_asks_for_any_of_the_pairs() -> None:
     assert {len(key) for key in keys} == {3}
     able = sum(t < 24 for t, _, _ in pairs)
     if len(set(keys)) == len(keys) and able == 5:
-      asked.append(keys.index(last[1]))
-  assert len(asked) > 300
-  assert_uniform(np.array(asked), 0, 4)
+      queried.append(keys.index(last[1]))
+  assert len(queried) > 300
+  assert_uniform(np.array(queried), 0, 4)
 
 
 def test_memorization_is_one_map_for_all_rows() -> None:
@@ -192,16 +192,16 @@ def test_memorization_is_one_map_for_all_rows() -> None:
     assert_uniform(np.asarray(batch.inputs)[:, ::2].reshape(-1), 0, 4)
     np.testing.assert_array_equal(batch.inputs[:, 1::2], 11)
     np.testing.assert_array_equal(batch.loss_weights_BT, [[0, 1] * 4] * ROWS)
-    asked = np.asarray(batch.inputs)[:, ::2].flat
-    said = np.asarray(batch.targets)[:, 1::2].flat
-    for key, value in zip(asked, said, strict=True):
+    queried = np.asarray(batch.inputs)[:, ::2].flat
+    predicted = np.asarray(batch.targets)[:, 1::2].flat
+    for key, value in zip(queried, predicted, strict=True):
       assert known.setdefault(key, value) == value
   assert len(set(known.values())) == len(known) == 5
   assert all(5 <= value <= 10 for value in known.values())
   other = draw(Memorization(length=8, vocab=12, map_seed=4), 50)
-  asked = np.asarray(other.inputs)[:, ::2].flat
-  said = np.asarray(other.targets)[:, 1::2].flat
-  found = dict(zip(asked, said, strict=True))
+  queried = np.asarray(other.inputs)[:, ::2].flat
+  predicted = np.asarray(other.targets)[:, 1::2].flat
+  found = dict(zip(queried, predicted, strict=True))
   assert found != known
 
 
@@ -284,8 +284,8 @@ def test_the_distance_leads_back_to_the_value(task: TokenTask) -> None:
 @RECALLS
 def test_the_oracle_scores_everything(task: TokenTask) -> None:
   batch = draw(task, ROWS)
-  said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
-  scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
+  predicted = np.array([oracle(task, row) for row in np.asarray(batch.inputs)])
+  scores = score(task, 20 * np.eye(task.input_spec.size)[predicted], batch)
   assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-5
 

@@ -24,16 +24,16 @@ def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
   return {name: float(metric.value()) for name, metric in measured.items()}
 
 
-def play(tokens: np.ndarray) -> np.ndarray:
+def oracle(tokens: np.ndarray) -> np.ndarray:
   """Reads a row from left to right with a dictionary."""
   known: dict[int, int] = {}
-  key, said = 0, []
+  key, predicted = 0, []
   for token in tokens:
     if token >= VOCAB // 2:
       known[key] = token
     key = token
-    said.append(known.get(token, 0))
-  return np.array(said)
+    predicted.append(known.get(token, 0))
+  return np.array(predicted)
 
 
 def test_a_row_has_the_shape_of_the_paper() -> None:
@@ -43,13 +43,13 @@ def test_a_row_has_the_shape_of_the_paper() -> None:
     assert len(set(keys)) == len(set(values)) == PAIRS
     assert all(1 <= key < VOCAB // 2 for key in keys)
     assert all(VOCAB // 2 <= value < VOCAB for value in values)
-    asked = np.flatnonzero(row[2 * PAIRS :]) + 2 * PAIRS
-    assert sorted(row[asked]) == sorted(keys)
-    assert all(asked % 2 == 0)
-    np.testing.assert_array_equal(np.flatnonzero(weights), asked)
-    np.testing.assert_array_equal(np.flatnonzero(targets), asked)
+    queries = np.flatnonzero(row[2 * PAIRS :]) + 2 * PAIRS
+    assert sorted(row[queries]) == sorted(keys)
+    assert all(queries % 2 == 0)
+    np.testing.assert_array_equal(np.flatnonzero(weights), queries)
+    np.testing.assert_array_equal(np.flatnonzero(targets), queries)
     book = dict(zip(keys, values, strict=True))
-    assert [book[key] for key in row[asked]] == list(targets[asked])
+    assert [book[key] for key in row[queries]] == list(targets[queries])
 
 
 def test_the_distance_leads_back_to_the_value() -> None:
@@ -62,7 +62,7 @@ def test_the_distance_leads_back_to_the_value() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
+  answers = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
   scores = score(answers, batch)
   assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
@@ -70,7 +70,7 @@ def test_the_oracle_scores_everything() -> None:
 
 def test_one_wrong_label_spoils_its_row_only() -> None:
   batch = draw(TASK, ROWS)
-  answers = np.stack([play(row) for row in np.asarray(batch.inputs)])
+  answers = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
   answers[7, np.flatnonzero(batch.loss_weights_BT[7])[-1]] = 0
   scores = score(answers, batch)
   assert scores['exact_match'] == pytest.approx((ROWS - 1) / ROWS)

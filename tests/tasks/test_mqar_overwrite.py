@@ -17,16 +17,16 @@ GOLDEN = '2766d3584fec799f'
 SHOWN = 2 * WRITES
 
 
-def play(tokens: np.ndarray) -> list[int]:
+def oracle(tokens: np.ndarray) -> list[int]:
   """Reads a row from left to right with a dictionary."""
   known: dict[int, int] = {}
-  key, said = 0, []
+  key, predicted = 0, []
   for token in tokens:
     if token >= VOCAB // 2:
       known[key] = token
     key = token
-    said.append(known.get(token, 0))
-  return said
+    predicted.append(known.get(token, 0))
+  return predicted
 
 
 def written(row: np.ndarray) -> dict[int, list[int]]:
@@ -67,12 +67,12 @@ def test_a_row_is_as_specified() -> None:
     every = [value for of_key in values.values() for value in of_key]
     assert len(set(every)) == WRITES
     assert all(VOCAB // 2 <= value < VOCAB for value in every)
-    asked = np.flatnonzero(row[SHOWN:]) + SHOWN
-    assert sorted(row[asked]) == sorted(values)
-    assert all(asked % 2 == 0)
-    np.testing.assert_array_equal(np.flatnonzero(weights), asked)
-    np.testing.assert_array_equal(np.flatnonzero(targets), asked)
-    assert [values[key][-1] for key in row[asked]] == list(targets[asked])
+    queries = np.flatnonzero(row[SHOWN:]) + SHOWN
+    assert sorted(row[queries]) == sorted(values)
+    assert all(queries % 2 == 0)
+    np.testing.assert_array_equal(np.flatnonzero(weights), queries)
+    np.testing.assert_array_equal(np.flatnonzero(targets), queries)
+    assert [values[key][-1] for key in row[queries]] == list(targets[queries])
 
 
 def test_keys_values_and_places_are_uniform() -> None:
@@ -101,8 +101,8 @@ def test_the_distance_leads_back_to_the_last_write() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, 20 * np.eye(VOCAB)[said], batch)
+  predicted = np.array([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, 20 * np.eye(VOCAB)[predicted], batch)
   assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
 

@@ -34,12 +34,12 @@ GOLDEN = {
 def tasks(
   tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Numbers]]:
-  with hay(tmp_path_factory) as there:
+  with hay(tmp_path_factory) as text_fields:
     yield {
-      'one': NIAH(**there, length=150),
-      'three': NIAH(**there, length=200, needles=3, digits=2),
-      'chain': VariableTracking(**there, length=120, hops=1, digits=1),
-      'chains': VariableTracking(**there, length=300, chains=2, hops=3),
+      'one': NIAH(**text_fields, length=150),
+      'three': NIAH(**text_fields, length=200, needles=3, digits=2),
+      'chain': VariableTracking(**text_fields, length=120, hops=1, digits=1),
+      'chains': VariableTracking(**text_fields, length=300, chains=2, hops=3),
     }
 
 
@@ -65,11 +65,11 @@ def test_the_oracle_scores_everything(
 ) -> None:
   task = tasks[name]
   batch = drawn(task)
-  said = []
+  predicted = []
   for text in texts(batch):
-    said.append(list(answer_to(text[: -task.digits])))
-    assert text.endswith(b' is ' + bytes(said[-1]))
-  scores = scored(task, 40 * np.eye(256)[said], batch)
+    predicted.append(list(answer_to(text[: -task.digits])))
+    assert text.endswith(b' is ' + bytes(predicted[-1]))
+  scores = scored(task, 40 * np.eye(256)[predicted], batch)
   assert scores['accuracy'] == scores['exact_match'] == 1
   assert scores['loss'] < 1e-5
 
@@ -80,12 +80,12 @@ def test_labels_are_the_digits_at_the_end(
 ) -> None:
   task = tasks[name]
   batch = drawn(task)
-  asked = np.arange(task.length) >= task.length - task.digits
+  labelled = np.arange(task.length) >= task.length - task.digits
   np.testing.assert_array_equal(
-    batch.loss_weights_BT, np.tile(asked, (ROWS, 1))
+    batch.loss_weights_BT, np.tile(labelled, (ROWS, 1))
   )
-  digits = batch.targets[:, asked] - ord('0')
-  assert not batch.targets[:, ~asked].any()
+  digits = batch.targets[:, labelled] - ord('0')
+  assert not batch.targets[:, ~labelled].any()
   for place in range(task.digits):
     assert_uniform(digits[:, place], 0, 9)
   kinds = [(x.shape, x.dtype.name) for x in batch]
@@ -106,8 +106,8 @@ def test_the_distance_leads_back_to_the_digit(
   b, t = np.nonzero(batch.loss_weights_BT)
   distance = batch.score_axis_BT[b, t]
   assert (distance > 0).all()
-  told = batch.inputs[b, t - distance]
-  np.testing.assert_array_equal(told, batch.targets[b, t])
+  hidden = batch.inputs[b, t - distance]
+  np.testing.assert_array_equal(hidden, batch.targets[b, t])
   assert not batch.score_axis_BT[batch.loss_weights_BT == 0].any()
   text = texts(batch)[5]
   row = batch.score_axis_BT[5].max()
@@ -147,14 +147,14 @@ def test_the_asked_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
 def test_names_differ_and_any_is_asked_for(
   tasks: dict[str, Numbers], name: str, numbers: int
 ) -> None:
-  asked = []
+  queried = []
   for text in texts(drawn(tasks[name])):
-    *told, question = re.findall(rb'(?:for|VAR) ([a-z]{4}) (?:=|is)', text)
-    assert len(set(told)) == len(told) == {'three': 3, 'chains': 8}[name]
-    asked.append(told.index(question))
-  counts = np.bincount(asked)
+    *hidden, question = re.findall(rb'(?:for|VAR) ([a-z]{4}) (?:=|is)', text)
+    assert len(set(hidden)) == len(hidden) == {'three': 3, 'chains': 8}[name]
+    queried.append(hidden.index(question))
+  counts = np.bincount(queried)
   if name == 'three':
-    assert_uniform(np.array(asked), 0, 2)
+    assert_uniform(np.array(queried), 0, 2)
   else:
     assert counts[-1] > counts[:-1].max()  # the last of a chain of four
 
@@ -174,13 +174,13 @@ def test_guessing_scores_the_baselines(
 ) -> None:
   task, rng = tasks[name], np.random.default_rng(0)
   batch = drawn(task)
-  told = [re.findall(rb' (?:is|=) (\d+)\. ', text) for text in texts(batch)]
-  number = [list(values[rng.integers(len(values))]) for values in told]
+  hidden = [re.findall(rb' (?:is|=) (\d+)\. ', text) for text in texts(batch)]
+  number = [list(values[rng.integers(len(values))]) for values in hidden]
   players = {
     'chance': rng.integers(48, 58, (ROWS, task.digits)),
     'any number of the row': np.array(number),
   }
-  assert (len(told[0]) == 1) == (len(task.baselines['exact_match']) == 1)
+  assert (len(hidden[0]) == 1) == (len(task.baselines['exact_match']) == 1)
   for player in task.baselines['exact_match']:
     scores = scored(task, np.eye(256)[players[player]], batch)
     for metric in ('accuracy', 'exact_match'):
@@ -248,9 +248,9 @@ def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
 def test_a_bad_field_is_refused(
   tasks: dict[str, Numbers], task: type, fields: dict, message: str
 ) -> None:
-  there = {'corpus': 'files', 'path': tasks['one'].path}
+  text_fields = {'corpus': 'files', 'path': tasks['one'].path}
   with pytest.raises(ConfigError, match=message):
-    task(**there | fields).prepare()
+    task(**text_fields | fields).prepare()
 
 
 def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:

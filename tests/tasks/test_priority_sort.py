@@ -9,9 +9,9 @@ from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
   assert_uniform,
+  certain,
   draw,
   score,
-  sure,
 )
 
 ROWS = 1000
@@ -19,18 +19,18 @@ TASK = PrioritySort(bits=4, vectors=6, outputs=4)
 GOLDEN = '3bab7907de2694f0'
 
 
-def play(row: np.ndarray) -> np.ndarray:
+def oracle(row: np.ndarray) -> np.ndarray:
   """Puts each vector where it belongs; in the silence says the first ones."""
   queue: list[tuple[float, list[float]]] = []
-  said = []
+  predicted = []
   for *vector, priority in row:
     if priority != 0:
       place = sum(other > priority for other, _ in queue)
       queue.insert(place, (priority, vector))
-      said.append([0.0] * len(vector))
+      predicted.append([0.0] * len(vector))
     else:
-      said.append(queue.pop(0)[1])
-  return np.array(said)
+      predicted.append(queue.pop(0)[1])
+  return np.array(predicted)
 
 
 def test_a_row_has_the_shape_of_the_paper() -> None:
@@ -44,17 +44,17 @@ def test_a_row_has_the_shape_of_the_paper() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.stack([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, sure(said), batch)
+  predicted = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, certain(predicted), batch)
   assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 
 def test_the_wrong_order_is_worth_chance_for_a_vector_out_of_place() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array(batch.targets)
-  said[:, 6:] = said[:, :5:-1]
-  wrong = score(TASK, sure(said), batch)['bits_wrong']
+  predicted = np.array(batch.targets)
+  predicted[:, 6:] = predicted[:, :5:-1]
+  wrong = score(TASK, certain(predicted), batch)['bits_wrong']
   assert abs(wrong - 8) < 4 * np.sqrt(2 * 16 / 4 / ROWS)
 
 

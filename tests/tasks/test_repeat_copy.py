@@ -11,9 +11,9 @@ from tests.tasks.drawn import (
   assert_as_it_was,
   assert_fair,
   assert_uniform,
+  certain,
   draw,
   score,
-  sure,
 )
 
 ROWS = 1000
@@ -22,21 +22,21 @@ MEAN, SPREAD = 3.5, np.sqrt(35 / 12)  # of 1, 2, ..., 6
 GOLDEN = '73b96a7e8c51901b'
 
 
-def play(row: np.ndarray) -> np.ndarray:
+def oracle(row: np.ndarray) -> np.ndarray:
   """Reads a row from left to right; once told how often, says what it kept."""
   kept: list[np.ndarray] = []
   ahead: list[np.ndarray] = []
-  said = []
-  width, asked = row.shape[1], False
-  for *vector, told in row:
-    said.append(ahead.pop(0) if ahead else np.zeros(width))
-    if told != 0:
-      repeats = round(MEAN + SPREAD * told)
+  predicted = []
+  width, repeating = row.shape[1], False
+  for *vector, normalised in row:
+    predicted.append(ahead.pop(0) if ahead else np.zeros(width))
+    if normalised != 0:
+      repeats = round(MEAN + SPREAD * normalised)
       ahead = kept * repeats + [np.eye(width)[-1]]
-      asked = True
-    elif not asked:
+      repeating = True
+    elif not repeating:
       kept.append(np.array([*vector, 0]))
-  return np.stack(said)
+  return np.stack(predicted)
 
 
 def test_a_row_of_known_length_by_hand() -> None:
@@ -47,9 +47,9 @@ def test_a_row_of_known_length_by_hand() -> None:
     np.testing.assert_array_equal(targets[:, start : start + 2, :8], vectors)
   for silent in (inputs[:, 2:, :8], targets[:, :3], targets[:, 9, :8]):
     np.testing.assert_array_equal(silent, np.zeros(silent.shape))
-  told = (3 - 5.5) / np.sqrt(8.25)
+  normalised = (3 - 5.5) / np.sqrt(8.25)
   np.testing.assert_allclose(
-    inputs[..., 8], [[0, 0, told, *[0] * 7]] * 5, rtol=1e-6
+    inputs[..., 8], [[0, 0, normalised, *[0] * 7]] * 5, rtol=1e-6
   )
   np.testing.assert_array_equal(targets[..., 8], [[0] * 9 + [1]] * 5)
   np.testing.assert_array_equal(loss_weights_BT, [[0] * 3 + [1] * 7] * 5)
@@ -57,27 +57,27 @@ def test_a_row_of_known_length_by_hand() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.stack([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, sure(said), batch)
+  predicted = np.stack([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, certain(predicted), batch)
   assert (scores['exact_match'], scores['bits_wrong']) == (1, 0)
   assert scores['loss'] < 1e-6
 
 
 def test_a_late_end_marker_is_a_wrong_bit() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array(batch.targets)
-  said[..., -1] = np.roll(said[..., -1], 1, axis=1)
-  scores = score(TASK, sure(said), batch)
+  predicted = np.array(batch.targets)
+  predicted[..., -1] = np.roll(predicted[..., -1], 1, axis=1)
+  scores = score(TASK, certain(predicted), batch)
   assert scores['exact_match'] == 0
   assert scores['bits_wrong'] == 1  # what comes after the end is not asked
 
 
 def test_lengths_and_repeats_are_uniform_and_bits_fair() -> None:
   batch = draw(TASK, ROWS)
-  told = np.asarray(batch.inputs[..., -1])
-  count = (told != 0).argmax(1)
-  repeats = np.rint(MEAN + SPREAD * told.sum(1)).astype(int)
-  np.testing.assert_array_equal((told != 0).sum(1), 1)
+  normalised = np.asarray(batch.inputs[..., -1])
+  count = (normalised != 0).argmax(1)
+  repeats = np.rint(MEAN + SPREAD * normalised.sum(1)).astype(int)
+  np.testing.assert_array_equal((normalised != 0).sum(1), 1)
   np.testing.assert_array_equal(
     batch.loss_weights_BT.sum(1), count * repeats + 1
   )
@@ -87,9 +87,9 @@ def test_lengths_and_repeats_are_uniform_and_bits_fair() -> None:
 
 
 def test_what_is_told_has_mean_0_and_variance_1() -> None:
-  told = np.asarray(draw(RepeatCopy(longest=1), 4000).inputs)[:, 1, -1]
-  assert len(set(told)) == 10
-  values = np.array(sorted(set(told)))
+  normalised = np.asarray(draw(RepeatCopy(longest=1), 4000).inputs)[:, 1, -1]
+  assert len(set(normalised)) == 10
+  values = np.array(sorted(set(normalised)))
   assert values.mean() == pytest.approx(0, abs=1e-6)
   assert values.var() == pytest.approx(1, rel=1e-6)
 
@@ -98,8 +98,8 @@ def test_more_repeats_are_told_on_the_same_scale() -> None:
   one = dataclasses.replace(TASK, fewest=4, most=4)
   more = dataclasses.replace(TASK, fewest=20, most=20)
   for task, repeats in ((one, 4), (more, 20)):
-    told = np.asarray(draw(task, 3).inputs[..., -1]).sum(1)
-    np.testing.assert_allclose(told, (repeats - MEAN) / SPREAD, rtol=1e-6)
+    normalised = np.asarray(draw(task, 3).inputs[..., -1]).sum(1)
+    np.testing.assert_allclose(normalised, (repeats - MEAN) / SPREAD, rtol=1e-6)
 
 
 def test_the_data_is_what_it_was() -> None:

@@ -45,14 +45,14 @@ def reader(task: TokenTask) -> Callable[[int], int]:
   def retrieve(token: int) -> int:
     if token < 6:
       known[before[0]] = token
-    said = known.get(before[0], 0) if token == 6 else 0
+    predicted = known.get(before[0], 0) if token == 6 else 0
     before[0] = token
-    return said
+    return predicted
 
   return retrieve if task is RETRIEVAL else recite
 
 
-def play(task: TokenTask, row: np.ndarray) -> list[int]:
+def oracle(task: TokenTask, row: np.ndarray) -> list[int]:
   answer = reader(task)
   return [answer(token) for token in row]
 
@@ -64,12 +64,12 @@ def test_a_sequence_is_read_and_said(task: SegmentCopy) -> None:
   shown = inputs[:, :N]
   for symbols in shown.T:
     assert_uniform(symbols, 2, 5)
-  said = np.tile(shown, 2) if task is COPY else shown[:, ::-1]
-  end = N + said.shape[1]
+  predicted = np.tile(shown, 2) if task is COPY else shown[:, ::-1]
+  end = N + predicted.shape[1]
   np.testing.assert_array_equal(inputs[:, N], 1)
-  np.testing.assert_array_equal(inputs[:, N + 1 : end], said[:, :-1])
+  np.testing.assert_array_equal(inputs[:, N + 1 : end], predicted[:, :-1])
   assert (inputs[:, end:] == 0).all()
-  np.testing.assert_array_equal(targets[:, N:end], said)
+  np.testing.assert_array_equal(targets[:, N:end], predicted)
   assert not targets[:, :N].any()
   assert not targets[:, end:].any()
   weights = [0] * N + [1] * (end - N) + [0] * (task.length - end)
@@ -131,8 +131,8 @@ def test_the_distance_leads_back_to_the_symbol(task: TokenTask) -> None:
 @ALL
 def test_the_oracle_scores_everything(task: TokenTask) -> None:
   batch = draw(task, ROWS)
-  said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
-  scores = score(task, 20 * np.eye(task.input_spec.size)[said], batch)
+  predicted = np.array([oracle(task, row) for row in np.asarray(batch.inputs)])
+  scores = score(task, 20 * np.eye(task.input_spec.size)[predicted], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-5
   assert scores.get('exact_match', 1) == 1

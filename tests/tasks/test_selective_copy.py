@@ -16,31 +16,31 @@ GOLDEN = '463d32bb001e48e5'
 BLANK, COPY = VOCAB - 2, VOCAB - 1
 
 
-def play(tokens: np.ndarray) -> list[int]:
+def oracle(tokens: np.ndarray) -> list[int]:
   """Reads a row from left to right; says what it kept after the copy token."""
   kept: list[int] = []
-  copying, said = False, []
+  copying, predicted = False, []
   for token in tokens:
     if token < BLANK:
       kept.append(token)
-    said.append(kept.pop(0) if copying else 0)
+    predicted.append(kept.pop(0) if copying else 0)
     copying = copying or token == COPY
-  return said
+  return predicted
 
 
 def test_a_row_is_as_specified() -> None:
   batch = draw(TASK, ROWS)
   inputs = np.asarray(batch.inputs)
-  asked = LENGTH - SYMBOLS
-  assert (inputs[:, asked:] == BLANK).all()
-  assert (inputs[:, asked - 1] == COPY).all()
-  assert (inputs[:, asked - 2] < BLANK).all()
+  answer_start = LENGTH - SYMBOLS
+  assert (inputs[:, answer_start:] == BLANK).all()
+  assert (inputs[:, answer_start - 1] == COPY).all()
+  assert (inputs[:, answer_start - 2] < BLANK).all()
   assert ((inputs < BLANK).sum(axis=1) == SYMBOLS).all()
   assert ((inputs == COPY).sum(axis=1) == 1).all()
   for row, targets, weights in zip(*map(np.asarray, batch[:3]), strict=True):
-    assert list(targets[asked:]) == list(row[row < BLANK])
-    assert not targets[:asked].any()
-    assert list(weights) == [0] * asked + [1] * SYMBOLS
+    assert list(targets[answer_start:]) == list(row[row < BLANK])
+    assert not targets[:answer_start].any()
+    assert list(weights) == [0] * answer_start + [1] * SYMBOLS
 
 
 def test_symbols_are_uniform_and_blanks_fall_anywhere() -> None:
@@ -69,8 +69,8 @@ def test_the_distance_leads_back_to_the_symbol() -> None:
 
 def test_the_oracle_scores_everything() -> None:
   batch = draw(TASK, ROWS)
-  said = np.array([play(row) for row in np.asarray(batch.inputs)])
-  scores = score(TASK, 20 * np.eye(VOCAB)[said], batch)
+  predicted = np.array([oracle(row) for row in np.asarray(batch.inputs)])
+  scores = score(TASK, 20 * np.eye(VOCAB)[predicted], batch)
   assert (scores['accuracy'], scores['exact_match']) == (1, 1)
   assert scores['loss'] < 1e-6
 

@@ -71,8 +71,8 @@ def step_of(task: Digits, step: int, batch_size: int, seed: int = 0) -> Batch:
 def numbers(batch: Batch) -> list[int]:
   """Which of the written pictures the rows are."""
   bright = np.rint(batch.inputs[:, :2, 0] * 255).astype(int)
-  asked = batch.loss_weights_BT[:, -1] > 0
-  return (bright @ [256, 1])[asked].tolist()
+  labelled = batch.loss_weights_BT[:, -1] > 0
+  return (bright @ [256, 1])[labelled].tolist()
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_every_picture_once_an_epoch(
     seen = []
     for step in range(steps):
       batch = step_of(task, epoch * steps + step, size)
-      asked = batch.loss_weights_BT[:, -1] > 0
+      labelled = batch.loss_weights_BT[:, -1] > 0
       here = numbers(batch)
       wanted = np.array(here) % 10
-      np.testing.assert_array_equal(batch.targets[asked, -1], wanted)
+      np.testing.assert_array_equal(batch.targets[labelled, -1], wanted)
       assert not batch.loss_weights_BT[:, :-1].any()
       assert not batch.targets[:, :-1].any()
-      assert not batch.inputs[~asked].any()
+      assert not batch.inputs[~labelled].any()
       assert batch.reset_BT[:, 0].all()
       assert not batch.reset_BT[:, 1:].any()
       seen += here
@@ -217,8 +217,8 @@ def test_chance_scores_the_baselines() -> None:
   task = Digits(source='generated')
   batch = jax.tree.map(jnp.asarray, step_of(task, 0, 1600))
   rng = np.random.default_rng(0)
-  said = np.eye(10)[rng.integers(0, 10, (1600, 64))]
-  measured = task.measure(jnp.asarray(said, jnp.float32), batch)
+  predicted = np.eye(10)[rng.integers(0, 10, (1600, 64))]
+  measured = task.measure(jnp.asarray(predicted, jnp.float32), batch)
   share = measured['accuracy'].value()
   chance = task.baselines['accuracy']['chance']
   assert abs(share - chance) < 4 * math.sqrt(chance * (1 - chance) / 1600)
@@ -239,9 +239,9 @@ def test_the_digits_of_scikit_learn() -> None:
     for pixels, label in zip(s.pixels_NT, s.labels_N, strict=True)
   ]
   pixels, labels = datasets.load_digits(return_X_y=True)
-  there = np.column_stack([pixels, labels]).astype(int).tolist()
-  assert sorted(rows) == sorted(map(tuple, there))
-  assert rows != list(map(tuple, there))
+  wanted_rows = np.column_stack([pixels, labels]).astype(int).tolist()
+  assert sorted(rows) == sorted(map(tuple, wanted_rows))
+  assert rows != list(map(tuple, wanted_rows))
 
 
 def test_without_scikit_learn_one_line_says_what_to_do(

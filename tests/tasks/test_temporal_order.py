@@ -25,13 +25,13 @@ def spelt(row: np.ndarray) -> str:
   return ''.join(LETTERS[token] for token in row)
 
 
-def play(task: TemporalOrder, row: np.ndarray) -> list[int]:
+def oracle(task: TemporalOrder, row: np.ndarray) -> list[int]:
   """Reads a row from left to right, notes X and Y, and answers at the B."""
-  noted, said = '', []
+  noted, predicted = '', []
   for letter in spelt(row):
     noted += letter if letter in 'XY' else ''
-    said.append(CLASSES[task].index(noted) if letter == 'B' else 0)
-  return said
+    predicted.append(CLASSES[task].index(noted) if letter == 'B' else 0)
+  return predicted
 
 
 @both
@@ -81,8 +81,8 @@ def test_the_distance_leads_back_to_the_first_symbol(
 @both
 def test_the_oracle_scores_everything(task: TemporalOrder) -> None:
   batch = draw(task, ROWS)
-  said = np.array([play(task, row) for row in np.asarray(batch.inputs)])
-  scores = score(task, 20 * np.eye(2**task.symbols)[said], batch)
+  predicted = np.array([oracle(task, row) for row in np.asarray(batch.inputs)])
+  scores = score(task, 20 * np.eye(2**task.symbols)[predicted], batch)
   assert scores['accuracy'] == 1
   assert scores['loss'] < 1e-6
 

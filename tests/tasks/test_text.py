@@ -132,10 +132,10 @@ def test_windows_score_each_label_once_behind_enough_of_the_text(
     ):
       first = i * stride
       inside = text[first : first + length + 1]
-      there = max(len(inside) - 1, 0)
+      labels_inside = max(len(inside) - 1, 0)
       places = np.flatnonzero(weights)
       scored += (first + places).tolist()
-      assert inputs[:there].tolist() == inside[:-1].tolist()
+      assert inputs[:labels_inside].tolist() == inside[:-1].tolist()
       assert targets[places].tolist() == inside[places + 1].tolist()
       assert (places >= length - stride).all() or i == 0
       assert reset.tolist() == [True] + [False] * (length - 1)

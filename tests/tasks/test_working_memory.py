@@ -28,32 +28,32 @@ every_task = pytest.mark.parametrize(
 
 def play_back(tokens: list[int]) -> list[int]:
   kept: list[int] = []
-  said = []
+  predicted = []
   for token in tokens:
     kept.append(token)
-    said.append(int(len(kept) > 3 and kept.pop(0) == token))
-  return said
+    predicted.append(int(len(kept) > 3 and kept.pop(0) == token))
+  return predicted
 
 
 def play_xor(tokens: list[int]) -> list[int]:
-  parity, said = 0, []
+  parity, predicted = 0, []
   for token in tokens:
     parity ^= token == 4
-    said.append(int(parity) if token == 5 else 0)
-  return said
+    predicted.append(int(parity) if token == 5 else 0)
+  return predicted
 
 
 def play_recall(tokens: list[int]) -> list[int]:
   kept: list[int] = []
-  said = []
+  predicted = []
   cue = 0
   for token in tokens:
     if token < 4:
       kept.append(token)
     answers = cue and kept
-    said.append(kept.pop(0 if cue == 5 else -1) if answers else 0)
+    predicted.append(kept.pop(0 if cue == 5 else -1) if answers else 0)
     cue = token if token in (5, 6) else cue
-  return said
+  return predicted
 
 
 PLAY = {NBack: play_back, DelayedXOR: play_xor, SequenceRecall: play_recall}
@@ -62,10 +62,10 @@ PLAY = {NBack: play_back, DelayedXOR: play_xor, SequenceRecall: play_recall}
 @every_task
 def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)
-  play = PLAY[type(task)]
-  answers = np.array([play(row) for row in np.asarray(batch.inputs).tolist()])
-  asked = np.asarray(batch.loss_weights_BT) > 0
-  np.testing.assert_array_equal(np.where(asked, answers, 0), batch.targets)
+  oracle = PLAY[type(task)]
+  answers = np.array([oracle(row) for row in np.asarray(batch.inputs).tolist()])
+  labelled = np.asarray(batch.loss_weights_BT) > 0
+  np.testing.assert_array_equal(np.where(labelled, answers, 0), batch.targets)
   scores = score(task, 40 * np.eye(task.output_spec.size)[answers], batch)
   assert scores['accuracy'] == scores.get('exact_match', 1) == 1
   assert scores['loss'] < 1e-6
@@ -122,9 +122,9 @@ def test_the_step_before_tells_nothing_of_a_match() -> None:
 
 def test_n_back_asks_from_step_n_on() -> None:
   batch = draw(BACK, ROWS)
-  asked = np.tile(np.arange(17) >= 3, (ROWS, 1))
-  np.testing.assert_array_equal(batch.loss_weights_BT, asked)
-  np.testing.assert_array_equal(batch.score_axis_BT, 3 * asked)
+  labelled = np.tile(np.arange(17) >= 3, (ROWS, 1))
+  np.testing.assert_array_equal(batch.loss_weights_BT, labelled)
+  np.testing.assert_array_equal(batch.score_axis_BT, 3 * labelled)
 
 
 def test_a_row_of_xor_is_as_specified() -> None:
@@ -159,7 +159,7 @@ def test_a_row_of_recall_is_as_specified() -> None:
   batch = draw(RECALL, ROWS)
   tokens = np.asarray(batch.inputs)
   counts, waits, cues = [], [], []
-  for row, asked, length in zip(
+  for row, labelled, length in zip(
     tokens,
     np.asarray(batch.loss_weights_BT),
     np.asarray(batch.score_axis_BT),
@@ -168,8 +168,10 @@ def test_a_row_of_recall_is_as_specified() -> None:
     count = int((row < 4).sum())
     [cue] = np.flatnonzero(row > 4)
     assert (row[:count] < 4).all()
-    assert np.flatnonzero(asked).tolist() == [*range(cue + 1, cue + count + 1)]
-    assert set(length[asked > 0]) == {count}
+    assert np.flatnonzero(labelled).tolist() == [
+      *range(cue + 1, cue + count + 1)
+    ]
+    assert set(length[labelled > 0]) == {count}
     counts.append(count)
     waits.append(cue - count)
     cues.append(row[cue])

@@ -104,7 +104,7 @@ class MemN2N(Model):
 
   @property
   def horizon(self) -> int:
-    if self.input_spec.asks:  # questions are not stored: they move nothing
+    if self.input_spec.question_id:  # questions are not stored
       return 0
     return self.slots - 1 if self.input_spec.classes else self.slots
 
@@ -208,8 +208,8 @@ class MemN2N(Model):
   def _takes(self, x: jax.Array, train: bool) -> tuple[jax.Array, int]:
     """The number of cells that each step takes, and the largest possible."""
     takes_BT = jnp.ones(x.shape[:2], jnp.int32)
-    if self.input_spec.asks:
-      asks_BT = (x == self.input_spec.asks).any(-1)
+    if self.input_spec.question_id:
+      asks_BT = (x == self.input_spec.question_id).any(-1)
       takes_BT = (~asks_BT).astype(jnp.int32)
     if not (train and self.noise):
       return takes_BT, 1

@@ -110,8 +110,8 @@ class BAbI(Task):
   @property
   def input_spec(self) -> Sentences:
     words = self._vocabulary.words
-    asks = words.index(QUESTION_MARK)
-    return Sentences(len(words), self._vocabulary.longest, asks)
+    question_id = words.index(QUESTION_MARK)
+    return Sentences(len(words), self._vocabulary.longest, question_id)
 
   @property
   def output_spec(self) -> Tokens:

@@ -99,12 +99,12 @@ class FuzzyRecall(TokenTask):
 
     start_P = jnp.cumsum(key_P + value_P) - key_P - value_P
     enough = (start_P < self.length - 2 * self._longest).sum()
-    asked = jax.random.randint(of_last, (), 0, enough)
-    size = key_P[asked] + value_P[asked]
+    repeated = jax.random.randint(of_last, (), 0, enough)
+    size = key_P[repeated] + value_P[repeated]
     last = (start_P < self.length - size - self._longest).sum()
     # The last pair repeats an earlier one. Pairs drawn after it are not shown.
     number_P = jnp.arange(pairs)
-    from_P = jnp.where(number_P == last, asked, number_P)
+    from_P = jnp.where(number_P == last, repeated, number_P)
     id_P = jnp.where(number_P > last, -1 - number_P, id_P[from_P])
     before_P = appearances(id_P)[1]
 
