@@ -190,7 +190,7 @@ def sequence(task: SequenceTask, tokens: np.ndarray) -> Symbols:
 
 
 def oracle(task: SequenceTask, inputs: np.ndarray) -> np.ndarray:
-  """What the oracle says from the marker on, -1 where it says nothing."""
+  """The oracle's answers from the marker on; -1 where it has none."""
   solve, _ = TASKS[type(task)]
   predicted = np.full(inputs.shape, -1)
   for row, tokens in zip(predicted, inputs, strict=True):

@@ -1,4 +1,4 @@
-"""Batches of a task to look at, and what a player scores on them."""
+"""Batches of a task, and the scores of outputs on them."""
 
 from collections.abc import Callable
 import functools
@@ -27,7 +27,7 @@ def draw(task: GeneratedTask, rows: int, seed: int = 0) -> Batch:
 def score(
   task: GeneratedTask, y: np.ndarray | jax.Array, batch: Batch
 ) -> dict[str, float]:
-  """What outputs `(B, T, ...)` are worth."""
+  """The scores of outputs `(B, T, ...)`."""
   measured = task.measure(jnp.asarray(y, jnp.float32), batch)
   return {name: float(metric.value()) for name, metric in measured.items()}
 
@@ -64,5 +64,5 @@ def assert_fair(bits: np.ndarray) -> None:
 
 
 def certain(predicted: np.ndarray) -> np.ndarray:
-  """The logits of a player who has no doubt about these bits."""
+  """Logits of a model that is certain of these bits."""
   return 40 * (predicted - 0.5)

@@ -1,4 +1,4 @@
-"""Rows of tasks that hide sentences in a text, to look at and to score."""
+"""Rows of tasks that hide sentences in a text, and their scores."""
 
 from collections.abc import Iterator
 import contextlib
@@ -45,7 +45,7 @@ def texts(batch: Batch) -> list[bytes]:
 def scored(
   task: Haystack, predicted: np.ndarray, batch: Batch
 ) -> dict[str, float]:
-  """What logits for the answer at the end are worth."""
+  """The scores of logits for the answer at the end."""
   answers = jax.tree.map(
     lambda x: jnp.asarray(x[:, -predicted.shape[1] :]), batch
   )

@@ -1,4 +1,4 @@
-"""Adding: a player who adds wins, one who says 1 scores 1/6."""
+"""Adding: an oracle that adds scores 0; always answering 1 scores 1/6."""
 
 import math
 
@@ -22,7 +22,7 @@ def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
   return {name: float(metric.value()) for name, metric in measured.items()}
 
 
-def test_two_steps_are_marked_and_their_sum_is_asked_at_the_end() -> None:
+def test_two_steps_are_marked_and_their_sum_is_the_last_label() -> None:
   inputs, targets, loss_weights_BT, _, distance_BT = draw(TASK, ROWS)
   value_BT, marker_BT = inputs[..., 0], inputs[..., 1]
   assert value_BT.min() >= 0

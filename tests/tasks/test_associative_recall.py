@@ -1,4 +1,4 @@
-"""Item recall: a player with a list of items wins."""
+"""Associative recall: an oracle with a list of items scores everything."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ GOLDEN = '3ff18e6b57da9728'
 
 
 def oracle(row: np.ndarray) -> np.ndarray:
-  """Reads a row from left to right; says what followed the item asked for."""
+  """Reads a row from left to right; answers the item after the query."""
   items: list[list] = []
   query: list = []
   ahead: list = []
@@ -41,7 +41,7 @@ def oracle(row: np.ndarray) -> np.ndarray:
 
 
 def parts(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """How many items rows have, which is asked for, and all inputs."""
+  """The number of items of each row, the index of its query, and all inputs."""
   inputs = np.asarray(batch.inputs)
   count = inputs[..., -2].sum(1).astype(int)
   queried = np.empty(len(inputs), int)

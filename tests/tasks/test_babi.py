@@ -300,7 +300,7 @@ def logits_of(task: BAbI, answers: np.ndarray) -> jax.Array:
 
 
 def by_support(task: BAbI, batch: Batch, stories: dict) -> np.ndarray:
-  """What a player who is shown the supporting facts of task 1 says."""
+  """The answers of an oracle that reads the supporting facts of task 1."""
   answers = np.zeros(batch.targets.shape, np.int32)
   for row in range(len(answers)):
     lines = task.text_of(batch.inputs[row])

@@ -1,4 +1,4 @@
-"""Copy of bits: a player with a list wins."""
+"""Copy of bits: an oracle with a list scores everything."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ GOLDEN = 'e850d622b1f1e608'
 
 
 def oracle(row: np.ndarray) -> np.ndarray:
-  """Reads a row from left to right; after the delimiter says what it kept."""
+  """Reads a row from left to right; repeats it after the delimiter."""
   kept: list[np.ndarray] = []
   predicted = []
   delimited = False

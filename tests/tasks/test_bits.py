@@ -53,7 +53,7 @@ def test_bits_by_hand() -> None:
   )
 
 
-def test_a_row_without_labels_is_no_sequence() -> None:
+def test_a_row_without_labels_does_not_count() -> None:
   batch = Batch(
     inputs=None,
     targets=jnp.ones((3, 2, 4)),

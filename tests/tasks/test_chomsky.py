@@ -111,7 +111,7 @@ def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
   assert level == pytest.approx(task.baselines['loss']['chance'], rel=1e-5)
 
 
-def test_the_score_weighs_rows_alike() -> None:
+def test_every_row_has_the_same_weight_in_the_score() -> None:
   task, batch = drawn(Reverse)
   right_B = np.asarray(batch.score_axis_BT).max(axis=1) > 30
   y = np.eye(2)[np.asarray(batch.targets) ^ ~right_B[:, None]]

@@ -46,7 +46,7 @@ def sizes(s: Symbols) -> Drawn:
 
 
 def operand(s: Symbols) -> Drawn:
-  """The size of a bracket's first operand, where there are two."""
+  """The size of a bracket's first operand, if it has two."""
   if len(s) < 5:
     return []
   opened = itertools.accumulate((a == 8) - (a == 9) for a in s[1:])

@@ -1,4 +1,4 @@
-"""Common words in a text: who counts what it tells knows the answer."""
+"""Common words in a text: an oracle that counts them knows the answer."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_words_come_as_often_as_they_should(
 def test_the_distance_is_as_far_as_must_be_remembered(
   tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
-  """From there on the answer is sure, and from the next word on it is not."""
+  """The label distance is the shortest memory that determines the answer."""
   task, batch = tasks[name], drawn(tasks[name])
   for b, text in enumerate(texts(batch)):
     for t in range(task.length - 4, task.length):

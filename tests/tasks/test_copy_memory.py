@@ -1,4 +1,4 @@
-"""Copy memory: a player with ten places wins, one without scores chance."""
+"""Copy memory: an oracle with ten slots scores everything, without: chance."""
 
 import math
 
@@ -15,7 +15,7 @@ GOLDEN = '04c459205592fe31'
 
 
 def oracle(tokens: np.ndarray) -> np.ndarray:
-  """Reads a row from left to right; says what it kept after the delimiter."""
+  """Reads a row from left to right; repeats it after the marker."""
   kept: list[int] = []
   markers, predicted = 0, []
   for token in tokens:

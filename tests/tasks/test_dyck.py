@@ -44,7 +44,7 @@ def in_time(before: int, opened: int) -> float:
 
 
 def oracle(tokens: list[int]) -> np.ndarray:
-  """The log chances of a player who has a stack and knows the source."""
+  """Log probabilities of an oracle with a stack that knows the source."""
   stack: list[int] = []
   predicted = []
   for before, token in enumerate(tokens):
@@ -64,7 +64,7 @@ def oracle(tokens: list[int]) -> np.ndarray:
   return np.array(predicted)
 
 
-def test_strings_nest_and_are_asked_symbol_by_symbol() -> None:
+def test_strings_nest_and_every_symbol_is_a_label() -> None:
   batch = draw(TASK, ROWS)
   for b, symbols in enumerate(strings(batch)):
     stack: list[tuple[int, int]] = []
@@ -158,7 +158,7 @@ def test_guessing_the_type_scores_the_baseline() -> None:
 
 
 @pytest.mark.parametrize(('share', 'certain'), [(0.79, 0.0), (0.81, 1.0)])
-def test_who_is_not_sure_may_be_right(share: float, certain: float) -> None:
+def test_an_uncertain_model_may_be_right(share: float, certain: float) -> None:
   batch = draw(TASK, ROWS)
   right = np.eye(2 * K + 2)[np.asarray(batch.targets)]
   rest = (1 - share) / (K - 1)
@@ -172,7 +172,7 @@ def test_the_data_is_what_it_was() -> None:
   assert_as_it_was(TASK, ROWS, GOLDEN)
 
 
-def test_long_strings_can_be_asked_for() -> None:
+def test_long_strings_can_be_drawn() -> None:
   task = Dyck(types=2, depth=5, shortest=181, longest=360)
   assert 0.9 < task.baselines['loss']['optimal'] < 1.1
   task = Dyck(types=1, depth=3, shortest=21, longest=40)

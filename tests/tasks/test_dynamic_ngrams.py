@@ -1,4 +1,4 @@
-"""Dynamic n-grams: a player who counts scores what Bayes says it should."""
+"""Dynamic n-grams: an oracle that counts has the score of the Bayes optimum."""
 
 from collections import defaultdict
 import math
@@ -17,7 +17,7 @@ GOLDEN = '6a970e3608d79c8b'
 
 
 def oracle(bits: np.ndarray, context: int) -> list[float]:
-  """Reads a row from left to right; says the chance that a 1 comes next."""
+  """Reads a row from left to right; predicts the probability of a 1."""
   zeros: dict[tuple, int] = defaultdict(int)
   ones: dict[tuple, int] = defaultdict(int)
   chances: list[float] = []
@@ -33,7 +33,7 @@ def oracle(bits: np.ndarray, context: int) -> list[float]:
 
 
 def played(context: int) -> tuple[dict[str, float], np.ndarray]:
-  """What a player scores who looks at so many bits, and each row's cost."""
+  """Scores of an oracle with a context of some bits, and each row's cost."""
   batch = draw(TASK, ROWS)
   bits = np.asarray(batch.inputs[..., 0])
   p = np.array([oracle(row, context) for row in bits])[..., None]
@@ -67,7 +67,7 @@ def test_no_other_context_is_as_good(context: int) -> None:
   assert gap.mean() > 10 * gap.std() / math.sqrt(ROWS)
 
 
-def test_the_next_bit_is_asked_at_every_step() -> None:
+def test_the_next_bit_is_the_label_of_every_step() -> None:
   inputs, targets, loss_weights_BT, *_ = draw(TASK, ROWS)
   assert inputs.shape == targets.shape == (ROWS, 199, 1)
   np.testing.assert_array_equal(inputs[:, 1:], targets[:, :-1])

@@ -1,4 +1,4 @@
-"""Frequent words: who counts names them, who guesses does not."""
+"""Frequent words: an oracle that counts scores everything, guesses chance."""
 
 from collections import Counter
 import math

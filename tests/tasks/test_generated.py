@@ -1,4 +1,4 @@
-"""What every task that draws its own rows must keep, whatever it asks."""
+"""Properties of every generated task."""
 
 from collections.abc import Callable
 import dataclasses

@@ -1,4 +1,4 @@
-"""Induction heads: a player with one place wins, one without scores chance."""
+"""Induction heads: an oracle with one slot wins, without it scores chance."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The MAD suite: players with the skill asked for win, guessers do not."""
+"""The MAD suite: oracles score everything, guesses score chance."""
 
 import math
 
@@ -122,7 +122,7 @@ def test_the_last_key_is_one_of_those_before_however_often_each_came() -> None:
   assert_uniform(rare.astype(int), 0, 1)
 
 
-def test_noise_is_as_frequent_and_as_uniform_as_told() -> None:
+def test_noise_has_the_specified_frequency_and_is_uniform() -> None:
   inputs = np.asarray(draw(NOISY, ROWS).inputs)
   noise = inputs[:, ::2] >= 8
   assert (noise.sum(axis=1) <= 6).all()
@@ -205,7 +205,7 @@ def test_memorization_is_one_map_for_all_rows() -> None:
   assert found != known
 
 
-def test_memorization_is_won_by_who_has_seen_other_rows() -> None:
+def test_an_oracle_that_read_other_rows_wins_memorization() -> None:
   seen, batch = draw(MEMORIZATION, 50, seed=5), draw(MEMORIZATION, ROWS)
   known = np.zeros(12, int)
   known[np.asarray(seen.inputs)[:, ::2]] = np.asarray(seen.targets)[:, 1::2]
@@ -228,7 +228,7 @@ def test_compression_asks_for_every_token_at_the_end() -> None:
   np.testing.assert_array_equal(label, np.eye(4)[inputs[:, :-1]])
 
 
-def test_compression_is_won_by_who_says_them_all() -> None:
+def test_an_oracle_that_outputs_all_tokens_wins_compression() -> None:
   batch = draw(COMPRESSION, ROWS)
   y = np.zeros((ROWS, 6, 20))
   y[:, -1] = 20 * np.eye(4)[np.asarray(batch.inputs)[:, :-1]].reshape(ROWS, 20)
@@ -255,7 +255,7 @@ def test_compression_is_guessed_at_the_baseline() -> None:
 
 @RECALLS
 def test_the_distance_leads_back_to_the_value(task: TokenTask) -> None:
-  """To its token's last coming: the motif since is not there again."""
+  """To its token's last appearance: the motif does not appear in between."""
   first, _ = vocabularies(task)
   batch = draw(task, ROWS)
   inputs = np.asarray(batch.inputs)

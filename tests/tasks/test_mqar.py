@@ -1,4 +1,4 @@
-"""Multi-query recall: a player with a dictionary wins, guessers do not."""
+"""Multi-query recall: an oracle with a dictionary scores everything."""
 
 import math
 

@@ -38,7 +38,7 @@ def written(row: np.ndarray) -> dict[int, list[int]]:
 
 
 def guesses(batch: Batch) -> dict[str, np.ndarray]:
-  """What players say who know less and less."""
+  """Answers of oracles with less and less knowledge."""
   rng = np.random.default_rng(0)
   inputs, weights = np.asarray(batch.inputs), np.asarray(batch.loss_weights_BT)
   first, some = np.zeros_like(inputs), np.zeros_like(inputs)
@@ -107,7 +107,7 @@ def test_the_oracle_scores_everything() -> None:
   assert scores['loss'] < 1e-6
 
 
-def test_players_who_know_less_score_the_baselines() -> None:
+def test_oracles_with_less_knowledge_score_the_baselines() -> None:
   batch = draw(TASK, ROWS)
   labels = float(batch.loss_weights_BT.sum())
   played = guesses(batch)
@@ -120,7 +120,7 @@ def test_players_who_know_less_score_the_baselines() -> None:
 
 
 def test_doubt_costs_the_baseline_loss() -> None:
-  """Equal chances for every value the player holds possible."""
+  """Equal probabilities for every value that the oracle considers possible."""
   batch = draw(TASK, ROWS)
   y = np.full((3, ROWS, LENGTH, VOCAB), -1e4)
   y[0, ..., VOCAB // 2 :] = 0

@@ -1,4 +1,4 @@
-"""Needles and variables in a text: who reads it all knows the number."""
+"""Needles and variables in a text: an oracle that reads it all wins."""
 
 from collections.abc import Iterator
 import hashlib
@@ -47,7 +47,7 @@ every_task = pytest.mark.parametrize('name', GOLDEN)
 
 
 def answer_to(text: bytes) -> bytes:
-  """A player who reads the row, its answer left out, and looks it up."""
+  """An oracle that looks the answer up in the row without its answer."""
   book = dict(
     re.findall(
       rb'(?:number for|VAR) ([a-z]{4}) (?:is|=) (VAR [a-z]+|\d+)\. ', text
@@ -131,7 +131,7 @@ def test_the_hay_is_one_window_of_the_split(
   assert len(starts) > ROWS * 0.95
 
 
-def test_the_asked_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
+def test_the_queried_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
   task = tasks['one']
   distance = np.concatenate(
     [drawn(task, step=s).score_axis_BT.max(axis=1) for s in range(3)]
@@ -144,7 +144,7 @@ def test_the_asked_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
 
 
 @pytest.mark.parametrize(('name', 'numbers'), [('three', 3), ('chains', 2)])
-def test_names_differ_and_any_is_asked_for(
+def test_names_differ_and_any_is_queried(
   tasks: dict[str, Numbers], name: str, numbers: int
 ) -> None:
   queried = []

@@ -1,4 +1,4 @@
-"""Priority sort: a player who sorts wins."""
+"""Priority sort: an oracle that sorts scores everything."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ GOLDEN = '3bab7907de2694f0'
 
 
 def oracle(row: np.ndarray) -> np.ndarray:
-  """Puts each vector where it belongs; in the silence says the first ones."""
+  """Sorts the vectors as it reads them; outputs the first ones afterwards."""
   queue: list[tuple[float, list[float]]] = []
   predicted = []
   for *vector, priority in row:

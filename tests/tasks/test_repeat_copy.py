@@ -1,4 +1,4 @@
-"""Repeat copy: a player who keeps a list and counts wins."""
+"""Repeat copy: an oracle with a list and a counter scores everything."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ GOLDEN = '73b96a7e8c51901b'
 
 
 def oracle(row: np.ndarray) -> np.ndarray:
-  """Reads a row from left to right; once told how often, says what it kept."""
+  """Reads a row from left to right; repeats it after reading R."""
   kept: list[np.ndarray] = []
   ahead: list[np.ndarray] = []
   predicted = []
@@ -86,7 +86,7 @@ def test_lengths_and_repeats_are_uniform_and_bits_fair() -> None:
     assert_fair(np.asarray(batch.inputs)[count == n, :n, :-1])
 
 
-def test_what_is_told_has_mean_0_and_variance_1() -> None:
+def test_the_number_of_repeats_has_mean_0_and_variance_1() -> None:
   normalised = np.asarray(draw(RepeatCopy(longest=1), 4000).inputs)[:, 1, -1]
   assert len(set(normalised)) == 10
   values = np.array(sorted(set(normalised)))
@@ -94,7 +94,7 @@ def test_what_is_told_has_mean_0_and_variance_1() -> None:
   assert values.var() == pytest.approx(1, rel=1e-6)
 
 
-def test_more_repeats_are_told_on_the_same_scale() -> None:
+def test_more_repeats_are_normalised_on_the_same_scale() -> None:
   one = dataclasses.replace(TASK, fewest=4, most=4)
   more = dataclasses.replace(TASK, fewest=20, most=20)
   for task, repeats in ((one, 4), (more, 20)):

@@ -29,7 +29,7 @@ ALL = pytest.mark.parametrize(
 
 
 def reader(task: TokenTask) -> Callable[[int], int]:
-  """Who answers each token of a row, read from left to right."""
+  """The oracle of a task: answers each token of a row, from left to right."""
   kept: list[int] = []
   to_say: list[int] = []
   known: dict[int, int] = {}
@@ -58,7 +58,7 @@ def oracle(task: TokenTask, row: np.ndarray) -> list[int]:
 
 
 @BOTH
-def test_a_sequence_is_read_and_said(task: SegmentCopy) -> None:
+def test_a_sequence_is_read_and_repeated(task: SegmentCopy) -> None:
   batch = draw(task, ROWS)
   inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
   shown = inputs[:, :N]
@@ -76,7 +76,7 @@ def test_a_sequence_is_read_and_said(task: SegmentCopy) -> None:
   np.testing.assert_array_equal(batch.loss_weights_BT, [weights] * ROWS)
 
 
-def test_a_key_is_asked_for_its_value() -> None:
+def test_the_label_of_a_key_is_its_value() -> None:
   batch = draw(RETRIEVAL, ROWS)
   inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
   keys, values = inputs[:, : 2 * K : 2], inputs[:, 1 : 2 * K : 2]

@@ -1,4 +1,4 @@
-"""Selective copy: a player with a list wins, one without scores chance."""
+"""Selective copy: an oracle with a list scores everything, without: chance."""
 
 import math
 
@@ -17,7 +17,7 @@ BLANK, COPY = VOCAB - 2, VOCAB - 1
 
 
 def oracle(tokens: np.ndarray) -> list[int]:
-  """Reads a row from left to right; says what it kept after the copy token."""
+  """Reads a row from left to right; repeats symbols after the copy token."""
   kept: list[int] = []
   copying, predicted = False, []
   for token in tokens:

@@ -1,4 +1,4 @@
-"""Digits: every picture once an epoch, pixels in order, asked at the end."""
+"""Digits: every image once per epoch, pixels in order, a label at the end."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -199,7 +199,7 @@ def glyphs() -> dict[str, int]:
 
 
 def test_an_eye_reads_the_made_digits() -> None:
-  """A player who knows ink from ground and cuts out the glyph."""
+  """An oracle that thresholds the image and cuts out the glyph."""
   task, known = Digits(source='generated', split='validation'), glyphs()
   right = 0
   for step in range(4):

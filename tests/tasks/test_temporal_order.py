@@ -1,4 +1,4 @@
-"""Temporal order: a player who notes two or three letters wins."""
+"""Temporal order: an oracle with two or three slots scores everything."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""N-back, delayed XOR, sequence recall: players who listen, and who do not."""
+"""N-back, delayed XOR, sequence recall: oracles with memory and without."""
 
 import math
 
@@ -102,7 +102,7 @@ def test_the_data_is_what_it_was(task: GeneratedTask) -> None:
 @pytest.mark.parametrize(
   'task', [BACK, NBack(n=2, length=8, symbols=3, matches=0.9)]
 )
-def test_symbols_match_as_often_as_asked(task: NBack) -> None:
+def test_symbols_match_with_the_specified_probability(task: NBack) -> None:
   tokens, last = np.asarray(draw(task, ROWS).inputs), task.symbols - 1
   assert_uniform(tokens[:, : task.n].ravel(), 0, last)
   assert_uniform(tokens[:, 7], 0, last)
