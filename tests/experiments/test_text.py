@@ -35,8 +35,8 @@ def runs(tmp_path: Path) -> Path:
 
   def ran(workdir: Path, steps: int, rows: list[dict]) -> None:
     workdir.mkdir(parents=True)
-    config = json.dumps({'train': {'steps': steps}})
-    (workdir / 'config.json').write_text(config)
+    config = {'model': {}, 'task': {}, 'train': {'steps': steps}, 'optim': {}}
+    (workdir / 'config.json').write_text(json.dumps(config))
     lines = '\n'.join(map(json.dumps, rows))
     (workdir / 'metrics.jsonl').write_text(f'{lines}\n')
 
