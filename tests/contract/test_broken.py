@@ -45,7 +45,7 @@ class Decay(Memory):
     return carry, jnp.moveaxis(y, 0, 1)
 
 
-class BeginsAnew(Decay):
+class RestartsInSegments(Decay):
   """Forgets at the end of each segment."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
@@ -54,7 +54,7 @@ class BeginsAnew(Decay):
 
 
 class CountsInSegment(Decay):
-  """Knows how far into the segment it is."""
+  """Counts steps from the start of the segment."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     carry, y = super().__call__(carry, x, reset_BT, **kwargs)
@@ -69,30 +69,30 @@ class LosesASlot(SlidingAttention):
     return carry._replace(count_B=jnp.maximum(carry.count_B - 1, 0)), y
 
 
-class SeesTooFar(SlidingAttention):
-  """Sees one step more than it says."""
+class SeesFurther(SlidingAttention):
+  """Sees one step more than its horizon."""
 
   @property
   def horizon(self) -> int:
     return self.window - 1
 
 
-class SeesTooLittle(SlidingAttention):
-  """Says one step more than it sees."""
+class SeesLess(SlidingAttention):
+  """Sees one step less than its horizon."""
 
   @property
   def horizon(self) -> int:
     return self.window + 1
 
 
-class Stays(SlidingAttention):
-  """Has the same horizon whatever is asked for."""
+class IgnoresHorizon(SlidingAttention):
+  """Ignores the horizon that it is given."""
 
   def with_horizon(self, horizon: int) -> Memory:
     return self
 
 
-class Learns(SlidingAttention):
+class LearnsWindow(SlidingAttention):
   """Has a parameter for each step of its window."""
 
   @nn.compact
@@ -103,14 +103,14 @@ class Learns(SlidingAttention):
 
 
 class NeverForgets(Decay):
-  """Does not look at the resets."""
+  """Ignores resets."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     return super().__call__(carry, x, jnp.zeros_like(reset_BT), **kwargs)
 
 
 class ForgetsLate(Decay):
-  """Forgets after the position that it should forget before."""
+  """Forgets one position late."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     late_BT = jnp.roll(reset_BT, 1, axis=1).at[:, 0].set(False)
@@ -118,18 +118,24 @@ class ForgetsLate(Decay):
 
 
 class ForgetsInAllRows(Decay):
-  """One row's reset empties the others too."""
+  """A reset of one row resets all rows."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     any_BT = jnp.broadcast_to(reset_BT.any(0)[None], reset_BT.shape)
     return super().__call__(carry, x, any_BT, **kwargs)
 
 
-class Peeks(Decay):
+class ReadsAhead(Decay):
   """Reads one input ahead."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     return super().__call__(carry, jnp.roll(x, -1, 1), reset_BT, **kwargs)
+
+
+class SaysItReadsAhead(Decay):
+  """Declares that it is not causal, and is."""
+
+  causal = False
 
 
 class TimeFirst(Decay):
@@ -145,7 +151,7 @@ class TimeFirst(Decay):
 
 
 class HalfPrecision(Decay):
-  """Hands back a carry in the type it computes in."""
+  """Returns a carry in its compute type."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     carry, y = super().__call__(carry, x, reset_BT, **kwargs)
@@ -179,39 +185,50 @@ class Counts(Decay):
     return carry, y + self.calls
 
 
-class AsksTheHost(Decay):
-  """Calls out of the program in a way that knows no replicas."""
+class CallsTheHost(Decay):
+  """Calls the host in a way that vmap does not support."""
 
   def __call__(self, carry: Any, x: Any, reset_BT: Any, **kwargs: Any) -> Any:
     x = jax.pure_callback(np.asarray, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
     return super().__call__(carry, x, reset_BT, **kwargs)
 
 
+class ReadsAheadOnPurpose(ReadsAhead):
+  """Declares that it is not causal."""
+
+  causal = False
+
+
+def test_a_memory_that_reads_ahead_may_declare_it() -> None:
+  laws.causal(subject(ReadsAheadOnPurpose(), Features(WIDTH)))
+
+
 @pytest.mark.parametrize('law', [*LAWS, *SLOW])
-def test_an_honest_memory_keeps_every_law(law: Callable) -> None:
+def test_a_correct_memory_keeps_every_law(law: Callable) -> None:
   law(subject(Decay(), Features(WIDTH)))
 
 
 @pytest.mark.parametrize(
   ('memory', 'law', 'error'),
   [
-    (BeginsAnew(), laws.segments, AssertionError),
+    (RestartsInSegments(), laws.segments, AssertionError),
     (CountsInSegment(), laws.segments, AssertionError),
     (LosesASlot(WIDTH, WIDTH, 3), laws.segments, AssertionError),
-    (SeesTooFar(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
-    (SeesTooLittle(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
-    (Stays(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
-    (Learns(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
+    (SeesFurther(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
+    (SeesLess(WIDTH, WIDTH, 3), laws.horizon, AssertionError),
+    (IgnoresHorizon(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
+    (LearnsWindow(WIDTH, WIDTH, 3), laws.another_horizon, AssertionError),
     (NeverForgets(), laws.reset, AssertionError),
     (ForgetsLate(), laws.reset, AssertionError),
     (ForgetsInAllRows(), laws.rows, AssertionError),
-    (Peeks(), laws.causal, AssertionError),
+    (ReadsAhead(), laws.causal, AssertionError),
+    (SaysItReadsAhead(), laws.causal, AssertionError),
     (TimeFirst(), laws.batch_first, AssertionError),
     (HalfPrecision(), laws.batch_first, AssertionError),
     (OneZero(), laws.pure, AssertionError),
     (OneState(), laws.eager, AssertionError),
     (Counts(), laws.eager, AssertionError),
-    (AsksTheHost(), laws.replicas, NotImplementedError),
+    (CallsTheHost(), laws.replicas, NotImplementedError),
   ],
   ids=lambda x: x.__name__ if callable(x) and hasattr(x, '__name__') else None,
 )

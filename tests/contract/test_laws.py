@@ -1,6 +1,6 @@
-"""Every memory that a config names obeys the laws, and so do the odd ones.
+"""Every memory that a config names obeys the laws; so do odd sizes and hybrids.
 
-The odd ones are spared the slow laws, in which their sizes have no part.
+Odd sizes skip the slow laws, which do not depend on sizes.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,13 +38,13 @@ CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
 
 class Specs(NamedTuple):
-  """As much of a task as a model needs to be built."""
+  """What a model needs of a task."""
 
   input_spec: Spec
   output_spec: Spec
 
 
-# Making one of these prepares its corpus.
+# Models of these are built without preparing a corpus.
 CORPORA = {
   'text.Text': Specs(Tokens(256), Tokens(256)),
   'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
@@ -148,7 +148,7 @@ ODD_SPECS = dict.fromkeys(
 
 
 def hybrids() -> dict[str, dict[str, Any]]:
-  """A sample of pairs of the memories that configs name, in turn."""
+  """A random sample of pairs of the memories that configs name."""
   stacks = {
     name: model(name, width=4, depth=3, window=5).to_dict() for name in MODELS
   }
@@ -178,7 +178,7 @@ BROKEN = {
 
 
 def kind(spec: Mapping[str, Any]) -> dict[str, Any]:
-  """A model's spec without its numbers, but for which of them are 0."""
+  """A model's spec with each number replaced by whether it is 0."""
   return {
     key: kind(value)
     if isinstance(value, Mapping)
@@ -220,7 +220,7 @@ def built(case: str) -> Subject:
 
 
 def in_small_chunks(model: Memory) -> Memory:
-  """Segments of a test are too short to be cut into chunks otherwise."""
+  """The model with small chunks: a test's short segments have several."""
 
   def small(layer: Memory) -> Memory:
     has = 'chunk' in {field.name for field in dataclasses.fields(layer)}
@@ -255,8 +255,8 @@ def test_law(law: Callable[[Subject], None], case: str) -> None:
 
 
 @pytest.mark.parametrize('rate', ['dropout', 'noise'])
-def test_the_noise_of_training_is_no_part_of_the_memory(rate: str) -> None:
-  """So the laws hold of the memory as it is used, whatever its noise is."""
+def test_evaluation_ignores_training_noise(rate: str) -> None:
+  """Laws that hold without noise hold for any noise rate in evaluation."""
   specs = Specs(Tokens(7), Tokens(5))
 
   def reads(share: float) -> np.ndarray:
@@ -278,7 +278,7 @@ TEXT = Specs(Tokens(7), Tokens(7))
 
 
 def shapes(memory: Memory) -> Any:
-  """Of the parameters, and of the last hidden states of two rows."""
+  """Shapes of the parameters, and of the hidden states of two rows."""
 
   def run() -> Any:
     carry = memory.initial_carry(2)

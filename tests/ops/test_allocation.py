@@ -29,7 +29,7 @@ def float32(x: np.ndarray) -> jax.Array:
 
 
 def allocate(usage: np.ndarray) -> np.ndarray:
-  """The paper's words, one slot after the other."""
+  """The definition in the paper, slot by slot."""
   weights, left = np.zeros(len(usage)), 1.0
   for slot in slots_by_usage(usage):
     weights[slot] = (1 - usage[slot]) * left
@@ -38,7 +38,7 @@ def allocate(usage: np.ndarray) -> np.ndarray:
 
 
 def allocate_gradient(usage: np.ndarray) -> np.ndarray:
-  """d weights[i] / d usage[j], the order held fixed."""
+  """d weights[i] / d usage[j], for a fixed order."""
   order = list(slots_by_usage(usage))
   d = np.zeros((len(usage), len(usage)))
   for place, i in enumerate(order):
@@ -107,7 +107,7 @@ def test_slots_of_one_rank_stand_in_the_order_of_their_numbers() -> None:
 
 
 def test_many_slots_are_allocated_as_by_a_loop() -> None:
-  """What is left of a product of many small usages is no NaN and no 1."""
+  """The product of many small usages is neither NaN nor 1."""
   usage = np.random.default_rng(0).random((ROWS, 200)) ** 8
   usage[:, ::7] = 0
   usage = usage.astype(np.float32)
@@ -224,7 +224,7 @@ def test_directions_are_those_of_a_loop() -> None:
 
 
 def test_gradients_are_finite_where_nothing_has_been_written() -> None:
-  """And usage that stands at its bound still learns."""
+  """Usage at its bound still has a gradient."""
 
   def step(state: jax.Array, read_BHM: jax.Array) -> jax.Array:
     kept = allocation.retention(jnp.ones((ROWS, HEADS)) / 2, read_BHM)
@@ -233,9 +233,9 @@ def test_gradients_are_finite_where_nothing_has_been_written() -> None:
     last = allocation.precedence(state, weights)
     links = jnp.zeros((ROWS, SLOTS, SLOTS))
     links = allocation.links(links, last, weights)
-    there = allocation.forward_weights(links, read_BHM)
+    forward = allocation.forward_weights(links, read_BHM)
     back = allocation.backward_weights(links, read_BHM)
-    return (used + weights + last).sum() + jnp.sin(there + back).sum()
+    return (used + weights + last).sum() + jnp.sin(forward + back).sum()
 
   zeros = jnp.zeros((ROWS, SLOTS)), jnp.zeros((ROWS, HEADS, SLOTS))
   for gradient in jax.grad(step, argnums=(0, 1))(*zeros):

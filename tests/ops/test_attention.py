@@ -93,7 +93,7 @@ def test_scores_by_distance_become_scores_by_key() -> None:
     [0, 2, 1, 0, 0],
     [0, 0, 5, 4, 3],
   ]
-  # One key before it: query 0 cannot be 2 away; what follows 0 is no score.
+  # One key before it: query 0 cannot be 2 away; entries after 0 are no scores.
   short = attention._skew(by_distance, 1, 3)[0, 0, 0]
   assert short[0, :2].tolist() == [1, 0]
   assert short[1].tolist() == [5, 4, 3]
@@ -162,8 +162,8 @@ def largest(layer: Any, length: int) -> int:
     return layer.apply(variables, carry, x, reset_BT)[1].sum()
 
   program = jax.make_jaxpr(jax.grad(loss))(variables).jaxpr
-  made = (v.aval.shape for step in steps(program) for v in step.outvars)
-  return max(map(math.prod, made))
+  shapes = (v.aval.shape for step in steps(program) for v in step.outvars)
+  return max(map(math.prod, shapes))
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def loss(scan: Any, cell: Cell, leaves: tuple, reset_BT: jax.Array) -> Any:
 
 
 def gradients(scan: Any, cell: Cell, leaves: tuple, reset_BT: Any) -> Any:
-  """Those of `loss` in every leaf, and what the loss was made of."""
+  """Gradients of `loss` in every leaf, and the outputs behind it."""
   grad = jax.grad(functools.partial(loss, scan, cell), has_aux=True)
   return jax.jit(grad)(leaves, reset_BT)
 

@@ -45,8 +45,8 @@ class Layer(NamedTuple):
     for end, size in zip(np.cumsum(sizes), sizes, strict=True):
       piece = slice(end - size, end)
       inputs = self.x_BTF[:, piece], self.reset_BT[:, piece]
-      (carry, y), told = apply({'params': self.params}, carry, *inputs)
-      pieces.append({'y': y} | once(told['intermediates']))
+      (carry, y), sown = apply({'params': self.params}, carry, *inputs)
+      pieces.append({'y': y} | first_of_each(sown['intermediates']))
     return carry, jax.tree.map(lambda *x: np.concatenate(x, axis=1), *pieces)
 
   def fresh_params(self) -> Any:
@@ -64,10 +64,10 @@ class Layer(NamedTuple):
     return jax.tree.map(lambda p: np.asarray(p, np.float64), self.params)
 
 
-def once(told: Any) -> Any:
-  """What a module showed, without the tuples for what is shown repeatedly."""
+def first_of_each(sown: Any) -> Any:
+  """Intermediates without the tuples that linen wraps them in."""
   return jax.tree.map(
-    lambda shown: shown[0], told, is_leaf=lambda x: isinstance(x, tuple)
+    lambda arrays: arrays[0], sown, is_leaf=lambda x: isinstance(x, tuple)
   )
 
 

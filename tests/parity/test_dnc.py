@@ -176,7 +176,7 @@ def test_steps_equal_the_methods(fields: dict[str, int]) -> None:
       assert_close(got[b], leaf)
 
 
-def test_asking_for_weightings_and_gates_changes_no_output() -> None:
+def test_intermediates_change_no_output() -> None:
   under_test = layer(dnc(), INPUTS, scale=0.8)
   _, shown = under_test.show([STEPS])
   np.testing.assert_array_equal(shown.pop('y'), under_test.read([STEPS]))
@@ -190,7 +190,7 @@ def test_asking_for_weightings_and_gates_changes_no_output() -> None:
 
 @pytest.mark.parametrize('length', [1, STEPS])
 def test_gradients_are_finite_from_a_memory_of_zeros(length: int) -> None:
-  """And reach every parameter, as soon as there is a past to tell apart."""
+  """With some steps before it, every parameter has a gradient."""
   under_test = layer(dnc(), INPUTS)
   model, _, x_BTF, reset_BT = under_test
 

@@ -30,7 +30,7 @@ def sigma(x: float) -> float:
   return 1 / (1 + np.exp(-x))
 
 
-def tell(p: dict[str, Any], h: list[np.ndarray], s: np.ndarray) -> None:
+def write(p: dict[str, Any], h: list[np.ndarray], s: np.ndarray) -> None:
   """Section 2.2: the slots hear a sentence, each by itself."""
   for j, w in enumerate(p['keys']):
     gate = sigma(s @ h[j] + s @ w)
@@ -44,7 +44,7 @@ def tell(p: dict[str, Any], h: list[np.ndarray], s: np.ndarray) -> None:
     h[j] = h[j] / np.sqrt(sum(v * v for v in h[j]))
 
 
-def ask(p: dict[str, Any], h: list[np.ndarray], q: np.ndarray) -> np.ndarray:
+def answer(p: dict[str, Any], h: list[np.ndarray], q: np.ndarray) -> np.ndarray:
   """Section 2.3, without the readout R."""
   weights = softmax(np.array([q @ slot for slot in h]))
   u = sum(weight * slot for weight, slot in zip(weights, h, strict=True))
@@ -52,13 +52,13 @@ def ask(p: dict[str, Any], h: list[np.ndarray], q: np.ndarray) -> np.ndarray:
 
 
 def entnet(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
-  """One row: each input is asked about the story so far, then told."""
+  """One row: each input is a question about the past, then it is written."""
   y, h = [], list(p['keys'])
   for s, anew in zip(x, reset, strict=True):
     if anew:
       h = list(p['keys'])
-    y.append(ask(p, h, s))
-    tell(p, h, s)
+    y.append(answer(p, h, s))
+    write(p, h, s)
   return np.stack(y)
 
 

@@ -79,7 +79,7 @@ def test_layer_equals_the_papers_updates(
 def retrieved(
   patterns: np.ndarray, probes: np.ndarray, beta: float, updates: int
 ) -> np.ndarray:
-  """What a layer that stores `patterns`, then sees the probes, answers.
+  """The outputs at the probes of a layer that stored `patterns`.
 
   An input is a pattern to store beside a state to start from: W_k reads the
   first half, W_q the other, so a probe stores nothing but zeros.
@@ -105,7 +105,7 @@ def retrieved(
 
 
 def separated(rng: np.random.Generator) -> np.ndarray:
-  """Ten patterns of 64 signs, as many of each; no two nearly the same."""
+  """Ten patterns of 32 positive and 32 negative signs, far apart."""
   return np.stack(
     [rng.permutation(np.repeat([-1.0, 1.0], 32)) for _ in range(10)]
   )

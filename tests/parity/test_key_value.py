@@ -53,7 +53,7 @@ def inputs(length: int) -> tuple[jax.Array, jax.Array]:
 
 
 def params_of(model: Any, x: jax.Array, reset_BT: jax.Array) -> Any:
-  """Parameters of such a size that no term is too small to be missed."""
+  """Parameters so large that every term matters."""
   rng = np.random.default_rng(1)
   carry = model.initial_carry(BATCH)
   shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)

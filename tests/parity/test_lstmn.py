@@ -24,7 +24,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def lstmn(
   p: dict[str, Any], xs: np.ndarray, reset: np.ndarray, memory: int
 ) -> np.ndarray:
-  """One row; the tapes are lists, of which the last `memory` are looked at."""
+  """One row. The tapes are lists; a step reads the last `memory` entries."""
   hidden: list[np.ndarray] = []
   cells: list[np.ndarray] = []
   summary, y = np.zeros(WIDTH), []

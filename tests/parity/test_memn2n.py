@@ -115,7 +115,7 @@ def inputs(kind: str, length: int = LENGTH) -> tuple[jax.Array, jax.Array]:
 
 
 def params_of(model: MemN2N, x: jax.Array, reset_BT: jax.Array) -> Any:
-  """Parameters of such a size that no term is too small to be missed."""
+  """Parameters so large that every term matters."""
   rng = np.random.default_rng(1)
   carry = model.initial_carry(BATCH)
   shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)
@@ -203,9 +203,7 @@ def test_the_answer_is_tied_where_the_vocabulary_is_one(
 
 @pytest.mark.parametrize('kind', ['position', 'tokens'])
 @pytest.mark.parametrize('slots', [2, 20])
-def test_a_long_segment_is_read_in_chunks_of_the_same_values(
-  slots: int, kind: str
-) -> None:
+def test_chunks_of_a_long_segment_change_nothing(slots: int, kind: str) -> None:
   x, reset_BT = inputs(kind, 67)
   model = network_of(kind, Tokens(4), slots=slots, hops=1)
   params = params_of(model, x, reset_BT)
@@ -227,7 +225,7 @@ def test_certain_noise_puts_an_empty_cell_after_each_stored_one(
     np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=2e-5)
 
 
-def test_noise_leaves_one_cell_in_so_many_empty_and_no_test_run() -> None:
+def test_noise_empties_its_share_of_cells_in_training_only() -> None:
   x = inputs('tokens', 1)[0]
   x, none_BT = jnp.tile(x, (1, 1500)), jnp.zeros((BATCH, 1500), bool)
   quiet, noisy = (

@@ -142,7 +142,7 @@ def test_steps_equal_the_equations(
     assert_close(carry.reads_BHK[b], machine.reads)
 
 
-def test_asking_where_the_heads_are_changes_no_output() -> None:
+def test_intermediates_change_no_output() -> None:
   under_test = layer(ntm(read_heads=2), INPUTS, scale=0.8)
   _, shown = under_test.show([STEPS])
   np.testing.assert_array_equal(shown.pop('y'), under_test.read([STEPS]))

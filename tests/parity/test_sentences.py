@@ -157,10 +157,10 @@ def test_a_mask_begins_as_a_bag_of_words() -> None:
 
 def test_positions_count_the_words_that_are_there() -> None:
   words = jax.random.normal(jax.random.key(0), (LONGEST, WIDTH))
-  there = jnp.array([True, False, True, False])
+  present = jnp.array([True, False, True, False])
   np.testing.assert_allclose(
-    position_encoding(words, there),
-    position_encoding(words[there], jnp.array([True, True])),
+    position_encoding(words, present),
+    position_encoding(words[present], jnp.array([True, True])),
     rtol=1e-6,
   )
 

@@ -37,7 +37,7 @@ def gpt_attention(
 
 
 def contexts(reset_T: np.ndarray, context: int) -> list[range]:
-  """What a Transformer sees whose contexts begin anew when they are full."""
+  """The positions that each step sees when blocks have this many tokens."""
   seen, begin = [], 0
   for t, reset in enumerate(reset_T):
     if reset or t - begin == context:
@@ -112,7 +112,7 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize('sizes', [[15], [6, 1, 8]])
-def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
+def test_positions_restart_with_each_block(sizes: list[int]) -> None:
   context = 4
   layer = BlockAttention(WIDTH, HEAD_WIDTH, context)
   model = Stack(
@@ -134,8 +134,8 @@ def test_positions_start_anew_with_the_context(sizes: list[int]) -> None:
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
-def test_positions_begin_as_large_as_the_tokens() -> None:
-  """Begun far below them, a step learns late to look at its neighbour."""
+def test_positions_start_as_large_as_tokens() -> None:
+  """Smaller ones make a model learn late to attend to the previous step."""
   layer = BlockAttention(64, 64, 512)
   model = Stack(Tokens(512), Tokens(3), 64, layer, positions='learned')
   tokens_BT, reset_BT = jnp.zeros((1, 8), int), jnp.zeros((1, 8), bool)

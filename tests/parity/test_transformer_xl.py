@@ -95,7 +95,7 @@ def inputs(length: int) -> tuple[jax.Array, jax.Array]:
 
 
 def params_of(model: Any, x: jax.Array, reset_BT: jax.Array) -> Any:
-  """Parameters of such a size that no term is too small to be missed."""
+  """Parameters so large that every term matters."""
   rng = np.random.default_rng(1)
   carry = model.initial_carry(BATCH)
   shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)
@@ -154,7 +154,7 @@ def test_layer_equals_the_papers_terms(
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
-def test_a_long_segment_is_read_in_chunks_of_the_same_values() -> None:
+def test_chunks_of_a_long_segment_change_nothing() -> None:
   length, memory = 150, 3
   x_BTD, reset_BT = inputs(length)
   model = TransformerXL(WIDTH, HEAD_WIDTH, memory, clamp=2)
