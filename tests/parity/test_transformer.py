@@ -21,15 +21,18 @@ HEAD_WIDTH = WIDTH // HEADS
 
 
 def gpt_attention(
-  params: dict[str, Any], x: np.ndarray, seen: list[range]
+  params: dict[str, Any],
+  x: np.ndarray,
+  seen: list[range],
+  heads: int = HEADS,
 ) -> np.ndarray:
   """One row; position t sees the positions `seen[t]`."""
-  k = WIDTH // HEADS
+  k = params['output']['kernel'].shape[0] // heads
   qkv = x @ params['qkv']['kernel'] + params['qkv']['bias']
   query, key, value = np.split(qkv, 3, axis=1)
-  y = np.zeros((len(x), WIDTH))
+  y = np.zeros((len(x), heads * k))
   for t, positions in enumerate(seen):
-    for part in (slice(i * k, (i + 1) * k) for i in range(HEADS)):
+    for part in (slice(i * k, (i + 1) * k) for i in range(heads)):
       scores = key[positions, part] @ query[t, part] / np.sqrt(k)
       weights = np.exp(scores - scores.max())
       y[t, part] = (weights / weights.sum()) @ value[positions, part]
@@ -108,6 +111,21 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
     for x, reset in zip(float64(x_BTD), RESETS_BT, strict=True)
   ]
   y = in_pieces(model, params, x_BTD, sizes)
+  np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize(('head_width', 'heads'), [(4, 2), (8, 1), (1, 6)])
+def test_heads_cover_the_width(head_width: int, heads: int) -> None:
+  """Their joint width is more than D where the head width does not divide D."""
+  model = SlidingAttention(WIDTH, head_width, 3)
+  x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, WIDTH))
+  params = random_params(model, x_BTD)
+  assert params['qkv']['kernel'].shape == (WIDTH, 3 * heads * head_width)
+  expected = [
+    gpt_attention(float64(params), x, windows(reset, 3), heads)
+    for x, reset in zip(float64(x_BTD), RESETS_BT, strict=True)
+  ]
+  y = in_pieces(model, params, x_BTD, [9, 1, 5])
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 

@@ -49,8 +49,8 @@ def attention(
 ) -> np.ndarray:
   """One row, `(T, D)`, term by term. `firsts[t]` begins t's segment."""
   length, width = h.shape
-  k = width // heads
-  y = np.zeros((length, width))
+  k = params['output']['kernel'].shape[0] // heads
+  y = np.zeros((length, heads * k))
   for t in range(length):
     for head in range(heads):
       part = slice(head * k, (head + 1) * k)
@@ -152,6 +152,26 @@ def test_layer_equals_the_papers_terms(
   ]
   y = in_pieces(model, params, x_BTD, reset_BT, sizes)
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
+
+
+def test_heads_may_be_wider_together_than_the_layer() -> None:
+  x_BTD, reset_BT = inputs(12)
+  model = TransformerXL(WIDTH, 4, 3)
+  params = params_of(model, x_BTD, reset_BT)
+  expected = [
+    attention(
+      float64(params),
+      float64(x),
+      np.asarray(reset),
+      [0] * 12,
+      heads=2,
+      memory=3,
+    )
+    for x, reset in zip(x_BTD, reset_BT, strict=True)
+  ]
+  for sizes in ([12], [7, 1, 1, 3]):
+    y = in_pieces(model, params, x_BTD, reset_BT, sizes)
+    np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
 def test_chunks_of_a_long_segment_change_nothing() -> None:
