@@ -43,7 +43,7 @@ def test_what_there_is_is_listed() -> None:
 @pytest.mark.parametrize(
   ('args', 'words'),
   [
-    ([], ['config: ', 'must be given', 'configs/quickstart.py']),
+    ([], ['config: ', 'give one --config', 'configs/quickstart.py']),
     (['--config=configs/nothing.py'], ['configs/nothing.py', 'No such file']),
     (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
     ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
@@ -95,8 +95,8 @@ def test_what_there_is_is_listed() -> None:
     ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
     (['--mode=sample', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=sample', '--workdir=x', '--config.seed=3'], ['config.seed']),
-    (['--mode=sample'], ['config: ', 'must be given']),
-    (['--mode=eval', '--workdir=x'], ['config: ', 'must be given']),
+    (['--mode=sample'], ['config: ', 'give one --config']),
+    (['--mode=eval', '--workdir=x'], ['config: ', 'give one --config']),
     (['--mode=report', '--workdir=/not/there'], ['/not/there']),
     (['--mode=report', '--workdir=configs,configs'], ['workdir', 'twice']),
     (['--mode=report', '--workdir=x', '--config.seed=1'], ['config.seed']),

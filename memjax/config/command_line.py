@@ -1,4 +1,4 @@
-"""From the command line to a config, every mistake a line of its own."""
+"""From the command line to a config; every mistake is one line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import os
@@ -14,35 +14,35 @@ from memjax.config import merge
 from memjax.errors import ConfigError, nearest, require
 
 OVERRIDES = ('--config.', '--noconfig.')
-OF_A_WORKDIR = ('sample', 'report')  # modes that read the config kept there
+OF_A_WORKDIR = ('sample', 'report')  # modes that read the workdir's config
 
 SAMPLING = (
-  flags.DEFINE_string('prompt', None, 'the text to go on from; else a newline'),
+  flags.DEFINE_string('prompt', None, 'the text to continue; else a newline'),
   flags.DEFINE_string(
-    'prompt_file', None, 'the file it is in; - is standard input'
+    'prompt_file', None, 'file of the prompt; - is standard input'
   ),
-  flags.DEFINE_integer('length', 200, 'tokens to generate'),
-  flags.DEFINE_float('temperature', 1.0, 'of the draws; 0 is greedy'),
-  flags.DEFINE_integer('top_k', 0, 'among so many likely tokens; 0 is all'),
-  flags.DEFINE_float('top_p', 1.0, 'then among so much probability; 1 is all'),
-  flags.DEFINE_integer('seed', None, 'which of the possible texts; else 0'),
-  flags.DEFINE_integer('replica', 0, 'whose text, in a run of replicas'),
-  flags.DEFINE_string('save_carry', None, 'a file to keep the memory in'),
-  flags.DEFINE_string('carry', None, 'such a file, to go on with the text'),
+  flags.DEFINE_integer('length', 200, 'number of tokens to generate'),
+  flags.DEFINE_float('temperature', 1.0, 'divides the logits; 0 is greedy'),
+  flags.DEFINE_integer('top_k', 0, 'keep the K most likely tokens; 0: all'),
+  flags.DEFINE_float('top_p', 1.0, 'then the top share of probability; 1: all'),
+  flags.DEFINE_integer('seed', None, 'random seed of the text; else 0'),
+  flags.DEFINE_integer('replica', 0, 'number of the replica, from 0'),
+  flags.DEFINE_string('save_carry', None, 'file to save the memory in'),
+  flags.DEFINE_string('carry', None, 'file of --save_carry to continue from'),
 )
 
 
 def sampling() -> dict[str, Any]:
-  """What `--mode=sample` is asked for, by the flags' names."""
+  """The flags of `--mode=sample`, by name."""
   return {flag.name: flag.value for flag in SAMPLING}
 
 
-def explained() -> Iterator[str]:
+def describe_flags() -> Iterator[str]:
   """A line for each flag of `--mode=sample`."""
   for flag in SAMPLING:
     default = '...' if flag.default is None else flag.default
-    said = flags.FLAGS[flag.name].help
-    yield f'{f"--{flag.name}={default}":28}{said}'
+    meaning = flags.FLAGS[flag.name].help
+    yield f'{f"--{flag.name}={default}":28}{meaning}'
 
 
 def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -70,7 +70,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
     len(files) == 1,
     'config',
     ' '.join(files),
-    f'one --config=FILE must be given; there are {configs or "none here"}',
+    f'give one --config=FILE; configs here: {configs or "none"}',
   )
   field = files[0].removeprefix('--config=')
   make_importable(os.path.dirname(field.partition(':')[0]))
@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   _parse_flags([arg for arg in argv if arg not in overrides])
   file, _, variant = field.partition(':')
   parts = [pathlib.Path(file).stem, *variant.split(',')]
-  if 'WANDB_SWEEP_ID' in os.environ:  # its trials must not share a workdir
+  if 'WANDB_SWEEP_ID' in os.environ:  # each trial needs its own workdir
     parts.append(os.environ['WANDB_RUN_ID'])
   return config.to_dict(), '-'.join(filter(None, parts))
 
@@ -135,7 +135,7 @@ def _mention(config: ConfigDict, whole: ConfigDict, path: list[str]) -> None:
     config[path[-1]] = whole[path[-1]]
 
 
-def read(field: str) -> dict[str, Any]:
+def read_config_file(field: str) -> dict[str, Any]:
   """The config of FILE[:VARIANT] before any override.
 
   Raises:

@@ -1,17 +1,17 @@
-"""Checkpoints that are whole or not there.
+"""Checkpoints that are whole or absent.
 
-Orbax writes the arrays, in the background, into `unfinished/`; there the step
-gets its manifest (`manifest.py`) and is then moved to `<step>/` in one move.
-Only after that are older steps retired. So at any moment, through kill -9 and a
-full disk, every step in the folder was once whole, and the newest that still
-equals its manifest is the one to go on from:
+Orbax writes the arrays in the background into `unfinished/`. There the step
+gets its manifest (`manifest.py`); then one rename makes it `<step>/`. Older
+steps are deleted only after that. So at any moment, through kill -9 and a full
+disk, every step in the folder was whole once. A run resumes from the newest
+step that still equals its manifest:
 
     checkpoints/1200/{params,ema,carry,rest}/  manifest.json
-    checkpoints/unfinished/                    a save in flight; wiped at start
-    checkpoints/damaged/STEP-1000/             set aside, never deleted
+    checkpoints/unfinished/                    the current save; wiped at start
+    checkpoints/damaged/STEP-1000/             a damaged step, never deleted
 
-`params`, `ema` and `carry` are items of their own, so that each can be read
-without the optimiser; `rest` holds the other fields of the state.
+`params`, `ema` and `carry` are items of their own, so each can be read without
+the optimiser. `rest` holds the other fields of the state.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,22 +35,22 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-  """Saves and restores states in one folder, the last few and the best.
+  """Saves and restores states in one folder: the latest ones and the best.
 
-  Every process of a run makes one and calls every method at the same point;
-  the first process does the work that is done once. As a context manager it
-  is closed at the end, which waits for the save in flight.
+  Every process of a run creates one and calls every method at the same point;
+  the first process does the work that is done once. Used as a context manager,
+  it is closed at the end, which waits for the current save.
   """
 
   def __init__(
     self, folder: Path, *, keep: int, best: str = '', best_is: str = 'min'
   ):
-    """Makes the folder, and wipes what an interrupted save left in it.
+    """Creates the folder, and wipes the remains of an interrupted save.
 
     Args:
-      folder: where the steps lie; nobody else may write there.
-      keep: how many of the last steps stay.
-      best: the best step by this metric stays as well; '' for none.
+      folder: the folder of the steps; nothing else may write there.
+      keep: number of latest steps to keep.
+      best: the best step by this metric is kept as well; '' for none.
       best_is: 'min' or 'max'.
 
     Raises:
@@ -76,21 +76,21 @@ class Checkpoints:
     self._in_flight: Future[None] | None = None
 
   def save(self, state: State, metrics: dict[str, Figure]) -> None:
-    """Copies the state to the host and returns; the rest is background work.
+    """Copies the state to the host and returns; a thread writes it.
 
-    Waits for the save before, if that is still in flight. A step that is
-    already there is not written again.
+    Waits first for the previous save. A step that is already saved and whole is
+    not written again.
 
     Args:
       state: its buffers may be donated as soon as this returns.
-      metrics: values measured at this step, of replicas each one's; {} between
-        evaluations.
+      metrics: values measured at this step, a list for each metric with
+        replicas; {} between evaluations.
 
     Raises:
-      ConfigError: this save or the one before failed, a full disk for one;
-        older steps are as they were.
+      ConfigError: this save or the previous one failed, for example because
+        the disk is full; older steps are unchanged.
     """
-    self._settle()
+    self._wait()
     step = int(state.step)
     if self._newest([step]) is not None:
       return
@@ -107,32 +107,31 @@ class Checkpoints:
       )
     except Exception as error:
       self._wipe()
-      raise self._unsaved(f'step {step}', error) from error
+      raise self._save_error(f'step {step}', error) from error
     self._in_flight = self._background.submit(
       self._finish, step, metrics, leaves
     )
 
   def restore(self, abstract_state: State) -> State | None:
-    """The newest state that equals its manifest, or None if there is none.
+    """The newest state that equals its manifest, or None without any step.
 
-    Damaged steps are set aside in `damaged/`, with a line in the log.
+    Damaged steps are moved to `damaged/`, with a line in the log.
 
     Args:
       abstract_state: a ShapeDtypeStruct with a sharding for each array.
 
     Raises:
-      ConfigError: the stored state has other arrays, or other types; or there
-        were steps and none is whole.
+      ConfigError: the saved state has other arrays or types, or every step is
+        damaged.
     """
-    self._settle()
+    self._wait()
     step = self._newest(manifest.steps_in(self._folder))
     if step is None:
       require(
         not (self._folder / 'damaged').exists(),
         'checkpoints',
         str(self._folder),
-        'holds damaged steps and no whole one: move the folder away to begin '
-        'anew',
+        'all checkpoints are damaged; move the folder away to start over',
       )
       return None
     folder = self._folder / str(step)
@@ -153,13 +152,13 @@ class Checkpoints:
     return abstract_state._replace(**items.pop('rest', {}), **items)
 
   def close(self) -> None:
-    """Waits until the last save is whole and in its place.
+    """Waits until the last save is complete and in its place.
 
     Raises:
-      ConfigError: it failed.
+      ConfigError: the save failed.
     """
     try:
-      self._settle()
+      self._wait()
     finally:
       self._release()
 
@@ -178,45 +177,45 @@ class Checkpoints:
   def _finish(
     self, step: int, metrics: dict[str, Figure], leaves: dict[str, str]
   ) -> None:
-    """In the background: waits for Orbax, seals, publishes, retires."""
+    """In the background: waits for Orbax, seals, publishes, deletes."""
     try:
       self._orbax.wait_until_finished()
       if processes.is_first():
         sealed = self._unfinished / str(step)
         manifest.seal(sealed, metrics, leaves)
         manifest.publish(sealed, self._folder / str(step))
-        self._retire()
+        self._delete_old()
     except Exception as error:
       self._wipe()
-      raise self._unsaved(f'step {step}', error) from error
+      raise self._save_error(f'step {step}', error) from error
 
-  def _retire(self) -> None:
-    """Deletes all steps but the last few and the best."""
-    whole = manifest.manifests_in(self._folder)
-    kept: set[int | None] = {*sorted(whole)[-self._keep :]}
+  def _delete_old(self) -> None:
+    """Deletes all steps except the latest ones and the best."""
+    manifests = manifest.manifests_in(self._folder)
+    kept: set[int | None] = {*sorted(manifests)[-self._keep :]}
     if self._best:
-      kept.add(manifest.best_of(whole, self._best, self._best_is))
-    for step in whole.keys() - kept:
-      retired = self._unfinished / f'retired-{step}'
-      (self._folder / str(step)).rename(retired)
-      shutil.rmtree(retired)
+      kept.add(manifest.best_of(manifests, self._best, self._best_is))
+    for step in manifests.keys() - kept:
+      deleted = self._unfinished / f'deleted-{step}'
+      (self._folder / str(step)).rename(deleted)
+      shutil.rmtree(deleted)
 
   def _wipe(self) -> None:
     if processes.is_first() and self._unfinished.is_dir():
       for path in self._unfinished.iterdir():
         shutil.rmtree(path, ignore_errors=True)
 
-  def _settle(self) -> None:
-    """Waits for the save in flight; raises what went wrong with it."""
+  def _wait(self) -> None:
+    """Waits for the current save; raises its error."""
     if self._in_flight is None:
       return
     failure = self._in_flight.exception()
     self._in_flight = None
     if processes.any_process(failure is not None):
-      raise failure or self._unsaved('a step', 'failed in another process')
+      raise failure or self._save_error('a step', 'failed in another process')
 
-  def _unsaved(self, step: object, reason: object) -> ConfigError:
-    """One line from Orbax's many; the whole chain stays as its cause."""
+  def _save_error(self, step: object, reason: object) -> ConfigError:
+    """One line from Orbax's many; the whole chain stays as the cause."""
     first_line = str(reason).strip().partition('\n')[0]
     short = ': '.join(first_line.split(': ')[-2:])
     return ConfigError(
@@ -228,7 +227,7 @@ class Checkpoints:
     self._orbax.close()
 
   def _newest(self, steps: list[int]) -> int | None:
-    """The last of the steps that is whole; sets aside the damaged ones."""
+    """The last whole step of these; damaged ones are moved away."""
     newest = -1
     if processes.is_first():
       newest = next((s for s in reversed(steps) if self._is_whole(s)), -1)
@@ -242,25 +241,25 @@ class Checkpoints:
     try:
       manifest.verify(folder)
     except Damaged as damage:
-      self._set_aside(folder, damage)
+      self._move_damaged(folder, damage)
       return False
     return True
 
-  def _set_aside(self, folder: Path, damage: Damaged) -> None:
-    aside = self._folder / 'damaged' / f'STEP-{folder.name}'
-    aside.parent.mkdir(exist_ok=True)
-    again = 1
-    while aside.exists():
-      again += 1
-      aside = aside.with_name(f'STEP-{folder.name}-{again}')
-    folder.rename(aside)
+  def _move_damaged(self, folder: Path, damage: Damaged) -> None:
+    target = self._folder / 'damaged' / f'STEP-{folder.name}'
+    target.parent.mkdir(exist_ok=True)
+    copy = 1
+    while target.exists():
+      copy += 1
+      target = target.with_name(f'STEP-{folder.name}-{copy}')
+    folder.rename(target)
     log.warning(
-      'step %s is damaged: %s; set aside as %s', folder.name, damage, aside
+      'step %s is damaged: %s; moved to %s', folder.name, damage, target
     )
 
 
 def silence_orbax() -> None:
-  """Keeps what Orbax logs off the terminal; errors are raised all the same."""
+  """Keeps Orbax's log lines off the terminal; its errors are still raised."""
   logging.getLogger('absl').addFilter(_not_from_orbax)
 
 
@@ -269,7 +268,7 @@ def _not_from_orbax(record: logging.LogRecord) -> bool:
 
 
 def _items(state: State) -> dict[str, Any]:
-  """What Orbax saves under which name; fields without arrays are left out."""
+  """The items that Orbax saves, by name; fields without arrays are left out."""
   fields = {
     name: field
     for name, field in state._asdict().items()

@@ -1,8 +1,8 @@
-"""Compiled programs, kept on disk between starts.
+"""Keeps compiled programs on disk between starts.
 
-A resumed run, a sweep and a notebook compile the same programs again and
-again; jax finds them in `xla/` of the cache folder instead. The folder's name
-holds the processor's features, since a program compiled for one processor may
+A resumed run, a sweep and a notebook compile the same programs again. With this
+cache jax finds them in `xla/` of the cache folder. The name of the folder
+depends on the processor's features: a program compiled for one processor may
 not run on another that shares the home folder.
 """
 

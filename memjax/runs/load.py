@@ -1,4 +1,4 @@
-"""A workdir as objects, on any machine, whatever trained it."""
+"""Loads a trained model from a workdir, on any machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,16 +22,15 @@ class Run(NamedTuple):
   """A trained model.
 
   Attributes:
-    config: nested dicts.
+    config: the run's config, as nested dicts.
     model: the model; `model.apply({'params': params}, carry, inputs, reset)`.
-    params: its parameters, the moving average where the run keeps one; of a
-      run of replicas those of one.
-    carry: the training batch's memory after the last step; None where only
-      the parameters were asked for.
-    tokenizer: between text and its tokens; None where the task is not text.
-    step: optimiser steps taken.
-    metrics: what was measured at that step, {'validation/loss': 1.2}; of
-      replicas those of one.
+    params: its parameters: the moving average if the run keeps one. `load`
+      gives those of one replica, `load_replicas` `(N, ...)`.
+    carry: the memory of the training batch after this step, likewise; None if
+      it was not loaded.
+    tokenizer: encodes and decodes text; None if the task is not text.
+    step: number of optimiser steps taken.
+    metrics: figures measured at this step, such as {'validation/loss': 1.2}.
   """
 
   config: dict[str, Any]
@@ -44,7 +43,7 @@ class Run(NamedTuple):
 
   @property
   def experiment(self) -> Experiment:
-    """What the config describes, built; needs the task's data."""
+    """The experiment that the config describes; needs the task's data."""
     return read(self.config)
 
 
@@ -55,24 +54,26 @@ def load(
   *,
   carry: bool = True,
 ) -> Run:
-  """Reads a checkpoint; nothing in the workdir changes.
+  """Loads one replica of a trained model; nothing in the workdir changes.
 
-  Of a damaged newest step a warning tells, and the one before is read.
+  If the newest step is damaged, a warning is logged and the previous step is
+  loaded.
 
   Args:
-    workdir: where a run is kept.
-    step: 'latest', 'best' by the config's `checkpoint.best`, or a number; of
-      replicas one step is the best, that of the best median.
-    replica: which, of a run of `train.replicas`.
-    carry: False reads the parameters alone, of a step whose memory may be
-      large, damaged or taken away.
+    workdir: the folder of a run.
+    step: 'latest', 'best' by the config's `checkpoint.best`, or a number. With
+      several replicas, the best step is the one with the best median.
+    replica: number of the replica, from 0.
+    carry: False loads the parameters only; the memory of the step may then be
+      large, damaged or deleted.
 
   Raises:
-    ConfigError: there is no such workdir, step or replica, or it is damaged.
+    ConfigError: the workdir, the step or the replica does not exist, or the
+      step is damaged.
   """
   run = load_replicas(workdir, step, carry=carry)
   replicas = run.config['train']['replicas']
-  rule = f'the run has {replicas}, counted from 0'
+  rule = f'the run has {replicas} replica(s), numbered from 0'
   require(0 <= replica < replicas, 'replica', replica, rule)
   params, memory = jax.tree.map(lambda x: x[replica], (run.params, run.carry))
   figures = {
@@ -85,7 +86,7 @@ def load(
 def load_replicas(
   workdir: str | Path, step: int | str = 'latest', *, carry: bool = True
 ) -> Run:
-  """The same with all replicas.
+  """Loads all replicas of a trained model, as `load` loads one.
 
   Params and carry are `(N, ...)`, also if N is 1. If N is above 1, metrics are
   lists of N.

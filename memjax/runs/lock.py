@@ -1,4 +1,4 @@
-"""One training process per workdir, by a lock that dies with its holder."""
+"""One training process per workdir, by a lock that ends with its process."""
 
 from collections.abc import Iterator
 import contextlib
@@ -13,10 +13,10 @@ from memjax.errors import ConfigError
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-  """Holds `folder/.lock` while the body runs; makes the folder if need be.
+  """Holds `folder/.lock` while the body runs; creates the folder if missing.
 
-  The kernel releases the lock when the process ends, however it ends. Of
-  processes that train together only the first takes it.
+  The kernel releases the lock when the process ends, even if it is killed. With
+  several processes in one run only the first takes it.
 
   Raises:
     ConfigError: another process holds it, or the folder cannot be written.

@@ -1,10 +1,10 @@
-"""The manifest of a saved step: every file of its folder, byte for byte.
+"""The manifest of a saved step: size and SHA-256 of every file of its folder.
 
-A flipped bit in an array file restores silently as a wrong weight, and a half
+A flipped bit in an array file restores silently as a wrong weight, and a partly
 written folder looks like a whole one. So the last file of a step is its
-manifest, `manifest.json`: size and SHA-256 of all the other files, the type of
-every array, the metrics, and a SHA-256 of itself. A folder that differs in one
-byte from its manifest is damaged, and nothing is read from it.
+manifest, `manifest.json`: size and SHA-256 of all other files, the type of
+every array, the metrics, and a SHA-256 of itself. An item with a file that
+differs in one byte is damaged, and nothing is read from it.
 """
 
 from collections.abc import Collection
@@ -27,15 +27,16 @@ NAME = 'manifest.json'
 
 
 class Damaged(Exception):
-  """A step's folder is not what its manifest says; names file and reason."""
+  """A step's folder differs from its manifest; names file and reason."""
 
 
 class Manifest(NamedTuple):
-  """What a step's folder holds.
+  """The contents of a step's folder.
 
   Attributes:
     step: the number that is also the folder's name.
-    metrics: values measured at this step, of replicas each one's; may be empty.
+    metrics: values measured at this step, a list for each metric with replicas;
+      may be empty.
     leaves: the type of every array by its path in the state, such as
       `{'params/readout/bias': 'float32[10]'}`.
     files: `[bytes, SHA-256]` of every other file by its path in the folder.
@@ -48,7 +49,7 @@ class Manifest(NamedTuple):
 
 
 def steps_in(folder: Path) -> list[int]:
-  """The steps that have a folder here, verified or not, in rising order."""
+  """The steps with a folder here, verified or not, in increasing order."""
   if not folder.is_dir():
     return []
   return sorted(
@@ -59,7 +60,7 @@ def steps_in(folder: Path) -> list[int]:
 
 
 def manifests_in(folder: Path) -> dict[int, Manifest]:
-  """The intact manifests by step, in rising order."""
+  """The undamaged manifests by step, in increasing order."""
   manifests = {}
   for step in steps_in(folder):
     with contextlib.suppress(Damaged):
@@ -68,6 +69,7 @@ def manifests_in(folder: Path) -> dict[int, Manifest]:
 
 
 def require_order(best_is: str) -> None:
+  """Requires 'min' or 'max'."""
   require(best_is in ('min', 'max'), 'best_is', best_is, 'must be min or max')
 
 
@@ -80,8 +82,8 @@ def best_of(
     for step, manifest in manifests.items()
     if metric in manifest.metrics
   }
-  place = first_best(list(values.values()), best_is)
-  return None if place is None else list(values)[place]
+  index = first_best(list(values.values()), best_is)
+  return None if index is None else list(values)[index]
 
 
 def leaf_types(tree: Any) -> dict[str, str]:
@@ -108,8 +110,8 @@ def require_leaves(
       have == want,
       path,
       want,
-      f'the checkpoint {folder} holds {have} there; it was made by another '
-      'model or another config',
+      f'the checkpoint {folder} has {have}: it was made by another model or '
+      'another config',
     )
 
 
@@ -134,7 +136,7 @@ def seal(
 
 
 def publish(sealed: Path, folder: Path) -> None:
-  """Moves a sealed step in one move to where steps are looked for."""
+  """Renames a sealed step to its final folder."""
   sealed.rename(folder)
   sync_folder(folder.parent)
 

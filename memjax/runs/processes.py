@@ -1,4 +1,4 @@
-"""Agreement between the processes of one run; a lone process needs none.
+"""Synchronises the processes of one run; a single process does nothing.
 
 Every process calls these functions at the same point, except `is_first`.
 """
@@ -13,10 +13,10 @@ from memjax.config.sections import Parallel
 
 
 def connect(parallel: Parallel) -> None:
-  """Joins the other hosts of the run, where there are any.
+  """Joins the other hosts of the run, if it has any.
 
-  They are named by the config's coordinator, or detected on SLURM, TPU pods
-  and GKE. Must be called before the first array is made.
+  The config's coordinator names them, or they are detected on SLURM, TPU pods
+  and GKE. Must be called before the first array is created.
   """
   jax.config.update('jax_threefry_partitionable', True)
   if parallel.coordinator:

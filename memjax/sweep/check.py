@@ -42,7 +42,7 @@ def _check_command(sweep: Sweep, command: list[str]) -> None:
   files = [word for word in command if word.startswith('--config=')]
   rule = 'must contain one --config=FILE'
   require(len(files) == 1, 'command', ' '.join(files), rule)
-  config = command_line.read(files[0].removeprefix('--config='))
+  config = command_line.read_config_file(files[0].removeprefix('--config='))
   command_line.check_overrides(config, command)
   evaluated, _, _ = sweep.metric.partition('/')
   known = ('train', *config['evals'])

@@ -90,7 +90,7 @@ def flip_middle(path: Path) -> None:
   path.write_bytes(content)
 
 
-def test_the_newest_whole_step_is_restored_and_damage_set_aside(
+def test_the_newest_whole_step_is_restored_and_damage_moved(
   tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
   write(tmp_path, 1, 2, 3, 4)
@@ -138,7 +138,7 @@ def test_the_newest_whole_step_is_restored_and_damage_set_aside(
   for step in (1, 2):
     (tmp_path / str(step) / 'rest' / '_METADATA').unlink()
   for _ in range(2):  # to begin anew is the user's to say, not ours
-    with pytest.raises(ConfigError, match='holds damaged steps and no whole'):
+    with pytest.raises(ConfigError, match='all checkpoints are damaged'):
       restore(tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_replicas_are_single_runs(tmp_path: Path) -> None:
     assert_close(one.carry, other.carry, 1e-4)
   losses = [row['replicas']['loss'] for row in rows(tmp_path / 'all')]
   assert all(len(set(values)) == REPLICAS for values in losses)
-  with pytest.raises(ConfigError, match='the run has 3, counted from 0'):
+  with pytest.raises(ConfigError, match='the run has 3 replica'):
     memjax.load(tmp_path / 'all', replica=3)
 
 
