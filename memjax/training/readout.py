@@ -15,7 +15,7 @@ from memjax.models.base import Model, apply_readout
 from memjax.tasks.base import Task
 from memjax.types import Batch, Metrics, Params, Sequence_BTD
 
-CHUNK_BYTES = 2**26  # of outputs that exist at once, 64 MiB
+CHUNK_BYTES = 2**24  # of outputs that exist at once, 16 MiB
 FLOAT_BYTES = 4
 
 
