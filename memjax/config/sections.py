@@ -40,20 +40,21 @@ class Train:
   """How long, on how much, through how many segments.
 
   Attributes:
-    steps: optimiser steps in all.
+    steps: number of optimiser steps.
     batch_size: rows of a step.
     steps_per_call: steps per dispatch to the device.
-    segment_length: steps of time per call of the model; 0: the task's length.
-    bptt_segments: the gradient crosses the borders inside groups of so many
-      segments, and no other border.
-    grad_accum_steps: the rows of a step are read in so many parts, to save
-      memory; the gradient is the same.
+    segment_length: time steps per call of the model; 0: the task's length.
+    bptt_segments: number of segments in a group. The gradient crosses the
+      boundaries inside a group, and no other boundary.
+    grad_accum_steps: number of parts that the rows of a step are read in, to
+      save memory; the gradient is the same.
     dtype: compute type; parameters and carry stay float32.
-    patience: stop after so many evaluations without a new best, of replicas
-      without one of their median; 0: never.
-    replicas: runs with successive seeds, in one program; 1: this seed's alone.
-    init_from: the workdir of a run whose parameters this one begins with;
-      empty: fresh parameters.
+    patience: number of evaluations without a new best after which the run
+      stops; 0: it never stops early. With several replicas, medians are
+      compared.
+    replicas: number of runs with successive seeds, trained in one program.
+    init_from: the workdir of a run; its parameters are the initial ones. Empty:
+      random parameters.
   """
 
   steps: int
@@ -149,12 +150,12 @@ class Optim:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-  """When the state is saved and which ones are kept.
+  """When checkpoints are saved, and which ones are kept.
 
   Attributes:
     every: steps between saves; the last step and a new best are saved too.
-    keep: so many of the newest are kept, beside the best.
-    best: an evaluation's metric, `valid/loss`; empty: no best.
+    keep: number of latest checkpoints to keep. The best one is kept as well.
+    best: a set and a metric, `validation/loss`; empty: no best.
     best_is: min or max.
   """
 
@@ -170,14 +171,14 @@ class Checkpoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parallel:
-  """The mesh and, where they are not detected, the hosts.
+  """The mesh of devices, and the hosts if they cannot be detected.
 
   Attributes:
-    data: devices along which only the batch is cut; 0: all there are.
-    fsdp: devices along which parameters are cut as well.
+    data: number of devices that share only the batch; 0: all devices.
+    fsdp: number of devices that share the parameters as well.
     coordinator: address:port of host 0; empty: detected, or one host.
-    processes: hosts in all, with a coordinator.
-    process: this host, with a coordinator.
+    processes: number of hosts, if a coordinator is given.
+    process: the number of this host, if a coordinator is given.
   """
 
   data: int
@@ -192,14 +193,14 @@ class Parallel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Log:
-  """What is written beside `metrics.jsonl`, and how often.
+  """What is logged beside `metrics.jsonl`, and how often.
 
   Attributes:
     every: steps between rows of training metrics.
     wandb: mode (auto, online, offline, disabled), project, name.
     tensorboard: whether to write TensorBoard's files.
-    prompt: text that the sample after training goes on from.
-    sample: tokens of that sample, where the task is text; 0: none.
+    prompt: the prompt of the text that is sampled after training.
+    sample: number of tokens of that text; 0: none. For text tasks only.
   """
 
   every: int
@@ -214,7 +215,7 @@ class Log:
       set(self.wandb) == {'mode', 'project', 'name'},
       'wandb',
       self.wandb,
-      'must hold mode, project and name',
+      'must have the fields mode, project and name',
     )
     one_of(
       'wandb.mode',

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a question the loop asks between two steps."""
+"""SIGTERM and Ctrl-C: the training loop checks for them between two steps."""
 
 import signal
 from types import FrameType
@@ -9,10 +9,10 @@ from jax.experimental import multihost_utils
 
 
 class Interrupts:
-  """Within it, the first SIGTERM or Ctrl-C only sets a flag.
+  """A context in which the first SIGTERM or Ctrl-C only sets a flag.
 
-  A second one ends the process as usual. With several hosts the question has
-  one answer for all of them, by jax.distributed's own notice of SIGTERM.
+  The second one ends the process as usual. With several hosts, all of them get
+  the same answer: jax.distributed passes on a SIGTERM of any host.
   """
 
   def __init__(self) -> None:

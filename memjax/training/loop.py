@@ -1,4 +1,4 @@
-"""Training, as a story."""
+"""The training loop, from an empty or earlier workdir to the last step."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -29,21 +29,21 @@ Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
 
 
 def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
-  """Trains from where the workdir stands to the end.
+  """Trains from the last checkpoint of the workdir, or step 0, to the end.
 
   Args:
-    experiment: what to train, on what.
-    workdir: new, or an earlier start of the same experiment.
-    draw: called on the first process when the end is reached, to show
-      pictures of the run in the writers' views.
+    experiment: the config, read and checked.
+    workdir: a new folder, or that of an earlier start of the same experiment.
+    draw: called at the end, on the first process. It draws pictures of the run
+      and shows them in the writers' views.
 
   Returns:
-    Whether the end was reached; False after SIGTERM or Ctrl-C, the current
-    step saved.
+    Whether the run reached its end. False after SIGTERM or Ctrl-C: the current
+    step is saved then.
 
   Raises:
     ConfigError: workdir, mesh, data or `init_from` do not fit the experiment.
-    Diverged: the loss is no longer a number.
+    Diverged: the loss is not finite.
   """
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
@@ -90,18 +90,18 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
 
 
 def due(step: int, every: int, experiment: Experiment) -> bool:
-  """Whether something done every so many steps, and at the end, is done now."""
+  """Whether this step is a multiple of `every`, or the last step."""
   return step % every == 0 or step == experiment.train.steps
 
 
 def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
-  """The run's checkpoints as its config wants them kept."""
-  kept = experiment.checkpoint
+  """The run's checkpoints, with the settings of its config."""
+  settings = experiment.checkpoint
   return Checkpoints(
     workdir / 'checkpoints',
-    keep=kept.keep,
-    best=kept.best,
-    best_is=kept.best_is,
+    keep=settings.keep,
+    best=settings.best,
+    best_is=settings.best_is,
   )
 
 

@@ -1,9 +1,9 @@
 """The metrics of a batch, from a readout of the steps that have labels.
 
 The body of a model gives a hidden h at every step. Outputs are large, V numbers
-a step, so they are made only where they are measured: at the labels of a row,
-and, if a row has many and V is large, in one chunk of time after the other. No
-array `(B, T, V)` exists then, in the backward pass neither.
+a step, so they are made only where they are measured, at the labels of a row.
+If a row has many labels and V is large, the outputs are made chunk by chunk
+along time. No array `(B, T, V)` exists then, not even in the backward pass.
 """
 
 from typing import Any
@@ -27,16 +27,16 @@ def measure_labels(
   batch: Batch,
   chunk_bytes: int = CHUNK_BYTES,
 ) -> Metrics:
-  """What the task measures of the model's outputs, of whole rows.
+  """The task's metrics of a batch, from the hidden states of its rows.
 
   Args:
-    model: reads out.
-    task: measures; its `labels` is the most labels that a row has.
-    params: the model's.
-    h_BTD: what the body made of the rows.
+    model: a whole model; only its readout is used.
+    task: measures the outputs; `task.labels` is the most labels of a row.
+    params: the model's parameters.
+    h_BTD: the outputs of the model's body.
     batch: the rows.
-    chunk_bytes: outputs of at most this size are made at once, where the task
-      `measures_positions`.
+    chunk_bytes: the largest size of outputs, if the task `measures_positions`;
+      outputs above it are made in chunks of time.
   """
   h_BLD, batch = gather_labels(h_BTD, batch, task.labels)
   rows, length = h_BLD.shape[:2]
@@ -49,8 +49,8 @@ def measure_labels(
   if chunks == 1 or not task.measures_positions:
     return measure(h_BLD, batch)
   xs = cut_chunks((h_BLD, batch), chunks)
-  # The backward pass makes the outputs of a chunk again: to keep them would be
-  # to keep (B, T, V).
+  # The backward pass computes the outputs of a chunk again. If they were kept,
+  # all chunks together would be (B, T, V).
   measure_chunk = jax.checkpoint(measure)
 
   def add(total: Metrics, x: Any) -> tuple[Metrics, None]:
@@ -66,7 +66,7 @@ def gather_labels(
 ) -> tuple[Sequence_BTD, Batch]:
   """The steps that have labels, `(B, L, ...)`, in order of time.
 
-  A row with fewer than L labels gets steps of weight 0 behind them.
+  A row with fewer than L labels is filled up with steps of weight 0.
   """
   if not 0 < labels < h_BTD.shape[1]:
     return h_BTD, batch

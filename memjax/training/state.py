@@ -1,4 +1,4 @@
-"""Everything a run is at one step, and nothing else."""
+"""The training state: all that a run needs to go on from one step."""
 
 from typing import Any, NamedTuple
 
@@ -24,11 +24,11 @@ class TrainState(NamedTuple):
   Attributes:
     step: int32, optimiser steps taken.
     params: float32 parameters.
-    opt_state: the optimiser's.
+    opt_state: the optimiser's state.
     ema: moving average of the parameters, or () without one.
     carry: the memory after the last batch, rows of the batch first.
-    key: what the noise of every step is drawn from.
-    sums: of metrics, since the last row was written.
+    key: the key of the training noise; each step folds its number in.
+    sums: of metrics, since the last training row.
   """
 
   step: jax.Array
@@ -46,7 +46,7 @@ class TrainState(NamedTuple):
 
 
 def initial_params(model: Memory, task: Task, key: jax.Array) -> Params:
-  """Fresh parameters; they depend on the key, not on length or batch."""
+  """Initial parameters; they depend on the key, not on length or batch size."""
   host_batch = task.rows(Stream(0, TRAINING, 1), 0, np.arange(1))
   inputs = jnp.zeros_like(task.batch(host_batch).inputs[:, :1])
   reset_BT = jnp.ones((1, 1), bool)

@@ -25,9 +25,10 @@ def make_step(
 ) -> Step:
   """One optimiser step on one batch.
 
-  The carry enters as a constant, so the gradient ends at the batch's border.
-  The gradient is that of the summed loss over all rows, divided once by the
-  count of all rows: how many parts the rows are read in changes nothing.
+  The carry enters as a constant, so the gradient ends at the start of the
+  batch. The loss is summed over all rows, and its gradient is divided once by
+  the count of all rows. So the number of parts that the rows are read in
+  changes nothing.
   """
   ema = experiment.optim.ema
   whole = experiment.train.grad_accum_steps == 1
@@ -69,7 +70,7 @@ def gradient(
   batch: Batch,
   key: jax.Array,
 ) -> tuple[Params, Carry, Metrics]:
-  """The gradient of the batch's summed loss, the carry after it, its sums."""
+  """The gradient of the batch's summed loss, the carry after it, metrics."""
 
   def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
     after, metrics = read_batch(experiment, params, carry, batch, key)
@@ -86,7 +87,7 @@ def gradient_in_parts(
   batch: Batch,
   key: jax.Array,
 ) -> tuple[Params, Carry, Metrics]:
-  """The same, the rows read in `grad_accum_steps` parts one after the other."""
+  """As `gradient`, reading the rows in `grad_accum_steps` parts in turn."""
   parts = experiment.train.grad_accum_steps
 
   def part(index: jax.Array, carry: Carry, batch: Batch) -> Any:
@@ -109,7 +110,8 @@ def make_call(
 ) -> Callable[[TrainState, HostBatch], TrainState]:
   """`steps_per_call` steps in one dispatch; metrics add up in the state.
 
-  One replica's: the host batch's arrays are `(steps_per_call, B, ...)`.
+  The function is that of one replica: the arrays of its host batch are
+  `(steps_per_call, B, ...)`.
   """
   step = make_step(experiment, optimiser)
   steps = experiment.train.steps_per_call
@@ -228,7 +230,7 @@ def cut_time(x: jax.Array, segments: int) -> jax.Array:
 
 
 def split_rows(tree: Any, parts: int) -> Any:
-  """`(B, ...)` to `(parts, B / parts, ...)`, every part on every device."""
+  """`(B, ...)` to `(parts, B / parts, ...)`; each part lies on all devices."""
   return jax.tree.map(
     lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
   )
