@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, require
 from memjax.generation import session
 from memjax.generation.sampler import SamplerConfig
@@ -27,7 +27,7 @@ from memjax.training.loop import train as train_loop
 
 def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or to SIGTERM; returns the exit code."""
-  experiment = read(config)
+  experiment = read_experiment(config)
   processes.connect(experiment.parallel)
   enable_compilation_cache()
   finished = train_loop(experiment, workdir, summary.draw)
@@ -42,7 +42,7 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
 
 def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   """Prints every evaluation set's figures for the newest checkpoint."""
-  experiment = read(config)
+  experiment = read_experiment(config)
   require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
   processes.connect(experiment.parallel)
   enable_compilation_cache()

@@ -11,7 +11,7 @@ import numpy as np
 
 from configs import adding, babi, copy_memory, mqar, ntm_tasks, segments, text
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.tasks.base import Stream
 from memjax.training import parallel, prefetch, program
 from memjax.training.state import TrainState
@@ -41,7 +41,7 @@ def small(
           section[parent] = ConfigDict()
         section = section[parent]
       section[field] = value
-  return read(config.to_dict())
+  return read_experiment(config.to_dict())
 
 
 def run(experiment: Experiment, calls: int) -> TrainState:

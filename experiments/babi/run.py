@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 import numpy as np
 
 from configs import babi
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task
@@ -89,7 +89,7 @@ def run(model: str, task: str, path: str, workdir: Path) -> None:
 
 def reach_the_end(config: ConfigDict, workdir: Path) -> None:
   """Trains to the end. A run that is interrupted ends the study."""
-  if not train(read(config.to_dict()), workdir, lambda *run: None):
+  if not train(read_experiment(config.to_dict()), workdir, lambda *run: None):
     raise SystemExit(
       f'stopped and saved in {workdir}: the same command resumes'
     )
@@ -101,7 +101,7 @@ def configured(model: str, task: str, path: str) -> ConfigDict:
   config.task.update(source='archive', path=path, tasks=task)
   config.parallel.data = 1
   config.log.wandb.mode = 'disabled'
-  trained: Task = read(config.to_dict()).task
+  trained: Task = read_experiment(config.to_dict()).task
   rows = trained.epoch_steps(1)
   whole = trained.rows(Stream(0, 1, rows), 0, np.arange(rows))
   batch = max(round(QUESTIONS * rows / whole.loss_weights_BT.sum()), 1)

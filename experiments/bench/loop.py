@@ -28,7 +28,7 @@ import numpy as np
 
 from configs import copy_memory, quickstart
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.logs import metrics_file
 from memjax.tasks.base import Stream
 from memjax.training import parallel
@@ -58,7 +58,7 @@ def experiments() -> dict[str, Experiment]:
       config.log.wandb.mode = 'disabled'
       config.checkpoint.update(every=10 * STEPS, best='')
       config.parallel.data = 1
-    built[name] = read(config.to_dict())
+    built[name] = read_experiment(config.to_dict())
   return built
 
 
@@ -123,7 +123,7 @@ def evaluation_memory() -> float:
     with config.unlocked():
       config.parallel.data = 1
       config.evals.validation.steps = steps
-    experiment = read(config.to_dict())
+    experiment = read_experiment(config.to_dict())
     mesh = parallel.make_mesh(experiment.parallel)
     params = program(experiment, mesh).initial_state().params
     evaluator = Evaluator('validation', experiment, mesh)

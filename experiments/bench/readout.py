@@ -24,7 +24,7 @@ from configs import mqar
 from configs.models import model
 from experiments.bench.layers import Step, machine, measure, spread
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.tasks.base import GeneratedTask, Stream, Task
 from memjax.training.step import initial_state, make_step
 from memjax.types import Example, RowKey, Tokens
@@ -83,7 +83,7 @@ def build(task: dict, rows: int, width: int) -> Experiment:
     config.model = model('transformer', width, 2, window=task['length'])
     config.train.batch_size = rows
     config.parallel.data = 1
-  return read(config.to_dict())
+  return read_experiment(config.to_dict())
 
 
 def whole(task: Task) -> Task:

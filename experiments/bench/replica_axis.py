@@ -22,7 +22,7 @@ import numpy as np
 from configs import copy_memory, quickstart
 from experiments.bench.layers import Step, machine, measure, seconds, spread
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.tasks.base import Stream
 from memjax.training import replicas
 from memjax.training.optim import optimiser
@@ -53,7 +53,7 @@ def experiments(width: int) -> dict[str, Experiment]:
       config.evals = {}
       config.train.update(steps_per_call=1, patience=0)
       config.checkpoint.best = ''
-    built[name] = read(config.to_dict())
+    built[name] = read_experiment(config.to_dict())
   return built
 
 

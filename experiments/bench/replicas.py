@@ -23,7 +23,7 @@ from configs import adding, mqar
 from configs.models import model
 from experiments.bench.layers import Step, machine, measure, seconds, spread
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.prefetch import prefetch
@@ -50,7 +50,7 @@ def build(name: str, width: int, replicas: int) -> Experiment:
       batch_size=16, steps_per_call=CALL, steps=LONG, replicas=replicas
     )
     config.parallel.data = 1
-  return read(config.to_dict())
+  return read_experiment(config.to_dict())
 
 
 def call_of(experiment: Experiment) -> Step:

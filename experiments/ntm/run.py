@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 import numpy as np
 
 from configs import ntm_tasks
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.runs.compilation_cache import enable_compilation_cache
@@ -66,7 +66,7 @@ def configured(model: str, steps: int, seeds: int, rate: float) -> ConfigDict:
 
 def run(config: ConfigDict, workdir: Path) -> None:
   """Trains and measures. A run that is interrupted ends the study."""
-  if not train(read(config.to_dict()), workdir, lambda *run: None):
+  if not train(read_experiment(config.to_dict()), workdir, lambda *run: None):
     raise SystemExit(
       f'stopped and saved in {workdir}: the same command resumes'
     )

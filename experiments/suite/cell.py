@@ -19,7 +19,7 @@ import numpy as np
 from configs.models import model as model_of
 from experiments.suite.grid import Cell, cells
 from memjax.analysis.score_by_distance import bin_edges, scores_by_distance
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.models.base import Memory
@@ -48,7 +48,7 @@ def main() -> None:
 
 def run(cell: Cell, workdir: Path) -> None:
   """Trains to the end and writes the results."""
-  experiment = read(configured(cell).to_dict())
+  experiment = read_experiment(configured(cell).to_dict())
   if not train(experiment, workdir, lambda *run: None):
     sys.exit('stopped and saved')
   path = workdir / RESULT

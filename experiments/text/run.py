@@ -34,7 +34,7 @@ from experiments.babi.run import reach_the_end
 from experiments.text.table import TIMING, Timing, write
 from memjax.config.build import build_model
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task
@@ -115,7 +115,7 @@ def timed(task: dict[str, str]) -> Timing:
       'tokens_a_step': ROWS * CONTEXT,
     }
     config = configured(model, task, width, POINTS)
-    experiments[model] = read(config.to_dict())
+    experiments[model] = read_experiment(config.to_dict())
   a_step = step_seconds(experiments)
   for model, of in timing.items():
     of['seconds_a_step'] = round(a_step[model], 5)
@@ -124,7 +124,7 @@ def timed(task: dict[str, str]) -> Timing:
 
 def sized(model: str, task: dict[str, str]) -> tuple[int, int]:
   """The width whose number of parameters is nearest, and that number."""
-  reads = read(configured(model, task, 32, POINTS).to_dict()).task
+  reads = read_experiment(configured(model, task, 32, POINTS).to_dict()).task
   count = counter(model, reads)
   widths = [w for w in range(32, 512, 2) if w % max(w // 64, 1) == 0]
   above = bisect.bisect_left(widths, PARAMETERS, key=count)

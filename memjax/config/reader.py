@@ -33,7 +33,7 @@ SECTIONS = {
 }
 
 
-def read(config: Mapping[str, Any]) -> Experiment:
+def read_experiment(config: Mapping[str, Any]) -> Experiment:
   """Builds every part a config names.
 
   Args:

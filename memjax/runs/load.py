@@ -10,7 +10,7 @@ import numpy as np
 
 from memjax.config.build import build_model
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
 from memjax.models.base import Memory
@@ -44,7 +44,7 @@ class Run(NamedTuple):
   @property
   def experiment(self) -> Experiment:
     """The experiment that the config describes; needs the task's data."""
-    return read(self.config)
+    return read_experiment(self.config)
 
 
 def load(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError
 from memjax.tasks.long_range.copy_memory import CopyMemory
 from tests.small import FAMILIES, small
@@ -92,4 +92,4 @@ def test_a_missing_section_is_named(family: str) -> None:
   config = FAMILIES[family].get_config(f'{first},quick').to_dict()
   del config['optim']
   with pytest.raises(ConfigError, match=r'optim: .*must be given'):
-    read(config)
+    read_experiment(config)

@@ -8,7 +8,7 @@ import pytest
 
 from memjax.config.command_line import check_overrides, parse
 from memjax.config.merge import changed_fields, merge_sets
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError
 from memjax.runs.workdir import read_config
 from memjax.training.loop import train
@@ -95,7 +95,7 @@ def test_config_json_holds_whole_sets_and_reads_as_the_same_run(
   assert twice['task'] == config['task'] | {'length': 24}
   assert twice['model'] == config['model']
   assert twice['name'] == 'stream.Loss'
-  assert read(config) == experiment
+  assert read_experiment(config) == experiment
 
 
 def test_any_field_of_a_set_can_be_set_on_the_command_line(

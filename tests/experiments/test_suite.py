@@ -11,7 +11,7 @@ import pytest
 from experiments.suite import cell as cells_run
 from experiments.suite import report, run
 from experiments.suite.grid import STUDIES, Cell, cells
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from tests.report.browser import look
 
 SMALL = {
@@ -46,7 +46,7 @@ def test_names_of_cells_are_unique() -> None:
 def test_every_task_of_a_study_is_an_experiment(study: str) -> None:
   one_of_each = {cell.task: cell for cell in cells((study,))}
   for cell in one_of_each.values():
-    read(cells_run.configured(cell).to_dict())
+    read_experiment(cells_run.configured(cell).to_dict())
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.text import run, table
 from memjax.analysis.loss_by_context import ContextLosses
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 
 LSTM = {
   'width': 8,
@@ -145,7 +145,7 @@ def test_a_model_has_the_width_nearest_to_its_parameters(
   monkeypatch.setattr(run, 'LAYERS', 1)
   monkeypatch.setattr(run, 'PARAMETERS', 60_000)
   width, parameters = run.sized('lstm', task)
-  count = run.counter('lstm', read(configured(task)).task)
+  count = run.counter('lstm', read_experiment(configured(task)).task)
   assert parameters == count(width)
   for other in (width - 2, width + 2):
     assert abs(count(other) - 60_000) >= abs(parameters - 60_000)

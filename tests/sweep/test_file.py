@@ -12,7 +12,7 @@ from wandb import wandb_agent
 import yaml
 
 from memjax.config import command_line
-from memjax.config.reader import read as read_experiment
+from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError
 from memjax.sweep.check import check, samples
 from memjax.sweep.file import Hyperband, read_sweep

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from memjax.config.reader import read
+from memjax.config.reader import read_experiment
 from tests.small import run
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -34,7 +34,7 @@ def test_a_family_trains(family: str) -> None:
   module = FAMILIES[family]
   config = module.get_config(f'{module.VARIANTS[0]},quick').unlock()
   config.parallel.data = 1
-  state = run(read(config.to_dict()), 2)
+  state = run(read_experiment(config.to_dict()), 2)
   loss = state.sums.metrics['loss']
   assert np.isfinite(loss.sum)
   assert loss.count > 0
@@ -45,7 +45,7 @@ def test_every_task_of_a_family_is_an_experiment(family: str) -> None:
   module = FAMILIES[family]
   one_of_each = {v.rpartition('-')[0]: v for v in module.VARIANTS}
   for variant in one_of_each.values():
-    read(module.get_config(f'{variant},quick').to_dict())
+    read_experiment(module.get_config(f'{variant},quick').to_dict())
 
 
 def test_every_variant_is_a_config() -> None:
