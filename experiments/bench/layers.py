@@ -1,16 +1,15 @@
-"""What the layers cost beside Flax's and PyTorch's recurrent ones.
+"""Times of memjax's layers against the recurrent layers of Flax and PyTorch.
 
     python -m experiments.bench.layers [ROUNDS]
 
 A step is the loss sum(y ** 2) and its gradient in parameters and inputs. The
-competitors run in turn, forwards in one round and backwards in the next, and
-each row gives the median, over rounds, of their time over memjax's in the same
-round, with its quartiles: above 1, memjax is faster. Transformer-XL races
-against their LSTMs. Memory is what XLA sets aside for temporary arrays in one
-step. PyTorch takes part where it is installed (`pip install torch`). Both
-libraries use a thread for each core they may run on; on a machine with other
-work to do, PyTorch's threads wait for each other, and `taskset -c 0 python ...`
-is the fair race.
+libraries run in turn, in one order and then in the other. Each row gives the
+median and the quartiles, over rounds, of another library's time divided by
+memjax's in the same round: above 1, memjax is faster. Transformer-XL is
+compared with their LSTMs. Memory is XLA's temporary memory of one step. PyTorch
+is measured if it is installed (`pip install torch`). Both libraries use a
+thread for each available core. On a busy machine PyTorch's threads wait for
+each other; `taskset -c 0 python ...` is fair there.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,11 +35,11 @@ SHAPES = ((32, 128, 256), (32, 512, 64), (8, 256, 128))  # B, T, D
 
 
 def transformer_xl(width: int) -> Memory:
-  """A layer with heads of 64 and a memory of 128."""
+  """A layer with heads of width 64 and a window of 128."""
   return TransformerXL(width, 64, 128)
 
 
-# Each layer of ours, and whose cells of Flax's and PyTorch's race against it.
+# Each layer of memjax, and the layers of Flax and PyTorch to compare it with.
 LAYERS: dict[str, tuple[Callable[[int], Memory], Callable[[int], Any], str]] = {
   'LSTM': (LSTM, nn.OptimizedLSTMCell, 'LSTM'),
   'GRU': (GRU, nn.GRUCell, 'GRU'),

@@ -2,10 +2,10 @@
 
     python -m experiments.bench.memory [MODEL ...]
 
-Prints what XLA sets aside for temporary arrays in one gradient of a layer (or
-whole model) of width 64 on 4 rows, and by what that grows when T or M is four
-times as large: at most 4 where memory is linear. Nothing runs; the programs are
-compiled only, so the figures are exact for this version and backend.
+Prints XLA's temporary memory of one gradient of a layer (or whole model) of
+width 64 on 4 rows, and the factor by which it grows when T or M is four times
+as large: at most 4 if memory is linear. Programs are compiled and not run, so
+the figures are exact for this version and backend.
 """
 
 import argparse
