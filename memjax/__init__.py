@@ -16,7 +16,7 @@ def load(
   *,
   carry: bool = True,
 ) -> 'Run':
-  """A trained model from its workdir: see `memjax.runs.load.load`."""
+  """Loads a trained model from its workdir; see `memjax.runs.load.load`."""
   from memjax.runs import load
 
   return load.load(workdir, step, replica, carry=carry)

@@ -1,4 +1,4 @@
-"""What `launch.py --mode` offers: train, evaluate, sample, report."""
+"""The modes of `launch.py`: train, evaluate, sample, report."""
 
 from collections.abc import Mapping
 import os
@@ -26,7 +26,7 @@ from memjax.training.loop import train as train_loop
 
 
 def train(config: Mapping[str, Any], workdir: Path) -> int:
-  """Trains to the end, or to SIGTERM; returns the exit code."""
+  """Trains to the end, or until SIGTERM or Ctrl-C; returns the exit code."""
   experiment = read_experiment(config)
   processes.connect(experiment.parallel)
   enable_compilation_cache()
@@ -41,9 +41,14 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
 
 
 def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
-  """Prints every evaluation set's figures for the newest checkpoint."""
+  """Prints the figures of every evaluation set for the newest checkpoint."""
   experiment = read_experiment(config)
-  require(bool(experiment.evals), 'evals', {}, 'names no set to evaluate on')
+  require(
+    bool(experiment.evals),
+    'evals',
+    {},
+    'is empty: give at least one evaluation set',
+  )
   processes.connect(experiment.parallel)
   enable_compilation_cache()
   snapshot = Snapshot(workdir)
@@ -59,12 +64,12 @@ def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
 
 
 def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:
-  """Requires a config that describes the trained model and how it is read.
+  """Requires a config with the trained model, its input and its output.
 
-  The data may be others, an evaluation set longer or from elsewhere.
+  The data may differ: an evaluation set may be longer or another corpus.
   """
 
-  def described(config: Mapping[str, Any]) -> dict[str, Any]:
+  def fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
       'model': config['model'],
       'optim.ema': config['optim']['ema'],
@@ -73,11 +78,11 @@ def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:
 
   task = experiment.task
   interface = Interface(task.input_spec, task.output_spec, task.tokenizer)
-  trained, given = described(snapshot.config), described(experiment.config)
-  differing = differences(trained, given)
+  trained, config = fields(snapshot.config), fields(experiment.config)
+  differing = differences(trained, config)
   if not differing and snapshot.interface != interface:
-    differing = ['the task reads or answers something else']
-  rule = f'was trained by another config: {"; ".join(differing)}'
+    differing = ['the task has another input, output or tokenizer']
+  rule = f'was trained with another config: {"; ".join(differing)}'
   require(not differing, 'workdir', str(snapshot.workdir), rule)
 
 
@@ -95,18 +100,17 @@ def sample(
   save_carry: str | None,
   carry: str | None,
 ) -> int:
-  """Streams text to the terminal, until its length or Ctrl-C.
+  """Streams text to the terminal, up to its length or Ctrl-C.
 
-  It goes on from a prompt, from a saved carry, or from a prompt that is read
-  with a saved carry. A seed beside the carry draws another continuation.
+  The text continues a prompt, a saved carry, or a saved carry and then a
+  prompt. With a carry, a seed samples another continuation.
   """
   sampler = SamplerConfig(temperature, top_k, top_p)
   require(length >= 1, 'length', length, 'must be at least 1')
-  text = given_prompt(prompt, prompt_file)
+  text = read_prompt(prompt, prompt_file)
   if save_carry:
-    folder = Path(save_carry).absolute().parent
-    there = folder.is_dir()
-    require(there, 'save_carry', save_carry, 'its folder does not exist')
+    exists = Path(save_carry).absolute().parent.is_dir()
+    require(exists, 'save_carry', save_carry, 'its folder does not exist')
   enable_compilation_cache()
   run = load(workdir, replica=replica)
   if carry:
@@ -122,7 +126,7 @@ def sample(
       sys.stdout.write(piece)
       sys.stdout.flush()
       current = after
-  except KeyboardInterrupt:  # the text ends here
+  except KeyboardInterrupt:  # what was generated is kept
     pass
   sys.stdout.write('\n')
   if save_carry:
@@ -130,15 +134,17 @@ def sample(
   return exit_codes.FINISHED
 
 
-def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
-  """The text to go on from, as it was given; None if it was not.
+def read_prompt(prompt: str | None, file: str | None) -> bytes | None:
+  """The bytes of the prompt; None if neither flag is set.
 
   Raises:
-    ConfigError: it was given twice, or the file cannot be read.
+    ConfigError: both flags are set, or the file cannot be read.
   """
   if file is None:
     return None if prompt is None else os.fsencode(prompt)
-  require(prompt is None, 'prompt_file', file, 'is a second prompt: give one')
+  require(
+    prompt is None, 'prompt_file', file, 'cannot be used together with --prompt'
+  )
   try:
     if file != '-':
       return Path(file).read_bytes()
@@ -150,10 +156,9 @@ def given_prompt(prompt: str | None, file: str | None) -> bytes | None:
 
 
 def report(workdir: Path) -> int:
-  """Writes a page about the workdir, or about several with commas between."""
+  """Writes a report on a workdir, or on several that commas separate."""
   enable_compilation_cache()
-  several = (
-    [workdir] if workdir.is_dir() else map(Path, str(workdir).split(','))
-  )
-  print(f'\nThe report is {write.write(list(several))}')
+  names = [workdir] if workdir.is_dir() else str(workdir).split(',')
+  path = write.write([Path(name) for name in names])
+  print(f'\nThe report is {path}')
   return exit_codes.FINISHED

@@ -1,10 +1,13 @@
-"""The command line: bad input is one line and exit code 2, nothing compiled."""
+"""The command line: bad input is one line and exit code 2, before a compile."""
 
 from pathlib import Path
 import subprocess
 import sys
 
 import pytest
+
+from memjax.runs import exit_codes
+from memjax.runs.workdir import read_run
 
 ROOT = Path(__file__).parents[1]
 COPY = '--config=configs/copy_memory.py:lstm,quick'
@@ -129,3 +132,22 @@ def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:
   wrong = launch(config, '--config.optim.name=my_optim.halfed')
   assert wrong.returncode == 2
   assert 'is not in my_optim; did you mean halved?' in wrong.stderr
+
+
+def test_divergence_is_an_exit_code_and_a_state(tmp_path: Path) -> None:
+  quick = '--config=configs/adding.py:gru,quick'
+  huge = '--config.optim.learning_rate=1e38'
+  once = '--config.log.every=1'
+  ran = launch(
+    quick,
+    huge,
+    once,
+    '--config.optim.clip_norm=0',
+    '--config.optim.schedule=constant',
+    '--config.train.steps_per_call=1',
+    '--config.parallel.data=1',
+    f'--workdir={tmp_path}',
+  )
+  assert ran.returncode == exit_codes.DIVERGED, ran.stderr
+  assert ran.stderr.count('\n') == 1, ran.stderr
+  assert read_run(tmp_path).state == 'diverged'

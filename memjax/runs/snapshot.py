@@ -1,4 +1,4 @@
-"""A workdir opened for reading: loading, evaluation, sampling, reports.
+"""Reads a saved step of a workdir: for load, eval, sample and reports.
 
 A `Snapshot` is one saved step of a workdir, and what the workdir says about
 it. Nothing in the workdir changes. Arrays come back as numpy arrays, whatever
@@ -22,7 +22,7 @@ from memjax.runs.best import Figure
 from memjax.runs.checkpoint import ITEMS, silence_orbax
 from memjax.runs.manifest import Damaged, Manifest
 
-WEIGHTS = 'weights'  # the moving average if the run keeps one, else the params
+WEIGHTS = 'weights'  # the moving average if the run keeps one, else params
 
 log = logging.getLogger(__name__)
 
@@ -149,12 +149,17 @@ class Snapshot:
         log.warning('step %s in %s is damaged: %s', step, self._folder, damage)
       else:
         return found
-    raise ConfigError('checkpoints', str(self._folder), 'holds no whole step')
+    raise ConfigError('checkpoints', str(self._folder), 'has no undamaged step')
 
   def _best(self) -> Manifest:
     settings = self.config['checkpoint']
     metric = settings['best']
-    require(bool(metric), 'checkpoint.best', metric, 'names no metric')
+    require(
+      bool(metric),
+      'checkpoint.best',
+      metric,
+      'must name a metric to use the best step',
+    )
     manifests = manifest.manifests_in(self._folder)
     best = manifest.best_of(manifests, metric, settings['best_is'])
     if best is None:

@@ -120,7 +120,7 @@ def claim(workdir: Path, experiment: Experiment) -> None:
     raise ConfigError(
       'task',
       experiment.config['task']['name'],
-      f'reads data that have changed since {workdir} was made',
+      f'its data have changed since {workdir} was created; use a new workdir',
     )
   write_json(path, experiment.config)
   write_json(workdir / 'interface.json', _interface(experiment.task))

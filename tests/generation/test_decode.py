@@ -53,14 +53,14 @@ def random_model(name: str) -> tuple[Memory, Any]:
   built = build_model(spec, Tokens(VOCAB), Tokens(VOCAB))
   ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
   init = jax.jit(built.init)
-  made = init(jax.random.key(0), built.initial_carry(1), ids, reset_BT)
+  variables = init(jax.random.key(0), built.initial_carry(1), ids, reset_BT)
   rng = np.random.default_rng(0)
 
   def disturb(p: jax.Array) -> jax.Array:
     """Biases would win over all that was read, so they stay."""
     return p + jnp.asarray((p.ndim > 1) * rng.normal(size=p.shape), p.dtype)
 
-  return built, jax.tree.map(disturb, made['params'])
+  return built, jax.tree.map(disturb, variables['params'])
 
 
 def whole_text(

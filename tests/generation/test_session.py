@@ -69,8 +69,8 @@ def run() -> Run:
   built = build_model(spec, Tokens(256), Tokens(256))
   ids, reset_BT = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
   carry = built.initial_carry(1)
-  made = jax.jit(built.init)(jax.random.key(0), carry, ids, reset_BT)
-  return run_of(built, Bytes(), made['params'])
+  variables = jax.jit(built.init)(jax.random.key(0), carry, ids, reset_BT)
+  return run_of(built, Bytes(), variables['params'])
 
 
 def text_of(
@@ -317,7 +317,7 @@ def test_a_text_that_is_stopped_is_kept(
 @pytest.mark.parametrize(
   ('flags', 'words'),
   [
-    ({'prompt': 'a', 'prompt_file': 'b'}, "prompt_file: 'b': is a second"),
+    ({'prompt': 'a', 'prompt_file': 'b'}, "prompt_file: 'b': cannot be used"),
     ({'prompt_file': '/not/there'}, r'prompt_file: .*No such file'),
     ({'prompt_file': '/tmp'}, r'prompt_file: .*[Ii]s a directory'),
     ({'prompt': ''}, 'prompt: .*at least one token'),

@@ -133,7 +133,7 @@ def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   path = tmp_path / 'interface.json'
   interface = json.loads(path.read_text())
   path.write_text(json.dumps(interface | {'tokenizer': {'kind': 'bytes'}}))
-  with pytest.raises(ConfigError, match='reads or answers something else'):
+  with pytest.raises(ConfigError, match='has another input, output or tok'):
     modes.evaluate(experiment.config, tmp_path)
 
 

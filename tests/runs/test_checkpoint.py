@@ -268,6 +268,6 @@ def test_items_are_read_anywhere_as_numpy(
     Snapshot(tmp_path, 2, PARAMS)
   with pytest.raises(ConfigError, match=r'step: 7: .*manifest.json is missing'):
     Snapshot(tmp_path, 7, PARAMS)
-  with pytest.raises(ConfigError, match='holds no whole step'):
+  with pytest.raises(ConfigError, match='has no undamaged step'):
     Snapshot(tmp_path / 'nowhere', items=PARAMS)
   assert sorted(tmp_path.rglob('*')) == before

@@ -104,7 +104,7 @@ def test_the_newest_whole_step_is_restored_and_damage_moved(
   (tmp_path / 'notes').mkdir()
   (tmp_path / '007').mkdir()
   (tmp_path / '1000').write_text('a file')
-  held = sorted(p.name for p in array.parent.iterdir())
+  names = sorted(p.name for p in array.parent.iterdir())
 
   with caplog.at_level(logging.WARNING):
     restored = restore(tmp_path)
@@ -119,7 +119,7 @@ def test_the_newest_whole_step_is_restored_and_damage_moved(
     f'STEP-{step}' for step in (3, 4, 7, 99)
   }
   moved = aside / 'STEP-4' / array.parent.relative_to(tmp_path / '4')
-  assert sorted(p.name for p in moved.iterdir()) == held
+  assert sorted(p.name for p in moved.iterdir()) == names
   assert {'notes', '007', '1000'} <= {p.name for p in tmp_path.iterdir()}
   lines = [record.getMessage() for record in caplog.records]
   reasons = ['manifest.json is missing', 'is that of step 2']

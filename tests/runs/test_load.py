@@ -153,8 +153,10 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
 
   def loss_from(carry: Any) -> float:
     _, logits_BTV = apply(run.model, params, carry, inputs, reset_BT)
-    said = jax.nn.log_softmax(logits_BTV)
-    return -float(jnp.take_along_axis(said, targets[..., None], -1).mean())
+    log_probs_BTV = jax.nn.log_softmax(logits_BTV)
+    return -float(
+      jnp.take_along_axis(log_probs_BTV, targets[..., None], -1).mean()
+    )
 
   assert loss_from(run.carry) == pytest.approx(loss, rel=1e-6)
   assert loss_from(run.model.initial_carry(8)) != pytest.approx(loss, rel=1e-5)
@@ -270,7 +272,7 @@ def test_what_is_no_workdir_is_refused(
   shutil.copytree(
     trained.workdir, tmp_path / 'run', ignore=lambda *_: ['checkpoints']
   )
-  with pytest.raises(ConfigError, match='holds no whole step'):
+  with pytest.raises(ConfigError, match='has no undamaged step'):
     memjax.load(tmp_path / 'run')
 
 

@@ -41,9 +41,9 @@ def test_a_second_process_is_refused_until_the_first_is_gone(
     assert '\n' not in str(error.value)
     child.kill()
   with lock(workdir):
-    held = (workdir / '.lock').read_text()
-    assert held.startswith(f'process {os.getpid()} on ')
-    with pytest.raises(ConfigError, match=held), lock(workdir):
+    holder = (workdir / '.lock').read_text()
+    assert holder.startswith(f'process {os.getpid()} on ')
+    with pytest.raises(ConfigError, match=holder), lock(workdir):
       pass
   with lock(workdir):
     pass

@@ -1,5 +1,5 @@
-"""A sweep runs every trial once, whatever is killed meanwhile and whoever
-helps; a crash is a line of its table."""
+"""A sweep runs every trial once, through kills and on several machines; a crash
+is a line of its table."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,11 +50,11 @@ def start(file: Path, folder: Path, workers: int = 2) -> subprocess.Popen:
 def finished(process: subprocess.Popen, code: int = 0) -> str:
   """The standard output of a process, once it has ended with this code."""
   try:
-    said, errors = process.communicate(timeout=LIMIT)
+    output, errors = process.communicate(timeout=LIMIT)
   finally:
     process.kill()
   assert (process.returncode, errors) == (code, ''), errors
-  return said
+  return output
 
 
 def wait_for_starts(folder: Path, count: int) -> None:
@@ -90,7 +90,7 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
   folder = tmp_path / 'out'
   file = sweep(tmp_path, {}, optim__warmup_steps={'value': 2})
   assert main([str(file), '--workers=2', f'--folder={folder}']) == 0
-  said = capsys.readouterr().out
+  output = capsys.readouterr().out
   assert points(folder) == EACH_ONCE
   assert sorted(starts(folder)) == [f'trial-{i:04}' for i in range(6)]
   rows = table(folder)
@@ -100,14 +100,14 @@ def test_a_grid_is_run_once_and_a_crash_is_a_line(
   reason = 'exit code 1: ArithmeticError: one over nothing'
   assert [row['reason'] for row in rows] == [''] * 4 + [reason] * 2
   assert [row['step'] for row in rows] == ['3'] * 4 + ['1'] * 2
-  assert said.count(f'failed, {reason}; ') == 2
-  assert '; best 0.3333, trial ' in said
-  assert '; 0 left\n' in said
+  assert output.count(f'failed, {reason}; ') == 2
+  assert '; best 0.3333, trial ' in output
+  assert '; 0 left\n' in output
   assert (folder / 'parallel_coordinates.png').stat().st_size > 5000
   assert main([str(file), f'--folder={folder}']) == 0
   again = capsys.readouterr().out
   assert len(starts(folder)) == 6
-  assert again == said[said.index(again[:40]) :]  # the table, nothing run
+  assert again == output[output.index(again[:40]) :]  # the table, nothing run
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_hyperband_prunes_what_is_worse_than_the_best(
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Iterator[Path]:
   """A folder where trials start and then wait for `hold` to go."""
   folder = tmp_path / 'out'
   folder.mkdir()
@@ -148,46 +148,48 @@ def held(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_killed_sweep_goes_on_in_the_same_workdirs(
-  tmp_path: Path, held: Path
+  tmp_path: Path, folder: Path
 ) -> None:
   """While what it left still runs, that is nobody else's."""
   file = sweep(tmp_path, {})
-  killed = start(file, held)
-  wait_for_starts(held, 2)
+  killed = start(file, folder)
+  wait_for_starts(folder, 2)
   killed.kill()
   killed.communicate()
-  with (held / 'journal.log').open('a') as journal:
+  with (folder / 'journal.log').open('a') as journal:
     journal.write('{"op_code": 4, "wor')  # as a killed process may leave it
-  after = start(file, held)
-  wait_for_starts(held, 4)
-  (held / 'hold').unlink()
-  said = finished(after)
-  assert points(held) == EACH_ONCE
-  assert {row['state'] for row in table(held)} == {'finished'}
+  after = start(file, folder)
+  wait_for_starts(folder, 4)
+  (folder / 'hold').unlink()
+  output = finished(after)
+  assert points(folder) == EACH_ONCE
+  assert {row['state'] for row in table(folder)} == {'finished'}
   again = Counter(f'trial-{i:04}' for i in (0, 1, *range(6)))
-  assert Counter(starts(held)) == again
-  assert said.count(' resumed: ') == 2
+  assert Counter(starts(folder)) == again
+  assert output.count(' resumed: ') == 2
   for i in range(6):
-    text = (held / f'trial-{i:04}' / 'metrics.jsonl').read_text()
+    text = (folder / f'trial-{i:04}' / 'metrics.jsonl').read_text()
     steps = [json.loads(line)['step'] for line in text.splitlines()]
     assert steps == [1, 2, 3]
 
 
-def test_what_runs_elsewhere_is_waited_for(tmp_path: Path, held: Path) -> None:
+def test_what_runs_elsewhere_is_waited_for(
+  tmp_path: Path, folder: Path
+) -> None:
   file = sweep(tmp_path, {'run_cap': 1})
-  one = start(file, held)
-  wait_for_starts(held, 1)
-  other = start(file, held)
+  one = start(file, folder)
+  wait_for_starts(folder, 1)
+  other = start(file, folder)
   assert other.stdout
   waits = 'waiting for trials of other processes: 0\n'
   assert other.stdout.readline() == waits
   time.sleep(2 * WAIT)  # each of its two workers has looked again
-  (held / 'hold').unlink()
+  (folder / 'hold').unlink()
   assert 'trial 0 finished: ' in finished(one)
-  said = finished(other)
-  assert 'trial 0 finished: ' not in said
-  assert waits not in said
-  assert starts(held) == ['trial-0000']
+  output = finished(other)
+  assert 'trial 0 finished: ' not in output
+  assert waits not in output
+  assert starts(folder) == ['trial-0000']
 
 
 def test_lines_of_several_workers_are_whole(
@@ -214,38 +216,38 @@ def test_lines_of_several_workers_are_whole(
   }
 
 
-def test_two_sweeps_share_a_folder(tmp_path: Path, held: Path) -> None:
+def test_two_sweeps_share_a_folder(tmp_path: Path, folder: Path) -> None:
   metric = {'name': 'held_out/loss', 'goal': 'maximize'}
   file = sweep(tmp_path, {'metric': metric})
-  both = [start(file, held), start(file, held)]
-  wait_for_starts(held, 4)
-  (held / 'hold').unlink()
+  both = [start(file, folder), start(file, folder)]
+  wait_for_starts(folder, 4)
+  (folder / 'hold').unlink()
   ran = [finished(process).count(' finished: ') for process in both]
   assert sum(ran) == 6
   assert min(ran) >= 2
-  assert points(held) == EACH_ONCE
-  assert sorted(starts(held)) == [f'trial-{i:04}' for i in range(6)]
-  assert [row[RATE] for row in table(held)][::2] == ['0.9', '0.1', '0.3']
+  assert points(folder) == EACH_ONCE
+  assert sorted(starts(folder)) == [f'trial-{i:04}' for i in range(6)]
+  assert [row[RATE] for row in table(folder)][::2] == ['0.9', '0.1', '0.3']
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_sweep_saves_and_says_so(
-  tmp_path: Path, held: Path, number: signal.Signals
+  tmp_path: Path, folder: Path, number: signal.Signals
 ) -> None:
   file = sweep(tmp_path, {}, optim__warmup_steps={'value': 2})
-  stopped = start(file, held)
-  wait_for_starts(held, 2)
+  stopped = start(file, folder)
+  wait_for_starts(folder, 2)
   os.killpg(stopped.pid, number)  # as a terminal does
   lines = finished(stopped, exit_codes.STOPPED).splitlines()
-  assert lines[-1] == f'stopped and saved in {held}: the same command resumes'
+  assert lines[-1] == f'stopped and saved in {folder}: the same command resumes'
   assert sum('stopped and saved; ' in line for line in lines) == 2
-  assert len(starts(held)) == 2
-  for workdir in (held / name for name in starts(held)):
+  assert len(starts(folder)) == 2
+  for workdir in (folder / name for name in starts(folder)):
     assert (workdir / 'stopped').exists()
-  assert not (held / 'table.csv').exists()
-  (held / 'hold').unlink()
-  finished(start(file, held))  # what crashes now was saved before
-  states = [row['state'] for row in table(held)]
+  assert not (folder / 'table.csv').exists()
+  (folder / 'hold').unlink()
+  finished(start(file, folder))  # what crashes now was saved before
+  states = [row['state'] for row in table(folder)]
   assert states == ['finished'] * 4 + ['failed'] * 2
 
 
@@ -335,10 +337,12 @@ def test_a_folder_belongs_to_one_sweep(
   )
   file = sweep(tmp_path, changes)
   assert main([str(file), f'--folder={folder}']) == 2
-  said = capsys.readouterr().err
-  assert said.startswith(f'memjax.sweep: folder: {str(folder)!r}: belongs to ')
-  assert words in said
-  assert said.count('\n') == 1
+  output = capsys.readouterr().err
+  assert output.startswith(
+    f'memjax.sweep: folder: {str(folder)!r}: belongs to '
+  )
+  assert words in output
+  assert output.count('\n') == 1
 
 
 def test_a_sweep_without_any_value_says_where_the_reasons_are(
@@ -361,7 +365,7 @@ def test_a_sweep_without_any_value_says_where_the_reasons_are(
 
 
 @pytest.mark.parametrize(
-  ('args', 'said'),
+  ('args', 'output'),
   [
     (['nowhere.yaml'], "sweep: 'nowhere.yaml': No such file or directory"),
     (['FILE', '--workers=0'], 'workers: 0: must be at least 1'),
@@ -369,12 +373,12 @@ def test_a_sweep_without_any_value_says_where_the_reasons_are(
   ],
 )
 def test_bad_input_is_one_line(
-  tmp_path: Path, capsys: pytest.CaptureFixture, args: list[str], said: str
+  tmp_path: Path, capsys: pytest.CaptureFixture, args: list[str], output: str
 ) -> None:
   file = str(sweep(tmp_path, {}))
   assert main([file if arg == 'FILE' else arg for arg in args]) == 2
   error = capsys.readouterr().err
-  assert error.startswith(f'memjax.sweep: {said}')
+  assert error.startswith(f'memjax.sweep: {output}')
   assert error.count('\n') == 1
 
 

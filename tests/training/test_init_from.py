@@ -55,5 +55,5 @@ def test_what_does_not_fit_is_refused(
   with pytest.raises(ConfigError, match=rule) as caught:
     initial_state(run, str(tmp_path))
   assert caught.value.field == 'train.init_from'
-  with pytest.raises(ConfigError, match='holds no whole step'):
+  with pytest.raises(ConfigError, match='has no undamaged step'):
     initial_state(run, str(tmp_path / 'nothing'))
