@@ -50,7 +50,7 @@ class RunRecord(NamedTuple):
     state: 'running', 'finished', 'stopped' (saved after SIGTERM or Ctrl-C),
       'diverged' or 'failed'. A run that was killed stays 'running'; the
       workdir's lock is free then.
-    step: the newest saved step, from which the run goes on.
+    step: the newest saved step, from which a resume starts.
     starts: of every start: time, command, versions, devices, processor and
       the fingerprint of the data.
   """

@@ -58,7 +58,7 @@ def make_state(step: int = 1, width: int = 8, ema: bool = False) -> State:
 
 
 def put(state: State, devices: int) -> State:
-  """The state over so many devices, split wherever an axis can be."""
+  """The state over this number of devices, split along axes that divide."""
   mesh = jax.make_mesh(
     (devices,),
     ('data',),

@@ -1,4 +1,4 @@
-"""Stands in for launch.py in a sweep: keeps to its contract, trains nothing.
+"""Stands in for launch.py in a sweep: has its contract, but trains nothing.
 
 The loss at a step is (learning_rate - 0.3)^2 + 1 / step. Like launch.py it
 locks its workdir, resumes an earlier start, and ends with exit code 75 after

@@ -150,7 +150,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_a_killed_sweep_goes_on_in_the_same_workdirs(
   tmp_path: Path, folder: Path
 ) -> None:
-  """While what it left still runs, that is nobody else's."""
+  """A trial that still runs belongs to its run, though its sweep was killed."""
   file = sweep(tmp_path, {})
   killed = start(file, folder)
   wait_for_starts(folder, 2)
