@@ -37,6 +37,7 @@ def test_what_there_is_is_listed() -> None:
   }
   assert configs <= listed
   assert {'lstm.LSTM', 'stack.Stack', 'mqar.MQAR', 'babi.BAbI'} <= listed
+  assert {'stream.Loss', 'generation.ExactMatch'} <= listed
   assert not {'stack.Block', 'base.Task', 'bits.BitTask'} & listed
   assert not {'haystack.Haystack', 'haystack.Numbers'} & listed
   assert '    MODEL' in lines

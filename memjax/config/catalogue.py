@@ -1,4 +1,4 @@
-"""What there is to run: every config, model and task, a line each."""
+"""What there is to run: every config, model, task and evaluation."""
 
 from collections.abc import Iterator, Sequence
 import inspect
@@ -7,6 +7,7 @@ import runpy
 import textwrap
 
 from memjax.config.find import classes
+from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 
@@ -25,17 +26,19 @@ def catalogue(configs: Path) -> Iterator[str]:
     found = runpy.run_path(str(path))
     if 'get_config' in found:
       yield f'\n  {path}\n    {_idea(found["__doc__"])}'
-      yield from _wrapped(said(found.get('VARIANTS', ()), models))
+      yield from _wrapped(summarise_variants(found.get('VARIANTS', ()), models))
   yield '\n  MODEL is one of'
   yield from _wrapped(', '.join(models))
   yield '\nModels: model.layer.name inside a stack.Stack, or model.name'
   yield from _classes('memjax.models', Memory)
   yield '\nTasks: task.name'
   yield from _classes('memjax.tasks', Task)
+  yield '\nEvaluations: evals.SET.name'
+  yield from _classes('memjax.evaluation', Evaluation)
 
 
-def said(variants: Sequence[str], models: Sequence[str]) -> str:
-  """The variants; `MODEL` where every model is one."""
+def summarise_variants(variants: Sequence[str], models: Sequence[str]) -> str:
+  """The variants, with `MODEL` in place of all models."""
   tasks = list(dict.fromkeys(v.partition('-')[0] for v in variants))
   if list(variants) == list(models):
     return 'MODEL'
@@ -63,7 +66,7 @@ def _classes(package: str, kind: type) -> Iterator[str]:
 
 
 def _is_whole(value: type) -> bool:
-  """Whether it can be run, and is no part that others are made of."""
+  """Whether the class has every method that its contract requires."""
   return not inspect.isabstract(value)
 
 

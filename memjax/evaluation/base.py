@@ -6,6 +6,7 @@
 user's own. A new evaluation is one file.
 """
 
+import abc
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Protocol
@@ -30,19 +31,19 @@ class Training(Protocol):
 
   @property
   def seed(self) -> int:
-    """Of the run."""
+    """The seed of the run."""
 
   @property
   def train(self) -> Train:
-    """The section: compute type, number of replicas."""
+    """The train section: compute type, number of replicas."""
 
   @property
   def optim(self) -> Optim:
-    """The section: whether the parameters are a moving average."""
+    """The optim section: whether parameters are a moving average."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(abc.ABC):
   """A named evaluation set, and how it is measured.
 
   A subclass may add fields; a config sets them beside these.
@@ -77,6 +78,7 @@ class Evaluation:
     )
     check_overlap(self.task, self.model)
 
+  @abc.abstractmethod
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
     """A function from parameters to figures, called many times.
 
@@ -91,7 +93,6 @@ class Evaluation:
     Raises:
       ConfigError: the evaluation is not defined for this task or model.
     """
-    raise NotImplementedError(f'{type(self).__name__}.prepare')
 
   @property
   def number_of_steps(self) -> int:

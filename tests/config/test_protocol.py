@@ -223,10 +223,10 @@ def test_a_protocol_is_swept_from_the_command_line(
     timeout=300,
   )
   assert done.returncode == 0, done.stderr
-  said = ' '.join(done.stdout.split())
-  assert 'segment_length 8; stride 1; carry_over False; tokenis' in said
-  assert 'streams 8; steps 21;' in said
-  assert 'task.length 8; ' in said
-  assert 'task.stride 1; ' in said
+  printed = ' '.join(done.stdout.split())
+  assert 'segment_length 8; stride 1; carry_over False; tokenis' in printed
+  assert 'streams 8; steps 21;' in printed
+  assert 'task.length 8; ' in printed
+  assert 'task.stride 1; ' in printed
   slid = evaluated(read_by(corpus, 'lstm', protocol), load(tmp_path).params)
-  assert f'loss {slid["metrics"]["loss"]:.4g}' in said
+  assert f'loss {slid["metrics"]["loss"]:.4g}' in printed
