@@ -1,9 +1,9 @@
 """The metrics of a batch, from a readout of the steps that have labels.
 
-The body of a model gives a hidden h at every step. Outputs are large, V numbers
-a step, so they are made only where they are measured, at the labels of a row.
-If a row has many labels and V is large, the outputs are made chunk by chunk
-along time. No array `(B, T, V)` exists then, not even in the backward pass.
+The body of a model gives a hidden h at every step. Outputs are V numbers a
+step, so large ones are made only where they are measured, at the labels. If a
+row has many labels and V is large, the outputs are made chunk by chunk along
+time. No large array `(B, T, V)` exists then, not even in the backward pass.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from memjax.models.base import Model, apply_readout
 from memjax.tasks.base import Task
 from memjax.types import Batch, Metrics, Params, Sequence_BTD
 
+WHOLE_BYTES = 2**18  # of outputs below which no label is looked for
 CHUNK_BYTES = 2**24  # of outputs that exist at once, 16 MiB
 FLOAT_BYTES = 4
 
@@ -25,6 +26,7 @@ def measure_labels(
   params: Params,
   h_BTD: Sequence_BTD,
   batch: Batch,
+  whole_bytes: int = WHOLE_BYTES,
   chunk_bytes: int = CHUNK_BYTES,
 ) -> Metrics:
   """The task's metrics of a batch, from the hidden states of its rows.
@@ -35,20 +37,24 @@ def measure_labels(
     params: the model's parameters.
     h_BTD: the outputs of the model's body.
     batch: the rows.
+    whole_bytes: outputs of all steps up to this size are made, labels or not:
+      to gather the labels of a small output costs more than it saves.
     chunk_bytes: the largest size of outputs, if the task `measures_positions`;
       outputs above it are made in chunks of time.
   """
-  h_BLD, batch = gather_labels(h_BTD, batch, task.labels)
-  rows, length = h_BLD.shape[:2]
+  rows, length = h_BTD.shape[:2]
   step_bytes = rows * model.output_spec.size * FLOAT_BYTES
+  if length * step_bytes > whole_bytes:
+    h_BTD, batch = gather_labels(h_BTD, batch, task.labels)
+    length = h_BTD.shape[1]
   chunks = min(-(-length * step_bytes // chunk_bytes), length)
 
   def measure(h: jax.Array, batch: Batch) -> Metrics:
     return task.measure(apply_readout(model, params, h), batch)
 
   if chunks == 1 or not task.measures_positions:
-    return measure(h_BLD, batch)
-  xs = cut_chunks((h_BLD, batch), chunks)
+    return measure(h_BTD, batch)
+  xs = cut_chunks((h_BTD, batch), chunks)
   # The backward pass computes the outputs of a chunk again. If they were kept,
   # all chunks together would be (B, T, V).
   measure_chunk = jax.checkpoint(measure)

@@ -59,7 +59,7 @@ def test_metrics_and_gradients_are_those_of_the_whole_readout(
 
   def labels_only(params: Any) -> Any:
     _, h = apply_body(net, params, carry, batch.inputs, batch.reset_BT)
-    metrics = measure_labels(net, task, params, h, batch, chunk_bytes)
+    metrics = measure_labels(net, task, params, h, batch, 0, chunk_bytes)
     return metrics['loss'].sum, metrics
 
   grads, metrics = jax.jit(jax.grad(whole, has_aux=True))(params)
@@ -115,7 +115,7 @@ def test_no_array_of_every_step_and_symbol_exists(family: str) -> None:
 
   def loss(params: Any, chunk_bytes: int) -> jax.Array:
     _, h = apply_body(net, params, carry, batch.inputs, batch.reset_BT)
-    metrics = measure_labels(net, task, params, h, batch, chunk_bytes)
+    metrics = measure_labels(net, task, params, h, batch, 0, chunk_bytes)
     return metrics['loss'].sum
 
   chunk = 2 * ROWS * net.output_spec.size * 4
