@@ -63,16 +63,16 @@ def show(lines: Iterable[str]) -> int:
 
 def run(config: dict, workdir: pathlib.Path) -> int:
   """Imports what the mode needs, and runs it."""
-  from memjax import modes
+  from memjax.modes import evaluate, report, sample, train
 
   if MODE.value == 'eval':
-    return modes.evaluate(config, workdir)
+    return evaluate.evaluate(config, workdir)
   if MODE.value == 'report':
-    return modes.report(workdir)
+    return report.report(workdir)
   if MODE.value == 'sample':
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
-    return modes.sample(workdir, **command_line.sampling())
-  return modes.train(config, workdir)
+    return sample.sample(workdir, **command_line.sampling())
+  return train.train(config, workdir)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from configs.models import model
-from memjax import modes
 from memjax.config import command_line
 from memjax.config.build import build_model
 from memjax.data.tokenizers import Bytes, Characters, Tokenizer
@@ -19,6 +18,7 @@ from memjax.generation import session
 from memjax.generation.sampler import UNFILTERED, SamplerConfig
 from memjax.generation.session import Session, extend, prefill, sample, stream
 from memjax.models.base import Memory
+from memjax.modes import sample as sampling
 from memjax.runs.load import Run
 from memjax.types import Tokens
 
@@ -257,10 +257,10 @@ FLAGS: dict[str, Any] = {
 @pytest.fixture
 def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
   """What `--mode=sample` prints of the run, its flags given."""
-  monkeypatch.setattr(modes, 'load', lambda workdir, replica: run)
+  monkeypatch.setattr(sampling, 'load', lambda workdir, replica: run)
 
   def sampled(**flags: Any) -> str:
-    assert modes.sample(Path('run'), **(FLAGS | {'length': 20} | flags)) == 0
+    assert sampling.sample(Path('run'), **(FLAGS | {'length': 20} | flags)) == 0
     return capsys.readouterr().out
 
   return sampled

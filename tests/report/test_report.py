@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from memjax import analysis, modes
+from memjax import analysis
 from memjax.analysis.section import Section
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.console import format_number
 from memjax.logs.plots import style_runs
+from memjax.modes.report import report
 from memjax.report import instruments, run_info, write
 from memjax.report.runs import load_runs, short_names
 from memjax.training.loop import train
@@ -44,7 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def page(runs: Path) -> Path:
-  assert modes.report(Path(f'{runs}/recall,{runs}/text')) == 0
+  assert report(Path(f'{runs}/recall,{runs}/text')) == 0
   return runs / 'report/index.html'
 
 

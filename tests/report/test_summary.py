@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memjax import modes
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.writers import NullWriter
+from memjax.modes.evaluate import evaluate
 from memjax.report import summary
 from memjax.training import replicas
 from memjax.training.loop import train
@@ -124,24 +124,24 @@ def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   assert 'checkpoints' in place
   assert 'learning_curve' not in place
 
-  assert modes.evaluate(experiment.config, tmp_path) == 0
+  assert evaluate(experiment.config, tmp_path) == 0
   assert capsys.readouterr().out.splitlines() == output[:-1]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.width': 8})
   with pytest.raises(ConfigError, match=r'model\.width was 16, is 8'):
-    modes.evaluate(other.config, tmp_path)
+    evaluate(other.config, tmp_path)
   path = tmp_path / 'interface.json'
   interface = json.loads(path.read_text())
   path.write_text(json.dumps(interface | {'tokenizer': {'kind': 'bytes'}}))
   with pytest.raises(ConfigError, match='has another input, output or tok'):
-    modes.evaluate(experiment.config, tmp_path)
+    evaluate(experiment.config, tmp_path)
 
 
 def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
   empty = SMALL | {'evals': {}, 'checkpoint.best': ''}
   config = small('copy_memory', 'lstm', empty).config
   with pytest.raises(ConfigError, match=r'^evals: '):
-    modes.evaluate(config, tmp_path)
+    evaluate(config, tmp_path)
 
 
 def test_a_sample_of_a_task_without_text_is_refused_before_training() -> None:

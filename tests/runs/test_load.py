@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 import memjax
-from memjax import modes
 from memjax.config import command_line
 from memjax.data.corpus import open_corpus
 from memjax.data.tokenizers import Bytes
@@ -25,6 +24,7 @@ from memjax.generation import session
 from memjax.generation.sampler import SamplerConfig
 from memjax.logs import metrics_file
 from memjax.models.base import apply
+from memjax.modes.sample import sample
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.snapshot import Snapshot
 from memjax.tasks.base import Stream
@@ -206,7 +206,7 @@ def test_the_text_is_of_a_replica_there_is(trained: Trained) -> None:
     flag.name: flag.default for flag in command_line.SAMPLING
   }
   with pytest.raises(ConfigError, match=r'^replica: 1: the run has 1'):
-    modes.sample(trained.workdir, **(flags | {'replica': 1}))
+    sample(trained.workdir, **(flags | {'replica': 1}))
 
 
 def test_a_step_is_latest_best_or_a_number(trained: Trained) -> None:
