@@ -9,8 +9,8 @@ Result: with fewer steps, in experiments/suite/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
 

@@ -14,8 +14,8 @@ Result: memn2n, each task trained separately, 1k: mean test error 18.0 % (the
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
 EPOCH = 23  # steps, of task 1

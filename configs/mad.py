@@ -14,8 +14,8 @@ model's readout at the last step answers compression.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 # {task: (class, fields of the quick version)}
 TASKS = {

@@ -10,8 +10,8 @@ Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md. The
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 
 def _fixed(name: str, sizes: tuple[int, ...], low: str, high: str) -> dict:

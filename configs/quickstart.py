@@ -9,8 +9,8 @@ jax 0.10.2, 2026-11-25, seed 0.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import model
 
 VARIANTS = ('transformer_xl',)
 

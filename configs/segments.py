@@ -17,8 +17,8 @@ without memory is `transformer`, whose window is one segment.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 # {task: (class, segments, fields of the quick version)}
 TASKS = {

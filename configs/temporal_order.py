@@ -10,8 +10,8 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
 

@@ -11,8 +11,8 @@ Result: for smaller models, in experiments/text/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
 

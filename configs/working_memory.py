@@ -7,8 +7,8 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from configs.base import base, quick, words
-from configs.models import MODELS, model
+from memjax.configs.base import base, quick, words
+from memjax.configs.models import MODELS, model
 
 # {task: (class, fields of the quick version, evaluation sets)}
 TASKS: dict[str, tuple[str, dict, dict]] = {

@@ -47,7 +47,7 @@ def test_what_there_is_is_listed() -> None:
 @pytest.mark.parametrize(
   ('args', 'words'),
   [
-    ([], ['config: ', 'give one --config', 'configs/quickstart.py']),
+    (['--workdir=x'], ['config: ', 'give one --config', '=quickstart']),
     (['--config=configs/nothing.py'], ['configs/nothing.py', 'No such file']),
     (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
     ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
@@ -111,7 +111,7 @@ def test_bad_input_is_one_line(args: list[str], words: list[str]) -> None:
   ran = launch(*args)
   assert ran.returncode == 2, ran.stderr
   assert ran.stderr.count('\n') == 1, ran.stderr
-  assert ran.stderr.startswith('launch.py: ')
+  assert ran.stderr.startswith('memjax: ')
   for word in words:
     assert word in ran.stderr
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 import inspect
-from pathlib import Path
 import runpy
 import textwrap
 
+from memjax.config.config_file import FOLDER, HERE, names
 from memjax.config.find import classes
 from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory
@@ -14,19 +14,14 @@ from memjax.tasks.base import Task
 WIDTH = 80
 
 
-def catalogue(configs: Path) -> Iterator[str]:
-  """The lines of `launch.py --list`.
-
-  Args:
-    configs: the folder of the configs.
-  """
-  models = runpy.run_path(str(configs / 'models.py'))['MODELS']
+def catalogue() -> Iterator[str]:
+  """The lines of `memjax --list`."""
+  models = runpy.run_path(str(FOLDER / 'models.py'))['MODELS']
   yield 'Configs: --config=FILE:VARIANT'
-  for path in sorted(configs.glob('*.py')):
-    found = runpy.run_path(str(path))
-    if 'get_config' in found:
-      yield f'\n  {path}\n    {_idea(found["__doc__"])}'
-      yield from _wrapped(summarise_variants(found.get('VARIANTS', ()), models))
+  for name in names():
+    found = runpy.run_path(str(FOLDER / f'{name}.py'))
+    yield f'\n  {HERE / name}.py\n    {_idea(found["__doc__"])}'
+    yield from _wrapped(summarise_variants(found.get('VARIANTS', ()), models))
   yield '\n  MODEL is one of'
   yield from _wrapped(', '.join(models))
   yield '\nModels: model.layer.name inside a stack.Stack, or model.name'

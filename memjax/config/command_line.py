@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import os
-import pathlib
-import runpy
 import sys
 from typing import Any
 
@@ -11,11 +9,16 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from memjax.config import merge
+from memjax.config.config_file import FOLDER, find_config_file, load_config
 from memjax.errors import ConfigError, nearest, require
 
 OVERRIDES = ('--config.', '--noconfig.')
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the workdir's config
+MODES = ('train', 'eval', 'sample', 'report')
 
+CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
+WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
+MODE = flags.DEFINE_enum('mode', 'train', MODES, 'what to do')
 SAMPLING = (
   flags.DEFINE_string('prompt', None, 'the text to continue; else a newline'),
   flags.DEFINE_string(
@@ -60,28 +63,45 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
     ConfigError: a flag, the config file, its variant or one of the overrides
       is wrong.
   """
-  files = [arg for arg in argv[1:] if arg.startswith('--config=')]
+  program, *words = argv
+  args = join_values(words)
+  files = [arg for arg in args if arg.startswith('--config=')]
   make_importable('.')
-  if not files and _reads_a_workdir(argv[1:]):
-    _parse_flags(argv)
+  if not files and _reads_a_workdir(args):
+    _parse_flags([program, *args])
     return {}, ''
-  configs = ', '.join(sorted(map(str, pathlib.Path().glob('configs/*.py'))))
   require(
     len(files) == 1,
     'config',
     ' '.join(files),
-    f'give one --config=FILE; configs here: {configs or "none"}',
+    'give one --config=FILE, such as --config=quickstart; --list shows all',
   )
   field = files[0].removeprefix('--config=')
-  make_importable(os.path.dirname(field.partition(':')[0]))
-  overrides = [arg for arg in argv[1:] if arg.startswith(OVERRIDES)]
-  config = _override(_load(field), overrides)
-  _parse_flags([arg for arg in argv if arg not in overrides])
-  file, _, variant = field.partition(':')
-  parts = [pathlib.Path(file).stem, *variant.split(',')]
+  name, _, variant = field.partition(':')
+  file = find_config_file(name)
+  if file.parent == FOLDER:
+    print(f'memjax: --config={name} is {file}', file=sys.stderr)
+  make_importable(os.path.dirname(file))
+  overrides = [arg for arg in args if arg.startswith(OVERRIDES)]
+  config = _override(load_config(file, variant), overrides)
+  _parse_flags([program, *(arg for arg in args if arg not in overrides)])
+  parts = [file.stem, *variant.split(',')]
   if 'WANDB_SWEEP_ID' in os.environ:  # each trial needs its own workdir
     parts.append(os.environ['WANDB_RUN_ID'])
   return config.to_dict(), '-'.join(filter(None, parts))
+
+
+def join_values(words: Sequence[str]) -> list[str]:
+  """The arguments with `--flag VALUE` written as `--flag=VALUE`."""
+  args: list[str] = []
+  for word in words:
+    last = args[-1] if args else ''
+    waits = last.startswith('--') and '=' not in last
+    if waits and not word.startswith('--') and not last.startswith('--no'):
+      args[-1] = f'{last}={word}'
+    else:
+      args.append(word)
+  return args
 
 
 def make_importable(folder: str) -> None:
@@ -141,19 +161,8 @@ def read_config_file(field: str) -> dict[str, Any]:
   Raises:
     ConfigError: it cannot be read.
   """
-  return _load(field).to_dict()
-
-
-def _load(field: str) -> ConfigDict:
   file, _, variant = field.partition(':')
-  try:
-    get_config = runpy.run_path(file)['get_config']
-    return get_config(variant) if variant else get_config()
-  except OSError as error:
-    raise ConfigError('config', field, f'{error.strerror}') from None
-  except Exception as error:
-    line = f'{type(error).__name__}: {error}'.splitlines()[0]
-    raise ConfigError('config', field, f'cannot be read: {line}') from None
+  return load_config(find_config_file(file), variant).to_dict()
 
 
 def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:

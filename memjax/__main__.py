@@ -1,0 +1,81 @@
+"""Trains, evaluates, samples or reports: memjax --config=configs/NAME.py
+
+memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
+                                 that comes with memjax: --config=quickstart
+  --config.train.steps=100       sets any field that --list NAME shows
+  --workdir=DIR                  folder of the run, else runs/NAME; the same
+                                 command resumes the run
+  --mode=eval|sample|report      reads the workdir's checkpoint; sample and
+                                 report need no --config; report takes several
+                                 workdirs: DIR,DIR
+memjax --list                    lists configs, models, tasks, instruments and
+                                 evaluations
+memjax --list NAME               shows the fields of one of them, of an
+                                 optimiser or of a section: lstm, optim, adamw
+memjax --help                    shows this, and every flag
+Exit codes: 0 finished, 1 failed, 2 refused, 3 diverged, 75 stopped and saved
+"""
+
+from collections.abc import Iterable
+import pathlib
+import signal
+import sys
+
+from memjax.config import command_line
+from memjax.errors import ConfigError, Diverged
+from memjax.runs import exit_codes
+
+
+def main() -> int:
+  """Runs what the command line says; returns the exit code."""
+  words = sys.argv[1:]
+  if not words or {'--help', '-h'} & {*words}:
+    return show([str(__doc__), *command_line.describe_flags()])
+  try:
+    if '--list' in words:
+      from memjax.config.catalogue import catalogue
+
+      return show(catalogue())
+    config, name = command_line.parse(sys.argv)
+    workdir = command_line.WORKDIR.value or f'runs/{name}'
+    return run(config, pathlib.Path(workdir))
+  except ConfigError as error:
+    return print_error(error, exit_codes.REFUSED)
+  except Diverged as error:
+    return print_error(error, exit_codes.DIVERGED)
+  except OSError as error:  # a full disk, a removed folder
+    path = error.filename or command_line.WORKDIR.value
+    return print_error(f'{path}: {error.strerror}', exit_codes.FAILED)
+
+
+def print_error(message: object, code: int) -> int:
+  """One line on standard error; returns the exit code."""
+  print(f'memjax: {message}', file=sys.stderr)
+  return code
+
+
+def show(lines: Iterable[str]) -> int:
+  """Prints lines; `| head` may close the pipe early."""
+  signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+  for line in lines:
+    print(line)
+  return exit_codes.FINISHED
+
+
+def run(config: dict, workdir: pathlib.Path) -> int:
+  """Imports what the mode needs, and runs it."""
+  from memjax.modes import evaluate, report, sample, train
+
+  mode = command_line.MODE.value
+  if mode == 'eval':
+    return evaluate.evaluate(config, workdir)
+  if mode == 'report':
+    return report.report(workdir)
+  if mode == 'sample':
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
+    return sample.sample(workdir, **command_line.sampling())
+  return train.train(config, workdir)
+
+
+if __name__ == '__main__':
+  sys.exit(main())
