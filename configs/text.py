@@ -34,6 +34,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'reset_at_documents': False,
       'carry_over': True,  # False: every row starts with an empty memory
       'stride': 0,  # between windows, without carry_over; 0: the length
+      'order': 'as_is',  # or shuffled: documents or windows, in training
     }
   )
   config.model = model(name, width=256, depth=3, window=128, dropout=0.1)

@@ -37,11 +37,11 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, Diverged
 from memjax.runs.compilation_cache import enable_compilation_cache
-from memjax.tasks.base import Stream, Task
+from memjax.tasks.base import TRAINING, Stream, Task
 from memjax.training import parallel
 from memjax.training.prefetch import prefetch
 from memjax.training.program import program
-from memjax.training.state import TRAINING, initial_params
+from memjax.training.state import initial_params
 
 CORPORA = ('tinyshakespeare', 'standard_library')
 MODELS = ('lstm', 'gru', 'transformer', 'transformer_xl', 'rmn')

@@ -4,6 +4,9 @@ import functools
 
 import numpy as np
 
+ORDERS = ('as_is', 'shuffled')
+KEPT = 32  # orders of epochs that stay in memory; each replica needs one
+
 
 def shuffled(count: int, *seed: int) -> np.ndarray:
   """A permutation of the numbers below `count`, determined by the seed.
@@ -12,6 +15,26 @@ def shuffled(count: int, *seed: int) -> np.ndarray:
   """
   bits = np.random.PCG64(seed).random_raw(count)
   return np.argsort(bits, kind='stable')
+
+
+def order_documents(
+  starts: np.ndarray, size: int, *seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The documents of a text in an order that the seed determines.
+
+  Args:
+    starts: `(D,)` sorted integers, where the documents begin; the first is 0.
+    size: where the last document ends.
+    *seed: see `shuffled`.
+
+  Returns:
+    `(D,)` where the documents begin in the new order, sorted, and `(D,)` where
+    each of them begins in the text, less that.
+  """
+  order = shuffled(len(starts), *seed)
+  sizes = np.diff(starts, append=size)[order]
+  begins = np.cumsum(sizes) - sizes
+  return begins, starts[order] - begins
 
 
 def rows_of_step(
@@ -44,9 +67,9 @@ def rows_of_step(
   return row_R, valid_R
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(KEPT)
 def _order(count: int, *seed: int) -> np.ndarray:
-  """The order of one epoch; the 32 latest orders stay in memory."""
+  """The order of one epoch."""
   order = shuffled(count, *seed)
   order.flags.writeable = False
   return order

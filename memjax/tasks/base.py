@@ -29,11 +29,13 @@ from memjax.types import (
   Tokens,
 )
 
+TRAINING = 0  # the number of the stream that trains
+
 
 class Stream(NamedTuple):
   """An endless sequence of batches of `batch_size` rows.
 
-  Training is stream number 0; every evaluation set has another number.
+  Every evaluation set has a `number` of its own, other than TRAINING.
   """
 
   seed: int

@@ -14,7 +14,7 @@ from memjax.runs.best import Figure
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.interrupts import Interrupts
 from memjax.runs.workdir import open_run
-from memjax.tasks.base import Stream
+from memjax.tasks.base import TRAINING, Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import Evaluator, evaluate
@@ -22,7 +22,6 @@ from memjax.training.init_from import initial_state
 from memjax.training.metrics import Meter
 from memjax.training.prefetch import prefetch
 from memjax.training.program import program
-from memjax.training.state import TRAINING
 from memjax.types import HostBatch
 
 Draw = Callable[[Experiment, Path, Writers | NullWriter], None]

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.models.base import Memory
-from memjax.tasks.base import Stream, Task
+from memjax.tasks.base import TRAINING, Stream, Task
 from memjax.types import Carry, Params, Sums
 
-TRAINING = 0  # the stream's index; evaluation sets have others
 SHARED = ('step',)  # the fields of a state that all replicas have in common
 
 

@@ -10,11 +10,11 @@ import optax
 
 from memjax.config.experiment import Experiment
 from memjax.models.base import Model, apply_body
-from memjax.tasks.base import Stream, Task, invalid_ids
+from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
 from memjax.training.optim import average
 from memjax.training.parameter_groups import zero_frozen
 from memjax.training.readout import lost_labels, measure_labels
-from memjax.training.state import TRAINING, TrainState, initial_params
+from memjax.training.state import TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Sums]]

@@ -152,6 +152,29 @@ def test_each_epoch_is_as_the_first(texts: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, first, third)
 
 
+@pytest.mark.parametrize('carry_over', [True, False])
+def test_training_is_shuffled_and_evaluation_is_not(
+  texts: Path, carry_over: bool
+) -> None:
+  plain = files(texts, length=10, carry_over=carry_over)
+  task = dataclasses.replace(plain, order='shuffled')
+  ids, steps = np.arange(4), plain.epoch_steps(4)
+
+  def epoch(task: Text, stream: Stream, number: int) -> np.ndarray:
+    some = range(number * steps, (number + 1) * steps)
+    return np.stack([task.rows(stream, step, ids).targets for step in some])
+
+  first = epoch(task, Stream(0, 0, 4), 0)
+  for other in (Stream(1, 0, 4), 0), (Stream(0, 0, 4), 1):
+    again = epoch(task, *other)
+    assert (again != first).any()
+    assert len(again[again > 0]) == len(first[first > 0])
+  for number in (0, 1):
+    same = epoch(task, Stream(0, 7, 4), number)
+    np.testing.assert_array_equal(same, epoch(plain, Stream(0, 0, 4), number))
+  assert (first != same).any()
+
+
 def test_a_row_does_not_depend_on_the_rows_beside_it(texts: Path) -> None:
   task = files(texts, length=10)
   for step in range(3):
@@ -363,7 +386,8 @@ def test_other_merges_are_other_data(
   assert before != corpus.source.fingerprint
   other = dataclasses.replace(corpus, tokenizer=BPE(((97, 98),)))
   monkeypatch.setattr(text_module, 'open_corpus', lambda *_: other)
-  assert task.fingerprint() != before
+  again = files(spaced, tokens='bpe', vocab=270)
+  assert again.fingerprint() != before == task.fingerprint()
 
 
 @pytest.mark.parametrize('tokens', ['bytes', 'characters'])
@@ -404,6 +428,7 @@ def test_a_task_is_its_fields(texts: Path) -> None:
     ({'corpus': 'file'}, ['task.corpus', 'did you mean files?']),
     ({'carry': 'flows'}, ['task.carry', 'did you mean carry_over?']),
     ({'stride': 3}, ['task.stride', 'needs carry_over=false']),
+    ({'order': 'shuffle'}, ['task.order', 'did you mean shuffled?']),
     ({'stride': 5}, ['task.stride', 'from 0 to', '4']),
     ({'path': ''}, ['task.path', 'must be given']),
     ({'corpus': 'standard_library'}, ['task.path', "corpus='files' only"]),
@@ -423,6 +448,15 @@ def test_a_bad_field_is_one_line(
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_one_document_is_shuffled_in_windows_only(spaced: Path) -> None:
+  files(spaced, order='shuffled', carry_over=False).prepare()
+  with pytest.raises(
+    ConfigError, match='carry_over=false shuffles windows'
+  ) as error:
+    files(spaced, order='shuffled').prepare()
+  assert error.value.field == 'order'
 
 
 def test_the_shortest_split_that_fits(texts: Path) -> None:

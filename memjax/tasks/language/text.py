@@ -7,8 +7,9 @@ continues row b of the step before. After ceil(k / T) steps the epoch ends and
 each stream starts again. Without carry_over, rows are windows of T tokens that
 start `stride` tokens apart; only the last `stride` labels of a window have a
 weight, and all of the first window's. Positions after the end of a stream read
-token 0 and have weight 0. The order is the same in every epoch and for every
-seed.
+token 0 and have weight 0.
+Order: the text's own. With order='shuffled', training reads the documents (then
+cut into streams) or the windows in an order that seed and epoch determine.
 Labels: every label of the split exactly once per epoch, for any B and T.
 Reset: at the start of a stream or window, and at the start of a document if
 `reset_at_documents`. Documents follow one another without a separator.
@@ -28,8 +29,10 @@ Baseline: `xz -9` on the split, for splits of at most 16 MB.
 """
 
 import dataclasses
+import functools
 import json
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +40,10 @@ import numpy as np
 
 from memjax.data.contents import Contents
 from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus
+from memjax.data.mixture import Mixture
+from memjax.data.order import ORDERS
 from memjax.data.sources import SPLITS, digest
+from memjax.data.text_rows import TextRows
 from memjax.data.tokenizers import (
   BPE,
   KINDS,
@@ -47,7 +53,13 @@ from memjax.data.tokenizers import (
   Words,
 )
 from memjax.errors import nearest, require
-from memjax.tasks.base import Stream, Task, classification, positive
+from memjax.tasks.base import (
+  TRAINING,
+  Stream,
+  Task,
+  classification,
+  positive,
+)
 from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
 
 SMALLEST_VOCAB = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}
@@ -72,6 +84,9 @@ class Text(Task):
       else every row starts with an empty memory.
     stride: S, tokens between the starts of windows; 0: T. With carry_over
       the stride must be T.
+    order: 'as_is' or 'shuffled': training reads the documents with carry_over,
+      the windows without, in another order in each epoch. Evaluation sets
+      always read a text as it is.
   """
 
   corpus: str = 'standard_library'
@@ -83,6 +98,7 @@ class Text(Task):
   reset_at_documents: bool = False
   carry_over: bool = True
   stride: int = 0
+  order: str = 'as_is'
   measures_positions = True
 
   def __post_init__(self) -> None:
@@ -91,6 +107,7 @@ class Text(Task):
       ('corpus', CORPORA),
       ('tokens', KINDS),
       ('split', SPLITS),
+      ('order', ORDERS),
     ):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
@@ -114,8 +131,16 @@ class Text(Task):
     rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
     rule += f'{self.length} needs {need}'
     require(have >= need, 'split', self.split, rule)
+    rule = 'needs several documents, this text is one; carry_over=false '
+    rule += 'shuffles windows'
+    several = not self.carry_over or len(self._split.starts) > 1
+    require(self.order == 'as_is' or several, 'order', self.order, rule)
 
-  @property
+  def __getstate__(self) -> dict[str, Any]:
+    """The fields alone: an open corpus stays in its process."""
+    return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+  @functools.cached_property
   def _corpus(self) -> Corpus:
     return open_corpus(self.corpus, self.path, self.tokens, self.vocab)
 
@@ -156,45 +181,28 @@ class Text(Task):
     return digest([text.encode(), merges.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
-    if self.carry_over:
-      return -(-self._stream_labels(batch_size) // self.length)
-    windows = 1 - (self.length - self._labels) // self.row_stride
-    return -(-windows // batch_size)
+    return self._mixture.epoch_steps(batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    tokens, starts = self._split.tokens, self._split.starts
-    step %= self.epoch_steps(stream.batch_size)
-    first, weighted, end = self._spans(
-      stream.batch_size, step, row_ids.astype(np.int64)[:, None]
-    )
-    label_BT = first + np.arange(self.length)
-    inside_BT = label_BT < np.minimum(end, self._labels)
-    weighted_BT = inside_BT & (label_BT >= weighted)
-    label_BT[~inside_BT] = 0
-    reset_BT = np.zeros(label_BT.shape, bool)
-    if self.reset_at_documents:
-      before_BT = np.searchsorted(starts, label_BT, side='right') - 1
-      reset_BT = (starts[before_BT] == label_BT) & inside_BT
-    reset_BT[:, 0] |= step == 0 or not self.carry_over
-    return Batch(
-      np.where(inside_BT, tokens[label_BT], 0).astype(np.int32),
-      np.where(weighted_BT, tokens[label_BT + 1], 0).astype(np.int32),
-      weighted_BT.astype(np.float32),
-      reset_BT,
-    )
+    mixture, size = self._mixture, stream.batch_size
+    row_R = row_ids.astype(np.int64)
+    if stream.number != TRAINING:
+      return mixture.read_in_turn(size, step, row_R)
+    seed = (stream.seed, TRAINING) if self.order == 'shuffled' else ()
+    return mixture.read_mixed(size, step, row_R, seed)
 
-  def _spans(
-    self, batch_size: int, step: int, row: np.ndarray
-  ) -> tuple[np.ndarray, ...]:
-    """Each row's first label, its first with a weight, and its end."""
-    if self.carry_over:
-      labels = self._stream_labels(batch_size)
-      first = row * labels + step * self.length
-      return first, first, (row + 1) * labels
-    window = step * batch_size + row
-    first = window * self.row_stride
-    old = np.where(window == 0, 0, self.length - self.row_stride)
-    return first, first + old, first + self.length
+  @functools.cached_property
+  def _mixture(self) -> Mixture:
+    """How the split is cut into rows."""
+    rows = TextRows(
+      tokens=self._split.tokens,
+      starts=self._split.starts,
+      length=self.length,
+      stride=self.row_stride,
+      carry_over=self.carry_over,
+      reset_at_documents=self.reset_at_documents,
+    )
+    return Mixture((rows,), (1,))
 
   def batch(self, host_batch: HostBatch) -> Batch:
     return host_batch
@@ -239,10 +247,3 @@ class Text(Task):
   @property
   def row_stride(self) -> int:
     return self.stride or self.length
-
-  @property
-  def _labels(self) -> int:
-    return len(self._split.tokens) - 1
-
-  def _stream_labels(self, batch_size: int) -> int:
-    return -(-self._labels // batch_size)
