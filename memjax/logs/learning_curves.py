@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from memjax.logs.plots import EVALUATIONS, INK, SCORES, TRAIN, Curve, draw
+from memjax.logs.headline import SCORES
+from memjax.logs.plots import EVALUATIONS, INK, TRAIN, Curve, draw
 
 Row = Mapping[str, Any]
 

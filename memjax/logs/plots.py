@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from memjax.logs.console import format_number
+from memjax.logs.headline import SCORES
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -24,7 +25,6 @@ UNITS = {
   'recall': 'recall, share of labels',
   'exact_match': 'exact match, share of rows',
 }
-SCORES = ('recall', 'accuracy', 'exact_match')
 DASHES = ('-', '--', '-.')
 LABEL_GAP = 13.0  # points between the labels of two lines
 

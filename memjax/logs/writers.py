@@ -27,6 +27,7 @@ class LogSettings(NamedTuple):
     wandb_name: the run's name; empty for the name of the workdir.
     tensorboard: whether to write TensorBoard's files.
     total_steps: number of steps of the whole run.
+    best: the field `checkpoint.best`, which decides the headline metric.
   """
 
   wandb_mode: str
@@ -34,6 +35,7 @@ class LogSettings(NamedTuple):
   wandb_name: str
   tensorboard: bool
   total_steps: int
+  best: str
 
 
 class View(Protocol):
@@ -59,7 +61,7 @@ class Writers:
     workdir.mkdir(parents=True, exist_ok=True)
     self._truth = JsonLines(workdir / 'metrics.jsonl')
     self._views: dict[str, View] = {}
-    self._open('console', lambda: Console(log.total_steps))
+    self._open('console', lambda: Console(log.total_steps, log.best))
     if log.wandb_mode != 'disabled':
       self._open(
         'wandb',

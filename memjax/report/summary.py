@@ -8,7 +8,13 @@ from typing import Any
 from memjax.config.experiment import Experiment
 from memjax.generation.session import sample
 from memjax.logs import metrics_file
-from memjax.logs.console import first_line, format_number, print_error
+from memjax.logs.console import (
+  describe_spread,
+  first_line,
+  format_number,
+  print_error,
+)
+from memjax.logs.headline import Spread, shown, spread
 from memjax.logs.learning_curves import learning_curve
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs.load import load
@@ -64,23 +70,30 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
   """Prints the figures of one evaluation, their baselines and the protocol."""
   metrics, evaluation = row['metrics'], experiment.evals[row['split']]
-  width = max(map(len, metrics))
+  best = experiment.checkpoint.best
+  names = shown(metrics, best)
+  width = max(map(len, names))
   print(f'\n{row["split"]} at step {row["step"]}')
-  for name, value in metrics.items():
+  for name in names:
     notes = [
       f'{baseline} {format_number(figure)}'
       for baseline, figure in evaluation.baselines.get(name, {}).items()
     ]
-    if 'replicas' in row:
-      low, high = map(format_number, row['quartiles'][name])
-      seeds = len(row['replicas'][name])
-      notes.insert(0, f'median of {seeds} seeds, quartiles {low} and {high}')
-    line = f'  {name:{width}}  {format_number(value):>8}   {", ".join(notes)}'
+    if found := spread(row, name):
+      notes.insert(0, describe_replicas(found))
+    value = format_number(metrics[name])
+    line = f'  {name:{width}}  {value:>8}   {", ".join(notes)}'
     print(line.rstrip())
   text = f'({protocol(row, evaluation.changes)})'
   print(
     textwrap.fill(text, 80, initial_indent=INDENT, subsequent_indent=INDENT)
   )
+
+
+def describe_replicas(found: Spread) -> str:
+  """Least and most over replicas, and how many solved the task."""
+  seeds = f'{found.finite} of ' if found.finite < found.replicas else ''
+  return f'median of {seeds}{found.replicas} seeds {describe_spread(found)}'
 
 
 def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:

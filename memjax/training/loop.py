@@ -126,6 +126,7 @@ def open_writers(
     wandb_name=log.wandb['name'],
     tensorboard=log.tensorboard,
     total_steps=experiment.train.steps,
+    best=experiment.checkpoint.best,
   )
   return Writers(workdir, experiment.config, settings)
 

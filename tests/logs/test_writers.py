@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 import contextlib
-import io
 import json
-import math
 import os
 from pathlib import Path
+import re
 import struct
 import subprocess
 import sys
@@ -15,16 +14,10 @@ from typing import Any
 import pytest
 
 from memjax.logs import metrics_file, wandb_view, writers
-from memjax.logs.console import (
-  Console,
-  format_duration,
-  format_magnitude,
-  format_number,
-)
 from memjax.logs.writers import LogSettings, Writers
 
 CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'depth': 2}}
-QUIET = LogSettings('disabled', 'memjax', '', False, 2000)
+QUIET = LogSettings('disabled', 'memjax', '', False, 2000, '')
 
 
 def row(step: int, split: str = 'train', **metrics: float) -> metrics_file.Row:
@@ -131,94 +124,6 @@ def test_a_view_that_does_not_open_is_dropped_in_one_line(
   assert lines[0].startswith('tensorboard: dropped: ')
 
 
-def shown(rows: list[tuple[float, metrics_file.Row]], **kwargs: Any) -> str:
-  """What the console shows of (time, row)s."""
-  file, now = io.StringIO(), [0.0]
-  console = Console(2000, file, lambda: now[0], **kwargs)
-  for now[0], r in rows:
-    console.write(r)
-  console.close()
-  return file.getvalue()
-
-
-def test_lines_are_aligned_and_say_what_is_left() -> None:
-  lines = shown([(0.0, TRAIN | {'step': 200}), (9.0, TRAIN), (9.5, VALID)])
-  assert lines.splitlines() == [
-    'step  200/2000  train  loss  2.113  accuracy 0.4100   41k tokens/s',
-    'step  400/2000  train  loss  2.113  accuracy 0.4100   41k tokens/s'
-    '  1:12 left',
-    'step  400/2000  valid  loss  2.240  accuracy 0.3900',
-  ]
-
-
-def test_a_long_line_is_one_line_and_diagnostics_stay_in_the_file() -> None:
-  metrics: dict[str, Any] = {f'a_long_metric_{i}': i + 0.5 for i in range(9)}
-  text = shown([(0.0, row(1, **metrics, gradient_norm=3.0))])
-  assert text.count('\n') == 1
-  assert all(name in text for name in metrics)
-  assert 'gradient_norm' not in text
-
-
-def test_on_a_terminal_training_is_a_bar_and_evaluations_stay(
-  monkeypatch: pytest.MonkeyPatch,
-) -> None:
-  monkeypatch.setenv('FORCE_COLOR', '1')
-  monkeypatch.setenv('TERM', 'xterm')
-  monkeypatch.setenv('COLUMNS', '120')
-  text = shown([(0.0, TRAIN | {'step': 200}), (0.1, VALID), (9.0, TRAIN)])
-  kept = [line for line in text.split('\n') if 'valid' in line]
-  assert len(kept) == 1
-  assert 'step  400/2000  train' not in text
-  last = text.split('\n')[-2]
-  assert 'step  400/2000' in last
-  assert '41k tokens/s  1:12 left' in last
-  assert text.endswith('\x1b[?25h')  # the cursor is back
-
-
-@pytest.mark.parametrize('columns', [80, 100])
-def test_a_narrow_terminal_drops_figures_before_the_pace(
-  monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
-  monkeypatch.setenv('FORCE_COLOR', '1')
-  monkeypatch.setenv('TERM', 'xterm')
-  monkeypatch.setenv('COLUMNS', str(columns))
-  crowded = TRAIN | {'metrics': dict.fromkeys(('loss', 'first', 'more'), 0.123)}
-  text = shown([(0.0, crowded | {'step': 200}), (9.0, crowded)])
-  last = text.split('\n')[-2]
-  assert 'step  400/2000' in last
-  assert 'loss 0.1230' in last
-  assert '41k tokens/s  1:12 left' in last
-  assert ('first' in last) == (columns == 100)
-  assert text.count('\n') == 1, 'the bar is one line'
-
-
-@pytest.mark.parametrize(
-  ('value', 'text'),
-  [
-    (2.1128, '2.113'),
-    (0.021128, '0.02113'),
-    (2112.8, '2113'),
-    (1e-5, '1.000e-05'),
-    (3.0, '3.000'),
-    (math.nan, 'nan'),
-    (-math.inf, '-inf'),
-  ],
-)
-def test_numbers_have_four_digits(value: float, text: str) -> None:
-  assert format_number(value) == text
-
-
-def test_rates_and_durations_are_short() -> None:
-  rates = (0.4, 870, 999.7, 4123, 41234, 999999, 1.23e6, 5e10)
-  assert [format_magnitude(rate) for rate in rates] == (
-    ['0', '870', '1.0k', '4.1k', '41k', '1.0M', '1.2M', '50G']
-  )
-  spans = (0.2, 59.6, 72, 3723, 90000)
-  assert [format_duration(span) for span in spans] == (
-    ['0:00', '1:00', '1:12', '1:02:03', '25:00:00']
-  )
-
-
 def png(path: Path) -> Path:
   from PIL import Image
 
@@ -261,7 +166,7 @@ def test_wandb_offline_has_config_rows_and_figures_under_one_id(
   assert sum('curve' in json.dumps(item) for item in items) == 2
   out, err = capfd.readouterr()
   assert err == ''
-  assert all(line.startswith(('step', 'curve')) for line in out.splitlines())
+  assert all(re.match(' *[0-9]+/2000|curve', line) for line in out.splitlines())
 
 
 def test_wandb_without_a_network_falls_back_in_one_line(

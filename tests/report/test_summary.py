@@ -57,27 +57,32 @@ def test_a_figure_is_beside_its_baseline_and_protocol(
   assert title == 'held_out at step 4'
   words = [line.split() for line in metrics]
   assert words == [
-    ['accuracy', '0.5000'],
     ['loss', '1.235', 'memoryless', '0.6498'],  # 10 ln 8 / 32
+    ['accuracy', '0.5000'],
     ['recall', '0.000', 'chance', '0.1250'],
   ]
   ends = {
     line.index(figure) + len(figure)
-    for line, figure in zip(metrics, ['0.5000', '1.235', '0.000'], strict=True)
+    for line, figure in zip(metrics, ['1.235', '0.5000', '0.000'], strict=True)
   }
   assert len(ends) == 1, 'figures are in a column'
   assert protocol.strip() == '(segment_length 32; carry_over False)'
 
 
-def test_replicas_are_a_median_and_quartiles(
+def test_replicas_are_a_median_with_least_most_and_number_solved(
   experiment: Experiment, capsys: Any
 ) -> None:
   recall, loss = np.array([0.0, 0.5, 1.0]), np.ones(3)
   figures = replicas.summary({'recall': recall, 'loss': loss})
   summary.print_evaluation(experiment, ROW | figures)
-  line = capsys.readouterr().out.splitlines()[2]
-  seeds = 'median of 3 seeds, quartiles 0.2500 and 0.7500'
+  line = capsys.readouterr().out.splitlines()[3]
+  seeds = 'median of 3 seeds (0.000 to 1.000, 1 solved)'
   assert ' '.join(line.split()) == f'recall 0.5000 {seeds}, chance 0.1250'
+  figures = replicas.summary(
+    {'recall': recall, 'loss': np.array([1, np.nan, 1])}
+  )
+  summary.print_evaluation(experiment, ROW | figures)
+  assert 'median of 2 of 3 seeds (1.000 to 1.000)' in capsys.readouterr().out
 
 
 def test_the_summary_has_the_last_figures_and_the_files(

@@ -15,10 +15,10 @@ Reset: at the start of a stream or window, and at the start of a document if
 `reset_at_documents`. Documents follow one another without a separator.
 Metrics: `loss`, nats per token, and `accuracy`. The nats of all labels are
 divided by the amount of text in the labels (contents.py): `bits_per_byte`;
-`bits_per_character` if the corpus is UTF-8; and, if the split has words,
-`perplexity_per_word`, the exponential of nats per word. A word belongs to the
-label in which it begins, after white space. An end of line is a word too,
-except in pg19.
+`bits_per_character` if the corpus is UTF-8; and, if tokens are words or pieces
+of words, `perplexity_per_word`, the exponential of nats per word. A word
+belongs to the label in which it begins, after white space. An end of line is a
+word too, except in pg19.
   characters: a character that the training text does not contain costs the nats
     of the unknown symbol and ln(1,112,064 - known symbols) more, to identify
     it, so that the bits are those of a decodable code. Its number of bytes is
@@ -219,7 +219,8 @@ class Text(Task):
     def weighted_sum(amount_BT: jax.Array) -> jax.Array:
       return (amount_BT * batch.loss_weights_BT).sum()
 
-    if self._split.words:
+    letters = self.tokens in (Bytes.kind, Characters.kind)
+    if self._split.words and not letters:
       line_ends = self._corpus.source.line_ends
       words_BT = tables.words(batch.inputs, batch.targets, line_ends)
       perplexity = Metric(nats, weighted_sum(words_BT), finish='exp')
