@@ -33,9 +33,9 @@ def main() -> int:
     return show([str(__doc__), *command_line.describe_flags()])
   try:
     if '--list' in words:
-      from memjax.config.catalogue import catalogue
+      from memjax.config import listing
 
-      return show(catalogue())
+      return show(listing.lines(words))
     config, name = command_line.parse(sys.argv)
     workdir = command_line.WORKDIR.value or f'runs/{name}'
     return run(config, pathlib.Path(workdir))

@@ -35,6 +35,7 @@ MAY_IMPORT = {
   'data': (),
   'tasks': ('data',),
   'config': (
+    'configs',
     'evaluation.base',
     'models.base',
     'tasks.base',
@@ -74,8 +75,8 @@ MAY_IMPORT = {
   'sweep': ('config.command_line', 'logs', 'runs.exit_codes'),
   '__init__': ('runs.load',),
   '__main__': (
-    'config.catalogue',
     'config.command_line',
+    'config.listing',
     'modes',
     'runs.exit_codes',
   ),

@@ -90,6 +90,11 @@ def classes(package: str) -> Iterator[tuple[str, type]]:
       yield f'{file}.{name}', value
 
 
+def load(path: str) -> Any:
+  """The class or function of memjax at a full dotted path."""
+  return pkgutil.resolve_name(path)
+
+
 def modules(package: str) -> dict[str, str]:
   """{file name: dotted path} of every module inside a package."""
   folder = importlib.import_module(package).__path__

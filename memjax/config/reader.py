@@ -12,25 +12,10 @@ from memjax.config.build import (
   construct,
 )
 from memjax.config.experiment import Experiment
-from memjax.config.sections import (
-  Checkpoint,
-  Log,
-  Optim,
-  Parallel,
-  Train,
-  flatten,
-)
+from memjax.config.sections import SECTIONS, flatten
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
 from memjax.tasks.base import Task
-
-SECTIONS = {
-  'train': Train,
-  'optim': Optim,
-  'checkpoint': Checkpoint,
-  'parallel': Parallel,
-  'log': Log,
-}
 
 
 def read_experiment(config: Mapping[str, Any]) -> Experiment:

@@ -222,3 +222,12 @@ class Log:
       self.wandb['mode'],
       ('auto', 'online', 'offline', 'disabled'),
     )
+
+
+SECTIONS = {
+  'train': Train,
+  'optim': Optim,
+  'checkpoint': Checkpoint,
+  'parallel': Parallel,
+  'log': Log,
+}

@@ -49,7 +49,12 @@ def cosine(
 
 
 def halving(learning_rate: Rate, halve_every: int) -> optax.Schedule:
-  """The rate is halved after every `halve_every` steps."""
+  """The rate is halved again and again.
+
+  Args:
+    learning_rate: the peak.
+    halve_every: steps between two halvings.
+  """
   rule = 'must be at least 1'
   require(halve_every >= 1, 'halve_every', halve_every, rule)
   return optax.exponential_decay(
