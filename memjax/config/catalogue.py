@@ -211,8 +211,8 @@ def _block(lines: list[str]) -> Iterator[str]:
 def _default(field: dataclasses.Field) -> Any:
   if field.default_factory is not dataclasses.MISSING:
     return field.default_factory()
-  is_section = isinstance(field.default, Mapping)
-  return dict(field.default) if is_section else field.default
+  default: Any = field.default
+  return dict(default) if isinstance(default, Mapping) else default
 
 
 def _resolved(cls: type, annotation: Any, name: str) -> Any:
