@@ -14,7 +14,7 @@ Result: memn2n, each task trained separately, 1k: mean test error 18.0 % (the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -25,7 +25,7 @@ SLOTS = {'entnet': 20, 'ntm': 20, 'dnc': 20}
 
 def get_config(variant: str = 'memn2n') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {

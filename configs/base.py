@@ -67,7 +67,7 @@ def quick(config: ConfigDict) -> ConfigDict:
   return config
 
 
-def words(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
+def split_variant(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
   """The model and the size in a variant: 'lstm,quick' or 'lstm'.
 
   Raises:

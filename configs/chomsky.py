@@ -12,7 +12,7 @@ Result: with fewer steps, in experiments/suite/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 TASKS = {
@@ -37,7 +37,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'parity-lstm') -> ConfigDict:
   """A task and a model, `parity-lstm`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   config = base()
   config.task = ConfigDict(

@@ -8,7 +8,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -16,7 +16,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'lstm') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'dyck.Dyck', 'types': 8, 'depth': 5, 'longest': 180}

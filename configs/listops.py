@@ -9,7 +9,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -17,7 +17,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'transformer') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'listops.ListOps', 'length': 512, 'shortest': 128}

@@ -14,7 +14,7 @@ model's readout at the last step answers compression.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 # {task: (class, fields of the quick version)}
@@ -37,7 +37,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'in_context_recall-transformer') -> ConfigDict:
   """A task and a model, `compression-lstm`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, small = TASKS[task]
   config = base()

@@ -8,7 +8,7 @@ Result: with fewer steps, in experiments/suite/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -16,7 +16,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'transformer') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'mqar.MQAR', 'length': 64, 'pairs': 4, 'vocab': 8192}

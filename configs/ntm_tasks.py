@@ -10,7 +10,7 @@ Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md. The
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 
@@ -54,7 +54,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'copy-ntm') -> ConfigDict:
   """A task and a model, `copy-ntm`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, small, sets = TASKS[task]
   config = base()

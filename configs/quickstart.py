@@ -9,7 +9,7 @@ jax 0.10.2, 2026-11-25, seed 0.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import model
 
 VARIANTS = ('transformer_xl',)
@@ -17,7 +17,7 @@ VARIANTS = ('transformer_xl',)
 
 def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   """The quickstart; `transformer_xl,quick` makes it two steps long."""
-  _, size = words(variant, VARIANTS)
+  _, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {'name': 'text.Text', 'corpus': 'standard_library', 'length': 64}

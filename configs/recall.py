@@ -9,7 +9,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 # {task: (class, fields, fields of the quick version, evaluation sets)}
@@ -41,7 +41,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'induction_heads-transformer') -> ConfigDict:
   """A task and a model, `selective_copy-gru`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, fields, small, sets = TASKS[task]
   config = base()

@@ -8,7 +8,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 TASKS = {
@@ -28,7 +28,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'niah-transformer') -> ConfigDict:
   """A task and a model, `niah-gru`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, fields = TASKS[task]
   config = base()

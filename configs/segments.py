@@ -17,7 +17,7 @@ without memory is `transformer`, whose window is one segment.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 # {task: (class, segments, fields of the quick version)}
@@ -40,7 +40,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   """A task and a model, `reverse-lstm`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, segments, small = TASKS[task]
   config = base()

@@ -13,7 +13,7 @@ Result: with fewer steps, in experiments/suite/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -21,7 +21,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'gru') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {

@@ -11,7 +11,7 @@ Result: for smaller models, in experiments/text/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 VARIANTS = MODELS
@@ -19,7 +19,7 @@ VARIANTS = MODELS
 
 def get_config(variant: str = 'transformer_xl') -> ConfigDict:
   """The family's config; `variant` is a model, then perhaps `,quick`."""
-  name, size = words(variant, VARIANTS)
+  name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
     {

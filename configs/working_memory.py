@@ -7,7 +7,7 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, words
+from memjax.configs.base import base, quick, split_variant
 from memjax.configs.models import MODELS, model
 
 # {task: (class, fields of the quick version, evaluation sets)}
@@ -38,7 +38,7 @@ VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
 
 def get_config(variant: str = 'n_back-gru') -> ConfigDict:
   """A task and a model, `n_back-gru`, then perhaps `,quick`."""
-  both, size = words(variant, VARIANTS)
+  both, size = split_variant(variant, VARIANTS)
   task, _, name = both.partition('-')
   path, small, sets = TASKS[task]
   config = base()

@@ -27,7 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
   ),
   'transformer.BlockAttention': (
     {'head_width': WIDTH // HEADS, 'window': BACK + 1},
-    {'window/lag_weights'},
+    {'lag_weights'},
   ),
   'transformer_xl.TransformerXL': (
     {'head_width': WIDTH // HEADS, 'window': BACK},
@@ -213,7 +213,7 @@ def test_the_outputs_are_weighted_sums_of_the_values(name: str) -> None:
 @pytest.mark.parametrize(
   ('name', 'path'),
   [
-    ('transformer.BlockAttention', 'window/lag_weights'),
+    ('transformer.BlockAttention', 'lag_weights'),
     ('transformer_xl.TransformerXL', 'lag_weights'),
     ('rmn.RMN', 'lag_weights'),
     ('hopfield.HopfieldMemory', 'update_0_lag_weights'),

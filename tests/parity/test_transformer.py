@@ -103,7 +103,7 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
   model = kind(WIDTH, HEAD_WIDTH, reach + 1 if causal else reach)
   x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, WIDTH))
   params = random_params(model, x_BTD)
-  p = float64(params['window'] if causal else params)
+  p = float64(params)
   expected = [
     gpt_attention(
       p, x, contexts(reset, reach + 1) if causal else windows(reset, reach)
@@ -146,7 +146,7 @@ def test_positions_restart_with_each_block(sizes: list[int]) -> None:
     x = p['encoder']['embedding']['embedding'][tokens]
     x = x + p['positions']['table']['embedding'][place]
     (name,) = p['layer_0']
-    y = gpt_attention(p['layer_0'][name]['window'], x, seen)
+    y = gpt_attention(p['layer_0'][name], x, seen)
     expected.append(y @ p['readout']['kernel'] + p['readout']['bias'])
   y = in_pieces(model, params, tokens_BT, sizes)
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)

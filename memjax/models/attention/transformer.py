@@ -21,7 +21,7 @@ Deviations: no dropout on the attention weights. Norms, residuals and the MLP
 are the Stack's.
 """
 
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from flax import linen as nn
 import jax
@@ -70,10 +70,12 @@ class SlidingAttention(Memory):
   head_width: int
   window: int
   chunk: int = CHUNK
+  least_window: ClassVar[int] = 0
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
-    require(self.window >= 0, 'window', self.window, 'must be at least 0')
+    rule = f'must be at least {self.least_window}'
+    require(self.window >= self.least_window, 'window', self.window, rule)
     require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     super().__post_init__()
 
@@ -86,7 +88,7 @@ class SlidingAttention(Memory):
     return self.clone(window=horizon)
 
   def initial_carry(self, batch_size: int) -> Cache:
-    slots = max(self.window, 1)  # a checkpoint cannot hold an empty array
+    slots = max(self.horizon, 1)  # a checkpoint cannot hold an empty array
     heads = number_of_heads(self.width, self.head_width)
     shape = (batch_size, slots, heads, self.head_width)
     return Cache(
@@ -112,42 +114,31 @@ class SlidingAttention(Memory):
     run_BS = run_ids(carry.count_B, slots, reset_BT)
     q_BTHK *= head_width**-0.5
     y_BTHK = windowed_attention(
-      q_BTHK, k_BSHK, v_BSHK, run_BS, self.window, chunk=self.chunk
+      q_BTHK, k_BSHK, v_BSHK, run_BS, self.horizon, chunk=self.chunk
     )
     if wants_intermediates(self):
-      weights = weights_by_lag(q_BTHK, k_BSHK, run_BS, self.window)
+      weights = weights_by_lag(q_BTHK, k_BSHK, run_BS, self.horizon)
       self.sow('intermediates', 'lag_weights', weights)
     after = Cache(
       k_BSHK[:, -slots:].astype(jnp.float32),
       v_BSHK[:, -slots:].astype(jnp.float32),
-      last_run(run_BS, self.window),
+      last_run(run_BS, self.horizon),
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], heads * head_width)
     return after, nn.Dense(self.width, name='output')(y_BTI)
 
 
-class BlockAttention(Memory):
+class BlockAttention(SlidingAttention):
   """Each token sees itself and the tokens before it in its block.
 
-  The carry's count is the place of the next token in its block.
+  M is window - 1. The carry's count is the place of the next token in its
+  block.
 
   Attributes:
-    width: D.
-    head_width: K.
-    window: tokens of a block, at least 1; M is window - 1.
-    chunk: the number of queries read at once, at least.
+    window: tokens of a block, at least 1.
   """
 
-  width: int
-  head_width: int
-  window: int
-  chunk: int = CHUNK
-
-  def __post_init__(self) -> None:
-    number_of_heads(self.width, self.head_width)
-    require(self.window >= 1, 'window', self.window, 'must be at least 1')
-    require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
-    super().__post_init__()
+  least_window = 1
 
   @property
   def horizon(self) -> int:
@@ -158,17 +149,8 @@ class BlockAttention(Memory):
     return self.window
 
   def with_horizon(self, horizon: int) -> Memory:
-    require(horizon >= 1, 'horizon', horizon, 'must be at least 1')
-    return self.clone(window=horizon + 1)
+    return super().with_horizon(horizon).clone(window=horizon + 1)
 
-  def _sliding(self, **linen: Any) -> SlidingAttention:
-    sizes = self.width, self.head_width, self.window - 1, self.chunk
-    return SlidingAttention(*sizes, **linen)
-
-  def initial_carry(self, batch_size: int) -> Cache:
-    return self._sliding(parent=None).initial_carry(batch_size)
-
-  @nn.compact
   def __call__(
     self,
     carry: Cache,
@@ -180,9 +162,7 @@ class BlockAttention(Memory):
     next_B, position_BT = positions_in_block(
       carry.count_B, reset_BT, self.window
     )
-    begins_BT = position_BT == 0
-    sliding = self._sliding(name='window')
-    after, y = sliding(carry, x, begins_BT, train=train)
+    after, y = super().__call__(carry, x, position_BT == 0, train=train)
     return after._replace(count_B=next_B), y
 
 

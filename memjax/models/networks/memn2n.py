@@ -209,8 +209,8 @@ class MemN2N(Model):
     """The number of cells that each step takes, and the largest possible."""
     takes_BT = jnp.ones(x.shape[:2], jnp.int32)
     if self.input_spec.question_id:
-      asks_BT = (x == self.input_spec.question_id).any(-1)
-      takes_BT = (~asks_BT).astype(jnp.int32)
+      question_BT = (x == self.input_spec.question_id).any(-1)
+      takes_BT = (~question_BT).astype(jnp.int32)
     if not (train and self.noise):
       return takes_BT, 1
     key = self.make_rng('dropout')
