@@ -72,7 +72,7 @@ MAY_IMPORT = {
   ),
   'modes': ('report', 'generation', 'training', 'runs', 'config'),
   # A sweep starts runs, it does not train: nothing here imports jax.
-  'sweep': ('config.command_line', 'logs', 'runs.exit_codes'),
+  'sweep': ('config', 'logs', 'runs.exit_codes'),
   '__init__': ('runs.load',),
   '__main__': (
     'config.command_line',

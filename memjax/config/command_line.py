@@ -1,18 +1,17 @@
 """From the command line to a config; every mistake is one line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+import difflib
 import os
 import sys
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
 
-from memjax.config import merge
 from memjax.config.config_file import FOLDER, find_config_file, load_config
-from memjax.errors import ConfigError, nearest, require
+from memjax.config.overrides import PREFIXES, override
+from memjax.errors import ConfigError, require
 
-OVERRIDES = ('--config.', '--noconfig.')
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the workdir's config
 MODES = ('train', 'eval', 'sample', 'report')
 
@@ -82,13 +81,12 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   if file.parent == FOLDER:
     print(f'memjax: --config={name} is {file}', file=sys.stderr)
   make_importable(os.path.dirname(file))
-  overrides = [arg for arg in args if arg.startswith(OVERRIDES)]
-  config = _override(load_config(file, variant), overrides)
-  _parse_flags([program, *(arg for arg in args if arg not in overrides)])
+  config = override(load_config(file, variant), args)
+  _parse_flags([program, *(a for a in args if not a.startswith(PREFIXES))])
   parts = [file.stem, *variant.split(',')]
   if 'WANDB_SWEEP_ID' in os.environ:  # each trial needs its own workdir
     parts.append(os.environ['WANDB_RUN_ID'])
-  return config.to_dict(), '-'.join(filter(None, parts))
+  return config, '-'.join(filter(None, parts))
 
 
 def join_values(words: Sequence[str]) -> list[str]:
@@ -119,6 +117,10 @@ def _reads_a_workdir(args: Sequence[str]) -> bool:
 def _parse_flags(argv: Sequence[str]) -> None:
   try:
     rest = flags.FLAGS(list(argv))
+  except flags.UnrecognizedFlagError as error:
+    given, value = error.flagname, error.flagvalue
+    rule = f'no such flag; {_flag_hint(given)}'
+    raise ConfigError(f'--{given}', value, rule) from None
   except flags.Error as error:
     raise ConfigError(
       'flags', str(error).splitlines()[0], 'see --help'
@@ -126,33 +128,12 @@ def _parse_flags(argv: Sequence[str]) -> None:
   require(len(rest) == 1, 'flags', ' '.join(rest[1:]), 'is not a flag')
 
 
-def _override(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
-  """The config with every `--config.a.b=value` set, as its field's type."""
-  check_overrides(config.to_dict(), overrides)
-  whole = ConfigDict(merge.merge_sets(config.to_dict()))
-  with config.unlocked():
-    for override in overrides:
-      _mention(config, whole, _path(override))
-  values, args = flags.FlagValues(), ['', *overrides]
-  config_flags.DEFINE_config_dict(
-    'config', config, flag_values=values, sys_argv=args
-  )
-  try:
-    values(args)
-  except flags.Error as error:
-    line = str(error).splitlines()[0]
-    raise ConfigError('flags', line, 'see --help') from None
-  return config
-
-
-def _mention(config: ConfigDict, whole: ConfigDict, path: list[str]) -> None:
-  """Gives the config a field that only the whole evaluation set has."""
-  for key in path[:-1]:
-    if key not in config:
-      config[key] = ConfigDict()
-    config, whole = config[key], whole[key]
-  if path[-1] not in config:
-    config[path[-1]] = whole[path[-1]]
+def _flag_hint(name: str) -> str:
+  """What may have been meant by an unknown flag."""
+  if '.' in name:
+    return f'did you mean --config.{name}?'
+  near = difflib.get_close_matches(name, list(flags.FLAGS), n=1)
+  return f'did you mean --{near[0]}?' if near else 'see --help'
 
 
 def read_config_file(field: str) -> dict[str, Any]:
@@ -162,38 +143,4 @@ def read_config_file(field: str) -> dict[str, Any]:
     ConfigError: it cannot be read.
   """
   file, _, variant = field.partition(':')
-  return load_config(find_config_file(file), variant).to_dict()
-
-
-def check_overrides(config: Mapping[str, Any], args: Sequence[str]) -> None:
-  """Requires `--config.a.b=value` to name a field, not a section.
-
-  A field of an evaluation set may be any field of the set in full.
-
-  Raises:
-    ConfigError: the config has no such field.
-  """
-  config = merge.merge_sets(config)
-  for arg in args:
-    if not arg.startswith(OVERRIDES):
-      continue
-    path, value = _path(arg), arg.partition('=')[2]
-    here: Any = config
-    for i, key in enumerate(path):
-      field = '.'.join(path[: i + 1])
-      if not isinstance(here, Mapping) or key not in here:
-        known = here if isinstance(here, Mapping) else ()
-        raise ConfigError(field, value, f'no such field; {nearest(key, known)}')
-      here = here[key]
-    if isinstance(here, Mapping) and len(here):
-      raise ConfigError(
-        '.'.join(path),
-        value,
-        f'replaces a whole section: set its fields one by one, '
-        f'--config.{".".join(path)}.{next(iter(here))}=...',
-      )
-
-
-def _path(override: str) -> list[str]:
-  """['train', 'steps'] of `--config.train.steps=5`."""
-  return override.partition('=')[0].partition('.')[2].split('.')
+  return load_config(find_config_file(file), variant)

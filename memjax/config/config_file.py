@@ -2,6 +2,7 @@
 
 from pathlib import Path
 import runpy
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -44,8 +45,8 @@ def names(folder: Path = FOLDER) -> list[str]:
   )
 
 
-def load_config(file: Path, variant: str) -> ConfigDict:
-  """The config of a file, before any override.
+def load_config(file: Path, variant: str) -> dict[str, Any]:
+  """The config of a file as nested dicts, before any override.
 
   Args:
     file: defines `get_config(variant)`.
@@ -57,7 +58,8 @@ def load_config(file: Path, variant: str) -> ConfigDict:
   field = f'{file}:{variant}' if variant else f'{file}'
   try:
     get_config = runpy.run_path(str(file))['get_config']
-    return ConfigDict(get_config(variant) if variant else get_config())
+    config = get_config(variant) if variant else get_config()
+    return ConfigDict(config).to_dict()
   except OSError as error:
     raise ConfigError('config', field, f'{error.strerror}') from None
   except Exception as error:

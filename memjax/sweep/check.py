@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from memjax.config import command_line
+from memjax.config.overrides import override
 from memjax.errors import ConfigError, nearest, require
 from memjax.sweep.file import Sweep
 from memjax.sweep.parameters import Scalar, Values
@@ -43,7 +44,7 @@ def _check_command(sweep: Sweep, command: list[str]) -> None:
   rule = 'must contain one --config=FILE'
   require(len(files) == 1, 'command', ' '.join(files), rule)
   config = command_line.read_config_file(files[0].removeprefix('--config='))
-  command_line.check_overrides(config, command)
+  override(config, command)
   evaluated, _, _ = sweep.metric.partition('/')
   known = ('train', *config['evals'])
   rule = (

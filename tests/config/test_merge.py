@@ -6,8 +6,9 @@ from typing import Any
 from absl import flags
 import pytest
 
-from memjax.config.command_line import check_overrides, parse
+from memjax.config.command_line import parse
 from memjax.config.merge import changed_fields, merge_sets
+from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError
 from memjax.runs.workdir import read_config
@@ -120,14 +121,14 @@ def test_any_field_of_a_set_can_be_set_on_the_command_line(
 
 
 @pytest.mark.parametrize(
-  ('override', 'words'),
+  ('given', 'words'),
   [
     ('evals.longer.model.depht=3', "evals.longer.model.depht: '3': no such"),
-    ('evals.longer.task=3', "evals.longer.task: '3': replaces a whole"),
+    ('evals.longer.task=3', "evals.longer.task: '3': replaces a whole section"),
     ('evals.shorter.task.length=3', 'evals.shorter: '),
   ],
 )
-def test_a_wrong_field_of_a_set_is_one_line(override: str, words: str) -> None:
+def test_a_wrong_field_of_a_set_is_one_line(given: str, words: str) -> None:
   with pytest.raises(ConfigError) as error:
-    check_overrides(CONFIG, [f'--config.{override}'])
+    override(CONFIG, [f'--config.{given}'])
   assert str(error.value).startswith(words)
