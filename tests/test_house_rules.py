@@ -39,6 +39,7 @@ MAY_IMPORT = {
     'evaluation.base',
     'models.base',
     'tasks.base',
+    'data.tokenizer',
   ),
   # A run keeps its tokenizer, so that its model can be read without the data;
   # compiled programs lie in the cache folder, beside the corpora.

@@ -72,7 +72,11 @@ def construct(
       the class itself.
   """
   given = given or {}
-  known = {f.name: f for f in dataclasses.fields(cls) if f.init}
+  known = {
+    f.name: f
+    for f in dataclasses.fields(cls)
+    if f.init and not f.name.startswith('_')
+  }
   linens_own = ('parent', 'name') if issubclass(cls, Memory) else ()
   settable = [name for name in known if name not in (*linens_own, *given)]
   for key, value in spec.items():

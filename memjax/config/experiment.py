@@ -40,6 +40,14 @@ class Experiment:
     """Steps of time per call of the model."""
     return self.train.segment_length or self.task.length
 
+  def describe(self) -> list[str]:
+    """Lines about the data of training and of the evaluation sets."""
+    lines = self.task.describe()
+    for name, evaluation in self.evals.items():
+      own = [x for x in evaluation.task.describe() if x not in lines]
+      lines += [f'evals.{name}: {line}' for line in own]
+    return lines
+
   def __post_init__(self) -> None:
     segment, length = self.segment_length, self.task.length
     require(
@@ -66,7 +74,7 @@ class Experiment:
         f'must be a multiple of steps_per_call {self.train.steps_per_call}',
       )
     if self.log.sample:
-      is_text = self.task.tokenizer is not None
+      is_text = self.task.text_tokenizer is not None
       require(is_text, 'log.sample', self.log.sample, 'the task is not text')
       rule = 'must be given, for a sample to go on from'
       require(bool(self.log.prompt), 'log.prompt', '', rule)

@@ -13,17 +13,26 @@ from memjax.config.build import (
 )
 from memjax.config.experiment import Experiment
 from memjax.config.sections import SECTIONS, flatten
+from memjax.data.tokenizer import Tokenizer
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
 from memjax.tasks.base import Task
 
 
-def read_experiment(config: Mapping[str, Any]) -> Experiment:
+def read_experiment(
+  config: Mapping[str, Any], tokenizer: Tokenizer | None = None
+) -> Experiment:
   """Builds every part a config names.
+
+  The text of every evaluation set is encoded with the training task's
+  tokenizer.
 
   Args:
     config: nested mappings with the sections seed, model, task, train, optim,
       evals, checkpoint, parallel and log.
+    tokenizer: that of a trained model, from its `interface.json`. It encodes
+      the text of the training task too. None: the training task fits its own,
+      or has no text.
 
   Raises:
     ConfigError: a field is unknown, missing, of the wrong type or breaks a
@@ -49,7 +58,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     seed,
     'must be a whole number below 2^32: jax takes no more',
   )
-  task = prepare_task(config['task'])
+  task = prepare_task(config['task'], tokenizer)
   model = build_model(config['model'], task.input_spec, task.output_spec)
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
@@ -67,14 +76,22 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
   )
 
 
-def prepare_task(spec: Mapping[str, Any]) -> Task:
+def prepare_task(
+  spec: Mapping[str, Any], tokenizer: Tokenizer | None = None
+) -> Task:
   """The task that a config's `task` section names, its data read and checked.
+
+  Args:
+    spec: the section.
+    tokenizer: encodes the task's text; None: the task fits its own.
 
   Raises:
     ConfigError: a field is wrong, or the data do not fit it.
   """
   task = build_task(spec)
   try:
+    if tokenizer is not None:
+      task = task.with_tokenizer(tokenizer)
     task.prepare()
   except ConfigError as error:
     raise error.within('task') from None
@@ -102,7 +119,7 @@ def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
   spec = dict(config['evals'][name])
   parts = {part: spec.pop(part) for part in merge.PARTS}
   try:
-    task = prepare_task(parts['task'])
+    task = prepare_task(parts['task'], trained.text_tokenizer)
     require(
       (task.input_spec, task.output_spec)
       == (trained.input_spec, trained.output_spec),

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from memjax.data.contents import Contents, contents
+from memjax.data.tokenizer import Tokenizer
 from memjax.errors import ConfigError
 
 BYTES = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class BPE:
+class BPE(Tokenizer):
   """A tokenizer whose tokens are bytes and merges of two tokens.
 
   Attributes:

@@ -2,9 +2,12 @@
 
 The cache folder contains:
   records/FINGERPRINT/         the documents, a TFDS data set
-  tokens/FINGERPRINT-KIND-N/   the tokens of each split, the positions where its
-                               documents start, and meta.json: sizes, SHA-256s
-                               and the tokenizer, with at most N symbols
+  tokenizers/FINGERPRINT-KIND-N.json
+                               the tokenizer of a training text, with at most N
+                               symbols
+  tokens/FINGERPRINT-DIGEST/   the tokens of each split with the tokenizer of
+                               that digest, the positions where its documents
+                               start, and meta.json: sizes and SHA-256s
   downloads/, unpacked/        downloaded files
 The fingerprint depends on the text, so a changed file is another corpus. Files
 that are damaged or incomplete are found by their SHA-256 and prepared again.
@@ -13,7 +16,6 @@ at once.
 """
 
 import dataclasses
-import functools
 import logging
 import lzma
 from pathlib import Path
@@ -109,8 +111,13 @@ class Corpus:
     return record['bytes']
 
 
-@functools.cache
-def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
+def open_corpus(
+  name: str,
+  path: str,
+  tokens: str,
+  vocab: int = 0,
+  tokenizer: Tokenizer | None = None,
+) -> Corpus:
   """A corpus by name, prepared if needed; the same object for equal arguments.
 
   Args:
@@ -119,20 +126,42 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
     tokens: 'bytes', 'characters', 'words' or 'bpe'.
     vocab: vocabulary size for 'bpe' and 'words'; 0 means unlimited ('words'
       only).
+    tokenizer: encodes the text; None: the one that is fitted to the training
+      split, by `tokens` and `vocab`.
 
   Raises:
     ConfigError: the text cannot be read or downloaded, or is too short, or is
       not UTF-8 although the tokenizer needs it, or the cache folder cannot be
       used.
   """
+  key = name, path, tokens, vocab, tokenizer and tokenizer.digest
+  if key not in _opened:
+    corpus = _open(name, path, tokens, vocab, tokenizer)
+    _opened[key] = _opened[*key[:-1], corpus.tokenizer.digest] = corpus
+  return _opened[key]
+
+
+_opened: dict[tuple[Any, ...], Corpus] = {}
+
+
+def close_corpora() -> None:
+  """Forgets every open corpus, so that the next use reads it anew."""
+  _opened.clear()
+
+
+def _open(
+  name: str, path: str, tokens: str, vocab: int, tokenizer: Tokenizer | None
+) -> Corpus:
   local = {
     'standard_library': standard_library,
     'files': lambda: text_files(path),
   }
   source = local[name]() if name in local else open_released(name)
   folder = cache_folder()
-  place = folder / 'tokens' / f'{source.fingerprint}-{tokens}-{vocab}'
   with lock(folder):
+    if tokenizer is None:
+      tokenizer = _fitted(source, tokens, vocab, folder)
+    place = folder / 'tokens' / f'{source.fingerprint}-{tokenizer.digest}'
     meta = read_filled(place)
     if meta is None:
       log.info(
@@ -141,8 +170,7 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
         f'{len(source.documents):,}',
         source.size / 1e6,
       )
-      pieces = regroup_words(open_records(source, folder / 'records'))
-      _write(place, source, tokens, vocab, pieces)
+      _write(place, source, tokenizer, _pieces(source, folder))
       meta = read_filled(place)
     if meta is None:
       raise OSError(f'the files of {place} differ from what was written')
@@ -150,21 +178,40 @@ def open_corpus(name: str, path: str, tokens: str, vocab: int = 0) -> Corpus:
       split: _open_split(place, split, **meta['splits'][split])
       for split in SPLITS
     }
-  tokenizer = from_json(meta['tokenizer'])
   return Corpus(source, tokenizer, meta['utf8'], splits, folder)
 
 
+def _pieces(source: Source, folder: Path) -> Reader:
+  return regroup_words(open_records(source, folder / 'records'))
+
+
+def _fitted(source: Source, tokens: str, vocab: int, folder: Path) -> Tokenizer:
+  """The tokenizer of the source's training split, fitted once."""
+  if tokens == Bytes.kind:
+    return Bytes()
+  name = f'{source.fingerprint}-{tokens}-{vocab}.json'
+  path = folder / 'tokenizers' / name
+  record = read_record(path)
+  if record is None:
+    pieces = _pieces(source, folder)
+    fault = _not_utf8(source, pieces)
+    if fault is not None:
+      raise fault
+    train = (text for _, _, text in pieces('train'))
+    record = fit_tokenizer(tokens, train, vocab).to_json()
+    path.parent.mkdir(exist_ok=True)
+    write_record(path, record)
+  return from_json(record)
+
+
 def _write(
-  place: Path, source: Source, tokens: str, vocab: int, pieces: Reader
+  place: Path, source: Source, tokenizer: Tokenizer, pieces: Reader
 ) -> None:
   """Writes the tokens of all splits and their record."""
   fault = _not_utf8(source, pieces)
-  if fault is not None and tokens != Bytes.kind:
+  if fault is not None and tokenizer.kind != Bytes.kind:
     raise fault
-  train = (text for _, _, text in pieces('train'))
-  tokenizer = fit_tokenizer(tokens, train, vocab)
   with fill_folder(place) as (folder, record):
-    record['tokenizer'] = tokenizer.to_json()
     record['utf8'] = fault is None
     record['splits'] = {
       split: _write_split(folder, split, source, tokenizer, pieces)

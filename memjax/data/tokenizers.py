@@ -14,6 +14,7 @@ import numpy as np
 
 from memjax.data.bpe import BPE
 from memjax.data.contents import Contents, contents
+from memjax.data.tokenizer import Tokenizer
 from memjax.data.words import Words
 from memjax.errors import nearest, require
 
@@ -22,7 +23,7 @@ SCALARS = CODE_POINTS - 0x800  # possible characters: all but surrogates
 
 
 @dataclasses.dataclass(frozen=True)
-class Bytes:
+class Bytes(Tokenizer):
   """One token per byte. It encodes any text, UTF-8 or not, without loss."""
 
   kind = 'bytes'
@@ -63,7 +64,7 @@ class Bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Characters:
+class Characters(Tokenizer):
   """One token per character of the training text, and one for all others.
 
   Attributes:
@@ -146,8 +147,8 @@ class Characters:
     return ids
 
 
-Tokenizer = Bytes | Characters | Words | BPE
-KINDS = {cls.kind: cls for cls in (Bytes, Characters, Words, BPE)}
+_CLASSES: tuple[type[Tokenizer], ...] = (Bytes, Characters, Words, BPE)
+KINDS = {cls.kind: cls for cls in _CLASSES}
 
 
 def fit_tokenizer(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from memjax.data.contents import Contents
+from memjax.data.tokenizer import Tokenizer
 
 UNKNOWN, END = '<unk>', '<eos>'
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
+class Words(Tokenizer):
   """One token per word of the training text, `<unk>` and `<eos>`.
 
   Attributes:
@@ -52,6 +53,11 @@ class Words:
   def vocab(self) -> int:
     return len(self.symbols)
 
+  @property
+  def unknown(self) -> int:
+    """The id of `<unk>`."""
+    return self.symbols.index(UNKNOWN)
+
   @functools.cached_property
   def contents(self) -> Contents:
     """Each symbol is one word or one end of line; bytes are not counted."""
@@ -63,7 +69,7 @@ class Words:
 
   def encode(self, text: bytes) -> np.ndarray:
     """`(T,)` ids, in the smallest unsigned type that fits the vocabulary."""
-    find, unknown = self._ids.get, self.symbols.index(UNKNOWN)
+    find, unknown = self._ids.get, self.unknown
     ids: list[int] = []
     for line in text.split(b'\n'):
       ids += [find(word, unknown) for word in line.split()]

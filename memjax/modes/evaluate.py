@@ -14,14 +14,15 @@ from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.workdir import Interface, differences
+from memjax.runs.workdir import Interface, differences, read_interface
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 
 
 def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
   """Prints the figures of every evaluation set for the newest checkpoint."""
-  experiment = read_experiment(config)
+  tokenizer = read_interface(workdir).tokenizer
+  experiment = read_experiment(config, tokenizer)
   require(
     bool(experiment.evals),
     'evals',
@@ -56,7 +57,7 @@ def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:
     }
 
   task = experiment.task
-  interface = Interface(task.input_spec, task.output_spec, task.tokenizer)
+  interface = Interface(task.input_spec, task.output_spec, task.text_tokenizer)
   trained, config = fields(snapshot.config), fields(experiment.config)
   differing = differences(trained, config)
   if not differing and snapshot.interface != interface:

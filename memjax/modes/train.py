@@ -15,6 +15,9 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   """Trains to the end, or until SIGTERM or Ctrl-C; returns the exit code."""
   experiment = read_experiment(config)
   processes.connect(experiment.parallel)
+  if processes.is_first():
+    for line in experiment.describe():
+      print(line)
   enable_compilation_cache()
   finished = loop.train(experiment, workdir, summary.draw)
   if not finished:

@@ -43,8 +43,11 @@ class Run(NamedTuple):
 
   @property
   def experiment(self) -> Experiment:
-    """The experiment that the config describes; needs the task's data."""
-    return read_experiment(self.config)
+    """The experiment that the config describes; needs the task's data.
+
+    All text is encoded with the run's tokenizer.
+    """
+    return read_experiment(self.config, self.tokenizer)
 
 
 def load(

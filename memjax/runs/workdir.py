@@ -183,7 +183,7 @@ def read_run(workdir: Path) -> RunRecord:
 
 
 def _interface(task: Task) -> dict[str, Any]:
-  tokenizer = task.tokenizer
+  tokenizer = task.text_tokenizer
   return {
     'input_spec': task.input_spec.to_json(),
     'output_spec': task.output_spec.to_json(),

@@ -109,9 +109,35 @@ class Task(abc.ABC):
     return {}
 
   @property
-  def tokenizer(self) -> Tokenizer | None:
+  def text_tokenizer(self) -> Tokenizer | None:
     """Between text and the task's tokens; None if the task has no text."""
     return None
+
+  def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Task':
+    """The same task, its text encoded with a trained model's tokenizer.
+
+    The config reader calls it for every evaluation set, before `prepare`, with
+    the tokenizer of the training task or of the workdir. So no figure can come
+    from a tokenizer that the model was not trained with.
+
+    Args:
+      tokenizer: None if the model was not trained on text.
+
+    Raises:
+      ConfigError: the task has text that only another tokenizer encodes.
+    """
+    own = self.text_tokenizer
+    rule = 'has text of another tokenizer than the trained model'
+    same = own is None or own == tokenizer
+    require(same, 'name', type(self).__name__, rule)
+    return self
+
+  def describe(self) -> list[str]:
+    """Lines about the data, printed before training: what is read from where.
+
+    Training and every evaluation set print theirs. The default is no line.
+    """
+    return []
 
   @abc.abstractmethod
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:

@@ -15,7 +15,7 @@ import pytest
 
 from memjax.data import corpus as corpora
 from memjax.data import sources
-from memjax.data.corpus import Corpus, open_corpus
+from memjax.data.corpus import Corpus, close_corpora, open_corpus
 from memjax.data.records import open_records, regroup_words
 from memjax.data.sources import SPLITS, Piece, text_files
 from memjax.data.tokenizers import Bytes, Words
@@ -28,9 +28,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
   monkeypatch.setenv('MEMJAX_CACHE', str(tmp_path / 'cache'))
-  open_corpus.cache_clear()
+  close_corpora()
   yield tmp_path / 'cache'
-  open_corpus.cache_clear()
+  close_corpora()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(folder: Path, tokens: str = 'bytes', vocab: int = 0) -> Corpus:
   """The corpus, opened as in a new process."""
-  open_corpus.cache_clear()
+  close_corpora()
   return open_corpus('files', str(folder), tokens, vocab)
 
 
@@ -279,7 +279,7 @@ def test_a_killed_preparation_leaves_nothing_behind(
   fingerprint = text_files(str(folder)).fingerprint
   leftovers = [
     cache / 'records' / fingerprint / 'text_files' / 'incomplete.X_1.0.0',
-    cache / 'tokens' / f'{fingerprint}-bytes-0.partial',
+    cache / 'tokens' / f'{fingerprint}-{Bytes().digest}.partial',
   ]
   for path in leftovers:
     path.mkdir(parents=True)

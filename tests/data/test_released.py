@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from memjax.data import pg19
-from memjax.data.corpus import CORPORA, Corpus, open_corpus
+from memjax.data.corpus import CORPORA, Corpus, close_corpora, open_corpus
 from memjax.data.download import File
 from memjax.data.released import NAMES, RELEASED, Released, open_released
 from memjax.data.sources import SPLITS, Source, text_files
@@ -29,9 +29,9 @@ CUTS = 3000, 4001  # the second inside a word
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
   monkeypatch.setenv('MEMJAX_CACHE', str(tmp_path / 'cache'))
-  open_corpus.cache_clear()
+  close_corpora()
   yield tmp_path / 'cache'
-  open_corpus.cache_clear()
+  close_corpora()
 
 
 def packed(members: dict[str, bytes]) -> bytes:

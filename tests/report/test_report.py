@@ -10,7 +10,7 @@ import pytest
 
 from memjax import analysis
 from memjax.analysis.section import Section
-from memjax.data.corpus import open_corpus
+from memjax.data.corpus import close_corpora
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.console import format_number
@@ -39,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert train(experiment, folder / name, lambda *run: None)
   corpus.unlink()
   shutil.rmtree(os.environ['MEMJAX_CACHE'])
-  open_corpus.cache_clear()
+  close_corpora()
   return folder
 
 

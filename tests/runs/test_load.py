@@ -17,7 +17,7 @@ import pytest
 
 import memjax
 from memjax.config import command_line
-from memjax.data.corpus import open_corpus
+from memjax.data.corpus import close_corpora
 from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
 from memjax.generation import session
@@ -104,7 +104,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
   batches = [task.rows(stream, s, np.arange(8)) for s in range(STEPS)]
   corpus.unlink()
   shutil.rmtree(os.environ['MEMJAX_CACHE'])
-  open_corpus.cache_clear()
+  close_corpora()
   return Trained(folder / 'run', states, batches)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.data.corpus import open_corpus
+from memjax.data.corpus import close_corpora
 from memjax.tasks.base import Stream
 from memjax.tasks.ruler.haystack import Haystack
 from memjax.types import Batch
@@ -26,9 +26,9 @@ def hay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
   (folder / 'hay').write_text(moved)
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('MEMJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
-    open_corpus.cache_clear()
+    close_corpora()
     yield {'corpus': 'files', 'path': str(folder)}
-    open_corpus.cache_clear()
+    close_corpora()
 
 
 def drawn(task: Haystack, seed: int = 0, step: int = 0) -> Batch:

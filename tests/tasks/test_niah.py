@@ -222,7 +222,7 @@ def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
   assert pickle.loads(pickle.dumps(task)) == task
   assert task.fingerprint() == tasks['one'].fingerprint() != ''
   assert task.epoch_steps(7) == 0
-  assert task.tokenizer.encode(b'a').tolist() == [97]
+  assert task.text_tokenizer.encode(b'a').tolist() == [97]
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.config.reader import prepare_task
-from memjax.data.corpus import open_corpus
-from memjax.data.tokenizers import BPE
+from memjax.config.reader import prepare_task, read_experiment
+from memjax.data.corpus import close_corpora, open_corpus
+from memjax.data.tokenizers import BPE, Bytes, Characters
 from memjax.errors import ConfigError
 from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.language import text as text_module
 from memjax.tasks.language.text import Text
+from memjax.tasks.ruler.niah import NIAH
 from memjax.training.metrics import metric_values
 from memjax.training.replicas import summary
 from memjax.types import Batch, Metric, Sums, Tokens
@@ -43,9 +44,9 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / f'{i:02}').write_text(text, encoding='utf-8')
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('MEMJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
-    open_corpus.cache_clear()
+    close_corpora()
     yield folder
-    open_corpus.cache_clear()
+    close_corpora()
 
 
 @pytest.fixture(scope='module')
@@ -223,7 +224,9 @@ def test_a_batch_is_ready_for_a_model(texts: Path) -> None:
   assert kinds[2:] == [(shape, 'float32'), (shape, 'bool')]
   assert task.input_spec == task.output_spec == Tokens(7)
   assert invalid_ids(task, batch) == 0
-  assert task.tokenizer.decode(batch.inputs[0]) == text_of(texts).decode()[:9]
+  assert (
+    task.text_tokenizer.decode(batch.inputs[0]) == text_of(texts).decode()[:9]
+  )
 
 
 def epoch_figures(task: Text, rows: int, seed: int = 0) -> tuple[dict, list]:
@@ -261,7 +264,7 @@ def test_one_sum_of_nats_over_what_the_labels_stand_for(
 ) -> None:
   task = files(spaced, length=11, split='test', tokens=tokens, vocab=vocab)
   totals, nats = epoch_figures(task, 3)
-  first = task.tokenizer.decode(task._split.tokens[:1])
+  first = task.text_tokenizer.decode(task._split.tokens[:1])
   text = split_text(task).decode()
   assert text.startswith(first)
   left = text[len(first) :]
@@ -372,7 +375,7 @@ def test_the_tokenizer_stays_in_the_workdir(
   claim(tmp_path, experiment)
   claim(tmp_path, experiment)  # the second start of the same run
   face = read_interface(tmp_path)
-  assert face.tokenizer == experiment.task.tokenizer
+  assert face.tokenizer == experiment.task.text_tokenizer
   assert face.input_spec == face.output_spec == Tokens(vocab)
 
 
@@ -382,11 +385,82 @@ def test_other_merges_are_other_data(
   task = files(spaced, tokens='bpe', vocab=270)
   corpus = open_corpus('files', str(spaced), 'bpe', 270)
   before = task.fingerprint()
-  assert before != corpus.source.fingerprint
   other = dataclasses.replace(corpus, tokenizer=BPE(((97, 98),)))
   monkeypatch.setattr(text_module, 'open_corpus', lambda *_: other)
   again = files(spaced, tokens='bpe', vocab=270)
   assert again.fingerprint() != before == task.fingerprint()
+
+
+def other_text(folder: Path) -> Path:
+  """A text with as many different characters as `spaced`, but others."""
+  path = folder / 'other'
+  path.write_text('the xyz in it\n' * 200, encoding='utf-8')
+  return path
+
+
+@pytest.mark.parametrize(
+  ('tokens', 'vocab'), [('characters', 0), ('words', 5), ('bpe', 260)]
+)
+def test_an_evaluation_set_has_the_tokenizer_of_training(
+  spaced: Path, tmp_path: Path, tokens: str, vocab: int
+) -> None:
+  other = other_text(tmp_path)
+  fields = {'corpus': 'files', 'path': f'{spaced}'}
+  fields |= {'tokens': tokens, 'vocab': vocab}
+  experiment = small(
+    'text',
+    'lstm',
+    {f'task.{name}': value for name, value in fields.items()}
+    | {'evals.validation.task.path': f'{other}'},
+  )
+  trained = experiment.task.text_tokenizer
+  task = experiment.evals['validation'].task
+  assert isinstance(task, Text)
+  assert task.text_tokenizer == trained
+  assert files(other, tokens=tokens, vocab=vocab).text_tokenizer != trained
+  text = other.read_bytes()
+  first, last = task._corpus.source.bounds['validation']
+  expected = trained.encode(text[first:last])
+  assert task._split.tokens.tolist() == expected.tolist()
+
+
+def test_a_run_keeps_its_tokenizer_when_its_text_changes(
+  tmp_path: Path,
+) -> None:
+  path = tmp_path / 'text'
+  path.write_text('the cat ' * 200, encoding='utf-8')
+  fields = {'corpus': 'files', 'path': f'{path}', 'tokens': 'characters'}
+  experiment = small(
+    'text', 'lstm', {f'task.{k}': v for k, v in fields.items()}
+  )
+  path.write_text('the dog ' * 200, encoding='utf-8')
+  close_corpora()
+  trained = experiment.task.text_tokenizer
+  again = read_experiment(experiment.config, trained)
+  for task in (again.task, again.evals['validation'].task):
+    assert task.text_tokenizer == trained
+    assert trained.decode(task.rows(Stream(0, 0, 1), 0, np.arange(1))[0][0])
+
+
+def test_another_tokenizer_than_the_trained_one_is_refused(
+  spaced: Path,
+) -> None:
+  task = files(spaced, length=4)
+  assert task.with_tokenizer(Bytes()).text_tokenizer == Bytes()
+  with pytest.raises(ConfigError, match="trained with tokens='characters'"):
+    task.with_tokenizer(Characters('abc'))
+  with pytest.raises(ConfigError, match='was not trained on text'):
+    task.with_tokenizer(None)
+  niah = NIAH(corpus='files', path=f'{spaced}')
+  assert niah.with_tokenizer(Bytes()) is niah
+  with pytest.raises(ConfigError, match='another tokenizer than the trained'):
+    niah.with_tokenizer(Characters('abc'))
+
+
+def test_the_tokenizer_is_not_a_field_of_a_config(spaced: Path) -> None:
+  spec = {'name': 'text.Text', 'corpus': 'files', 'path': f'{spaced}'}
+  with pytest.raises(ConfigError, match='no such field'):
+    prepare_task(spec | {'_tokenizer': 'x'})
 
 
 @pytest.mark.parametrize('tokens', ['bytes', 'characters'])
@@ -408,7 +482,7 @@ def test_a_task_is_its_fields(texts: Path) -> None:
   assert pickle.loads(again) == task
   validation = files(texts, length=4, split='validation')
   assert validation.fingerprint() == task.fingerprint() != ''
-  assert validation.tokenizer is task.tokenizer
+  assert validation.text_tokenizer is task.text_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -487,8 +561,8 @@ def test_tiny_shakespeare(
     targets, weights = (
       np.concatenate([step[i] for step in steps], 1)[0] for i in (1, 2)
     )
-    first = task.tokenizer.decode(steps[0].inputs[0, :1])
-    read += (first + task.tokenizer.decode(targets[weights > 0])).encode()
+    first = task.text_tokenizer.decode(steps[0].inputs[0, :1])
+    read += (first + task.text_tokenizer.decode(targets[weights > 0])).encode()
   assert hashlib.sha256(read).hexdigest() == SHAKESPEARE
   assert tasks[2].baselines['bits_per_byte']['xz -9'] == pytest.approx(
     8 * len(lzma.compress(text[len(text) * 95 // 100 :], preset=9)) / 55770

@@ -30,7 +30,6 @@ Baseline: `xz -9` on the split, for splits of at most 16 MB.
 
 import dataclasses
 import functools
-import json
 import math
 from typing import Any
 
@@ -52,7 +51,7 @@ from memjax.data.tokenizers import (
   Tokenizer,
   Words,
 )
-from memjax.errors import nearest, require
+from memjax.errors import ConfigError, nearest, require
 from memjax.tasks.base import (
   TRAINING,
   Stream,
@@ -99,6 +98,7 @@ class Text(Task):
   carry_over: bool = True
   stride: int = 0
   order: str = 'as_is'
+  _tokenizer: Tokenizer | None = None  # given by `with_tokenizer`
   measures_positions = True
 
   def __post_init__(self) -> None:
@@ -142,20 +142,33 @@ class Text(Task):
 
   @functools.cached_property
   def _corpus(self) -> Corpus:
-    return open_corpus(self.corpus, self.path, self.tokens, self.vocab)
+    return open_corpus(
+      self.corpus, self.path, self.tokens, self.vocab, self._tokenizer
+    )
 
   @property
   def _split(self) -> Split:
     return self._corpus.splits[self.split]
 
   @property
-  def tokenizer(self) -> Tokenizer:
+  def text_tokenizer(self) -> Tokenizer:
     """Between text and tokens."""
     return self._corpus.tokenizer
 
+  def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
+    if tokenizer is None:
+      raise ConfigError(
+        'name',
+        type(self).__name__,
+        'is text; the model was not trained on text',
+      )
+    rule = f'the model was trained with tokens={tokenizer.kind!r}'
+    require(self.tokens == tokenizer.kind, 'tokens', self.tokens, rule)
+    return dataclasses.replace(self, _tokenizer=tokenizer)
+
   @property
   def input_spec(self) -> Tokens:
-    return Tokens(self.tokenizer.vocab)
+    return Tokens(self.text_tokenizer.vocab)
 
   output_spec = input_spec
 
@@ -173,12 +186,8 @@ class Text(Task):
     return figures
 
   def fingerprint(self) -> str:
-    text = self._corpus.source.fingerprint
-    if not isinstance(self.tokenizer, BPE):
-      return text
-    # Another version of the library may find other merges in the same text.
-    merges = json.dumps(self.tokenizer.to_json())
-    return digest([text.encode(), merges.encode()])
+    text, tokenizer = self._corpus.source.fingerprint, self.text_tokenizer
+    return digest([text.encode(), tokenizer.digest.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
     return self._mixture.epoch_steps(batch_size)
@@ -211,10 +220,10 @@ class Text(Task):
     metrics = classification(y, batch)
     nats = metrics['loss'].sum
     tables = jax.tree.map(jnp.asarray, self._contents)
-    if isinstance(self.tokenizer, Characters):
-      unknown_BT = batch.targets == self.tokenizer.unknown
+    if isinstance(self.text_tokenizer, Characters):
+      unknown_BT = batch.targets == self.text_tokenizer.unknown
       unknown = jnp.where(unknown_BT, batch.loss_weights_BT, 0).sum()
-      nats += unknown * (self.tokenizer.unknown_bits * math.log(2))
+      nats += unknown * (self.text_tokenizer.unknown_bits * math.log(2))
 
     def weighted_sum(amount_BT: jax.Array) -> jax.Array:
       return (amount_BT * batch.loss_weights_BT).sum()
@@ -238,8 +247,8 @@ class Text(Task):
   @property
   def _contents(self) -> Contents:
     """Text amounts of each token; the unknown character's is this split's."""
-    known = self.tokenizer.contents
-    if not isinstance(self.tokenizer, Characters):
+    known = self.text_tokenizer.contents
+    if not isinstance(self.text_tokenizer, Characters):
       return known
     bytes_V = known.bytes_V.copy()
     bytes_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)

@@ -135,7 +135,7 @@ class Haystack(Task):
     return len(self.story(Draws(0)).answer)
 
   @property
-  def tokenizer(self) -> Tokenizer:
+  def text_tokenizer(self) -> Tokenizer:
     return Bytes()
 
   @property
