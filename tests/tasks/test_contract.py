@@ -17,7 +17,7 @@ import pytest
 from memjax.config.build import build_task
 from memjax.config.reader import prepare_task
 from memjax.data.babi import open_tasks
-from memjax.data.corpus import open_corpus
+from memjax.data.corpus import close_corpora
 from memjax.data.images import open_images
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch
@@ -151,12 +151,13 @@ def test_the_guard_sees_files() -> None:
 def test_constructing_a_task_reads_no_file(spec: Mapping[str, Any]) -> None:
   task = build_task(spec)
   fields = {name: spec[name] for name in spec if name != 'name'}
-  for cached in (open_corpus, open_tasks, open_images):
-    cached.cache_clear()
+  close_corpora()
+  open_tasks.cache_clear()
+  open_images.cache_clear()
   with no_files():
     assert type(task)(**fields) == task
-  for cached in (open_corpus, open_tasks, open_images):
-    assert cached.cache_info().currsize == 0
+  assert open_tasks.cache_info().currsize == 0
+  assert open_images.cache_info().currsize == 0
 
 
 @every_spec

@@ -405,7 +405,7 @@ def test_an_evaluation_set_has_the_tokenizer_of_training(
   spaced: Path, tmp_path: Path, tokens: str, vocab: int
 ) -> None:
   other = other_text(tmp_path)
-  fields = {'corpus': 'files', 'path': f'{spaced}'}
+  fields: dict[str, Any] = {'corpus': 'files', 'path': f'{spaced}'}
   fields |= {'tokens': tokens, 'vocab': vocab}
   experiment = small(
     'text',
@@ -414,6 +414,7 @@ def test_an_evaluation_set_has_the_tokenizer_of_training(
     | {'evals.validation.task.path': f'{other}'},
   )
   trained = experiment.task.text_tokenizer
+  assert trained is not None
   task = experiment.evals['validation'].task
   assert isinstance(task, Text)
   assert task.text_tokenizer == trained
@@ -436,6 +437,7 @@ def test_a_run_keeps_its_tokenizer_when_its_text_changes(
   path.write_text('the dog ' * 200, encoding='utf-8')
   close_corpora()
   trained = experiment.task.text_tokenizer
+  assert trained is not None
   again = read_experiment(experiment.config, trained)
   for task in (again.task, again.evals['validation'].task):
     assert task.text_tokenizer == trained

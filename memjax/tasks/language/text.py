@@ -34,20 +34,18 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from memjax.data.contents import Contents
 from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus
 from memjax.data.mixture import Mixture
 from memjax.data.order import ORDERS
 from memjax.data.sources import SPLITS, digest
+from memjax.data.text_metrics import text_metrics
 from memjax.data.text_rows import TextRows
 from memjax.data.tokenizers import (
   BPE,
   KINDS,
   Bytes,
-  Characters,
   Tokenizer,
   Words,
 )
@@ -59,7 +57,7 @@ from memjax.tasks.base import (
   classification,
   positive,
 )
-from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
+from memjax.types import Batch, HostBatch, Metrics, Tokens
 
 SMALLEST_VOCAB = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}
 
@@ -217,42 +215,15 @@ class Text(Task):
     return host_batch
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    metrics = classification(y, batch)
-    nats = metrics['loss'].sum
-    tables = jax.tree.map(jnp.asarray, self._contents)
-    if isinstance(self.text_tokenizer, Characters):
-      unknown_BT = batch.targets == self.text_tokenizer.unknown
-      unknown = jnp.where(unknown_BT, batch.loss_weights_BT, 0).sum()
-      nats += unknown * (self.text_tokenizer.unknown_bits * math.log(2))
-
-    def weighted_sum(amount_BT: jax.Array) -> jax.Array:
-      return (amount_BT * batch.loss_weights_BT).sum()
-
-    letters = self.tokens in (Bytes.kind, Characters.kind)
-    if self._split.words and not letters:
-      line_ends = self._corpus.source.line_ends
-      words_BT = tables.words(batch.inputs, batch.targets, line_ends)
-      perplexity = Metric(nats, weighted_sum(words_BT), finish='exp')
-      metrics['perplexity_per_word'] = perplexity
-    if self.tokens == Words.kind:
-      return metrics
-    bits = nats / math.log(2)
-    if self._corpus.utf8:
-      characters = weighted_sum(tables.characters_V[batch.targets])
-      metrics['bits_per_character'] = Metric(bits, characters)
-    size = weighted_sum(tables.bytes_V[batch.targets])
-    metrics['bits_per_byte'] = Metric(bits, size)
-    return metrics
-
-  @property
-  def _contents(self) -> Contents:
-    """Text amounts of each token; the unknown character's is this split's."""
-    known = self.text_tokenizer.contents
-    if not isinstance(self.text_tokenizer, Characters):
-      return known
-    bytes_V = known.bytes_V.copy()
-    bytes_V[-1] = self._split.unknown_bytes / max(self._split.unknown, 1)
-    return known._replace(bytes_V=bytes_V)
+    metrics, corpus = classification(y, batch), self._corpus
+    return metrics | text_metrics(
+      metrics['loss'].sum,
+      batch,
+      corpus.tokenizer,
+      self._split,
+      utf8=corpus.utf8,
+      line_ends=corpus.source.line_ends,
+    )
 
   @property
   def row_stride(self) -> int:
