@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from memjax.config.config_file import FOLDER, find_config_file, load_config
+from memjax.config.find import make_importable
 from memjax.config.overrides import PREFIXES, override
 from memjax.errors import ConfigError, require
 
@@ -100,13 +101,6 @@ def join_values(words: Sequence[str]) -> list[str]:
     else:
       args.append(word)
   return args
-
-
-def make_importable(folder: str) -> None:
-  """Lets configs name classes and functions of the user's files there."""
-  path = os.path.abspath(folder)
-  if path not in sys.path:
-    sys.path.append(path)
 
 
 def _reads_a_workdir(args: Sequence[str]) -> bool:

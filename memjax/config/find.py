@@ -2,13 +2,19 @@
 
 `file.Class` is a class in the section's package (`lstm.LSTM` among the models,
 `compression.Compression` among the tasks); a full path is a class or a function
-of the user's own.
+of the user's own, in a file of an importable folder: the current one, that of
+the config file, or those that a workdir recorded.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import importlib
+import os
 import pkgutil
+import site
+import sys
+import sysconfig
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -34,15 +40,10 @@ def find_class(name: str, package: str, field: str) -> type:
     name,
     f'must be file.Class; {nearest(name, inside)}',
   )
-  module_name = inside.get(module_name, module_name)
-  try:
-    module = importlib.import_module(module_name)
-  except ModuleNotFoundError as error:
-    if error.name is None or not module_name.startswith(error.name):
-      raise
-    raise ConfigError(
-      field, name, f'no such module; {nearest(module_name, inside)}'
-    ) from None
+  path = inside.get(module_name, module_name)
+  looked = f'looked in {package} and in {", ".join(own_folders())}'
+  rule = f'no such module; {nearest(module_name, inside)}; {looked}'
+  module = _import(path, field, name, rule)
   found = _dataclasses(module)
   if class_name not in found:
     raise ConfigError(
@@ -70,16 +71,55 @@ def find_function(
   module_name, _, function_name = name.rpartition('.')
   rule = f'is not known; {nearest(name, known)}'
   require(bool(module_name), field, name, rule)
-  try:
-    module = importlib.import_module(module_name)
-  except ModuleNotFoundError as error:
-    if error.name is None or not f'{module_name}.'.startswith(f'{error.name}.'):
-      raise
-    raise ConfigError(field, name, rule) from None
+  rule = f'{rule}; looked in {", ".join(own_folders())}'
+  module = _import(module_name, field, name, rule)
   functions = {n for n, value in vars(module).items() if callable(value)}
   rule = f'is not in {module_name}; {nearest(function_name, functions)}'
   require(function_name in functions, field, name, rule)
   return getattr(module, function_name)
+
+
+def make_importable(*folders: str | os.PathLike[str]) -> None:
+  """Lets configs name classes and functions of the user's files there."""
+  for folder in folders:
+    path = os.path.abspath(folder)
+    if path not in sys.path:
+      sys.path.append(path)
+
+
+def own_folders() -> list[str]:
+  """The folders of `sys.path` that are not Python's or its packages'."""
+  installed = {
+    *(sysconfig.get_path(key) for key in ('stdlib', 'purelib', 'scripts')),
+    *site.getsitepackages(),
+    site.getusersitepackages(),
+  }
+  return [
+    folder
+    for folder in dict.fromkeys(map(os.path.abspath, sys.path))
+    if os.path.isdir(folder) and not folder.startswith(tuple(installed))
+  ]
+
+
+def _import(path: str, field: str, name: str, missing: str) -> ModuleType:
+  """The module at a dotted path; every failure is a ConfigError.
+
+  Args:
+    path: the module.
+    field: where in the config the name stands.
+    name: what the config says.
+    missing: the rule if there is no such module.
+  """
+  try:
+    return importlib.import_module(path)
+  except Exception as error:
+    absent = isinstance(error, ModuleNotFoundError)
+    if absent and f'{path}.'.startswith(f'{getattr(error, "name", "")}.'):
+      raise ConfigError(field, name, missing) from None
+    line = f'{type(error).__name__}: {error}'.splitlines()[0]
+    raise ConfigError(
+      field, name, f'{path} cannot be imported: {line}{_place(error)}'
+    ) from error
 
 
 def classes(package: str) -> Iterator[tuple[str, type]]:
@@ -103,6 +143,14 @@ def modules(package: str) -> dict[str, str]:
     for module in pkgutil.walk_packages(folder, f'{package}.')
     if not module.ispkg
   }
+
+
+def _place(error: Exception) -> str:
+  """Where an import failed; a SyntaxError says so itself."""
+  frames = traceback.extract_tb(error.__traceback__)
+  if isinstance(error, SyntaxError) or not frames:
+    return ''
+  return f' ({frames[-1].filename}, line {frames[-1].lineno})'
 
 
 def _dataclasses(module: ModuleType) -> dict[str, type]:
