@@ -58,9 +58,8 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
-    meter = Meter(
-      writers.write, experiment, step, metrics_file.training_seconds(rows)
-    )
+    seconds = metrics_file.training_seconds(rows)
+    meter = Meter(writers.write, experiment, mesh, step, seconds)
 
     for host_batch in batches_left(experiment, mesh, step, early.exhausted):
       state = run.advance(state, host_batch)

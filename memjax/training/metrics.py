@@ -7,12 +7,16 @@ import time
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
+from memjax.logs import hardware
 from memjax.training.parallel import to_host
-from memjax.training.replicas import summary
+from memjax.training.program import step_flops
+from memjax.training.replicas import per_replica_overrides, summary
+from memjax.training.schedules import rates_of_steps
 from memjax.types import Sums
 
 Row = dict[str, Any]
@@ -33,6 +37,23 @@ def metric_values(sums: Sums) -> dict[str, np.ndarray]:
   return {name: metric.value() for name, metric in sums.metrics.items()}
 
 
+def learning_rates(experiment: Experiment, after: int) -> dict[int, Any]:
+  """The learning rate at each step of a training row after this step.
+
+  A list, one rate for each replica, if they differ. All are computed at once:
+  a row needs no work on the device.
+  """
+  optim, train, every = experiment.optim, experiment.train, experiment.log.every
+  first = after + every - after % every
+  steps = sorted({*range(first, train.steps, every), train.steps})
+  overrides_N = per_replica_overrides(optim, train.replicas)
+  rates = rates_of_steps(optim, train.steps, np.array(steps), overrides_N)
+  if rates.ndim == 2 and (rates == rates[0]).all():
+    rates = rates[0]
+  shown = np.vectorize(lambda rate: float(f'{rate:.6g}'))(rates)
+  return dict(zip(steps, shown.T.tolist(), strict=True))
+
+
 class Meter:
   """Writes the row of a training interval once the device has finished it.
 
@@ -44,6 +65,7 @@ class Meter:
     self,
     write: Callable[[Row], None],
     experiment: Experiment,
+    mesh: Mesh,
     step: int,
     seconds: float,
   ):
@@ -55,6 +77,9 @@ class Meter:
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
     self._pending: tuple[int, Sums] | None = None
+    self._rates = learning_rates(experiment, step)
+    peak = hardware.total_peak(mesh.devices.flat)
+    self._least_seconds = step_flops(experiment) / peak if peak else None
 
   def push(self, step: int, sums: Sums) -> None:
     """Takes the sums of the steps up to this one, still on the device."""
@@ -85,10 +110,16 @@ class Meter:
       'step': step,
       'split': 'train',
       'seconds': round(now - self._start, 3),
+      'learning_rate': self._rates[step],
     } | summary(values)
     if self._last_time is not None:
-      tokens = (step - self._last_step) * self._tokens
-      row['tokens_per_second'] = round(tokens / (now - self._last_time), 1)
+      pace = (step - self._last_step) / (now - self._last_time)
+      row['tokens_per_second'] = round(pace * self._tokens, 1)
+      if self._least_seconds is not None:
+        row['mfu'] = round(pace * self._least_seconds, 4)
+    memory = hardware.peak_memory()
+    if memory is not None:
+      row['memory'] = memory
     self._last_step, self._last_time = step, now
     self._write(row)
     loss = row['metrics']['loss']

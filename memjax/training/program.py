@@ -1,18 +1,22 @@
 """The compiled functions of a run, and where their arrays lie."""
 
 from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+import numpy as np
 
 from memjax.config.experiment import Experiment
+from memjax.logs import hardware
+from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
 from memjax.training.optim import check_step, optimiser
 from memjax.training.schedules import Overrides
-from memjax.training.state import TrainState, initial_params
-from memjax.training.step import initial_state, make_call
+from memjax.training.state import TRAINING, TrainState, initial_params
+from memjax.training.step import initial_state, make_call, read_batch
 from memjax.types import HostBatch, Sums
 
 
@@ -88,3 +92,21 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
       pop_metrics, donate_argnums=0, out_shardings=(places, whole)
     ),
   )
+
+
+def step_flops(experiment: Experiment) -> int:
+  """Floating point operations of the model in one step of all replicas.
+
+  Three times the matrix products of the forward pass: the backward pass has two
+  for each. What it computes again to save memory does not count.
+  """
+  model, task, train = experiment.model, experiment.task, experiment.train
+  key = jax.random.key(0)
+  params = jax.eval_shape(lambda: initial_params(model, task, key))
+  carry = jax.eval_shape(lambda: model.initial_carry(train.batch_size))
+  stream = Stream(experiment.seed, TRAINING, train.batch_size)
+  rows = task.rows(stream, 0, np.arange(train.batch_size))
+  batch = jax.eval_shape(task.batch, rows)
+  forward = functools.partial(read_batch, experiment)
+  jaxpr = jax.make_jaxpr(forward)(params, carry, batch, key)
+  return 3 * train.replicas * hardware.matmul_flops(jaxpr.jaxpr)

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from memjax.config.build import call_with_options
@@ -119,6 +120,30 @@ def make_schedule(
     return after
   rise = optax.linear_schedule(0.0, learning_rate, warmup_steps)
   return optax.join_schedules([rise, after], [warmup_steps])
+
+
+def rates_of_steps(
+  optim: Optim, steps: int, of: np.ndarray, overrides_N: Overrides
+) -> np.ndarray:
+  """The learning rate of each of these steps, the first step being 1.
+
+  Args:
+    optim: the section of the config.
+    steps: the number of steps of the run.
+    of: `(E,)` int, the steps.
+    overrides_N: the floats that differ between replicas, `(N,)` each.
+
+  Returns:
+    `(E,)`, and `(N, E)` if replicas have overrides.
+  """
+
+  def rates(overrides: Overrides) -> jax.Array:
+    schedule = make_schedule(optim, steps, overrides)
+    return jax.vmap(lambda step: jnp.asarray(schedule(step)))(of - 1)
+
+  return np.asarray(
+    jax.jit(jax.vmap(rates) if overrides_N else rates)(overrides_N)
+  )
 
 
 def known_schedules() -> dict[str, Callable[..., optax.Schedule]]:
