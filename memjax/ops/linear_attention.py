@@ -1,26 +1,31 @@
 """Matrix memories that add up outer products, read in chunks of many steps.
 
-A memory w `(K, V)` is written u_t at the key k_t and read at the query q_t,
+A memory w `(K, V)` decays by a_t, is written u_t at the key k_t and read at the
+query q_t,
 
-    w_t = w_(t-1) + k_t u_t',   y_t = w_t' q_t
+    w_t = a_t w_(t-1) + k_t u_t',   y_t = w_t' q_t
 
-with u_t = v_t, `add`, or with what w_(t-1) lacks, `correct`:
+with u_t = v_t, `add`, or with a value that depends on what the decayed memory
+holds at another key e_t, `correct`:
 
-    u_t = beta_t (v_t - w_(t-1)' k_t)                      the delta rule
+    u_t = v_t - a_t w_(t-1)' e_t         the delta rule: e = beta k, v = beta v
 
-T steps are read in N chunks of C. Let w be the memory before a chunk. As
-w_(t-1) = w + sum_(s<t) k_s u_s', a chunk's u are the solution of C equations,
-and no memory but w is ever formed (the WY form of Yang et al. 2024,
-https://arxiv.org/abs/2406.06484):
+T steps are read in N chunks of C. Let w be the memory before a chunk, A_t the
+product of the chunk's decays up to t, and A_ts = A_t / A_s. As
+a_t w_(t-1) = A_t w + sum_(s<t) A_ts k_s u_s', a chunk's u are the solution of C
+equations, and no memory but w is ever formed (the WY form of Yang et al. 2024,
+https://arxiv.org/abs/2406.06484; with decays, https://arxiv.org/abs/2412.06464):
 
-    L u = beta (v - k w),   L_ts = 1 at s = t, beta_t k_t · k_s at s < t
-    u   = L^-1 beta v - (L^-1 beta k) w                    both factors w-free
-    y_t = w' q_t + sum_(s<=t) (q_t · k_s) u_s
+    L u = v - A (e w),   L_ts = 1 at s = t, A_ts e_t · k_s at s < t
+    u   = L^-1 v - (L^-1 A e) w                        both factors w-free
+    y_t = A_t w' q_t + sum_(s<=t) A_ts (q_t · k_s) u_s
 
-A reset in a chunk is a mask: products of steps of different runs are 0, and w
-counts only before the first reset. Everything is float32.
+Decays are given as logarithms of at most 0, so each A_ts is the exponential of
+a sum of at most 0 and nothing overflows. A reset in a chunk is a mask: products
+of steps of different runs are 0, and w counts only before the first reset.
+Everything is float32.
 
-Cost per step and head: 2 K V + C (K + V); of the delta rule 3 K V and
+Cost per step and head: 2 K V + C (K + V); of `correct` 3 K V and
 C (5 K + 3 V) / 2.
 Kept for the backward pass: a memory for each chunk, T K V / C floats.
 
@@ -38,16 +43,16 @@ from jaxtyping import Array, Bool, Float
 CHUNK = 64  # about K, or products get narrow
 
 
-class Runs(NamedTuple):
-  """Which steps of a chunk are in one run, as factors 1 and 0.
+class Shares(NamedTuple):
+  """What is left at a step, 0 where a reset forgot it; H is 1 without decays.
 
   Attributes:
-    same_NBCS: step s <= t belongs to the run of step t.
-    old_NBC: the step's run began before the chunk.
+    since_NBHCS: A_ts, of what step s <= t wrote.
+    old_NBHC: A_t, of the memory before the chunk.
   """
 
-  same_NBCS: jax.Array
-  old_NBC: jax.Array
+  since_NBHCS: jax.Array
+  old_NBHC: jax.Array
 
 
 def add(
@@ -57,6 +62,7 @@ def add(
   v_BTHV: Float[Array, 'B T H V'],
   reset_BT: Bool[Array, 'B T'],
   *,
+  log_decay_BTH: Float[Array, 'B T H'] | None = None,
   chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
   """Writes every value as it is.
@@ -67,6 +73,7 @@ def add(
     k_BTHK: keys.
     v_BTHV: values.
     reset_BT: where the memory is 0 before the step is written.
+    log_decay_BTH: log a, at most 0; None: the memory does not decay.
     chunk: C, the number of steps of a chunk at most.
 
   Returns:
@@ -79,7 +86,8 @@ def add(
     return v_BHCV
 
   q = _chunks(q_BTHK, chunk)
-  w_BHKV, y = _read(w_BHKV, q, k, write, v, _runs(reset_BT, chunk))
+  shares = _shares(reset_BT, log_decay_BTH, chunk)
+  w_BHKV, y = _read(w_BHKV, q, k, write, v, shares)
   return w_BHKV, _steps(y, q_BTHK.shape[1])
 
 
@@ -88,35 +96,34 @@ def correct(
   q_BTHK: Float[Array, 'B T H K'],
   k_BTHK: Float[Array, 'B T H K'],
   v_BTHV: Float[Array, 'B T H V'],
-  beta_BTH: Float[Array, 'B T H'],
+  erase_BTHK: Float[Array, 'B T H K'],
   reset_BT: Bool[Array, 'B T'],
   *,
+  log_decay_BTH: Float[Array, 'B T H'] | None = None,
   chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
-  """Writes what the memory lacks at each key; see `add`.
+  """Writes values less what the decayed memory holds at other keys; see `add`.
 
   Args:
-    beta_BTH: the share of it that is written. Memories stay bounded where
-      beta |k|^2 <= 2.
+    erase_BTHK: e, the keys whose content is subtracted. Memories stay bounded
+      where e = beta k with beta |k|^2 from 0 to 2.
   """
-  k, v = _chunks(k_BTHK, chunk), _chunks(v_BTHV, chunk)
-  beta_NBHC1 = _chunks(beta_BTH[..., None], chunk)
-  runs = _runs(reset_BT, chunk)
-  before = jnp.tril(runs.same_NBCS, -1)[:, :, None]
-  lower = beta_NBHC1 * jnp.einsum('NBHCK,NBHSK->NBHCS', k, k) * before
-  old = runs.old_NBC[:, :, None, :, None]
-  known = jnp.concatenate([beta_NBHC1 * v, beta_NBHC1 * old * k], axis=4)
+  k, v, e = (_chunks(x, chunk) for x in (k_BTHK, v_BTHV, erase_BTHK))
+  shares = _shares(reset_BT, log_decay_BTH, chunk)
+  before = jnp.tril(shares.since_NBHCS, -1)
+  lower = jnp.einsum('NBHCK,NBHSK->NBHCS', e, k) * before
+  known = jnp.concatenate([v, shares.old_NBHC[..., None] * e], axis=4)
   solved = lax.linalg.triangular_solve(
     lower, known, left_side=True, lower=True, unit_diagonal=True
   )
-  of_v, of_k = jnp.split(solved, [v.shape[4]], axis=4)
+  of_v, of_e = jnp.split(solved, [v.shape[4]], axis=4)
 
   def write(w_BHKV: jax.Array, x: tuple[jax.Array, jax.Array]) -> jax.Array:
-    of_v, of_k = x
-    return of_v - jnp.einsum('BHCK,BHKV->BHCV', of_k, w_BHKV)
+    of_v, of_e = x
+    return of_v - jnp.einsum('BHCK,BHKV->BHCV', of_e, w_BHKV)
 
   q = _chunks(q_BTHK, chunk)
-  w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_k), runs)
+  w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_e), shares)
   return w_BHKV, _steps(y, q_BTHK.shape[1])
 
 
@@ -126,7 +133,7 @@ def _read(
   k: jax.Array,
   write: Callable[[jax.Array, Any], jax.Array],
   x: Any,
-  runs: Runs,
+  shares: Shares,
 ) -> tuple[jax.Array, jax.Array]:
   """Passes the memory from chunk to chunk, then reads all chunks at once.
 
@@ -136,10 +143,10 @@ def _read(
     k: keys, of the same shape.
     write: the memory before a chunk and what the chunk has of x to its u.
     x: a tree of arrays `(N, ...)`.
-    runs: of the chunks.
+    shares: what is left at each step of the chunks.
   """
-  last = runs.same_NBCS[:, :, -1][:, :, None, :, None]
-  kept = runs.old_NBC[:, :, -1][:, :, None, None, None]
+  last = shares.since_NBHCS[:, :, :, -1][..., None]
+  kept = shares.old_NBHC[:, :, :, -1][..., None, None]
 
   def one(w: jax.Array, chunk: Any) -> tuple[jax.Array, Any]:
     k, x, kept = chunk
@@ -147,9 +154,8 @@ def _read(
     return kept * w + jnp.einsum('BHCK,BHCV->BHKV', k, u), (w, u)
 
   w_BHKV, (w, u) = lax.scan(one, w_BHKV, (last * k, x, kept))
-  old = runs.old_NBC[:, :, None, :, None]
-  scores = jnp.einsum('NBHCK,NBHSK->NBHCS', q, k) * runs.same_NBCS[:, :, None]
-  y = jnp.einsum('NBHCK,NBHKV->NBHCV', old * q, w)
+  scores = jnp.einsum('NBHCK,NBHSK->NBHCS', q, k) * shares.since_NBHCS
+  y = jnp.einsum('NBHCK,NBHKV->NBHCV', shares.old_NBHC[..., None] * q, w)
   y += jnp.einsum('NBHCS,NBHSV->NBHCV', scores, u)
   return w_BHKV, y
 
@@ -161,15 +167,27 @@ def _steps(y: jax.Array, length: int) -> jax.Array:
   return y[:, :length]
 
 
-def _runs(reset_BT: jax.Array, chunk: int) -> Runs:
+def _shares(
+  reset_BT: jax.Array, log_decay_BTH: jax.Array | None, chunk: int
+) -> Shares:
   run_NBC = jnp.cumsum(_cut(reset_BT, chunk).astype(jnp.int32), axis=2)
-  same_NBCS = jnp.tril(run_NBC[..., None] == run_NBC[:, :, None])
-  return Runs(same_NBCS.astype(jnp.float32), (run_NBC == 0).astype(jnp.float32))
+  same = jnp.tril(run_NBC[..., None] == run_NBC[:, :, None])[:, :, None]
+  old = (run_NBC == 0)[:, :, None]
+  if log_decay_BTH is None:
+    return Shares(same.astype(jnp.float32), old.astype(jnp.float32))
+  # The decay of a step with a reset is not used: all before it is forgotten.
+  log_decay_BTH = jnp.where(reset_BT[..., None], 0, log_decay_BTH)
+  log_NBHC = jnp.cumsum(_chunks(log_decay_BTH, chunk), axis=3)
+  since = log_NBHC[..., None] - log_NBHC[..., None, :]
+  # The exponential must not see masked differences: they can be so large that
+  # its gradient is infinity times 0.
+  since = jnp.where(same, jnp.exp(jnp.where(same, since, 0)), 0)
+  return Shares(since, jnp.where(old, jnp.exp(log_NBHC), 0))
 
 
-def _chunks(x_BTHK: jax.Array, chunk: int) -> jax.Array:
-  """`(B, T, H, K)` to `(N, B, H, C, K)`."""
-  return jnp.swapaxes(_cut(x_BTHK, chunk), 2, 3)
+def _chunks(x_BTH: jax.Array, chunk: int) -> jax.Array:
+  """`(B, T, H, ...)` to `(N, B, H, C, ...)`."""
+  return jnp.swapaxes(_cut(x_BTH, chunk), 2, 3)
 
 
 def _cut(x_BT: jax.Array, chunk: int) -> jax.Array:

@@ -16,8 +16,11 @@ ROWS, HEADS, KEY, VALUE = 2, 2, 4, 3
 CHUNKS = (1, 4, 5, 64)
 
 
+DECAYS = {'none': (0.0,), 'slow': (0.0, 0.01, 0.1), 'fast': (0.0, 1.0, 20.0)}
+
+
 def draw(
-  length: int, some_resets: bool
+  length: int, some_resets: bool, decays: str = 'none'
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
   rng = np.random.default_rng(length)
   key = rng.random((ROWS, length, HEADS, KEY))
@@ -26,7 +29,8 @@ def draw(
     'q': rng.normal(size=(ROWS, length, HEADS, KEY)),
     'k': key / key.sum(-1, keepdims=True),
     'v': rng.normal(size=(ROWS, length, HEADS, VALUE)),
-    'beta': rng.random((ROWS, length, HEADS)),
+    'erase': rng.random((ROWS, length, HEADS, 1)) * key,
+    'log_decay': -rng.choice(DECAYS[decays], (ROWS, length, HEADS)),
   }
   reset = rng.random((ROWS, length)) < 0.2 * some_resets
   if some_resets:
@@ -43,9 +47,10 @@ def loop(
       w = a['w'][b, h]
       for t in range(reset.shape[1]):
         w = np.zeros_like(w) if reset[b, t] else w
+        w = np.exp(a['log_decay'][b, t, h]) * w
         k, value = a['k'][b, t, h], a['v'][b, t, h]
         if delta:
-          value = a['beta'][b, t, h] * (value - w.T @ k)
+          value = value - w.T @ a['erase'][b, t, h]
         w = w + np.outer(k, value)
         y[b, t, h] = w.T @ a['q'][b, t, h]
       after[b, h] = w
@@ -55,20 +60,24 @@ def loop(
 def jax_of(
   a: dict[str, np.ndarray], reset: np.ndarray, *, delta: bool, chunk: int = 64
 ) -> tuple[jax.Array, jax.Array]:
-  w, q, k, v, beta = (jnp.asarray(x, jnp.float32) for x in a.values())
-  inputs = (w, q, k, v, beta) if delta else (w, q, k, v)
+  w, q, k, v, erase, log_decay = (
+    jnp.asarray(x, jnp.float32) for x in a.values()
+  )
+  inputs = (w, q, k, v, erase) if delta else (w, q, k, v)
+  decays = {'log_decay_BTH': log_decay} if a['log_decay'].any() else {}
   rule = jax.jit(correct if delta else add, static_argnames='chunk')
-  return rule(*inputs, jnp.asarray(reset), chunk=chunk)
+  return rule(*inputs, jnp.asarray(reset), chunk=chunk, **decays)
 
 
 @pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize('delta', [False, True])
 @pytest.mark.parametrize('some_resets', [False, True])
+@pytest.mark.parametrize('decays', DECAYS)
 @pytest.mark.parametrize('length', [1, 8, 13, 16])
 def test_chunks_equal_steps(
-  length: int, some_resets: bool, delta: bool, chunk: int
+  length: int, decays: str, some_resets: bool, delta: bool, chunk: int
 ) -> None:
-  arrays, reset = draw(length, some_resets)
+  arrays, reset = draw(length, some_resets, decays)
   for found, expected in zip(
     jax_of(arrays, reset, delta=delta, chunk=chunk),
     loop(arrays, reset, delta=delta),
@@ -106,8 +115,8 @@ def test_the_delta_rule_overwrites_and_a_sum_does_not() -> None:
   key = np.zeros((1, 2, 1, KEY))
   key[..., 1] = 1
   value = np.array([1.0, 5.0]).reshape(1, 2, 1, 1)
-  w, ones = np.zeros((1, 1, KEY, 1)), np.ones((1, 2, 1))
-  arrays = {'w': w, 'q': key, 'k': key, 'v': value, 'beta': ones}
+  arrays = {'w': np.zeros((1, 1, KEY, 1)), 'q': key, 'k': key, 'v': value}
+  arrays |= {'erase': key, 'log_decay': np.zeros((1, 2, 1))}
   reset = np.zeros((1, 2), bool)
   np.testing.assert_allclose(
     jax_of(arrays, reset, delta=True)[1].ravel(), [1, 5]
@@ -123,8 +132,9 @@ def test_memory_grows_with_the_steps_and_not_with_their_square(
 ) -> None:
   def floats(length: int) -> int:
     arrays, reset = draw(length, some_resets=False)
+    arrays = {name: arrays[name] for name in ('w', 'q', 'k', 'v', 'erase')}
     if rule is add:
-      del arrays['beta']
+      del arrays['erase']
     inputs = [jnp.asarray(x, jnp.float32) for x in arrays.values()]
     compiled = jax.jit(rule).lower(*inputs, jnp.asarray(reset)).compile()
     used = compiled.memory_analysis()
@@ -132,3 +142,72 @@ def test_memory_grows_with_the_steps_and_not_with_their_square(
     return used.temp_size_in_bytes
 
   assert floats(2048) < 3 * floats(1024)
+
+
+def differentiated(
+  rule: Callable[..., Any], inputs: Any, log_decay: Any, reset: Any
+) -> tuple[jax.Array, jax.Array]:
+  """The steps one by one in plain JAX, which differentiates them."""
+  w, q, k, v, *erase = inputs
+  reads = []
+  for t in range(reset.shape[1]):
+    w = jnp.where(reset[:, t, None, None, None], 0, w)
+    w = jnp.exp(log_decay[:, t, :, None, None]) * w
+    value = v[:, t]
+    if rule is correct:
+      value -= jnp.einsum('BHK,BHKV->BHV', erase[0][:, t], w)
+    w += jnp.einsum('BHK,BHV->BHKV', k[:, t], value)
+    reads.append(jnp.einsum('BHK,BHKV->BHV', q[:, t], w))
+  return w, jnp.stack(reads, 1)
+
+
+@pytest.mark.parametrize('rule', [add, correct])
+@pytest.mark.parametrize('decays', ['slow', 'fast'])
+def test_gradients_are_those_of_the_steps(
+  decays: str, rule: Callable[..., Any]
+) -> None:
+  arrays, reset = draw(13, some_resets=True, decays=decays)
+  with jax.enable_x64(True):
+    w, q, k, v, erase, log_decay = map(jnp.asarray, arrays.values())
+    inputs = [w, q, k, v, erase][: 5 if rule is correct else 4]
+    weight = jnp.asarray(np.random.default_rng(0).normal(size=v.shape))
+    reset_BT = jnp.asarray(reset)
+
+    def loss(results: tuple[jax.Array, jax.Array]) -> jax.Array:
+      after, y = results
+      return (weight * jnp.sin(y)).sum() + (after**2).sum()
+
+    def ours(inputs: Any, log_decay: Any) -> jax.Array:
+      results = rule(*inputs, reset_BT, log_decay_BTH=log_decay, chunk=5)
+      return loss(results)
+
+    def theirs(inputs: Any, log_decay: Any) -> jax.Array:
+      return loss(differentiated(rule, inputs, log_decay, reset_BT))
+
+    # The gate of a step with a reset decays nothing.
+    for found, expected in zip(
+      jax.tree.leaves(jax.grad(ours, (0, 1))(inputs, log_decay)),
+      jax.tree.leaves(jax.grad(theirs, (0, 1))(inputs, log_decay)),
+      strict=True,
+    ):
+      assert np.isfinite(found).all()
+      np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize('rule', [add, correct])
+def test_gradients_are_finite_where_a_mask_hides_an_overflow(
+  rule: Callable[..., Any],
+) -> None:
+  arrays, reset = draw(64, some_resets=True, decays='fast')
+  w, q, k, v, erase, log_decay = (
+    jnp.asarray(x, jnp.float32) for x in arrays.values()
+  )
+  assert np.exp(-log_decay.sum(1).astype(np.float32)).max() == np.inf
+  inputs = (w, q, k, v, erase)[: 5 if rule is correct else 4]
+
+  def loss(inputs: Any, log_decay: jax.Array) -> jax.Array:
+    after, y = rule(*inputs, jnp.asarray(reset), log_decay_BTH=log_decay)
+    return (y**2).sum() + (after**2).sum()
+
+  for gradient in jax.tree.leaves(jax.grad(loss, (0, 1))(inputs, log_decay)):
+    assert np.isfinite(gradient).all()

@@ -77,12 +77,13 @@ class SchlagDelta(Memory):
     gate_BTH = nn.sigmoid(beta_BTH)
     if wants_intermediates(self):
       self.sow('intermediates', 'write_gate', gate_BTH)
+    k_BTHF = normalised(dpfp(k_BTHK, self.nu))
     after, y_BTHK = correct(
       carry,
       normalised(dpfp(q_BTHK, self.nu)),
-      normalised(dpfp(k_BTHK, self.nu)),
-      v_BTHK,
-      gate_BTH,
+      k_BTHF,
+      gate_BTH[..., None] * v_BTHK,
+      gate_BTH[..., None] * k_BTHF,
       reset_BT,
       chunk=self.chunk,
     )
