@@ -78,7 +78,11 @@ def construct(
     if f.init and not f.name.startswith('_')
   }
   linens_own = ('parent', 'name') if issubclass(cls, Memory) else ()
-  settable = [name for name in known if name not in (*linens_own, *given)]
+  settable = [
+    name
+    for name in known
+    if name not in (*linens_own, *given) and not name.startswith('_')
+  ]
   for key, value in spec.items():
     if giver and key in FROM_AROUND:
       raise ConfigError(f'{field}.{key}', value, f'is set by {giver}.{key}')

@@ -127,7 +127,9 @@ def fields(cls: type) -> list[Field]:
       meanings.get(field.name, ''),
     )
     for field in dataclasses.fields(cls)
-    if field.init and field.name not in (*linens_own, *FROM_CONFIG)
+    if field.init
+    and not field.name.startswith('_')
+    and field.name not in (*linens_own, *FROM_CONFIG)
   ]
 
 

@@ -87,6 +87,7 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
     (STACK | {'activation': 'silu'}, ['model.activation', 'swiglu']),
     (STACK | {'epsilon': 0.0}, ['model.epsilon', 'above 0']),
     (STACK | {'softcap': -1.0}, ['model.softcap', 'at least 0']),
+    (STACK | {'parent': 'x'}, ['model.parent', 'no such field']),
   ],
 )
 def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:
@@ -95,3 +96,8 @@ def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_a_private_field_is_not_a_setting() -> None:
+  with pytest.raises(ConfigError, match='task._tokenizer: .* no such field'):
+    build_task({'name': 'text.Text', '_tokenizer': 'x'})
