@@ -99,5 +99,5 @@ def test_a_wrong_spec_names_field_and_rule(spec: dict, words: list) -> None:
 
 
 def test_a_private_field_is_not_a_setting() -> None:
-  with pytest.raises(ConfigError, match='task._tokenizer: .* no such field'):
+  with pytest.raises(ConfigError, match=r'task\._tokenizer: .* no such field'):
     build_task({'name': 'text.Text', '_tokenizer': 'x'})
