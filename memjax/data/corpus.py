@@ -21,6 +21,8 @@ import lzma
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memjax.data.cache import (
   cache_folder,
   lock,
@@ -58,6 +60,19 @@ class Corpus:
   utf8: bool
   splits: dict[str, Split]
   folder: Path
+
+  def document_names(self, split: str) -> list[str]:
+    """The paths of a split's documents below the corpus's place, in order.
+
+    A document that a cut divides is in both splits.
+    """
+    first, last = self.source.bounds[split]
+    documents = self.source.documents
+    ends = np.cumsum([document.size for document in documents])
+    begin = int(np.searchsorted(ends, first, side='right'))
+    end = int(np.searchsorted(ends, last, side='left')) + 1
+    folder = f'{self.source.place}/'
+    return [str(d.path).removeprefix(folder) for d in documents[begin:end]]
 
   def xz_bytes(self, split: str) -> int | None:
     """The size of a split's text compressed by `xz -9`; None above 16 MB.

@@ -9,7 +9,7 @@ user's own. A new evaluation is one file.
 import abc
 from collections.abc import Callable
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 import zlib
 
 from jax.sharding import Mesh
@@ -20,10 +20,38 @@ from memjax.config.sections import Optim, Train, at_least_one
 from memjax.errors import require
 from memjax.models.base import Model
 from memjax.tasks.base import Stream, Task
-from memjax.types import Params
+from memjax.types import Metrics, Params
 
 Figures = dict[str, np.ndarray]  # {metric: () or (N,)}
-Measure = Callable[[Params], Figures]
+
+
+class DocumentMetrics(NamedTuple):
+  """The metrics of one document.
+
+  Attributes:
+    number: its place in the set, from 0.
+    name: its name.
+    metrics: its sums and counts, each `(N,)` on the host.
+  """
+
+  number: int
+  name: str
+  metrics: Metrics
+
+
+class Measured(NamedTuple):
+  """What an evaluation measured.
+
+  Attributes:
+    figures: those of the whole set.
+    documents: the metrics of its documents, if the set asks for them.
+  """
+
+  figures: Figures
+  documents: tuple[DocumentMetrics, ...] = ()
+
+
+Measure = Callable[[Params], Measured]
 
 
 class Training(Protocol):
@@ -80,7 +108,7 @@ class Evaluation(abc.ABC):
 
   @abc.abstractmethod
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
-    """A function from parameters to figures, called many times.
+    """A function from parameters to what was measured, called many times.
 
     Args:
       training: the run's experiment.
@@ -88,7 +116,7 @@ class Evaluation(abc.ABC):
 
     Returns:
       A function from the parameters, with a leading axis N where the run has
-      replicas, to {metric: `()` or `(N,)` array}.
+      replicas, to the set's figures.
 
     Raises:
       ConfigError: the evaluation is not defined for this task or model.

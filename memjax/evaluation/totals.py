@@ -12,15 +12,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.evaluation.base import Evaluation, Figures, Measure, Training
+from memjax.evaluation.base import Evaluation, Measure, Measured, Training
 from memjax.training import parallel, replicas
 from memjax.training.metrics import metric_values
-from memjax.training.prefetch import prefetch
+from memjax.training.prefetch import RowSource, prefetch
 from memjax.types import Batch, Carry, HostBatch, Params, Sums
 
 CALL = 8  # steps in a dispatch, where a set has as many
 
 Reader = Callable[[Params, Carry, Batch], tuple[Carry, Sums]]
+RowsReader = Callable[[Params, Carry, HostBatch], tuple[Carry, Sums]]
 
 
 def measure_with(
@@ -34,7 +35,34 @@ def measure_with(
     training: the run's experiment.
     mesh: where the arrays lie.
   """
-  count, task = training.train.replicas, evaluation.task
+  task = evaluation.task
+
+  def read_rows(
+    params: Params, carry: Carry, host_batch: HostBatch
+  ) -> tuple[Carry, Sums]:
+    return read_batch(params, carry, task.batch(host_batch))
+
+  totals = totals_with(read_rows, task, evaluation, training, mesh)
+  return lambda params: Measured(metric_values(totals(params)))
+
+
+def totals_with(
+  read_rows: RowsReader,
+  source: RowSource,
+  evaluation: Evaluation,
+  training: Training,
+  mesh: Mesh,
+) -> Callable[[Params], Sums]:
+  """A function from parameters to the sums of the whole set, `(N, ...)`.
+
+  Args:
+    read_rows: pure; the carry after the rows, and their sums.
+    source: makes the rows.
+    evaluation: the set.
+    training: the run's experiment.
+    mesh: where the arrays lie.
+  """
+  count = training.train.replicas
   stream, steps = evaluation.stream(training.seed), evaluation.number_of_steps
   rows = parallel.rows_sharding(mesh, count)
 
@@ -42,7 +70,7 @@ def measure_with(
     params: Params, carry: Carry, host_batch: HostBatch
   ) -> tuple[Carry, Sums]:
     def step(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Sums]:
-      return read_batch(params, carry, task.batch(host_batch))
+      return read_rows(params, carry, host_batch)
 
     turns = jax.tree.leaves(host_batch)[0].shape[0]
     carry, sums = jax.lax.scan(step, carry, host_batch, unroll=turns == 1)
@@ -61,21 +89,21 @@ def measure_with(
   full = steps - steps % CALL
   calls = ((range(0, full, CALL), CALL), (range(full, steps), 1))
 
-  def measure(params: Params) -> Figures:
+  def totals_of(params: Params) -> Sums:
     carry = begin()
     totals: Any = None
     waiting: list[Sums] = []  # one call is read while the next one runs
     for starts, turns in calls:
-      for host_batch in prefetch(task, stream, mesh, starts, turns, count):
+      for host_batch in prefetch(source, stream, mesh, starts, turns, count):
         carry, sums = call(params, carry, host_batch)
         waiting.append(sums)
         if len(waiting) > 1:
           totals = _add(totals, waiting.pop(0))
     for sums in waiting:
       totals = _add(totals, sums)
-    return metric_values(totals)
+    return totals
 
-  return measure
+  return totals_of
 
 
 def _add(totals: Any, sums: Sums) -> Any:

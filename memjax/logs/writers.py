@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from memjax.logs import metrics_file
 from memjax.logs.console import Console, first_line, print_error
+from memjax.logs.documents_file import move_documents
 from memjax.logs.metrics_file import Row
 from memjax.logs.wandb_view import Wandb
 
@@ -136,9 +137,11 @@ class JsonLines:
     if path.exists():
       lines, newline, _ = path.read_bytes().rpartition(b'\n')
       os.truncate(path, len(lines + newline))
+    self._workdir = path.parent
     self._file = path.open('a', encoding='utf-8')
 
   def write(self, row: Row) -> None:
+    row = move_documents(self._workdir, row)
     self._file.write(metrics_file.encode_row(row))
     self._file.flush()
 

@@ -8,6 +8,7 @@ batches.
 """
 
 import abc
+from collections.abc import Sequence
 import dataclasses
 from typing import ClassVar, NamedTuple
 
@@ -160,6 +161,21 @@ class Task(abc.ABC):
     """Steps in which every label is seen exactly once; 0 if data is endless."""
     del batch_size
     return 0
+
+  @property
+  def documents(self) -> Sequence[str]:
+    """Names of the documents of a text, in order; empty if it is no text."""
+    return ()
+
+  def label_documents(
+    self, stream: Stream, step: int, row_ids: np.ndarray
+  ) -> np.ndarray:
+    """`(R, T)` index in `documents` of each label that `rows` gives.
+
+    Only a task that has documents is asked. At positions without a label the
+    number is any index.
+    """
+    raise NotImplementedError(type(self).__name__)
 
   def fingerprint(self) -> str:
     """Identifies the data that the task reads; empty for generated data."""

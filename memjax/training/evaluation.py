@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from memjax.config.experiment import Experiment
 from memjax.config.protocol import protocol_of
 from memjax.errors import require
-from memjax.evaluation.base import Figures
+from memjax.evaluation.base import DocumentMetrics, Figures
 from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
 from memjax.training import replicas
@@ -46,19 +46,37 @@ class Evaluator:
 
   def measure(self, params: Params) -> Figures:
     """{metric: figure}, `()` or `(N,)`, over the whole set."""
-    return self._measure(params)
+    return self._measure(params).figures
 
   def row(self, step: int, params: Params) -> Row:
-    """The row for `metrics.jsonl`, with the protocol beside the figures."""
+    """The row for `metrics.jsonl`, with the protocol beside the figures.
+
+    A set that measures each document has the list of their rows as well.
+    """
     start = time.perf_counter()
-    figures = replicas.summary(self.measure(params))
-    return {
+    measured = self._measure(params)
+    row: Row = {
       'step': step,
       'split': self._name,
-      **figures,
+      **replicas.summary(measured.figures),
       'protocol': self._protocol,
       'seconds': round(time.perf_counter() - start, 3),
     }
+    if measured.documents:
+      row['documents'] = [document_row(x) for x in measured.documents]
+    return row
+
+
+def document_row(document: DocumentMetrics) -> Row:
+  """A document's figures, with the sums (N,) and counts they come from."""
+  metrics = document.metrics.items()
+  return {
+    'document': document.number,
+    'name': document.name,
+    **replicas.summary({name: metric.value() for name, metric in metrics}),
+    'sums': {name: metric.sum.tolist() for name, metric in metrics},
+    'counts': {name: metric.count[0].item() for name, metric in metrics},
+  }
 
 
 def evaluate(

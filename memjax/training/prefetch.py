@@ -4,21 +4,29 @@ from collections.abc import Callable, Iterable, Iterator
 import functools
 import queue
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.tasks.base import Stream, Task
+from memjax.tasks.base import Stream
 from memjax.training.parallel import place_batches
 from memjax.types import HostBatch
 
 DEPTH = 2  # host batches that wait for their call
 
 
+class RowSource(Protocol):
+  """What makes rows: a task, or rows with something beside them."""
+
+  def rows(
+    self, stream: Stream, step: int, row_ids: np.ndarray
+  ) -> HostBatch: ...
+
+
 def prefetch(
-  task: Task,
+  source: RowSource,
   stream: Stream,
   mesh: Mesh,
   calls: range,
@@ -28,7 +36,7 @@ def prefetch(
   """The host batches of these calls, `(N, steps_per_call, B, ...)`.
 
   Args:
-    task: what makes the rows.
+    source: makes the rows.
     stream: which sequence of batches.
     mesh: the devices that get them.
     calls: the first step of every call.
@@ -36,7 +44,7 @@ def prefetch(
     replicas: N; replica i reads the stream whose seed is i higher.
 
   Raises:
-    Whatever the task raises while it makes rows.
+    Whatever the source raises while it makes rows.
   """
 
   def rows(
@@ -44,7 +52,7 @@ def prefetch(
   ) -> HostBatch:
     steps = range(first_step, first_step + steps_per_call)
     batches = [
-      task.rows(stream._replace(seed=stream.seed + replica), step, row_ids)
+      source.rows(stream._replace(seed=stream.seed + replica), step, row_ids)
       for replica in replica_ids
       for step in steps
     ]

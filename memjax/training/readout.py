@@ -67,6 +67,43 @@ def measure_labels(
   return jax.lax.scan(add, zeros, xs)[0]
 
 
+def measure_positions(
+  model: Model,
+  task: Task,
+  params: Params,
+  h_BTD: Sequence_BTD,
+  batch: Batch,
+  chunk_bytes: int = CHUNK_BYTES,
+) -> Metrics:
+  """The metrics of every position, each sum and count `(B, T)`.
+
+  Args:
+    model: a whole model; only its readout is used.
+    task: one that `measures_positions`.
+    params: the model's parameters.
+    h_BTD: the outputs of the model's body.
+    batch: the rows.
+    chunk_bytes: see `measure_labels`.
+  """
+  rows, length = h_BTD.shape[:2]
+  step_bytes = rows * model.output_spec.size * FLOAT_BYTES
+  chunks = min(-(-length * step_bytes // chunk_bytes), length)
+
+  def measure_one(y: jax.Array, batch: Batch) -> Metrics:
+    one = jax.tree.map(lambda x: x[None, None], (y, batch))
+    return task.measure(*one)
+
+  def measure_chunk(x: tuple[jax.Array, Batch]) -> Metrics:
+    h, batch = x
+    y = apply_readout(model, params, h)
+    return jax.vmap(jax.vmap(measure_one))(y, batch)
+
+  metrics = jax.lax.map(measure_chunk, cut_chunks((h_BTD, batch), chunks))
+  return jax.tree.map(
+    lambda x: jnp.moveaxis(x, 0, 1).reshape(rows, -1)[:, :length], metrics
+  )
+
+
 def gather_labels(
   h_BTD: Sequence_BTD, batch: Batch, labels: int
 ) -> tuple[Sequence_BTD, Batch]:

@@ -11,7 +11,7 @@ import pytest
 
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
-from memjax.evaluation.base import Evaluation, Measure, Training
+from memjax.evaluation.base import Evaluation, Measure, Measured, Training
 from memjax.evaluation.generation import exact_metrics, undefined_rows
 from memjax.models.base import apply
 from memjax.training import parallel
@@ -156,10 +156,10 @@ class Norm(Evaluation):
   scale: float = 1.0
 
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
-    def measure(params: Params) -> dict[str, np.ndarray]:
+    def measure(params: Params) -> Measured:
       leaves = jax.tree.leaves(params)
       squares = [(np.asarray(x) ** 2).sum() for x in leaves]
-      return {'norm': self.scale * np.sqrt([sum(squares)])}
+      return Measured({'norm': self.scale * np.sqrt([sum(squares)])})
 
     return measure
 

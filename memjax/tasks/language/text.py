@@ -198,6 +198,16 @@ class Text(Task):
     seed = (stream.seed, TRAINING) if self.order == 'shuffled' else ()
     return mixture.read_mixed(size, step, row_R, seed)
 
+  @property
+  def documents(self) -> list[str]:
+    return self._corpus.document_names(self.split)
+
+  def label_documents(
+    self, stream: Stream, step: int, row_ids: np.ndarray
+  ) -> np.ndarray:
+    row_R = row_ids.astype(np.int64)
+    return self._mixture.label_documents(stream.batch_size, step, row_R)
+
   @functools.cached_property
   def _mixture(self) -> Mixture:
     """How the split is cut into rows."""
