@@ -8,12 +8,17 @@ memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
   --mode=eval|sample|report      reads the workdir's checkpoint; sample and
                                  report need no --config; report takes several
                                  workdirs: DIR,DIR
+memjax check my_memory.Decay     tries the laws of a memory on a class of your
+                                 own or built in, lstm.LSTM; more words set
+                                 fields: slots=8; --mode=check tries them on
+                                 the model of a --config
 memjax --list                    lists configs, models, tasks, instruments and
                                  evaluations
 memjax --list NAME               shows the fields of one of them, of an
                                  optimiser or of a section: lstm, optim, adamw
 memjax --help                    shows this, and every flag
-Exit codes: 0 finished, 1 failed, 2 refused, 3 diverged, 75 stopped and saved
+Exit codes: 0 finished, 1 failed or a law is broken, 2 refused, 3 diverged,
+75 stopped and saved
 """
 
 from collections.abc import Iterable
@@ -32,6 +37,10 @@ def main() -> int:
   if not words or {'--help', '-h'} & {*words}:
     return show([str(__doc__), *command_line.describe_flags()])
   try:
+    if words[0] == 'check':
+      from memjax.modes import check
+
+      return check.check(*command_line.parse_check(words[1:]))
     if '--list' in words:
       from memjax.config import listing
 
@@ -64,11 +73,13 @@ def show(lines: Iterable[str]) -> int:
 
 def run(config: dict, workdir: pathlib.Path) -> int:
   """Imports what the mode needs, and runs it."""
-  from memjax.modes import evaluate, report, sample, train
+  from memjax.modes import check, evaluate, report, sample, train
 
   mode = command_line.MODE.value
   if mode == 'eval':
     return evaluate.evaluate(config, workdir)
+  if mode == 'check':
+    return check.check_config(config)
   if mode == 'report':
     return report.report(workdir)
   if mode == 'sample':

@@ -44,6 +44,11 @@ def build_model(
   return _build(spec, 'memjax.models', 'model', given)
 
 
+def build_layer(spec: Mapping[str, Any], width: int, field: str) -> Memory:
+  """The memory that a Stack of this width would have as a layer."""
+  return _build(spec, 'memjax.models', field, {'width': width}, field)
+
+
 def build_evaluation(
   spec: Mapping[str, Any], field: str, given: Mapping[str, Any]
 ) -> Evaluation:
@@ -98,6 +103,9 @@ def construct(
     )
     if required and name not in spec:
       raise ConfigError(f'{field}.{name}', '', MISSING)
+  if missing := ', '.join(sorted(getattr(cls, '__abstractmethods__', ()))):
+    rule = f'has no method {missing}, which its contract requires'
+    raise ConfigError(f'{field}.name', f'{cls.__module__}.{cls.__name__}', rule)
   try:
     return cls(**spec, **given)
   except ConfigError as error:

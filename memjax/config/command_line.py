@@ -14,7 +14,7 @@ from memjax.config.overrides import PREFIXES, override
 from memjax.errors import ConfigError, require
 
 OF_A_WORKDIR = ('sample', 'report')  # modes that read the workdir's config
-MODES = ('train', 'eval', 'sample', 'report')
+MODES = ('train', 'eval', 'sample', 'report', 'check')
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
@@ -88,6 +88,20 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   if 'WANDB_SWEEP_ID' in os.environ:  # each trial needs its own workdir
     parts.append(os.environ['WANDB_RUN_ID'])
   return config, '-'.join(filter(None, parts))
+
+
+def parse_check(words: Sequence[str]) -> tuple[str, dict[str, str]]:
+  """The class and its settings of `memjax check NAME field=value ...`.
+
+  Raises:
+    ConfigError: there is no name, or a word sets no field.
+  """
+  make_importable('.')
+  require(bool(words), 'check', '', 'give a class: memjax check lstm.LSTM')
+  name, *settings = words
+  for word in settings:
+    require('=' in word, 'check', word, 'must be field=value, as in slots=8')
+  return name, dict(word.split('=', 1) for word in settings)
 
 
 def join_values(words: Sequence[str]) -> list[str]:

@@ -17,7 +17,8 @@ under these names. They are computed only if the caller wants them.
 """
 
 import abc
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -29,10 +30,11 @@ from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD, Spec
 class Memory(nn.Module, abc.ABC):
   """A sequence model whose whole past is its carry.
 
-  One call serves a whole segment or a single step. The laws, tested for every
-  model a config names (`tests/contract/`):
+  One call serves a whole segment or a single step. The laws, which
+  `memjax check` tries on any class (`memjax/laws/`):
     batch first: every carry leaf is `(B, ...)`; structure, shapes and dtypes
       come out as they went in;
+    rows: rows do not depend on one another;
     segments: a call on T steps equals calls on its pieces, carry threaded;
     reset: `reset_BT[b, t]` forgets all of row b before position t is read;
     causal: outputs up to t do not depend on inputs after t;
@@ -43,11 +45,23 @@ class Memory(nn.Module, abc.ABC):
   `(B, T, width)`. Floating carry leaves are float32 whatever the compute type,
   which follows the parameters.
 
-  Attributes:
-    causal: False where outputs depend on later inputs, on purpose.
+  A memory that breaks a law on purpose says so: it overrides `causal` or
+  `breaks`, as a property or as a class attribute, `causal = False`.
   """
 
-  causal: ClassVar[bool] = True
+  @property
+  def causal(self) -> bool:
+    """False if outputs depend on later inputs, on purpose."""
+    return True
+
+  @property
+  def breaks(self) -> Mapping[str, str]:
+    """{law: reason} for each law that this memory breaks on purpose.
+
+    Laws have the names of `memjax.laws.check.LAWS`, as in
+    `{'segments': 'sees as far back as its segment begins'}`.
+    """
+    return {}
 
   @property
   def horizon(self) -> int:

@@ -83,6 +83,19 @@ def horizon_of(layers: Sequence[Memory]) -> int:
   return sum(horizons) if all(horizons) else 0
 
 
+def breaks_of(layers: Sequence[Memory]) -> dict[str, str]:
+  """{law: reason} for each law that a layer breaks on purpose.
+
+  A horizon is wrong only if there is one.
+  """
+  reasons: dict[str, str] = {}
+  for layer in layers:
+    reasons |= layer.breaks
+  if not horizon_of(layers):
+    reasons.pop('horizon', None)
+  return reasons
+
+
 def scaled(
   memories: Mapping[str, Memory], layers: Sequence[Memory], horizon: int
 ) -> dict[str, Memory]:

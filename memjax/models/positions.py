@@ -17,6 +17,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from memjax.errors import require
 from memjax.types import Carry, Reset_BT, Sequence_BTD
 
 KINDS = ('none', 'learned', 'sinusoidal')
@@ -53,6 +54,28 @@ def sinusoids(position: jax.Array, width: int) -> jax.Array:
   rate = rate.reshape((1,) * position.ndim + (-1,))
   angle = position[..., None].astype(jnp.float32) * rate
   return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+def check_number(kind: str, number: int, block: int) -> None:
+  """Requires a number of positions that fits the layers.
+
+  Args:
+    kind: a name of `KINDS`.
+    number: of positions before they start anew, a stack's `max_positions`.
+    block: of the layers.
+
+  Raises:
+    ConfigError: the number does not fit.
+  """
+  field = 'max_positions'
+  if kind == 'none':
+    require(not number, field, number, "must be 0 with positions 'none'")
+    return
+  rule = f'must be 0 or the block of the layers, {block}'
+  require(not block or number in (0, block), field, number, rule)
+  rule = 'must be given for learned positions: the layers have no blocks'
+  fits = kind == 'sinusoidal' or block > 0 or number > 0
+  require(fits, field, number, rule)
 
 
 class Positions(nn.Module):

@@ -25,13 +25,14 @@ from memjax.models.encoder import Encoder, exact_dot
 from memjax.models.pattern import (
   arranged,
   block_of,
+  breaks_of,
   check_pattern,
   horizon_of,
   names,
   placed,
   scaled,
 )
-from memjax.models.positions import KINDS, Positions
+from memjax.models.positions import KINDS, Positions, check_number
 from memjax.models.sentences import ENCODERS
 from memjax.types import Carry, Inputs, Reset_BT, Sequence_BTD
 
@@ -104,8 +105,16 @@ class Stack(Model):
       'layer' not in self.others, 'others.layer', '', 'is the field layer'
     )
     check_pattern(self.pattern, self._memories(), self.width, self.depth)
-    self._check_positions()
+    check_number(self.positions, self.max_positions, self.block)
     super().__post_init__()
+
+  @property
+  def causal(self) -> bool:
+    return all(layer.causal for layer in self._layers())
+
+  @property
+  def breaks(self) -> Mapping[str, str]:
+    return breaks_of(self._layers())
 
   @property
   def horizon(self) -> int:
@@ -234,15 +243,3 @@ class Stack(Model):
       f'inputs and outputs must be ids of one vocabulary, not {inputs} and '
     )
     require(not self.tie or tied, 'tie', self.tie, f'{rule}{outputs}')
-
-  def _check_positions(self) -> None:
-    field, number = 'max_positions', self.max_positions
-    if self.positions == 'none':
-      require(not number, field, number, "must be 0 with positions 'none'")
-      return
-    rule = f'must be 0 or the block of the layers, {self.block}'
-    fits = not self.block or number in (0, self.block)
-    require(fits, field, number, rule)
-    rule = 'must be given for learned positions: the layers have no blocks'
-    fits = self.positions == 'sinusoidal' or self.block > 0 or number > 0
-    require(fits, field, number, rule)

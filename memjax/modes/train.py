@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from memjax.config.reader import read_experiment
+from memjax.laws.probe import refuse_broken
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
@@ -19,6 +20,7 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
     for line in experiment.describe():
       print(line)
   enable_compilation_cache()
+  refuse_broken(experiment.model, experiment.train.dtype)
   finished = loop.train(experiment, workdir, summary.draw)
   if not finished:
     if processes.is_first():

@@ -1,7 +1,8 @@
 """The exit codes of launch.py and memjax.sweep; programs rely on nothing else.
 
     0   finished
-    1   failed: the disk is full, a folder was removed, or a bug
+    1   failed: the disk is full, a folder was removed, or a bug; of a check: a
+        law is broken
     2   refused: a wrong flag, field, value or file; one line on standard error
     3   diverged: the training loss is not finite; earlier checkpoints are kept
     75  stopped by SIGTERM or Ctrl-C, and saved; the same command resumes

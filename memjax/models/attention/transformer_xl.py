@@ -26,6 +26,7 @@ residuals and the MLP are the Stack's: wiring 'post_norm' and activation 'relu'
 make the paper's layer.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flax import linen as nn
@@ -63,9 +64,9 @@ class Recent(NamedTuple):
 class TransformerXL(Memory):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
-  Span 'segment' breaks the law of segments on purpose: what a query sees
-  depends on where its segment begins. Intermediates: `lag_weights`,
-  `(B, T, H, R)`, where R is 1 + window, or the number of keys with 'segment'.
+  Span 'segment' breaks the law of segments on purpose. Intermediates:
+  `lag_weights`, `(B, T, H, R)`, where R is 1 + window, or the number of keys
+  with 'segment'.
 
   Attributes:
     width: D, even.
@@ -93,6 +94,11 @@ class TransformerXL(Memory):
     known = f'must be one of {", ".join(SPANS)}'
     require(self.span in SPANS, 'span', self.span, known)
     super().__post_init__()
+
+  @property
+  def breaks(self) -> Mapping[str, str]:
+    reason = "span 'segment' sees as far back as its segment begins"
+    return {'segments': reason} if self.span == 'segment' else {}
 
   @property
   def horizon(self) -> int:

@@ -22,6 +22,7 @@ paper has one map and different features; no candidates, as the Stack reads y
 out; no shortlist by hashing, as the last M pairs are the shortlist.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flax import linen as nn
@@ -81,6 +82,11 @@ class KeyValueMemory(Memory):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
+
+  @property
+  def breaks(self) -> Mapping[str, str]:
+    reason = 'the weight of a single pair is 1, whatever its key'
+    return {'horizon': reason} if self.slots == 1 else {}
 
   @property
   def horizon(self) -> int:
