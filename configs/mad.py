@@ -7,7 +7,7 @@ accuracy of the best of these six runs over changes of difficulty.
 Command: python launch.py --config=configs/mad.py:in_context_recall-transformer
 Result: not measured.
 Deviations: the number of steps is the same, 20,000 (memorization, 256 rows:
-400), but each step has new rows. Layers are those of configs/models.py:
+400), but each step has new rows. Layers are those of configs/memories.py:
 attention has an MLP of width 512, not SwiGLU; recurrent memories have none. The
 model's readout at the last step answers compression.
 """

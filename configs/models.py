@@ -2,46 +2,9 @@
 
 from ml_collections import ConfigDict
 
+from memjax.configs.memories import memories
 
-def _memories(width: int, window: int) -> dict[str, dict]:
-  """{name: the fields of its Stack, or of the whole model that it is}."""
-  head_width = min(width, 64)
-
-  def attention(name: str, **fields: int) -> dict:
-    layer = {'name': name, 'head_width': head_width} | fields
-    return {'wiring': 'pre_norm', 'mlp': 4.0, 'layer': layer}
-
-  return {
-    'rnn': {'layer': {'name': 'rnn.RNN'}},
-    'lstm': {'layer': {'name': 'lstm.LSTM'}},
-    'gru': {'layer': {'name': 'gru.GRU'}},
-    'transformer': attention('transformer.BlockAttention', window=window)
-    | {'positions': 'learned'},
-    'sliding': attention('transformer.SlidingAttention', window=window),
-    'transformer_xl': attention('transformer_xl.TransformerXL', window=window)
-    | {'wiring': 'post_norm', 'activation': 'relu'},
-    'ntm': {'layer': {'name': 'ntm.NTM', 'slots': window, 'slot_width': 20}},
-    'dnc': {'layer': {'name': 'dnc.DNC', 'slots': window}},
-    'entnet': {
-      'sentences': 'mask',
-      'layer': {'name': 'entnet.EntNet', 'slots': window},
-    },
-    'stack_rnn': {'layer': {'name': 'stack_rnn.StackRNN', 'slots': window}},
-    'tape_rnn': {'layer': {'name': 'tape_rnn.TapeRNN', 'slots': window}},
-    'linear_attention': attention('linear_attention.LinearAttention'),
-    'schlag_delta': attention('schlag_delta.SchlagDelta'),
-    'hopfield': attention('hopfield.HopfieldMemory', slots=window),
-    'rmn': {'layer': {'name': 'rmn.RMN', 'window': window}},
-    'han': {'sentences': 'attention', 'layer': {'name': 'han.CausalHAN'}},
-    'lstmn': {'layer': {'name': 'lstmn.LSTMN', 'window': window}},
-    'memn2n': {'name': 'memn2n.MemN2N', 'slots': window},
-    'key_value': {
-      'layer': {'name': 'key_value.KeyValueMemory', 'slots': window}
-    },
-  }
-
-
-MODELS = tuple(_memories(64, 64))
+MODELS = tuple(memories(64, 64))
 
 
 def model(
@@ -57,7 +20,7 @@ def model(
       slots has.
     dropout: of a stack.
   """
-  fields = _memories(width, window)[name]
+  fields = memories(width, window)[name]
   if 'name' in fields:
     return ConfigDict({'width': width} | fields)
   stack = {

@@ -108,6 +108,7 @@ NO_MODEL = {
   'block.py': 'one layer of a stack',
   'pattern.py': 'which memory each layer of a stack has',
   'encoder.py': 'how inputs become vectors',
+  'mixing.py': 'what memories since 2022 have before and after their state',
   'recurrent/cell.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }

@@ -12,8 +12,9 @@ under these names. They are computed only if the caller wants them.
                   back, entry 0 to the step itself. A memory that reads several
                   times a step has a name for each, `hop_0_lag_weights`
     ..._gate      `(B, T, ...)`, numbers in [0, 1]. `forget_gate` and
-                  `update_gate`, `(B, T, D)`, are the shares of their last
-                  values that units keep, whatever letter the paper uses
+                  `update_gate`, `(B, T, D)` or `(B, T, H)`, are the shares of
+                  their last values that units or heads keep, whatever letter
+                  the paper uses
 """
 
 import abc

@@ -1,0 +1,147 @@
+"""The delta rule of 2024: unit keys, short convolutions, a norm on each read.
+
+For each head, with W taps of a short convolution (`conv`):
+
+    q, k, v = silu(conv(W_qkv x)),   q <- q / |q| / sqrt(K),   k <- k / |k|
+    b_t = sigma(W_b x_t),            twice that where `negative`
+    w_t = w_(t-1) + b_t k_t (v_t - w_(t-1)' k_t)',   y_t = w_t' q_t
+
+and the output is W_o [rms(y)]_heads, rms with a gain of V numbers. The memory's
+transition I - b k k' has the eigenvalue 1 - b at k: from 0 to 1, or from -1 to
+1 where `negative`, which a single layer needs to track parity.
+
+Paper: Yang et al. 2024, https://arxiv.org/abs/2406.06484; eigenvalues below 0,
+Grazzi et al. 2024, https://arxiv.org/abs/2411.12537.
+Carry: w `(B, H, K, V)` and the tail of the convolution
+`(B, W - 1, 2 H K + H V)`, float32.
+Cost per step: (W + D) (2 H K + H V) + D H (V + 1), and
+H (3 K V + C (5 K + 3 V) / 2) in chunks of C steps; linear in T.
+Parameters: kernels normal of variance 1 / rows, no biases; gains 1.
+Deviations: kernels have the house's variance, not 0.02 squared; H K covers the
+width, where the code of the paper lets H and K be free. Norms, residuals and
+the MLP are the Stack's.
+"""
+
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from memjax.errors import require
+from memjax.models.attention.transformer import number_of_heads
+from memjax.models.base import Memory, wants_intermediates
+from memjax.models.mixing import ShortConvolution, check_taps, no_inputs, unit
+from memjax.ops.linear_attention import correct
+from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
+
+CHUNK = 32
+EPSILON = 1e-5  # of the norm
+
+
+class Matrix(NamedTuple):
+  """What a matrix memory behind a short convolution remembers.
+
+  Attributes:
+    w_BHKV: float32 memory.
+    tail_BWI: float32, the last inputs of the convolution.
+  """
+
+  w_BHKV: jax.Array
+  tail_BWI: jax.Array
+
+
+class DeltaNet(Memory):
+  """Replaces, at each key, the share b of what the memory reads there.
+
+  Intermediates: b as `write_gate`, `(B, T, H)`, halved where `negative`.
+
+  Attributes:
+    width: D.
+    head_width: K.
+    value_ratio: V / K.
+    taps: W, of the short convolution, at least 2.
+    negative: whether b is in (0, 2).
+    chunk: C, the number of steps read at once, at most.
+  """
+
+  width: int
+  head_width: int
+  value_ratio: int = 1
+  taps: int = 4
+  negative: bool = False
+  chunk: int = CHUNK
+
+  def __post_init__(self) -> None:
+    number_of_heads(self.width, self.head_width)
+    check_taps(self.taps)
+    for field in ('value_ratio', 'chunk'):
+      value = getattr(self, field)
+      require(value >= 1, field, value, 'must be at least 1')
+    super().__post_init__()
+
+  def _sizes(self) -> tuple[int, int, int]:
+    """H, K and V."""
+    heads = number_of_heads(self.width, self.head_width)
+    return heads, self.head_width, self.value_ratio * self.head_width
+
+  def initial_carry(self, batch_size: int) -> Matrix:
+    heads, keys, values = self._sizes()
+    inputs = heads * (2 * keys + values)
+    return Matrix(
+      jnp.zeros((batch_size, heads, keys, values)),
+      no_inputs(batch_size, self.taps, inputs),
+    )
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: Matrix,
+    x: Inputs_BTF,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
+  ) -> tuple[Matrix, Sequence_BTD]:
+    del train
+    heads, keys, values = self._sizes()
+    qkv = nn.Dense(heads * (2 * keys + values), False, name='qkv')(x)
+    convolution = ShortConvolution(self.taps, name='convolution')
+    tail, qkv = convolution(carry.tail_BWI, qkv, reset_BT)
+    q, k, v = jnp.split(
+      nn.silu(qkv).astype(jnp.float32),
+      [heads * keys, 2 * heads * keys],
+      axis=-1,
+    )
+    q_BTHK, k_BTHK = (
+      unit(a.reshape(*a.shape[:2], heads, keys)) for a in (q, k)
+    )
+    v_BTHV = v.reshape(*v.shape[:2], heads, values)
+    write = nn.Dense(heads, False, name='beta')(x).astype(jnp.float32)
+    share_BTH1 = nn.sigmoid(write)[..., None]
+    if wants_intermediates(self):
+      self.sow('intermediates', 'write_gate', share_BTH1[..., 0])
+    beta_BTH1 = share_BTH1 * (2 if self.negative else 1)
+    w_BHKV, y_BTHV = correct(
+      carry.w_BHKV,
+      q_BTHK * keys**-0.5,
+      k_BTHK,
+      beta_BTH1 * v_BTHV,
+      beta_BTH1 * k_BTHK,
+      reset_BT,
+      log_decay_BTH=self.log_decay(x, heads),
+      chunk=self.chunk,
+    )
+    y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
+    y_BTI = self.gated(y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype), x)
+    output = nn.Dense(self.width, False, name='output')(y_BTI)
+    return Matrix(w_BHKV, tail), output
+
+  def log_decay(self, x: Inputs_BTF, heads: int) -> jax.Array | None:
+    """log a, `(B, T, H)`, of the memory before each step; None: no decay."""
+    del x, heads
+    return None
+
+  def gated(self, y_BTI: jax.Array, x: Inputs_BTF) -> jax.Array:
+    """What the output's kernel reads."""
+    del x
+    return y_BTI

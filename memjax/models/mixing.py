@@ -1,0 +1,100 @@
+"""What memories since 2022 have in common before and after their state.
+
+    tail, y = ShortConvolution(x)    y_t = b + sum_j kernel_(W-1-j) x_(t-j)
+    dt, g   = Decay(a)               dt = softplus(a + bias), g = -exp(r) dt
+    unit(k)                          k / |k|_2
+
+Papers: short convolutions and the decay of a step size, Gu & Dao 2023, Mamba,
+https://arxiv.org/abs/2312.00752, section 3.6.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from memjax.errors import require
+from memjax.ops.convolution import convolve
+from memjax.types import Reset_BT, Sequence_BTD
+
+SMALLEST = 1e-6  # of a squared length that divides
+
+
+class ShortConvolution(nn.Module):
+  """Each channel reads its own last W inputs; the older W - 1 are its carry.
+
+  The kernel is uniform in ±1/sqrt(W), the bias 0.
+
+  Attributes:
+    taps: W.
+    bias: whether b exists.
+  """
+
+  taps: int
+  bias: bool = False
+
+  @nn.compact
+  def __call__(
+    self, tail_BWD: jax.Array, x: Sequence_BTD, reset_BT: Reset_BT
+  ) -> tuple[jax.Array, Sequence_BTD]:
+    width = x.shape[-1]
+
+    def draw(key: jax.Array) -> jax.Array:
+      bound = self.taps**-0.5
+      shape = self.taps, width
+      return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+
+    kernel_WD = self.param('kernel', draw)
+    tail_BWD, y = convolve(tail_BWD, x, kernel_WD, reset_BT)
+    if self.bias:
+      zeros = nn.initializers.zeros_init()
+      y += self.param('bias', zeros, (width,))[None, None]
+    return tail_BWD, y
+
+
+class Decay(nn.Module):
+  """A step size and a log-decay of each head, from one number of each head.
+
+  exp(r), the rate, is uniform in [1, 16]; the step size at a = 0 is
+  log-uniform in [0.001, 0.1], at least 0.0001.
+  """
+
+  @nn.compact
+  def __call__(self, a_BTH: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The step size dt and the log-decay g, `(B, T, H)`, float32."""
+    heads = a_BTH.shape[-1]
+
+    def rate(key: jax.Array) -> jax.Array:
+      return jnp.log(jax.random.uniform(key, (heads,), jnp.float32, 1.0, 16.0))
+
+    def bias(key: jax.Array) -> jax.Array:
+      low, high = np.log(1e-3), np.log(0.1)
+      dt = jnp.exp(jax.random.uniform(key, (heads,), jnp.float32, low, high))
+      dt = jnp.maximum(dt, 1e-4)
+      return dt + jnp.log(-jnp.expm1(-dt))  # the inverse of softplus
+
+    log_rate_H, bias_H = self.param('log_rate', rate), self.param('bias', bias)
+    a_BTH = a_BTH.astype(jnp.float32)
+    dt_BTH = nn.softplus(a_BTH + bias_H.astype(jnp.float32)[None, None])
+    rate_H = jnp.exp(log_rate_H.astype(jnp.float32))
+    return dt_BTH, -rate_H[None, None] * dt_BTH
+
+
+def unit(x: jax.Array) -> jax.Array:
+  """The vectors of the last axis divided by their length."""
+  squares = jnp.square(x).sum(axis=-1, keepdims=True)
+  return x * jax.lax.rsqrt(squares + SMALLEST)
+
+
+def no_inputs(batch_size: int, taps: int, width: int) -> jax.Array:
+  """The carry of a short convolution that has read nothing."""
+  return jnp.zeros((batch_size, taps - 1, width))
+
+
+def check_taps(taps: int) -> None:
+  """Requires a convolution with a carry.
+
+  Raises:
+    ConfigError: fewer than two taps.
+  """
+  require(taps >= 2, 'taps', taps, 'must be at least 2')
