@@ -41,7 +41,7 @@ def main() -> int:
       from memjax.modes import check
 
       return check.check(*command_line.parse_check(words[1:]))
-    if '--list' in words:
+    if any(word.startswith('--list') for word in words):
       from memjax.config import listing
 
       return show(listing.lines(words))

@@ -45,18 +45,44 @@ def test_what_there_is_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
+  'args', [[], ['--help'], ['-h'], [COPY, '--help']], ids=' '.join
+)
+def test_help_is_printed_in_80_columns(args: list[str]) -> None:
+  done = launch(*args)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert done.stdout.startswith('Trains, evaluates')
+  assert '--config=FILE[:VARIANT]' in done.stdout
+  assert '\n--prompt=' in done.stdout
+  assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize('args', [['--list', 'lstm'], ['--list=lstm.LSTM']])
+def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
+  done = launch(*args)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert 'forget_bias: float = 1.0' in done.stdout
+
+
+@pytest.mark.parametrize(
   ('args', 'words'),
   [
     (['--workdir=x'], ['config: ', 'give one --config', '=quickstart']),
     (['--config=configs/nothing.py'], ['configs/nothing.py', 'No such file']),
     (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
     ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
-    ([COPY, '--wrkdir=x'], ['wrkdir']),
+    (['--config'], ['config: ', 'give one --config']),
+    (['--config=lsmt'], ["config: 'lsmt'", 'No such file', 'known: adding']),
+    ([COPY, '--wrkdir=x'], ["--wrkdir: 'x'", 'did you mean --workdir?']),
+    ([COPY, '--train.steps=5'], ['did you mean --config.train.steps?']),
+    (['--list', 'lsmt'], ["list: 'lsmt'", 'did you mean lstm']),
     ([COPY, '--mode=trian'], ['mode', 'train|eval|sample|report']),
     ([COPY, '--config.train.stpes=5'], ['train.stpes', 'mean steps?']),
     ([COPY, '--config.trian.steps=5'], ['trian', 'mean train?']),
     ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),
-    ([COPY, '--config.train.steps=-5'], ['train.steps', '-5', 'negative']),
+    ([COPY, '--config.train.steps', '-5'], ['train.steps', '-5', 'negative']),
+    ([COPY, '--config.train.steps=1e3'], ["'1e3'", 'a whole number: 1000']),
+    ([COPY, '--config.model.remat=yes'], ["'yes'", 'must be true or false']),
+    ([COPY, '--config.task.dlay=3'], ['task.dlay', 'did you mean delay?']),
     ([COPY, '--config.train.steps=0'], ['train.steps', '0', 'at least 1']),
     (
       [COPY, '--config.optim.clip_norm=nan'],

@@ -126,7 +126,7 @@ def _parse_flags(argv: Sequence[str]) -> None:
   try:
     rest = flags.FLAGS(list(argv))
   except flags.UnrecognizedFlagError as error:
-    given, value = error.flagname, error.flagvalue
+    given, value = error.flagname, error.flagvalue.partition('=')[2]
     rule = f'no such flag; {_flag_hint(given)}'
     raise ConfigError(f'--{given}', value, rule) from None
   except flags.Error as error:
