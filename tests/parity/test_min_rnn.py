@@ -64,12 +64,14 @@ def test_it_equals_the_papers_equations(
 
 
 def test_shares_of_gates_that_are_both_closed_are_defined() -> None:
-  far = jnp.array([[[-200.0]], [[200.0]]])
-  kept = MinLSTM.kept(far, jnp.full_like(far, -199.0))
-  np.testing.assert_allclose(kept.ravel(), [sigmoid(np.array(-1.0)), 1.0], 1e-5)
+  far = jnp.array([-200.0, 200.0])
+  kept = MinLSTM.kept([far, jnp.full(2, -199.0)])
+  np.testing.assert_allclose(kept, [1 / (1 + np.e), 1.0], 1e-5)
 
 
 @pytest.mark.parametrize(('field', 'value'), [('width', 0), ('taps', 1)])
 def test_settings_are_checked(field: str, value: int) -> None:
-  with pytest.raises(ConfigError, match=f'^{field}: {value}: must be at least'):
-    MinGRU(**{'width': WIDTH} | {field: value})
+  settings: dict[str, Any] = {'width': WIDTH}
+  rule = f'^{field}: {value}: must be at least'
+  with pytest.raises(ConfigError, match=rule):
+    MinGRU(**settings | {field: value})

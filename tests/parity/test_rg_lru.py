@@ -68,5 +68,7 @@ def test_the_slope_of_the_root_is_bounded() -> None:
   ('field', 'value'), [('width', 0), ('head_width', 0), ('taps', 1)]
 )
 def test_settings_are_checked(field: str, value: int) -> None:
-  with pytest.raises(ConfigError, match=f'^{field}: {value}: must be at least'):
-    RGLRU(**{'width': WIDTH, 'head_width': HEAD} | {field: value})
+  settings: dict[str, Any] = {'width': WIDTH, 'head_width': HEAD}
+  rule = f'^{field}: {value}: must be at least'
+  with pytest.raises(ConfigError, match=rule):
+    RGLRU(**settings | {field: value})

@@ -21,6 +21,7 @@ part of the memory, where the paper's block has it before. Norms, residuals and
 the MLP are the Stack's.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from flax import linen as nn
@@ -87,7 +88,7 @@ class MinGRU(Memory):
     value, *gates = jnp.split(
       columns.astype(jnp.float32), 1 + self.gates, axis=-1
     )
-    kept_BTD = self.kept(*gates)
+    kept_BTD = self.kept(gates)
     if wants_intermediates(self):
       self.sow('intermediates', 'forget_gate', kept_BTD)
     added_BTD = (1 - kept_BTD) * positive(value)
@@ -95,8 +96,9 @@ class MinGRU(Memory):
     return Units(h_BD, tail), h_BTD.astype(x.dtype)
 
   @staticmethod
-  def kept(z_BTD: jax.Array) -> jax.Array:
-    """The share of the old state, from what the gates read."""
+  def kept(gates: Sequence[jax.Array]) -> jax.Array:
+    """The share of the old state, from the gates before their sigmoid."""
+    (z_BTD,) = gates
     return nn.sigmoid(-z_BTD)
 
 
@@ -109,7 +111,8 @@ class MinLSTM(MinGRU):
   gates = 2
 
   @staticmethod
-  def kept(f_BTD: jax.Array, i_BTD: jax.Array) -> jax.Array:
+  def kept(gates: Sequence[jax.Array]) -> jax.Array:
+    f_BTD, i_BTD = gates
     # f / (f + i) = 1 / (1 + exp(log i - log f)), which cannot divide by 0.
     return nn.sigmoid(nn.log_sigmoid(f_BTD) - nn.log_sigmoid(i_BTD))
 
