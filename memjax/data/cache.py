@@ -1,4 +1,4 @@
-"""The cache folder: its lock, and records and folders checked by SHA-256."""
+"""The cache folder: its lock, and records and folders that are checked."""
 
 from collections.abc import Iterator
 import contextlib
@@ -14,6 +14,7 @@ from typing import Any
 from memjax.errors import ConfigError
 
 META = 'meta.json'
+SET_BACK = 10_000_000_000  # nanoseconds
 
 log = logging.getLogger(__name__)
 
@@ -79,28 +80,56 @@ def fill_folder(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
   record: dict[str, Any] = {}
   try:
     yield partial, record
-    files = {path.name: file_digest(path) for path in partial.iterdir()}
-    write_record(partial / META, record | {'files': files})
+    files = {path.name: _describe(path) for path in partial.iterdir()}
+    write_record(partial / META, record | {'described': files})
     os.replace(partial, place)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_filled(place: Path) -> dict[str, Any] | None:
+def read_filled(place: Path, hashed: bool = False) -> dict[str, Any] | None:
   """The record of a folder that `fill_folder` filled.
 
-  None if the folder is missing, or if a file differs from its SHA-256.
+  None if the folder is missing or a file has changed. A file with the recorded
+  size and time is not read, unless all are to be `hashed`.
   """
   if not place.exists():
     return None
-  record = read_record(place / META)
-  if record is not None and all(
-    (place / name).exists() and file_digest(place / name) == digest
-    for name, digest in record['files'].items()
+  record = read_record(place / META) or {}
+  described = record.get('described', {})
+  if described and all(
+    _is_whole(place / name, file, hashed) for name, file in described.items()
   ):
     return record
   log.warning('%s is damaged; preparing it again', place)
   return None
+
+
+def _describe(path: Path) -> dict[str, Any]:
+  """Size, time and SHA-256 of a file just written.
+
+  Its time is set back, so that any later change gives it another one.
+  """
+  earlier = path.stat().st_mtime_ns - SET_BACK
+  os.utime(path, ns=(earlier, earlier))
+  return {
+    'size': path.stat().st_size,
+    'modified': path.stat().st_mtime_ns,
+    'sha256': file_digest(path),
+  }
+
+
+def _is_whole(path: Path, described: dict[str, Any], hashed: bool) -> bool:
+  if not path.exists() or path.stat().st_size != described['size']:
+    return False
+  modified = described['modified']
+  if path.stat().st_mtime_ns == modified and not hashed:
+    return True
+  if file_digest(path) != described['sha256']:
+    return False
+  with contextlib.suppress(PermissionError):  # another user's cache
+    os.utime(path, ns=(modified, modified))
+  return True
 
 
 def file_digest(path: Path) -> str:

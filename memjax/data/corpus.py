@@ -7,10 +7,11 @@ The cache folder contains:
                                symbols
   tokens/FINGERPRINT-DIGEST/   the tokens of each split with the tokenizer of
                                that digest, the positions where its documents
-                               start, and meta.json: sizes and SHA-256s
+                               start, and meta.json: sizes, times, SHA-256s
   downloads/, unpacked/        downloaded files
+  known.sqlite                 digests of files that are read only once
 The fingerprint depends on the text, so a changed file is another corpus. Files
-that are damaged or incomplete are found by their SHA-256 and prepared again.
+that have changed in size or time, and have another SHA-256, are prepared again.
 One lock protects the folder, so several processes may prepare the same corpus
 at once.
 """

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import urllib.error
 import urllib.request
 
-from memjax.data.cache import cache_folder, file_digest
+from memjax.data.cache import cache_folder
+from memjax.data.known import known_digest
 from memjax.errors import ConfigError, require
 
 TIMEOUT = 20  # seconds without a response
@@ -190,4 +191,4 @@ def _measure(path: Path, size: int) -> tuple[int, str]:
   """A file's size and SHA-256; no SHA-256 if it has another size."""
   if path.stat().st_size != size:
     return path.stat().st_size, ''
-  return size, file_digest(path)
+  return size, known_digest(path)
