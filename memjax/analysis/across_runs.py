@@ -1,6 +1,7 @@
 """Several runs in one plot and one table; several replicas as a median."""
 
 from collections.abc import Callable, Mapping, Sequence
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from memjax.logs.plots import Curve
 T = TypeVar('T')
 QUARTILES = (0.25, 0.5, 0.75)
 MISSING = '—'
+SPACE = '\N{NO-BREAK SPACE}'
 
 
 def median_curve(run: str, x: np.ndarray, values_NX: np.ndarray) -> Curve:
@@ -62,24 +64,33 @@ def line_plots(
   return [LinePlot(curves, xlabel, xscale=xscale)] if curves else []
 
 
-def format_median(values_N: np.ndarray) -> str:
+def format_median(values_N: np.ndarray, most: float = math.inf) -> str:
   """The median over replicas and, if they differ, its quartiles.
 
-  Replicas without a number are left out. '—' if none has a number.
+  Replicas without a finite number are left out. '—' if none has one.
+
+  Args:
+    values_N: figures, or integers, which have no decimals.
+    most: the largest value that could be measured, shown as '≥ most'.
   """
-  numbers = values_N[~np.isnan(values_N)]
+  numbers = values_N[np.isfinite(values_N)]
   if not numbers.size:
     return MISSING
-  finite = bool(np.isfinite(numbers).all())
-  low, middle, high = np.quantile(
-    numbers, QUARTILES, method='linear' if finite else 'inverted_cdf'
-  )
-  if low == high:
-    return format_number(middle)
-  text = (
-    f'{format_number(middle)} ({format_number(low)} to {format_number(high)})'
-  )
-  return text.replace(' ', '\N{NO-BREAK SPACE}')
+  infinite = int(np.isinf(values_N).sum())
+  whole = np.issubdtype(values_N.dtype, np.integer)
+
+  def text(value: float) -> str:
+    if value >= most:
+      return f'≥ {most:,.4g}'
+    return f'{value:,.10g}' if whole else format_number(value)
+
+  low, middle, high = np.quantile(numbers, QUARTILES)
+  cell = text(middle)
+  if low != high:
+    cell += f' ({text(low)} to {text(high)})'
+  if infinite:
+    cell += f', {infinite} not finite'
+  return cell.replace(' ', SPACE)
 
 
 def run_table(cells: Mapping[str, Mapping[str, str]], caption: str) -> Table:

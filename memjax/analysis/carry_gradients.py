@@ -16,7 +16,7 @@ from memjax.analysis.across_runs import (
   run_table,
 )
 from memjax.analysis.base import Instrument, Places, Result, loss_unit, tidy
-from memjax.analysis.half_life import half_life, norms
+from memjax.analysis.half_life import HALF_LIVES, half_life, longest, norms
 from memjax.analysis.section import Section
 from memjax.analysis.segment_boundaries import (
   EMPTY_CARRY,
@@ -43,7 +43,7 @@ class CarryGradientNorms(NamedTuple):
     leaves: the paths of the leaves.
     lags: `(G,)` int, those that have labels, increasing.
     norm: `(N, K, G)` float64; NaN for leaves that do not hold floats.
-    half_life: `(N, K)`, in steps.
+    half_life: `(N, K)`, in steps, as `half_life.half_life` returns it.
     labels: `(G,)`, number of labels that each figure is a mean of.
   """
 
@@ -75,7 +75,9 @@ class CarryGradients(Instrument[CarryGradientNorms]):
     norm is Euclidean, over all numbers of the leaf in the label's row. A label
     counts only if no reset lies between it and the boundary. The half-life is
     the number of steps, from the first lag that has a label, after which the
-    norm has fallen to one half.
+    norm has fallen to one half. If the norm falls, but not that far, it is at
+    least the number of steps to the last lag. If the norm does not fall, there
+    is no half-life.
     The plot has at most four leaves; the table and the CSV have all.
 
     Paper: Bengio, Simard & Frasconi 1994, https://doi.org/10.1109/72.279181:
@@ -130,17 +132,16 @@ class CarryGradients(Instrument[CarryGradientNorms]):
     shown = np.linspace(0, len(curves) - 1, min(len(curves), PANELS)).round()
     curves = {m: c for i, (m, c) in enumerate(curves.items()) if i in shown}
     cells = {
-      run: dict(
-        zip(
-          r.arrays.leaves,
-          map(format_median, r.arrays.half_life.T),
-          strict=True,
+      run: {
+        leaf: format_median(half_life_N, longest(r.arrays.lags))
+        for leaf, half_life_N in zip(
+          r.arrays.leaves, r.arrays.half_life.T, strict=True
         )
-      )
+      }
       for run, r in results.items()
     }
     plots = line_plots(curves, 'lag, steps')
-    table = run_table(cells, 'Half-lives, in steps')
+    table = run_table(cells, HALF_LIVES)
     return Section(self.title, self.definition, plots, tables=[table])
 
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+HALF_LIVES = 'Half-lives, in steps; — where the norm does not fall'
+
 
 def norms(tree: Any) -> jax.Array:
   """Euclidean norms, `(A,)`, of a tree of `(A, ...)` arrays."""
@@ -18,8 +20,9 @@ def norms(tree: Any) -> jax.Array:
 def half_life(norm: np.ndarray, lags: np.ndarray) -> np.ndarray:
   """Steps after the first lag at which norms `(..., G)` fall to one half.
 
-  The G lags increase. Infinite if the norm never falls that far; NaN if the
-  first is 0.
+  The G lags increase. If the norm falls, but not to one half, the half-life is
+  at least the number of steps to the last lag, `longest(lags)`, and is that
+  number. NaN if the last norm is not below the first, or the first is 0.
   """
   with np.errstate(invalid='ignore', divide='ignore'):
     halvings = -np.log2(norm / norm[..., :1])
@@ -32,5 +35,10 @@ def half_life(norm: np.ndarray, lags: np.ndarray) -> np.ndarray:
     )
     share = (1 - above) / (below - above)
     life = lags[before] + share * (lags[after] - lags[before]) - lags[0]
-  life = np.where(fallen.any(-1), life, np.inf)
-  return np.where(np.isnan(halvings[..., 0]), np.nan, life)
+    falls = np.where(halvings[..., -1] > 0, float(longest(lags)), np.nan)
+  return np.where(fallen.any(-1), life, falls)
+
+
+def longest(lags: np.ndarray) -> int:
+  """The longest half-life that these lags can show."""
+  return int(lags[-1] - lags[0])

@@ -30,30 +30,30 @@ def embed_inputs(
   spec: Spec,
   params: Params,
   inputs: jax.Array,
-  reset_1T: jax.Array,
+  reset_BT: jax.Array,
 ) -> tuple[Any, Answer]:
-  """One row's embedded inputs, and the model's outputs as a function of them.
+  """Embedded inputs, and the model's outputs as a function of them.
 
   Args:
     model: any memory; one that reads tokens is a whole model.
     spec: of the inputs.
     params: the model's.
-    inputs: one row, `(1, T, ...)`, read from an empty memory.
-    reset_1T: where the row forgets.
+    inputs: `(B, T, ...)`, read from an empty memory.
+    reset_BT: where rows forget.
 
   Returns:
-    A tree of `(T, ...)` arrays, and the function from it to `(1, T, ...)`.
+    A tree of `(B, T, ...)` arrays, and the function from it to `(B, T, ...)`.
 
   Raises:
     ConfigError: no parameter is an embedding table.
   """
-  carry = model.initial_carry(1)
+  carry = model.initial_carry(len(inputs))
   if not spec.discrete:
 
     def of_features(x: jax.Array) -> jax.Array:
-      return apply(model, params, carry, x[None], reset_1T)[1]
+      return apply(model, params, carry, x, reset_BT)[1]
 
-    return inputs[0], of_features
+    return inputs, of_features
   if not isinstance(model, Model):
     raise ConfigError('model', type(model).__name__, NO_TABLE)
   own = _own_ids(spec, inputs)
@@ -70,10 +70,10 @@ def embed_inputs(
       new = rows[i].reshape(-1, *table.shape[1:])
       longer[i] = jnp.concatenate([table, new])
     wider = jax.tree.unflatten(structure, longer)
-    _, y = apply(wide, wider, carry, own, reset_1T)
+    _, y = apply(wide, wider, carry, own, reset_BT)
     return y[..., : model.output_spec.size]
 
-  return {i: table[inputs[0]] for i, table in tables.items()}, of_rows
+  return {i: table[inputs] for i, table in tables.items()}, of_rows
 
 
 def why_not_embedded(model: Memory, task: Task) -> str:
@@ -102,9 +102,9 @@ def _widen(
   """The model with a larger vocabulary, and the shapes of its parameters."""
   vocab = spec.size + own.size
   wide = model.clone(input_spec=spec.resized(vocab))
-  grown = param_shapes(wide, own)
+  grown = param_shapes(wide, own[:1])
   if len(jax.tree.leaves(grown)) > len(jax.tree.leaves(params)):
     # Inputs and outputs share a table only if their vocabularies are equal.
     wide = wide.clone(output_spec=model.output_spec.resized(vocab))
-    grown = param_shapes(wide, own)
+    grown = param_shapes(wide, own[:1])
   return wide, jax.tree.leaves(grown)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -17,16 +16,15 @@ from memjax.analysis.across_runs import (
   run_table,
 )
 from memjax.analysis.base import Instrument, Places, Result, loss_unit, tidy
-from memjax.analysis.half_life import half_life, norms
+from memjax.analysis.half_life import HALF_LIVES, half_life, longest, norms
 from memjax.analysis.input_embeddings import embed_inputs, why_not_embedded
 from memjax.analysis.section import Section
 from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import HostBatch, Params
+from memjax.types import Batch, Params
 
-LABELS_AT_ONCE = 8  # each label has embedding tables of its own
-Read = Callable[..., tuple[jax.Array, jax.Array]]
+Read = Callable[..., jax.Array]
 
 
 class InputGradientNorms(NamedTuple):
@@ -35,7 +33,8 @@ class InputGradientNorms(NamedTuple):
   Attributes:
     lags: `(G,)` int: 0, 1, ... G - 1.
     norm: `(N, G)` float64.
-    half_life: `(N,)`, in steps.
+    half_life: `(N,)`, in steps; the last lag if it is at least that; NaN if
+      there is none.
     labels: number of labels that each figure is a mean of.
   """
 
@@ -69,9 +68,9 @@ class InputGradients(Instrument[InputGradientNorms]):
 
     Half-life: the lag at which the norm has fallen to half of its value at lag
     0, with linear interpolation of the logarithm of the norm between two lags.
-    If each lag keeps the share d of the norm, it is ln 2 / -ln d. It is
-    infinite if the norm never falls that far, and it has no value if lag 0 has
-    no gradient.
+    If each lag keeps the share d of the norm, it is ln 2 / -ln d. If the norm
+    falls, but not that far, the half-life is at least the last lag. If the norm
+    does not fall, or lag 0 has no gradient, there is no half-life.
 
     Paper: Bengio, Simard & Frasconi 1994, https://doi.org/10.1109/72.279181:
     such norms fall or grow exponentially. The figures here are means of them.
@@ -117,11 +116,13 @@ class InputGradients(Instrument[InputGradientNorms]):
   def show(self, results: Mapping[str, Result[InputGradientNorms]]) -> Section:
     curves = panels(results, lambda f: {'gradient norm': (f.lags, f.norm)})
     cells = {
-      run: {'half-life': format_median(result.arrays.half_life)}
-      for run, result in results.items()
+      run: {
+        'half-life': format_median(r.arrays.half_life, longest(r.arrays.lags))
+      }
+      for run, r in results.items()
     }
     plots = line_plots(curves, 'lag, steps')
-    table = run_table(cells, 'Half-life, in steps')
+    table = run_table(cells, HALF_LIVES)
     return Section(self.title, self.definition, plots, tables=[table])
 
 
@@ -135,7 +136,7 @@ def input_gradients(
   seed: int = 0,
   labels: int = 64,
 ) -> InputGradientNorms:
-  """One backward pass for each label, several labels and all replicas at once.
+  """One backward pass for `batch_size` labels and all replicas at once.
 
   The row of a label is read from its start. For a text, it is read from the
   first segment that the lags reach into.
@@ -155,56 +156,54 @@ def input_gradients(
       no embedding table.
   """
   require(lags >= 1, 'lags', lags, 'must be at least 1')
+  reason = why_not_embedded(model, task)
+  require(not reason, 'model', type(model).__name__, reason)
   segments = 1
   if task.carry_over:
     segments += -(-(lags - 1) // task.length)
-  labels = min(labels, batch_size * task.length)
-  read = _reader(model, task, lags, labels)
+  read = _reader(model, task, lags)
   stream = Stream(seed, streams.NUMBER, batch_size)
   total, count = np.zeros(()), 0
   for step in streams.steps(task, batch_size, segments - 1, batches):
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    feeds = streams.feeds(task, stream, step, segments)
-    norm, drawn = jax.device_get(read(params_N, feeds, key))
-    total, count = total + norm.astype(np.float64), count + int(drawn)
+    batch = streams.joined(task, stream, step, segments)
+    drawn = streams.draw(batch, task.length, lags, labels, (seed, step))
+    left = len(drawn.rows)
+    for part in drawn.chunks(batch_size):
+      norm_NBG = jax.device_get(read(params_N, batch, *part))
+      total = total + norm_NBG[:, :left].astype(np.float64).sum(1)
+      left -= batch_size
+    count += len(drawn.rows)
   rule = 'no label has this number of inputs behind it'
   require(count > 0, 'lags', lags, rule)
   lag, norm = np.arange(lags), total / count
   return InputGradientNorms(lag, norm, half_life(norm, lag), count)
 
 
-def _reader(model: Memory, task: Task, lags: int, labels: int) -> Read:
-  """Sums over labels of the norms, `(N, G)`, and the number of labels."""
+def _reader(model: Memory, task: Task, lags: int) -> Read:
+  """The norms of labels in rows of their own, `(N, B, G)`."""
 
   @jax.jit
   def read(
-    params_N: Params, feeds: tuple[HostBatch, ...], key: jax.Array
-  ) -> tuple[jax.Array, jax.Array]:
-    joined = streams.join(task, feeds)
-    drawn_P, row_P, place_P = streams.draw(
-      joined, task.length, lags, labels, key
-    )
+    params_N: Params, batch: Batch, row_B: jax.Array, place_B: jax.Array
+  ) -> jax.Array:
+    own = jax.tree.map(lambda x: x[row_B], batch)
+    each_B = jnp.arange(len(row_B))
+    label = jax.tree.map(lambda x: x[each_B, place_B][:, None], own)
 
-    def by_lag(params: Params, label: tuple[jax.Array, jax.Array]) -> jax.Array:
-      row, place = label
-      inputs, reset_1T = joined.inputs[row][None], joined.reset_BT[row][None]
+    def norms_of(params: Params) -> jax.Array:
       e, outputs = embed_inputs(
-        model, task.input_spec, params, inputs, reset_1T
+        model, task.input_spec, params, own.inputs, own.reset_BT
       )
-      of_label = jax.tree.map(lambda x: x[row, place][None, None], joined)
 
       def loss(e: Any) -> jax.Array:
-        y = outputs(e)[:, place][:, None]
-        return streams.label_losses(task, y, of_label)[0, 0]
+        y = outputs(e)[each_B, place_B][:, None]
+        return streams.label_losses(task, y, label).sum()
 
-      return norms(jax.grad(loss)(e))[place - jnp.arange(lags)]
+      by_input_BT = jax.vmap(norms)(jax.grad(loss)(e))
+      return by_input_BT[
+        each_B[:, None], place_B[:, None] - jnp.arange(lags)[None]
+      ]
 
-    def of_labels(params: Params) -> jax.Array:
-      each = functools.partial(by_lag, params)
-      return jax.lax.map(each, (row_P, place_P), batch_size=LABELS_AT_ONCE)
-
-    norm_NPG = jax.vmap(of_labels)(params_N)
-    norm_NPG = jnp.where(drawn_P[None, :, None], norm_NPG, 0.0)
-    return norm_NPG.sum(1), drawn_P.sum()
+    return jax.vmap(norms_of)(params_N)
 
   return read

@@ -1,23 +1,30 @@
 """The loss by the number of inputs that a model has read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
-from typing import Any, NamedTuple
+import functools
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis import recl, streams
 from memjax.analysis.across_runs import line_plots, panels
 from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.programs import (
+  forward,
+  initial_carry,
+  measure_last,
+  replicas_of,
+)
+from memjax.analysis.score_by_distance import bin_edges
 from memjax.analysis.section import Section
 from memjax.errors import ConfigError, require
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import HostBatch, Metrics, Params
+from memjax.types import Batch, Carry, Metrics, Params
 
-Read = Callable[..., tuple[Metrics, jax.Array, jax.Array]]
+LABEL_DISTANCE = 'label_distance'  # a task's score axis
 
 
 class ContextLosses(NamedTuple):
@@ -115,9 +122,8 @@ def loss_by_context(
 ) -> ContextLosses:
   """Reads a window for each label, with every context and every replica.
 
-  One program serves all contexts: all windows have the longest length, and a
-  reset shortens them. It reads C x `labels` x `batches` windows and has
-  `labels` x N of them in memory at once.
+  One program of the task's length serves all contexts. It reads C x `labels` x
+  `batches` windows, `batch_size` at once.
 
   Args:
     model: any memory that fits the task.
@@ -138,89 +144,92 @@ def loss_by_context(
   segments = 1
   if task.carry_over:
     segments += -(-(contexts[-1] - 1) // task.length)
-  labels = min(labels, batch_size * task.length)
-  read = _reader(model, task, contexts, labels)
   stream = Stream(seed, streams.NUMBER, batch_size)
-  parts = []
+  carry_N = initial_carry(model, replicas_of(params_N), batch_size)
+  places, parts = [], []
   for step in streams.steps(task, batch_size, segments - 1, batches):
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    feeds = streams.feeds(task, stream, step, segments)
-    found, drawn_P, label_P = jax.device_get(read(params_N, feeds, key))
-    label_P = np.insert(label_P, 0, step, axis=1)
-    label_P[:, 2] -= (segments - 1) * task.length
-    parts.append(_select(drawn_P, found, label_P))
+    batch = streams.joined(task, stream, step, segments)
+    seeds = seed, step
+    drawn = streams.draw(batch, task.length, contexts[-1], labels, seeds)
+    before = (segments - 1) * task.length
+    step_P = np.full_like(drawn.rows, step)
+    places.append(np.stack([step_P, drawn.rows, drawn.places - before], 1))
+    read = functools.partial(_read, model, params_N, task, carry_N, batch)
+    found = [read(part, contexts) for part in drawn.chunks(batch_size)]
+    for metrics, left in zip(
+      found, range(len(drawn.rows), 0, -batch_size), strict=True
+    ):
+      parts.append(_first(metrics, left))
   rule = 'no label has this number of inputs behind it'
-  require(any(len(x) for _, x in parts), 'contexts', contexts[-1], rule)
-  found = jax.tree.map(_join, *(found for found, _ in parts))
-  totals = jax.tree.map(lambda x: x.sum(-1), found)
+  require(bool(parts), 'contexts', contexts[-1], rule)
+  metrics = jax.tree.map(lambda *xs: np.concatenate(xs, -1), *parts)
+  totals = jax.tree.map(lambda x: x.sum(-1), metrics)
   mean = {name: metric.value() for name, metric in totals.items()}
   nothing = np.full_like(mean['loss'], np.nan)
   return ContextLosses(
     contexts=np.asarray(contexts),
     loss=mean['loss'],
     accuracy=mean.get('accuracy', nothing),
-    losses=found['loss'].value(),
-    labels=np.concatenate([x for _, x in parts]),
+    losses=metrics['loss'].value(),
+    labels=np.concatenate(places),
   )
 
 
-def contexts(task: Task, batch_size: int = 64) -> np.ndarray:
-  """1, 2, 4, ... up to the number of inputs that half of the labels have.
+def contexts(task: Task, batch_size: int = 32) -> np.ndarray:
+  """1, 2, 4, ... and the longest, which the farthest label needs.
 
-  For a text, up to twice the length of a segment.
+  The longest is one more than the largest label distance. Without distances it
+  is the number of inputs that half of the rows have behind their last label.
+  For a text, it is twice the length of a segment.
   """
   if task.carry_over:
     last = task.epoch_steps(batch_size)
     longest = (min(2, last - 1) if last else 2) * task.length
+  elif task.score_axis == LABEL_DISTANCE:
+    longest = int(bin_edges(task)[-1])
   else:
-    stream = Stream(0, streams.NUMBER, batch_size)
-    feed = task.rows(stream, 0, np.arange(batch_size))
-    _, place = np.nonzero(jax.jit(task.batch)(feed).loss_weights_BT)
-    longest = int(np.median(place)) + 1
-  return 2 ** np.arange(longest.bit_length())
+    batch = streams.batch_at(task, Stream(0, streams.NUMBER, batch_size), 0)
+    row, place = np.nonzero(batch.loss_weights_BT)
+    longest = int(np.median([place[row == r].max() for r in set(row)])) + 1
+  doubled = 2 ** np.arange(longest.bit_length())
+  return np.union1d(doubled, longest)
 
 
-def _reader(
-  model: Memory, task: Task, contexts: Sequence[int], labels: int
-) -> Read:
-  """Sums and counts `(C, N, P)`, which labels were drawn, and their places."""
-  window = int(contexts[-1])
-
-  @jax.jit
-  def read(
-    params_N: Params, feeds: tuple[HostBatch, ...], key: jax.Array
-  ) -> tuple[Metrics, jax.Array, jax.Array]:
-    joined = streams.join(task, feeds)
-    drawn_P, row_P, place_P = streams.draw(
-      joined, task.length, window, labels, key
-    )
-    read_PT = place_P[:, None] - jnp.arange(window)[None, ::-1]
-    inputs = joined.inputs[row_P[:, None], read_PT]
-    label = jax.tree.map(lambda x: x[row_P, place_P][:, None, None], joined)
-
-    def given(context: jax.Array) -> Metrics:
-      reset_T = jnp.arange(window) == window - context
-      reset_PT = jnp.broadcast_to(reset_T, (labels, window))
-      carry = model.initial_carry(labels)
-
-      def one(params: Params) -> Metrics:
-        _, y = apply(model, params, carry, inputs, reset_PT)
-        metrics = jax.vmap(task.measure)(y[:, None, -1:], label)
-        return {k: metrics[k] for k in ('loss', 'accuracy') if k in metrics}
-
-      return jax.vmap(one)(params_N)
-
-    found = jax.lax.map(given, jnp.asarray(contexts))
-    return found, drawn_P, jnp.stack([row_P, place_P], axis=1)
-
-  return read
+def _first(metrics: Metrics, labels: int) -> Metrics:
+  """Without the labels that fill the last chunk."""
+  return jax.tree.map(lambda x: x[..., :labels], metrics)
 
 
-def _select(
-  drawn_P: np.ndarray, found: Any, label_P: np.ndarray
-) -> tuple[Any, np.ndarray]:
-  return jax.tree.map(lambda x: x[..., drawn_P], found), label_P[drawn_P]
+def _read(
+  model: Memory,
+  params_N: Params,
+  task: Task,
+  carry_N: Carry,
+  batch: Batch,
+  labels: streams.Labels,
+  contexts: Sequence[int],
+) -> Metrics:
+  """Sums and counts `(N, C, B)` of labels, each read with every context.
 
-
-def _join(*xs_CNP: np.ndarray) -> np.ndarray:
-  return np.concatenate(xs_CNP, -1, dtype=np.float64).swapaxes(0, 1)
+  A window ends at its label. It is read in segments of the task's length, from
+  the one with its first input on; a reset hides what stands before it.
+  """
+  row_B, place_B = labels
+  length = task.length
+  label = jax.tree.map(lambda x: x[row_B, place_B], batch)
+  found = []
+  for context in contexts:
+    whole = -(-context // length) * length
+    read_BT = place_B[:, None] - np.arange(whole)[::-1]
+    inputs = batch.inputs[row_B[:, None], read_BT]
+    reset_BT = np.zeros(inputs.shape[:2], bool)
+    reset_BT[:, whole - context] = True
+    carry = carry_N
+    for first in range(0, whole, length):
+      here = np.s_[:, first : first + length]
+      carry, y_N = forward(model, params_N, carry, inputs[here], reset_BT[here])
+    metrics = measure_last(task, y_N, label)
+    found.append({k: metrics[k] for k in ('loss', 'accuracy') if k in metrics})
+  return jax.tree.map(
+    lambda *xs: np.stack(xs, 1, dtype=np.float64), *jax.device_get(found)
+  )

@@ -1,16 +1,14 @@
 """The carries that linear probes read, and the scores of probes."""
 
-from typing import Any
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis import ridge
-from memjax.analysis.reading import read_batches
-from memjax.models.base import Memory, apply
-from memjax.tasks.base import Task
-from memjax.types import Batch, Carry, Params, Spec
+from memjax.analysis.programs import forward, initial_carry, replicas_of
+from memjax.analysis.streams import NUMBER, batch_at
+from memjax.models.base import Memory
+from memjax.tasks.base import Stream, Task
+from memjax.types import Params, Spec
 
 
 def collect_states(
@@ -24,25 +22,26 @@ def collect_states(
 ) -> tuple[list[np.ndarray], np.ndarray]:
   """The carry's leaves, `(N, S, X)`, and the inputs by lag, `(S, L, ...)`."""
   spread = np.linspace(lags[-1], task.length - 1, batch_size)
-  spread_B = jnp.asarray(spread.round(), jnp.int32)
-
-  def states(params: Params, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
-    at_B = jnp.where(batch.reset_BT[:, 0], spread_B, task.length - 1)
-    probed_BL = at_B[:, None] - lags[None]
-    probed = jax.vmap(lambda x, at: x[at])(batch.inputs, probed_BL)
+  spread_B = spread.round().astype(int)
+  row_B1 = np.arange(batch_size)[:, None]
+  stream = Stream(seed, NUMBER, batch_size)
+  carry_N = initial_carry(model, replicas_of(params_N), batch_size)
+  states, probed = [], []
+  for step in range(batches):
+    batch = batch_at(task, stream, step)
+    at_B = np.where(batch.reset_BT[:, 0], spread_B, task.length - 1)
+    probed.append(batch.inputs[row_B1, at_B[:, None] - lags])
     # Each row is rolled to the right until it ends where it is probed. The
     # steps that come round to its front are forgotten at the row's reset.
-    roll = jax.vmap(lambda x, by: jnp.roll(x, by, axis=0))
+    rolled_BT = (np.arange(task.length) + at_B[:, None] + 1) % task.length
     inputs, reset_BT = (
-      roll(x, task.length - 1 - at_B) for x in (batch.inputs, batch.reset_BT)
+      x[row_B1, rolled_BT] for x in (batch.inputs, batch.reset_BT)
     )
-    carry, _ = apply(model, params, carry, inputs, reset_BT)
-    leaves = jax.tree.leaves(carry)
-    return carry, ([x.reshape(batch_size, -1) for x in leaves], probed)
-
-  found = read_batches(model, params_N, task, states, batch_size, batches, seed)
-  leaves, inputs = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *found)
-  return leaves, inputs[0]  # all replicas read the same rows
+    carry_N, _ = forward(model, params_N, carry_N, inputs, reset_BT)
+    leaves = jax.device_get(jax.tree.leaves(carry_N))
+    states.append([x.reshape(*x.shape[:2], -1) for x in leaves])
+  joined = [np.concatenate(x, axis=1) for x in zip(*states, strict=True)]
+  return joined, np.concatenate(probed)
 
 
 def scores(

@@ -9,13 +9,13 @@ import functools
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.streams import NUMBER
+from memjax.analysis.programs import initial_carry, replicas_of
+from memjax.analysis.streams import NUMBER, batch_at
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Carry, HostBatch, Params
+from memjax.types import Batch, Carry, Params
 
 Look: TypeAlias = Callable[[Params, Carry, Batch], tuple[Carry, Any]]
 
@@ -45,21 +45,14 @@ def read_batches(
   """
 
   @jax.jit
-  def read(
-    params_N: Params, carry_N: Carry, feed: HostBatch
-  ) -> tuple[Carry, Any]:
-    batch = task.batch(feed)
+  def read(params_N: Params, carry_N: Carry, batch: Batch) -> tuple[Carry, Any]:
     return jax.vmap(lambda p, c: look(p, c, batch))(params_N, carry_N)
 
-  replicas = len(jax.tree.leaves(params_N)[0])
-  carry_N = jax.tree.map(
-    lambda leaf: jnp.broadcast_to(leaf, (replicas, *leaf.shape)),
-    model.initial_carry(batch_size),
-  )
-  stream, row_ids = Stream(seed, NUMBER, batch_size), np.arange(batch_size)
+  carry_N = initial_carry(model, replicas_of(params_N), batch_size)
+  stream = Stream(seed, NUMBER, batch_size)
   for step in range(batches):
-    feed = task.rows(stream, step, row_ids)
-    carry_N, found = read(params_N, carry_N, feed)
+    batch = batch_at(task, stream, step)
+    carry_N, found = read(params_N, carry_N, batch)
     yield jax.tree.map(np.asarray, found)
 
 

@@ -111,7 +111,10 @@ def table(group: Mapping[str, Losses]) -> Table:
   found = relative_effective_context_length(group)
   shares = [f'{share:.0%} hardest labels' for share in found.shares]
   cells = {
-    run: dict(zip(shares, map(format_median, lengths_NR.T), strict=True))
+    run: {
+      share: format_median(length_N, found.contexts[-1])
+      for share, length_N in zip(shares, lengths_NR.T, strict=True)
+    }
     for run, lengths_NR in found.lengths.items()
   }
   return run_table(cells, 'Relative effective context length, in inputs')

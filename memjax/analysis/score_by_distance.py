@@ -10,16 +10,17 @@ import numpy as np
 
 from memjax.analysis.across_runs import line_plots, panels
 from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.programs import forward, initial_carry, replicas_of
 from memjax.analysis.section import Section
-from memjax.analysis.streams import NUMBER
+from memjax.analysis.streams import NUMBER, batch_at
 from memjax.errors import require
 from memjax.logs.plots import SCORES
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, HostBatch, Metrics, Params
+from memjax.types import Batch, Metrics, Params
 
 NO_AXIS = 'the task has no label distance and no sequence length'
-BIN_ROWS = 1000  # rows that the edges of the bins are taken from
+BIN_BATCHES = 32  # of 32 rows, that the edges of the bins are taken from
 
 
 class DistanceScores(NamedTuple):
@@ -63,8 +64,8 @@ class ScoreByDistance(Instrument[DistanceScores]):
     """
 
   max_bins: int = 12
-  batch_size: int = 64
-  batches: int = 8
+  batch_size: int = 32
+  batches: int = 16
   seed: int = 0
 
   def defined(self, model: Memory, task: Task) -> str:
@@ -126,31 +127,30 @@ def scores_by_distance(
   ranges = jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])
 
   @jax.jit
-  def read(params_N: Params, feed: HostBatch) -> tuple[Metrics, jax.Array]:
-    batch = task.batch(feed)
-
+  def by_range(y_N: jax.Array, batch: Batch) -> tuple[Metrics, jax.Array]:
     def within(low: jax.Array, high: jax.Array) -> Batch:
       inside_BT = (batch.score_axis_BT >= low) & (batch.score_axis_BT < high)
       loss_weights_BT = jnp.where(inside_BT, batch.loss_weights_BT, 0.0)
       return batch._replace(loss_weights_BT=loss_weights_BT)
 
-    def one(params: Params) -> Metrics:
-      carry = model.initial_carry(batch_size)
-      _, y = apply(model, params, carry, batch.inputs, batch.reset_BT)
+    def one(y: jax.Array) -> Metrics:
       return jax.lax.map(lambda edge: task.measure(y, within(*edge)), ranges)
 
     labels_E = jax.lax.map(
       lambda edge: within(*edge).loss_weights_BT.sum(), ranges
     )
-    return jax.vmap(one)(params_N), labels_E
+    return jax.vmap(one)(y_N), labels_E
 
-  stream, row_ids = Stream(seed, NUMBER, batch_size), np.arange(batch_size)
+  stream = Stream(seed, NUMBER, batch_size)
+  carry_N = initial_carry(model, replicas_of(params_N), batch_size)
   labels_E = np.zeros(len(edges) - 1)
   totals: Any = None
   for step in range(batches):
-    measured, labels = read(params_N, task.rows(stream, step, row_ids))
+    batch = batch_at(task, stream, step)
+    _, y_N = forward(model, params_N, carry_N, batch.inputs, batch.reset_BT)
+    measured, labels = jax.device_get(by_range(y_N, batch))
     labels_E += np.asarray(labels, np.float64)
-    sums = jax.tree.map(np.float64, jax.device_get(measured))
+    sums = jax.tree.map(np.float64, measured)
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
   metrics = {name: metric.value() for name, metric in totals.items()}
   return DistanceScores(task.score_axis, np.asarray(edges), metrics, labels_E)
@@ -165,10 +165,13 @@ def bin_edges(task: Task, max_bins: int = 12) -> np.ndarray:
     ConfigError: the task has neither a label distance nor a sequence length.
   """
   require(bool(task.score_axis), 'task', type(task).__name__, NO_AXIS)
-  stream = Stream(0, NUMBER, BIN_ROWS)
-  batch = jax.jit(task.batch)(task.rows(stream, 0, np.arange(BIN_ROWS)))
-  labelled_BT = np.asarray(batch.loss_weights_BT) > 0
-  distances = np.asarray(batch.score_axis_BT)[labelled_BT]
+  stream = Stream(0, NUMBER, 32)
+  distances = np.concatenate(
+    [
+      batch.score_axis_BT[batch.loss_weights_BT > 0]
+      for batch in (batch_at(task, stream, i) for i in range(BIN_BATCHES))
+    ]
+  )
   distances = distances[distances > 0]
   starts = np.unique(distances)
   if len(starts) > max_bins:

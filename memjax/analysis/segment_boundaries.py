@@ -6,13 +6,16 @@ boundary, so its rows are cut in two.
 
 from collections.abc import Iterator
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from memjax.analysis import streams
+from memjax.analysis.programs import forward, initial_carry, replicas_of
 from memjax.errors import require
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory, Model
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Carry, Params
 
@@ -49,37 +52,57 @@ def segment_boundaries(
   cut = cut or task.length // 2
   rule = f'must lie within the {task.length} steps of a row'
   require(0 < cut < task.length, 'cut', cut, rule)
-  make_batch = jax.jit(task.batch)
-  replicas = len(jax.tree.leaves(params_N)[0])
-  carry_N = jax.tree.map(
-    lambda x: jnp.broadcast_to(x, (replicas, *x.shape)),
-    model.initial_carry(batch_size),
-  )
-
-  @jax.jit
-  def read(params_N: Params, carry_N: Carry, batch: Batch) -> Carry:
-    def one(params: Params, carry: Carry) -> Carry:
-      return apply(model, params, carry, batch.inputs, batch.reset_BT)[0]
-
-    return jax.vmap(one)(params_N, carry_N)
-
+  carry_N = initial_carry(model, replicas_of(params_N), batch_size)
   stream = Stream(seed, streams.NUMBER, batch_size)
   for step in streams.steps(task, batch_size, int(flows), batches):
-    feeds = streams.feeds(task, stream, step, 1 + flows)
-    *before, after = map(make_batch, feeds)
-    if not flows:
-      before = [jax.tree.map(lambda x: x[:, :cut], after)]
-      after = jax.tree.map(lambda x: x[:, cut:], after)
-    carry_N = read(params_N, carry_N, before[0])
+    if flows:
+      before = streams.batch_at(task, stream, step - 1)
+      after = streams.batch_at(task, stream, step)
+    else:
+      whole = streams.batch_at(task, stream, step)
+      before = at_the_end(whole, cut)
+      after = jax.tree.map(lambda x: x[:, cut:], whole)
+    carry_N, _ = forward(
+      model, params_N, carry_N, before.inputs, before.reset_BT
+    )
     yield carry_N, after
 
 
+def at_the_end(batch: Batch, cut: int) -> Batch:
+  """The first `cut` steps of episodes, behind steps that their reset hides."""
+  rolled = jax.tree.map(lambda x: np.roll(x, x.shape[1] - cut, axis=1), batch)
+  reset_BT = rolled.reset_BT.copy()
+  reset_BT[:, reset_BT.shape[1] - cut] = True
+  return rolled._replace(reset_BT=reset_BT)
+
+
+def padded(batch: Batch, length: int) -> Batch:
+  """The batch with steps without labels behind it, `length` in all."""
+
+  def pad(x: np.ndarray) -> np.ndarray:
+    behind = length - x.shape[1]
+    return np.pad(x, [(0, 0), (0, behind)] + [(0, 0)] * (x.ndim - 2))
+
+  return jax.tree.map(pad, batch)
+
+
 def leaf_names(model: Memory) -> tuple[str, ...]:
-  """The paths of the carry's leaves, '0/h', in their order; () if none."""
+  """The names of the carry's leaves in their order; () if none.
+
+  A leaf is named by its fields, without the letters of its axes: `layer_0.h`
+  is the field `h_BD` of the first layer of a whole model. A layer whose carry
+  is one array has its number alone.
+  """
   carry = jax.eval_shape(lambda: model.initial_carry(1))
   paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(carry)[0]]
-  simple = functools.partial(jax.tree_util.keystr, simple=True, separator='/')
-  return tuple(simple(path) or 'carry' for path in paths)
+  simple = functools.partial(jax.tree_util.keystr, simple=True)
+  names = []
+  for path in paths:
+    parts = [re.sub('_[A-Z]+$', '', simple((key,))) for key in path]
+    if parts and parts[0].isdigit() and isinstance(model, Model):
+      parts[0] = f'layer_{parts[0]}'
+    names.append('.'.join(parts) or 'carry')
+  return tuple(names)
 
 
 def require_carry(model: Memory) -> None:

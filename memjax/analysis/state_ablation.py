@@ -1,33 +1,36 @@
 """What it costs a model to lose its memory, leaf by leaf."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.analysis import programs
 from memjax.analysis.across_runs import format_median, median_dot
 from memjax.analysis.base import Instrument, Places, Result, loss_unit, tidy
 from memjax.analysis.dot_plot import DotPlot
+from memjax.analysis.programs import forward
 from memjax.analysis.section import Section, Table
 from memjax.analysis.segment_boundaries import (
   EMPTY_CARRY,
   float_leaves,
   is_float,
   leaf_names,
+  padded,
   require_carry,
   segment_boundaries,
 )
 from memjax.errors import require
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Metrics, Params
 
 ABLATIONS = ('removed', 'shuffled', 'noised')
 ALL = 'all'
-Read = Callable[[Params, Carry, Batch, jax.Array], Metrics]
 
 
 class AblationEffects(NamedTuple):
@@ -170,14 +173,11 @@ def ablate(
   """
   require(batch_size >= 2, 'batch_size', batch_size, 'must be at least 2')
   require_carry(model)
-  read = _reader(model, task)
   totals: Any = None
   for boundary, (carry_N, after) in enumerate(
     segment_boundaries(model, params_N, task, cut, batch_size, batches, seed)
   ):
-    key = jax.random.fold_in(jax.random.key(seed), boundary)
-    sums = jax.device_get(read(params_N, carry_N, after, key))
-    sums = jax.tree.map(np.float64, sums)
+    sums = _read(model, params_N, task, carry_N, after, (seed, boundary))
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
   labels = 0 if totals is None else totals['loss'].count.sum()
   require(labels > 0, 'cut', cut, 'no label follows a segment boundary')
@@ -192,52 +192,51 @@ def ablate(
   )
 
 
-def _reader(model: Memory, task: Task) -> Read:
+def _read(
+  model: Memory,
+  params_N: Params,
+  task: Task,
+  carry_N: Carry,
+  after: Batch,
+  seed: tuple[int, int],
+) -> Metrics:
   """Sums and counts `(N, 1 + 3 (1 + K))`; the intact carry comes first."""
-  leaves = len(leaf_names(model))
-  none, every = np.zeros((1, leaves), bool), np.ones((1, leaves), bool)
-  each = np.eye(leaves, dtype=bool)
-  replaced = np.concatenate([none, *[every, each] * len(ABLATIONS)])
-  ablations = np.append(0, np.repeat(np.arange(len(ABLATIONS)), 1 + leaves))
-
-  @jax.jit
-  def read(
-    params_N: Params, carry_N: Carry, after: Batch, key: jax.Array
-  ) -> Metrics:
-    def one(params: Params, carry: Carry) -> Metrics:
-      intact, structure = jax.tree.flatten(carry)
-      ablated = _ablated(model, intact, key)
-
-      def case(ablation: jax.Array, replaced: jax.Array) -> Metrics:
-        leaves = [
-          jnp.where(replaced[i], jax.lax.select_n(ablation, *ablated[i]), leaf)
-          for i, leaf in enumerate(intact)
-        ]
-        carry = jax.tree.unflatten(structure, leaves)
-        _, y = apply(model, params, carry, after.inputs, after.reset_BT)
-        metrics = task.measure(y, after)
-        return {k: metrics[k] for k in ('loss', 'accuracy') if k in metrics}
-
-      cases = jnp.asarray(ablations, jnp.int32), jnp.asarray(replaced)
-      return jax.lax.map(lambda x: case(*x), cases)
-
-    return jax.vmap(one)(params_N, carry_N)
-
-  return read
+  intact, structure = jax.tree.flatten(carry_N)
+  ablated = _ablated(model, intact, jnp.asarray(seed))
+  every = range(len(intact))
+  replaced = [[], *[[*every], *([i] for i in every)] * len(ABLATIONS)]
+  ablations = [0, *np.repeat(range(len(ABLATIONS)), 1 + len(intact)).tolist()]
+  after = padded(after, task.length)
+  cases = []
+  for ablation, places in zip(ablations, replaced, strict=True):
+    leaves = [
+      ablated[i][ablation] if i in places else leaf
+      for i, leaf in enumerate(intact)
+    ]
+    carry_N = jax.tree.unflatten(structure, leaves)
+    _, y_N = forward(model, params_N, carry_N, after.inputs, after.reset_BT)
+    metrics = programs.measure(task, y_N, after)
+    cases.append({k: metrics[k] for k in ('loss', 'accuracy') if k in metrics})
+  return jax.tree.map(
+    lambda *x: np.stack(x, axis=-1, dtype=np.float64), *jax.device_get(cases)
+  )
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _ablated(
-  model: Memory, leaves: list[jax.Array], key: jax.Array
+  model: Memory, leaves_N: list[jax.Array], seed: jax.Array
 ) -> list[tuple[jax.Array, ...]]:
-  """What replaces each leaf, in the order of `ABLATIONS`."""
-  initial = jax.tree.leaves(model.initial_carry(len(leaves[0])))
+  """What replaces each leaf, `(N, B, ...)`, in the order of `ABLATIONS`."""
+  key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
+  initial = jax.tree.leaves(model.initial_carry(leaves_N[0].shape[1]))
   found: list[tuple[jax.Array, ...]] = []
-  for i, (leaf, first) in enumerate(zip(leaves, initial, strict=True)):
+  for i, (leaf, first) in enumerate(zip(leaves_N, initial, strict=True)):
     noised = leaf
     if is_float(leaf):
-      noise = jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
-      noised += noise.astype(leaf.dtype) * leaf.std(axis=0, keepdims=True)
-    found.append((first, jnp.roll(leaf, 1, axis=0), noised))
+      noise = jax.random.normal(jax.random.fold_in(key, i), leaf.shape[1:])
+      noised += noise.astype(leaf.dtype)[None] * leaf.std(axis=1, keepdims=True)
+    first = jnp.broadcast_to(first, leaf.shape)
+    found.append((first, jnp.roll(leaf, 1, axis=1), noised))
   return found
 
 

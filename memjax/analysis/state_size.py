@@ -45,7 +45,7 @@ class Density(NamedTuple):
     state_bits: of one row.
     recalled_bits: `(N,)`, a lower bound of the bits recovered of the past.
     symbols: `(N,)`, the same in symbols.
-    bits_per_symbol: `(N,)`; infinite where nothing is recovered.
+    bits_per_symbol: `(N,)`; NaN where nothing is recovered.
   """
 
   state_bits: int
@@ -83,8 +83,7 @@ def density(
   bits_NL = np.where(accuracy_NL > chance_L, recovered_NL, 0)
   symbols_N = (bits_NL / np.where(entropy_L > 0, entropy_L, np.inf)).sum(1)
   state_bits = state_size(model).bits
-  with np.errstate(divide='ignore'):
-    per_symbol_N = state_bits / symbols_N
+  per_symbol_N = state_bits / np.where(symbols_N > 0, symbols_N, np.nan)
   return Density(state_bits, bits_NL.sum(1), symbols_N, per_symbol_N)
 
 

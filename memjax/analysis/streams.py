@@ -4,14 +4,40 @@ The row of a text continues in the next step, so some inputs behind a
 label are in earlier steps. An episode begins and ends in its row.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.analysis.programs import make_batch
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, HostBatch
+from memjax.types import Batch
 
 NUMBER = 1 << 30  # of the instruments' stream: no training or evaluation set
+
+
+class Labels(NamedTuple):
+  """P labels of a batch.
+
+  Attributes:
+    rows: `(P,)`, the row of each.
+    places: `(P,)`, its position.
+  """
+
+  rows: np.ndarray
+  places: np.ndarray
+
+  def chunks(self, size: int) -> list['Labels']:
+    """Parts of `size` labels; the last part repeats its last label.
+
+    So all parts have one shape, and one program serves them.
+    """
+    parts = []
+    for first in range(0, len(self.rows), size):
+      index = np.arange(first, first + size).clip(max=len(self.rows) - 1)
+      parts.append(Labels(self.rows[index], self.places[index]))
+    return parts
 
 
 def steps(task: Task, batch_size: int, first: int, count: int) -> range:
@@ -20,46 +46,45 @@ def steps(task: Task, batch_size: int, first: int, count: int) -> range:
   return range(first, min(first + count, last) if last else first + count)
 
 
-def feeds(
-  task: Task, stream: Stream, last: int, segments: int
-) -> tuple[HostBatch, ...]:
-  """The host half of the `segments` steps that end with step `last`."""
-  rows = np.arange(stream.batch_size)
-  first = last - segments + 1
-  return tuple(task.rows(stream, s, rows) for s in range(first, last + 1))
+def batch_at(task: Task, stream: Stream, step: int) -> Batch:
+  """All rows of one step."""
+  return make_batch(task, task.rows(stream, step, np.arange(stream.batch_size)))
 
 
-def join(task: Task, feeds: tuple[HostBatch, ...]) -> Batch:
-  """The device half: one batch whose rows span all the steps."""
-  batches = [task.batch(feed) for feed in feeds]
-  return jax.tree.map(lambda *xs: jnp.concatenate(xs, axis=1), *batches)
+def joined(task: Task, stream: Stream, last: int, segments: int) -> Batch:
+  """One batch whose rows span the `segments` steps that end with `last`."""
+  each = [
+    batch_at(task, stream, step)
+    for step in range(last - segments + 1, last + 1)
+  ]
+  return jax.tree.map(lambda *xs: np.concatenate(xs, axis=1), *each)
 
 
 def draw(
-  joined: Batch, length: int, window: int, labels: int, key: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Draws P labels of the last step without replacement.
+  batch: Batch, length: int, window: int, labels: int, seed: tuple[int, int]
+) -> Labels:
+  """Draws labels of the last step without replacement.
 
   Args:
-    joined: rows over some steps.
+    batch: rows over some steps.
     length: T of a step.
     window: the number of inputs that a label must have behind it, its own
       included, with no reset in between.
-    labels: P. If there are fewer labels, the rest of the P are not drawn.
-    key: of the draw.
-
-  Returns:
-    `(P,)` each: whether the label was drawn, its row and its position.
+    labels: the number of labels, at most; there may be fewer.
+    seed: of the draw.
   """
-  total = joined.reset_BT.shape[1]
-  place_BT = jnp.broadcast_to(jnp.arange(total), joined.reset_BT.shape)
-  start_BT = jax.lax.cummax(jnp.where(joined.reset_BT, place_BT, 0), axis=1)
+  total = batch.reset_BT.shape[1]
+  place_BT = np.broadcast_to(np.arange(total), batch.reset_BT.shape)
+  start_BT = np.maximum.accumulate(
+    np.where(batch.reset_BT, place_BT, 0), axis=1
+  )
   whole_BT = place_BT - start_BT + 1 >= window
-  whole_BT = ((joined.loss_weights_BT > 0) & whole_BT)[:, -length:]
-  lot_BT = jnp.where(whole_BT, jax.random.uniform(key, whole_BT.shape), -1.0)
-  lot_P, index_P = jax.lax.top_k(lot_BT.reshape(-1), labels)
-  row_P, place_P = jnp.divmod(index_P, length)
-  return lot_P >= 0, row_P, place_P + total - length
+  whole_BT = (batch.loss_weights_BT > 0) & whole_BT
+  whole_BT[:, : total - length] = False
+  found = np.argwhere(whole_BT)
+  chosen = np.random.default_rng(seed).permutation(len(found))[:labels]
+  rows, places = found[chosen].T
+  return Labels(rows, places)
 
 
 def label_losses(task: Task, y: jax.Array, batch: Batch) -> jax.Array:

@@ -22,6 +22,7 @@ from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Params
 
 GATES = ('forget_gate', 'update_gate')  # the share of its value a unit keeps
+LONGEST = 2.0**24  # steps; a float32 below 1 has at most this time constant
 NOT_SHOWN = 'the model shows no gate that keeps the values of its units'
 
 
@@ -30,7 +31,7 @@ class UnitTimeConstants(NamedTuple):
 
   Attributes:
     gate: {path: `(N, D)`}, f, the mean of each gate.
-    steps: {path: `(N, D)`}, tau; infinite where f is 1.
+    steps: {path: `(N, D)`}, tau, at most `LONGEST`.
   """
 
   gate: dict[str, np.ndarray]
@@ -52,7 +53,8 @@ class TimeConstants(Instrument[UnitTimeConstants]):
   definition = """
     A unit whose gate keeps the share f of its value in a step has exp(-n / tau)
     of it after n steps, where tau = -1 / ln f and f is the mean of the gate
-    over rows and steps. Half of the value is left after tau ln 2 steps. The
+    over rows and steps. Half of the value is left after tau ln 2 steps. A gate
+    that is 1 to the precision of its numbers has a tau of at least 2^24. The
     plot has the units in the order of their time constants.
 
     Paper: Tallec & Ollivier 2018, https://arxiv.org/abs/1804.11188, section 2:
@@ -112,7 +114,7 @@ def _curves(
 def _cells(found: UnitTimeConstants) -> dict[str, str]:
   return {
     f'{path}, {share:.0%} of units below': format_median(
-      np.quantile(steps_ND, share, axis=1)
+      np.quantile(steps_ND, share, axis=1), LONGEST
     )
     for path, steps_ND in found.steps.items()
     for share in (0.1, 0.5, 0.9)
@@ -153,7 +155,10 @@ def time_constants(
 
   gate = sum_batches(model, params_N, task, means, batch_size, batches, seed)
   with np.errstate(divide='ignore'):
-    steps = {path: 1 / np.abs(np.log(f)) for path, f in gate.items()}
+    steps = {
+      path: np.minimum(1 / np.abs(np.log(f)), LONGEST)
+      for path, f in gate.items()
+    }
   return UnitTimeConstants(gate, steps)
 
 

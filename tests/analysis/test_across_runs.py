@@ -15,13 +15,15 @@ from memjax.analysis.across_runs import format_median, median_curve, run_table
     ([1.0, 2.0, 4.0], '2.000 (1.500 to 3.000)'),
     ([2.0, 2.0, 2.0], '2.000'),
     ([1.0, math.nan, 3.0], '2.000 (1.500 to 2.500)'),
-    ([1.0, 2.0, math.inf], '2.000 (1.000 to inf)'),
-    ([math.inf, math.inf], 'inf'),
+    ([1.0, 3.0, math.inf], '2.000 (1.500 to 2.500), 1 not finite'),
+    ([math.inf, math.inf], '—'),
+    ([64, 64, 1000], '64 (64 to 532)'),
+    ([2000], '≥ 1,500'),
     ([math.nan, math.nan], '—'),
   ],
 )
 def test_a_cell_is_a_median_and_quartiles(values: list, text: str) -> None:
-  cell = format_median(np.array(values))
+  cell = format_median(np.array(values), 1500)
   assert cell.replace('\N{NO-BREAK SPACE}', ' ') == text
 
 

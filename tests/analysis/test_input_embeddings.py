@@ -15,7 +15,7 @@ from tests.analysis.known import LeakyIntegrator
 QUESTION = 3
 TOKENS, SENTENCES = Tokens(5), Sentences(7, 3, QUESTION)
 STACKED = LeakyIntegrator(4)
-STEPS = 6
+ROWS, STEPS = 2, 6
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_the_gradients_of_a_token_sum_to_that_of_its_row(
   model: Memory, spec: Spec, tables: list[str]
 ) -> None:
   rng = np.random.default_rng(0)
-  shape = (1, STEPS, *spec.shape)
+  shape = (ROWS, STEPS, *spec.shape)
   inputs = jnp.asarray(rng.integers(0, spec.size, shape, np.int32))
-  reset_BT = jnp.zeros((1, STEPS), bool)
-  carry = model.initial_carry(1)
+  reset_BT = jnp.zeros((ROWS, STEPS), bool)
+  carry = model.initial_carry(ROWS)
   weights = jnp.asarray(
-    rng.normal(size=(1, STEPS, model.output_spec.size)), jnp.float32
+    rng.normal(size=(ROWS, STEPS, model.output_spec.size)), jnp.float32
   )
 
   @jax.jit
@@ -73,7 +73,7 @@ def test_the_gradients_of_a_token_sum_to_that_of_its_row(
     seen.append(path[-1].key)
     if seen[-1] in tables:
       for token in set(range(spec.size)) - set(kept.tolist()):
-        total = by_row[np.asarray(inputs[0]) == token].sum(0)
+        total = by_row[np.asarray(inputs) == token].sum(0)
         np.testing.assert_allclose(total, by_table[token], rtol=1e-4, atol=1e-6)
-    assert by_row.shape[: inputs.ndim - 1] == inputs.shape[1:]
+    assert by_row.shape[: inputs.ndim] == inputs.shape
   assert set(tables) <= set(seen)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from memjax.analysis import streams
+from memjax.analysis.across_runs import MISSING, SPACE, format_median
 from memjax.analysis.carry_gradients import carry_gradients
-from memjax.analysis.half_life import half_life
+from memjax.analysis.half_life import half_life, longest
 from memjax.analysis.input_gradients import input_gradients
 from memjax.errors import ConfigError
 from memjax.models.base import apply
@@ -78,11 +79,25 @@ def test_each_lag_multiplies_the_norm_of_the_carry_up_to_a_reset() -> None:
 
 
 def test_half_lives() -> None:
-  norm = np.array([[4.0, 3, 2, 1], [4, 4, 3, 3], [0, 1, 0, 0], [1, 1, 0, 0]])
+  norm = np.array([[4.0, 3, 2, 1], [0, 1, 0, 0], [1, 1, 0, 0]])
   life = half_life(norm, np.arange(4))
-  np.testing.assert_array_equal(life, [2, np.inf, np.nan, 1])
+  np.testing.assert_array_equal(life, [2, np.nan, 1])
   sparse = half_life(2.0 ** -np.array([1, 4]), np.array([3, 9]))
   assert sparse == pytest.approx(2)
+
+
+def test_a_norm_that_falls_less_than_half_has_the_last_lag_as_a_bound() -> None:
+  lags = np.array([2, 3, 9])
+  life = half_life(np.array([4.0, 3.5, 3.0]), lags)
+  assert life == longest(lags) == 7
+  assert format_median(life[None], longest(lags)) == f'≥{SPACE}7'
+
+
+def test_a_norm_that_does_not_fall_has_no_half_life() -> None:
+  for norm in ([4.0, 3, 4], [1.0, 2, 3]):
+    life = half_life(np.array([norm]), np.arange(3))
+    assert np.isnan(life).all()
+    assert format_median(life, 2) == MISSING
 
 
 def test_tokens_are_differentiated_by_their_embeddings() -> None:

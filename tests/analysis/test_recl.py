@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from memjax.analysis.across_runs import SPACE
 from memjax.analysis.loss_by_context import ContextLosses
-from memjax.analysis.recl import relative_effective_context_length
+from memjax.analysis.recl import relative_effective_context_length, table
 from memjax.errors import ConfigError
 
 NEAREST, FARTHEST, LABELS = 1, 10, 100
@@ -46,10 +47,14 @@ def test_recl_ends_at_the_first_step_without_a_gain() -> None:
 
 
 def test_recl_is_the_longest_context_if_every_step_gains() -> None:
-  one = reaching(10)
-  one = one._replace(contexts=one.contexts[:4], losses=one.losses[:, :4])
+  one, short = (
+    whole._replace(contexts=whole.contexts[:4], losses=whole.losses[:, :4])
+    for whole in (reaching(10), reaching(3))
+  )
   found = relative_effective_context_length({'one': one})
   assert found.lengths['one'].tolist() == [[4] * 3]
+  rows = table({'one': one, 'short': short}).rows
+  assert [row[1:] for row in rows] == [[f'≥{SPACE}4', '3']] * 3
 
 
 def test_gains_follow_the_definition_word_by_word() -> None:

@@ -16,6 +16,7 @@ from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.tasks.language.text import Text
 from tests.analysis.known import DelayLine, Idle, RepeatToken
+from tests.small import small
 
 DELAY = 6
 PARAMS = {'sure': jnp.ones(2)}
@@ -63,5 +64,8 @@ class Forgetful(Memory):
 def test_leaves_have_names_and_an_empty_carry_is_refused() -> None:
   assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
   assert leaf_names(Idle(4, DELAY)) == ('0', '1', '2')
+  xl = small('mqar', 'transformer_xl').model
+  assert leaf_names(xl) == ('layer_0.h', 'layer_0.count')
+  assert leaf_names(small('mqar', 'gru').model) == ('layer_0',)
   with pytest.raises(ConfigError, match="'Forgetful': the model has an empty"):
     require_carry(Forgetful())

@@ -77,7 +77,7 @@ PICTURES = (
   'loss rise, removed: recall all ',
   'accuracy, share of labels against lag, steps; at the end recall ',
   'gradient norm against lag, steps; at the end recall ',
-  'gradient norm, 0/h_BD against lag, steps; at the end recall ',
+  'gradient norm, layer_0.h against lag, steps; at the end recall ',
   'steps, layer 0 against share of units below; at the end recall ',
   'forward, tokens per second against length of a segment, steps; at the end',
 )
@@ -163,9 +163,9 @@ def test_an_instrument_shows_its_figures_and_its_definition(
   figure = r'\d[\d.e+-]*( \(\S+ to \S+\))?'
   for row in (
     f'10% hardest labels\t{figure}',
-    rf'0/c_BD(\t-?{figure}){{3}}',
+    rf'layer_0\.c(\t-?{figure}){{3}}',
     'bits of state\t1,024',
-    f'0/h_BD\t({figure}|inf)',
+    rf'layer_0\.h\t(≥ )?({figure}|—)',
     rf'layer_0/memory/.*, 50% of units below\t{figure}',
     r'gradient, 64 steps\t\d+\.\d\d MB',
   ):
