@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import jax
@@ -154,12 +153,9 @@ def loss_by_context(
     before = (segments - 1) * task.length
     step_P = np.full_like(drawn.rows, step)
     places.append(np.stack([step_P, drawn.rows, drawn.places - before], 1))
-    read = functools.partial(_read, model, params_N, task, carry_N, batch)
-    found = [read(part, contexts) for part in drawn.chunks(batch_size)]
-    for metrics, left in zip(
-      found, range(len(drawn.rows), 0, -batch_size), strict=True
-    ):
-      parts.append(_first(metrics, left))
+    for i, part in enumerate(drawn.chunks(batch_size)):
+      found = _read(model, params_N, task, carry_N, batch, part, contexts)
+      parts.append(_first(found, len(drawn.rows) - i * batch_size))
   rule = 'no label has this number of inputs behind it'
   require(bool(parts), 'contexts', contexts[-1], rule)
   metrics = jax.tree.map(lambda *xs: np.concatenate(xs, -1), *parts)
