@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
 # What memjax itself imports, by extra; the others are for work on memjax.
-OF_MEMJAX = ('bpe', 'digits', 'sweep')
+OF_MEMJAX = ('bpe', 'digits', 'sweep', 'tensorboard', 'wandb')
 
 
 def lines(path: Path) -> set[str]:
@@ -70,7 +70,7 @@ def test_what_memjax_imports_is_required_and_what_it_does_not_is_an_extra() -> (
     if not known & projects(of_module.get(module, [module]))
   }
   assert missing == set()
-  for name in ('pytest', 'mypy', 'ruff', 'optuna', 'scikit-learn'):
+  for name in ('pytest', 'mypy', 'ruff', 'optuna', 'scikit-learn', 'wandb'):
     assert name not in projects(PROJECT['dependencies'])
 
 

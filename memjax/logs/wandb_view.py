@@ -1,6 +1,7 @@
 """The view of a run in Weights & Biases."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 import netrc
 import os
 from pathlib import Path
@@ -67,6 +68,12 @@ class Wandb:
 
   def close(self) -> None:
     self._run.finish()
+
+
+def is_wanted(mode: str) -> bool:
+  """Whether the view is to be opened: `auto` asks for no library it lacks."""
+  missing = mode == 'auto' and find_spec('wandb') is None
+  return mode != 'disabled' and not missing
 
 
 def find_mode() -> str:

@@ -15,15 +15,15 @@ from memjax.logs import metrics_file
 from memjax.logs.console import Console, first_line, print_error
 from memjax.logs.documents_file import move_documents
 from memjax.logs.metrics_file import Row
-from memjax.logs.wandb_view import Wandb
+from memjax.logs.wandb_view import Wandb, is_wanted
 
 
 class LogSettings(NamedTuple):
   """Which views are open.
 
   Attributes:
-    wandb_mode: auto (online if an API key is found, else offline), online,
-      offline or disabled.
+    wandb_mode: auto (online if an API key is found, else offline, and disabled
+      if wandb is not installed), online, offline or disabled.
     wandb_project: the run's project.
     wandb_name: the run's name; empty for the name of the workdir.
     tensorboard: whether to write TensorBoard's files.
@@ -63,7 +63,7 @@ class Writers:
     self._truth = JsonLines(workdir / 'metrics.jsonl')
     self._views: dict[str, View] = {}
     self._open('console', lambda: Console(log.total_steps, log.best))
-    if log.wandb_mode != 'disabled':
+    if is_wanted(log.wandb_mode):
       self._open(
         'wandb',
         lambda: Wandb(
@@ -104,6 +104,9 @@ class Writers:
   def _open(self, name: str, make: Callable[[], View]) -> None:
     try:
       self._views[name] = make()
+    except ModuleNotFoundError as error:
+      rule = f"{first_line(error)}: pip install 'memjax[{name}]'"
+      print_error(f'{name}: dropped: {rule}; metrics.jsonl is still written')
     except Exception as error:
       self._drop_line(name, error)
 

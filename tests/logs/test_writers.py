@@ -186,6 +186,26 @@ def test_wandb_without_a_network_falls_back_in_one_line(
   assert line.startswith('wandb: offline: ')
 
 
+def test_a_library_that_is_not_installed_is_asked_for_or_not_missed(
+  tmp_path: Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capfd: pytest.CaptureFixture[str],
+) -> None:
+  monkeypatch.setitem(sys.modules, 'wandb', None)
+  monkeypatch.setitem(sys.modules, 'tensorboardX', None)
+  for mode, tensorboard in (('auto', False), ('online', True)):
+    log = QUIET._replace(wandb_mode=mode, tensorboard=tensorboard)
+    with Writers(tmp_path, {}, log) as opened:
+      opened.write(TRAIN)
+    lines = capfd.readouterr().err.splitlines()
+    asked = [line for line in lines if 'pip install' in line]
+    names = ['wandb', 'tensorboard'] if tensorboard else []
+    assert len(asked) == len(names)
+    for name, line in zip(names, asked, strict=True):
+      assert line.startswith(f'{name}: dropped: ')
+      assert f"pip install 'memjax[{name}]'" in line
+
+
 def test_wandb_is_online_only_where_a_key_is_found(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
