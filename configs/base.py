@@ -17,6 +17,7 @@ def base() -> ConfigDict:
         'segment_length': 0,  # time steps; 0: the task's length
         'bptt_segments': 1,
         'grad_accum_steps': 1,
+        'remat': 'none',  # or full, dots: layers computed again, for memory
         'dtype': 'float32',  # or bfloat16
         'patience': 0,  # evaluations without a new best; 0: no early stopping
         'replicas': 1,  # number of seeds trained in one program

@@ -29,6 +29,5 @@ def model(
     'depth': depth,
     'wiring': 'plain',
     'dropout': dropout,
-    'remat': False,
   }
   return ConfigDict(stack | fields)

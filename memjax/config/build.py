@@ -22,6 +22,7 @@ MISSING = 'must be given'
 SECTION = 'must be a section with a name and fields'
 # Fields of a memory inside another one that the outer one sets.
 FROM_AROUND = ('width', 'index', 'depth')
+FROM_TRAIN = ('remat',)  # fields of a model that the section train sets
 NOT_A_LAYER = 'has no field `width`, so it cannot be a layer'
 NOT_WHOLE = {  # {package: why a class that lacks the given fields is refused}
   'memjax.models': (
@@ -89,6 +90,8 @@ def construct(
     if name not in (*linens_own, *given) and not name.startswith('_')
   ]
   for key, value in spec.items():
+    if key in FROM_TRAIN and issubclass(cls, Memory):
+      raise ConfigError(f'{field}.{key}', value, f'is set by train.{key}')
     if giver and key in FROM_AROUND:
       raise ConfigError(f'{field}.{key}', value, f'is set by {giver}.{key}')
     if key not in settable:

@@ -90,7 +90,7 @@ OPTIONS = {
 }
 GROUP = 'memjax.training.parameter_groups.ParameterGroup'
 # Fields that the rest of the config sets.
-FROM_CONFIG = ('input_spec', 'output_spec', 'set_name', 'fields', 'changes')
+FROM_CONFIG = 'input_spec output_spec set_name fields changes remat'.split()
 
 
 def classes_of(kind: str) -> dict[str, type]:

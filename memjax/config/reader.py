@@ -16,6 +16,7 @@ from memjax.config.sections import SECTIONS, flatten
 from memjax.data.tokenizer import Tokenizer
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
+from memjax.models.base import Model
 from memjax.tasks.base import Task
 
 
@@ -59,7 +60,6 @@ def read_experiment(
     'must be a whole number below 2^32: jax takes no more',
   )
   task = prepare_task(config['task'], tokenizer)
-  model = build_model(config['model'], task.input_spec, task.output_spec)
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
   }
@@ -70,7 +70,7 @@ def read_experiment(
     config=config,
     seed=seed,
     task=task,
-    model=model,
+    model=_model(config, config['model'], task),
     evals={name: _evaluation(config, name, task) for name in config['evals']},
     **sections,
   )
@@ -96,6 +96,17 @@ def prepare_task(
   except ConfigError as error:
     raise error.within('task') from None
   return task
+
+
+def _model(
+  config: Mapping[str, Any], spec: Mapping[str, Any], task: Task
+) -> Model:
+  """The model of a spec for a task, as `train.remat` wants it."""
+  model = build_model(spec, task.input_spec, task.output_spec)
+  try:
+    return model.with_remat(config['train']['remat'])
+  except ConfigError as error:
+    raise error.within('train') from None
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
       f'reads {task.input_spec} and answers {task.output_spec}, the training '
       f'task {trained.input_spec} and {trained.output_spec}',
     )
-    model = build_model(parts['model'], task.input_spec, task.output_spec)
+    model = _model(config, parts['model'], task)
   except ConfigError as error:
     raise error.within(field) from None
   given = {

@@ -48,6 +48,9 @@ class Train:
       boundaries inside a group, and no other boundary.
     grad_accum_steps: number of parts that the rows of a step are read in, to
       save memory; the gradient is the same.
+    remat: what the backward pass of a layer computes again, to save memory, as
+      policies of `jax.checkpoint`. none: nothing; full: the whole layer; dots:
+      all but its products with parameters. The gradient is the same.
     dtype: compute type; parameters and carry stay float32.
     patience: number of evaluations without a new best after which the run
       stops; 0: it never stops early. With several replicas, medians are
@@ -63,6 +66,7 @@ class Train:
   segment_length: int
   bptt_segments: int
   grad_accum_steps: int
+  remat: str
   dtype: str
   patience: int
   replicas: int
@@ -78,6 +82,7 @@ class Train:
       'grad_accum_steps',
       'replicas',
     )
+    one_of('remat', self.remat, ('none', 'full', 'dots'))
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))
     require(
       self.batch_size % self.grad_accum_steps == 0,

@@ -24,7 +24,7 @@ from typing import Any
 from flax import linen as nn
 import jax
 
-from memjax.errors import ConfigError
+from memjax.errors import ConfigError, require
 from memjax.types import Carry, Inputs, Params, Reset_BT, Sequence_BTD, Spec
 
 
@@ -121,6 +121,19 @@ class Model(Memory):
 
   input_spec: Spec
   output_spec: Spec
+
+  def with_remat(self, remat: str) -> 'Model':
+    """The same model, with other values kept for the backward pass.
+
+    Args:
+      remat: a value of `train.remat`; 'none' keeps all of them.
+
+    Raises:
+      ConfigError: this model has no layers that could be computed again.
+    """
+    rule = f'{type(self).__name__} has no layers that could be computed again'
+    require(remat == 'none', 'remat', remat, rule)
+    return self
 
   @abc.abstractmethod
   def body(

@@ -95,3 +95,13 @@ class Block(nn.Module):
     if self.mlp_width:
       x = wired('mlp', think, x)
     return carry, x
+
+
+_POLICIES = jax.checkpoint_policies
+_remat = functools.partial(nn.remat, Block, static_argnums=(4,))
+# What the backward pass keeps of a block; it computes the rest again.
+REMAT: dict[str, Any] = {
+  'none': Block,  # keeps everything
+  'full': _remat(policy=_POLICIES.nothing_saveable),
+  'dots': _remat(policy=_POLICIES.dots_with_no_batch_dims_saveable),
+}

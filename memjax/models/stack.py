@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, Model
-from memjax.models.block import ACTIVATIONS, NORMS, WIRINGS, Block
+from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
 from memjax.models.encoder import Encoder, exact_dot
 from memjax.models.pattern import (
   arranged,
@@ -72,8 +72,8 @@ class Stack(Model):
       the layers; without blocks, sinusoidal positions never start anew.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
       inside the MLP.
-    remat: compute each layer again in the backward pass instead of keeping its
-      activations.
+    remat: what the backward pass computes again, a name of `REMAT`; set by
+      `train.remat`.
     sentences: how a sentence becomes a vector, where the inputs are sentences:
       'bag', 'position', 'mask' or 'attention', see `sentences.py`.
   """
@@ -95,7 +95,7 @@ class Stack(Model):
   positions: str = 'none'
   max_positions: int = 0
   dropout: float = 0.0
-  remat: bool = False
+  remat: str = 'none'
   sentences: str = 'position'
 
   def __post_init__(self) -> None:
@@ -133,6 +133,9 @@ class Stack(Model):
     layer = memories.pop('layer')
     number = 0 if self.block else self.max_positions
     return self.clone(layer=layer, others=memories, max_positions=number)
+
+  def with_remat(self, remat: str) -> Model:
+    return self.clone(remat=remat)
 
   def initial_carry(self, batch_size: int) -> Carry:
     carries = [layer.initial_carry(batch_size) for layer in self._layers()]
@@ -198,7 +201,7 @@ class Stack(Model):
 
   def _make_blocks(self) -> list[Any]:
     """A block for each layer; with `share`, for each place in the pattern."""
-    block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
+    block = REMAT[self.remat]
     number = len(names(self.pattern)) if self.share else self.depth
     return [
       block(
@@ -224,6 +227,7 @@ class Stack(Model):
       ('norm', NORMS),
       ('positions', KINDS),
       ('sentences', ENCODERS),
+      ('remat', REMAT),
     ):
       value = getattr(self, field)
       rule = f'must be one of {", ".join(known)}'

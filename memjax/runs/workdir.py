@@ -31,7 +31,7 @@ from memjax.runs.lock import lock
 from memjax.tasks.base import Task
 from memjax.types import Spec, spec_from_json
 
-MAY_DIFFER = ('log.', 'parallel.')  # these change no result
+MAY_DIFFER = ('log.', 'parallel.', 'train.remat')  # these change no result
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 

@@ -25,7 +25,6 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
     'mlp': 0.5,
     'positions': 'learned',
     'max_positions': 7,
-    'remat': True,
   }
   model = build_model(spec, task.input_spec, task.output_spec)
   carry = model.initial_carry(3)

@@ -125,7 +125,7 @@ def test_what_was_set_is_what_is_built() -> None:
     ('train.steps=5.5', "train.steps: '5.5': must be a whole number"),
     ('train.steps=inf', "train.steps: 'inf': must be a whole number"),
     ('train.steps=', "train.steps: '': must be a whole number"),
-    ('model.remat=yes', "model.remat: 'yes': must be true or false"),
+    ('model.tie=yes', "model.tie: 'yes': must be true or false"),
     ('model.tie=2', "model.tie: '2': must be true or false"),
     ('task.power=x', "task.power: 'x': must be a number, such as 0.1 or 1e-3"),
     ('optim.learning_rate=1e', "optim.learning_rate: '1e': must be a number"),

@@ -87,7 +87,7 @@ ODD = {
   'sliding-long': sliding(LENGTH + 5, depth=2),
   'causal-1': block(1, positions='learned'),
   'causal-7': block(7, positions='learned', depth=2, dropout=0.5),
-  'causal-long': block(LENGTH + 5, mlp=0.75, remat=True),
+  'causal-long': block(LENGTH + 5, mlp=0.75),
   'relative-0': relative(0),
   'relative-5': relative(5, depth=2, wiring='post_norm', mlp=0.75),
   'relative-long': relative(LENGTH + 5, wiring='plain'),
