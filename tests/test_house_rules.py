@@ -109,6 +109,7 @@ NO_MODEL = {
   'pattern.py': 'which memory each layer of a stack has',
   'encoder.py': 'how inputs become vectors',
   'mixing.py': 'what memories since 2022 have before and after their state',
+  'state_space/discretisation.py': 'continuous units as steps',
   'recurrent/cell.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }

@@ -1,4 +1,4 @@
-"""Linear recurrences of single units, whose decays change from step to step.
+"""Linear recurrences of single units.
 
     h_t = a_t h_(t-1) + x_t                            `diagonal`
     h_t = a_t exp(i angle_t) h_(t-1) + x_t             `rotating`, complex h
@@ -7,7 +7,8 @@ The gradients are recurrences of the same kind that run backwards,
 
     d_t = dy_t + conj(a_(t+1)) d_(t+1),   da_t = conj(h_(t-1)) d_t,   dx_t = d_t
 
-so only a and h are kept for the backward pass. A reset is a decay of 0. Complex
+so only a and h are kept for the backward pass. Factors that are the same at
+every step have no axis of time, and no array of T of them is made. Complex
 numbers are pairs of reals, last axis 2: on a CPU complex arrays are slower.
 
 A CPU reads step after step. Other devices, where T small launches cost more
@@ -31,7 +32,7 @@ Product = Callable[[jax.Array, jax.Array], jax.Array]
 
 def diagonal(
   h_BD: Float[Array, 'B *D'],
-  decay_BTD: Float[Array, 'B T *D'],
+  decay: Float[Array, '...'],
   x_BTD: Float[Array, 'B T *D'],
   reset_BT: Bool[Array, 'B T'],
 ) -> tuple[Float[Array, 'B *D'], Float[Array, 'B T *D']]:
@@ -39,20 +40,20 @@ def diagonal(
 
   Args:
     h_BD: the state before.
-    decay_BTD: a.
+    decay: a, `(B, T, *D)`, or `(*D)` if it is the same for all steps and rows.
     x_BTD: what is added.
     reset_BT: where the state is 0 before the step is read.
 
   Returns:
     The state after the last step, and h of every step.
   """
-  return _read(jnp.multiply, _same, h_BD, decay_BTD, x_BTD, reset_BT)
+  return _read(jnp.multiply, _same, h_BD, decay, x_BTD, reset_BT)
 
 
 def rotating(
   h_BD2: Float[Array, 'B *D 2'],
-  decay_BTD: Float[Array, 'B T *D'],
-  angle_BTD: Float[Array, 'B T *D'],
+  decay: Float[Array, '...'],
+  angle: Float[Array, '...'],
   x_BTD2: Float[Array, 'B T *D 2'],
   reset_BT: Bool[Array, 'B T'],
 ) -> tuple[Float[Array, 'B *D 2'], Float[Array, 'B T *D 2']]:
@@ -60,29 +61,29 @@ def rotating(
 
   Args:
     h_BD2: the state before.
-    decay_BTD: a, the moduli of the factors.
-    angle_BTD: their angles, in radians.
+    decay: the moduli of a, `(B, T, *D)`, or `(*D)` as in `diagonal`.
+    angle: their angles in radians, of the same shape.
     x_BTD2: what is added.
     reset_BT: where the state is 0 before the step is read.
 
   Returns:
     The state after the last step, and h of every step.
   """
-  turn = jnp.stack([jnp.cos(angle_BTD), jnp.sin(angle_BTD)], axis=-1)
-  factor_BTD2 = decay_BTD[..., None] * turn
-  return _read(_times, _conjugate, h_BD2, factor_BTD2, x_BTD2, reset_BT)
+  turn = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+  factor = decay[..., None] * turn
+  return _read(complex_product, _conjugate, h_BD2, factor, x_BTD2, reset_BT)
 
 
-def _same(a: jax.Array) -> jax.Array:
-  return a
-
-
-def _times(a: jax.Array, b: jax.Array) -> jax.Array:
-  """The product of complex numbers."""
+def complex_product(a: jax.Array, b: jax.Array) -> jax.Array:
+  """The product of complex numbers that are pairs of reals, last axis 2."""
   (a_re, a_im), (b_re, b_im) = (jnp.moveaxis(z, -1, 0) for z in (a, b))
   return jnp.stack(
     [a_re * b_re - a_im * b_im, a_re * b_im + a_im * b_re], axis=-1
   )
+
+
+def _same(a: jax.Array) -> jax.Array:
+  return a
 
 
 def _conjugate(a: jax.Array) -> jax.Array:
@@ -94,13 +95,15 @@ def _read(
   conjugate: Callable[[jax.Array], jax.Array],
   h_BD: jax.Array,
   a: jax.Array,
-  x: jax.Array,
+  x_BTD: jax.Array,
   reset_BT: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-  """Steps first, resets as decays of 0, and back."""
-  reset = reset_BT.reshape(reset_BT.shape + (1,) * (a.ndim - 2))
-  a_TBD = jnp.swapaxes(jnp.where(reset, 0, a), 0, 1)
-  h_TBD = _recur(times, conjugate, h_BD, a_TBD, jnp.swapaxes(x, 0, 1))
+  """Puts time first, and back. Factors without time get axes of length 1."""
+  constant = a.ndim < x_BTD.ndim
+  a_TBD = a[None, None] if constant else jnp.swapaxes(a, 0, 1)
+  reset_TBD = reset_BT.T.reshape(reset_BT.T.shape + (1,) * (h_BD.ndim - 1))
+  x_TBD = jnp.swapaxes(x_BTD, 0, 1)
+  h_TBD = _recur(times, conjugate, h_BD, a_TBD, x_TBD, reset_TBD)
   return h_TBD[-1], jnp.swapaxes(h_TBD, 0, 1)
 
 
@@ -111,10 +114,11 @@ def _recur(
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
+  reset_TBD: jax.Array,
 ) -> jax.Array:
   """h of every step."""
   del conjugate
-  return _states(times, h_BD, a_TBD, x_TBD, reverse=False)
+  return _states(times, h_BD, a_TBD, x_TBD, reset_TBD, reverse=False)
 
 
 def _forward(
@@ -123,9 +127,10 @@ def _forward(
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
+  reset_TBD: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-  h_TBD = _recur(times, conjugate, h_BD, a_TBD, x_TBD)
-  return h_TBD, (h_BD, a_TBD, h_TBD)
+  h_TBD = _recur(times, conjugate, h_BD, a_TBD, x_TBD, reset_TBD)
+  return h_TBD, (h_BD, a_TBD, reset_TBD, h_TBD)
 
 
 def _backward(
@@ -133,22 +138,32 @@ def _backward(
   conjugate: Callable[[jax.Array], jax.Array],
   kept: tuple[jax.Array, ...],
   d_h_TBD: jax.Array,
-) -> tuple[jax.Array, ...]:
-  h_BD, a_TBD, h_TBD = kept
+) -> tuple[jax.Array | None, ...]:
+  h_BD, a_TBD, reset_TBD, h_TBD = kept
   back_TBD = conjugate(a_TBD)
-  # The step after the last has no decay: any will do, its d is 0.
-  ahead_TBD = jnp.concatenate([back_TBD[1:], back_TBD[:1]])
-  zero_BD = jnp.zeros_like(h_BD)
-  d_TBD = _states(times, zero_BD, ahead_TBD, d_h_TBD, reverse=True)
-  before_TBD = jnp.concatenate([h_BD[None], h_TBD[:-1]])
-  return (
-    times(back_TBD[0], d_TBD[0]),
-    times(conjugate(before_TBD), d_TBD),
-    d_TBD,
+  d_TBD = _states(
+    times,
+    jnp.zeros_like(h_BD),
+    _ahead(back_TBD),
+    d_h_TBD,
+    _ahead(reset_TBD),
+    reverse=True,
   )
+  before_TBD = jnp.concatenate([h_BD[None], h_TBD[:-1]])
+  before_TBD = jnp.where(reset_TBD, 0, before_TBD)
+  d_a_TBD = times(conjugate(before_TBD), d_TBD)
+  shared = tuple(axis for axis in (0, 1) if a_TBD.shape[axis] == 1)
+  d_a_TBD = d_a_TBD.sum(shared, keepdims=True)
+  d_h_BD = jnp.where(reset_TBD[0], 0, times(back_TBD[0], d_TBD[0]))
+  return d_h_BD, d_a_TBD, d_TBD, None
 
 
 _recur.defvjp(_forward, _backward)
+
+
+def _ahead(x_TBD: jax.Array) -> jax.Array:
+  """That of the next step; after the last any will do, for its d is 0."""
+  return jnp.concatenate([x_TBD[1:], x_TBD[:1]])
 
 
 def _states(
@@ -156,19 +171,28 @@ def _states(
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
+  reset_TBD: jax.Array,
   *,
   reverse: bool,
 ) -> jax.Array:
   """h of every step, in the order of the steps."""
+  constant = len(a_TBD) != len(x_TBD)
 
-  def in_turn(h_BD: jax.Array, a: jax.Array, x: jax.Array) -> jax.Array:
+  def in_turn(
+    h_BD: jax.Array, a: jax.Array, x: jax.Array, reset: jax.Array
+  ) -> jax.Array:
     def step(h: jax.Array, now: tuple) -> tuple[jax.Array, jax.Array]:
-      h = times(now[0], h) + now[1]
+      x, reset, *factor = now
+      h = times(a[0] if constant else factor[0], jnp.where(reset, 0, h)) + x
       return h, h
 
-    return lax.scan(step, h_BD, (a, x), reverse=reverse)[1]
+    steps = (x, reset) if constant else (x, reset, a)
+    return lax.scan(step, h_BD, steps, reverse=reverse)[1]
 
-  def in_a_tree(h_BD: jax.Array, a: jax.Array, x: jax.Array) -> jax.Array:
+  def in_a_tree(
+    h_BD: jax.Array, a: jax.Array, x: jax.Array, reset: jax.Array
+  ) -> jax.Array:
+    a = jnp.where(reset, 0, jnp.broadcast_to(a, x.shape))
     first = -1 if reverse else 0
     x = x.at[first].add(times(a[first], h_BD))
 
@@ -178,5 +202,5 @@ def _states(
     return lax.associative_scan(combine, (a, x), reverse=reverse)[1]
 
   return lax.platform_dependent(
-    h_BD, a_TBD, x_TBD, cpu=in_turn, default=in_a_tree
+    h_BD, a_TBD, x_TBD, reset_TBD, cpu=in_turn, default=in_a_tree
   )

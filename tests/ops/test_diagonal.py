@@ -155,3 +155,29 @@ def test_only_decays_and_states_are_kept_for_the_gradient(
   assert used is not None
   state_bytes = 4 * np.prod(inputs[-1].shape)
   assert used.temp_size_in_bytes < 8 * state_bytes
+
+
+@pytest.mark.parametrize('op', OPS)
+@pytest.mark.parametrize('length', [1, 9])
+@pytest.mark.parametrize('rows', [1, ROWS])
+def test_factors_without_time_are_those_of_every_step(
+  rows: int, length: int, op: Callable[..., Any]
+) -> None:
+  arrays, reset = draw(op, length)
+  h, *factors, x = (a[:rows] for a in arrays)
+  factors = [factor[0, 0] for factor in factors]
+  reset_BT = jnp.asarray(reset[:rows])
+  shape = rows, length, WIDTH
+  weight = np.random.default_rng(0).normal(size=x.shape)
+
+  def results(factors: list[Any]) -> jax.Array:
+    return (weight * op(h, *factors, x, reset_BT)[1]).sum()
+
+  with jax.enable_x64(True):
+    h, x, weight, *factors = map(jnp.asarray, (h, x, weight, *factors))
+    whole = [jnp.broadcast_to(factor, shape) for factor in factors]
+    np.testing.assert_allclose(results(factors), results(whole), rtol=1e-12)
+    for found, expected in zip(
+      jax.grad(results)(factors), jax.grad(results)(whole), strict=True
+    ):
+      np.testing.assert_allclose(found, expected.sum((0, 1)), rtol=1e-9)
