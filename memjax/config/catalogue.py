@@ -90,7 +90,8 @@ OPTIONS = {
 }
 GROUP = 'memjax.training.parameter_groups.ParameterGroup'
 # Fields that the rest of the config sets.
-FROM_CONFIG = 'input_spec output_spec set_name fields changes remat'.split()
+FROM_CONFIG = ('input_spec', 'output_spec', 'remat')
+OF_A_SET = ('set_name', 'fields', 'changes')
 
 
 def classes_of(kind: str) -> dict[str, type]:
@@ -129,7 +130,7 @@ def fields(cls: type) -> list[Field]:
     for field in dataclasses.fields(cls)
     if field.init
     and not field.name.startswith('_')
-    and field.name not in (*linens_own, *FROM_CONFIG)
+    and field.name not in (*linens_own, *FROM_CONFIG, *OF_A_SET)
   ]
 
 
