@@ -20,6 +20,7 @@ def base() -> ConfigDict:
         'remat': 'none',  # or full, dots: layers computed again, for memory
         'dtype': 'float32',  # or bfloat16
         'patience': 0,  # evaluations without a new best; 0: no early stopping
+        'stop_when': '',  # 'held_out/accuracy >= 0.99': ends when it holds
         'replicas': 1,  # number of seeds trained in one program
         'init_from': '',  # a workdir; its parameters are the initial ones
       },
@@ -76,6 +77,5 @@ def split_variant(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
   """
   name, _, size = variant.partition(',')
   if name not in known or size not in ('', 'quick'):
-    options = ', '.join(known)
-    raise ValueError(f'variants are {options}, each with or without ,quick')
+    raise ValueError(f'variants are {", ".join(known)}, and these with ,quick')
   return name, size

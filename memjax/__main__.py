@@ -1,13 +1,13 @@
-"""Trains, evaluates, samples or reports: memjax --config=configs/NAME.py
+"""Trains, evaluates, samples, reports: memjax --config=configs/NAME.py
 
 memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
                                  that comes with memjax: --config=quickstart
   --config.train.steps=100       sets any field that --list NAME shows
   --workdir=DIR                  folder of the run, else runs/NAME; the same
                                  command resumes the run
-  --mode=eval|sample|report      reads the workdir's checkpoint; sample and
-                                 report need no --config; report takes several
-                                 workdirs: DIR,DIR
+  --mode=eval|sample|report|export   reads the workdir's checkpoint and needs no
+                                 --config: evaluates sets, writes text, a page,
+                                 or a file; report takes several: DIR,DIR
 memjax check my_memory.Decay     tries the laws of a memory on a class of your
                                  own or built in, lstm.LSTM; more words set
                                  fields: slots=8; --mode=check tries them on
@@ -73,11 +73,13 @@ def show(lines: Iterable[str]) -> int:
 
 def run(config: dict, workdir: pathlib.Path) -> int:
   """Imports what the mode needs, and runs it."""
-  from memjax.modes import check, evaluate, report, sample, train
+  from memjax.modes import check, evaluate, export, report, sample, train
 
   mode = command_line.MODE.value
   if mode == 'eval':
-    return evaluate.evaluate(config, workdir)
+    return evaluate.evaluate(config, workdir, **command_line.evaluating())
+  if mode == 'export':
+    return export.export(workdir, **command_line.exporting())
   if mode == 'check':
     return check.check_config(config)
   if mode == 'report':

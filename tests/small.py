@@ -51,7 +51,7 @@ def run(experiment: Experiment, calls: int) -> TrainState:
   state = functions.initial_state()
   train = experiment.train
   stream = Stream(experiment.seed, 0, train.batch_size)
-  per_call = train.steps_per_call
+  per_call = experiment.steps_per_call()
   starts = range(0, calls * per_call, per_call)
   with compilations() as compiled, jax.log_compiles():
     for host_batch in prefetch.prefetch(

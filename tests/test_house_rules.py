@@ -77,6 +77,7 @@ MAY_IMPORT = {
     'generation',
     'training',
     'runs',
+    'logs',
     'config',
     'laws',
     'models.base',

@@ -13,23 +13,29 @@ from memjax.config.find import make_importable
 from memjax.config.overrides import PREFIXES, override
 from memjax.errors import ConfigError, require
 
-OF_A_WORKDIR = ('sample', 'report')  # modes that read the workdir's config
-MODES = ('train', 'eval', 'sample', 'report', 'check')
+MODES = ('train', 'eval', 'sample', 'export', 'report', 'check')
+OF_A_WORKDIR = ('eval', 'export', 'sample', 'report')  # need no config
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
 MODE = flags.DEFINE_enum('mode', 'train', MODES, 'what to do')
+SET = flags.DEFINE_string('set', None, 'the evaluation set; else every set')
+STEP = flags.DEFINE_string('step', 'latest', 'the checkpoint: latest, best, N')
+OUTPUT = flags.DEFINE_string(
+  'output', None, 'file of --mode=export; else WORKDIR/weights.safetensors'
+)
+REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
 SAMPLING = (
-  flags.DEFINE_string('prompt', None, 'the text to continue; else a newline'),
+  flags.DEFINE_string('prompt', None, 'the text to continue; else none'),
   flags.DEFINE_string(
     'prompt_file', None, 'file of the prompt; - is standard input'
   ),
   flags.DEFINE_integer('length', 200, 'number of tokens to generate'),
-  flags.DEFINE_float('temperature', 1.0, 'divides the logits; 0 is greedy'),
+  flags.DEFINE_float('temperature', 0.8, 'divides the logits; 0 is greedy'),
   flags.DEFINE_integer('top_k', 0, 'keep the K most likely tokens; 0: all'),
   flags.DEFINE_float('top_p', 1.0, 'then the top share of probability; 1: all'),
   flags.DEFINE_integer('seed', None, 'random seed of the text; else 0'),
-  flags.DEFINE_integer('replica', 0, 'number of the replica, from 0'),
+  REPLICA,
   flags.DEFINE_string('save_carry', None, 'file to save the memory in'),
   flags.DEFINE_string('carry', None, 'file of --save_carry to continue from'),
 )
@@ -37,12 +43,24 @@ SAMPLING = (
 
 def sampling() -> dict[str, Any]:
   """The flags of `--mode=sample`, by name."""
-  return {flag.name: flag.value for flag in SAMPLING}
+  return {'step': step(), **{flag.name: flag.value for flag in SAMPLING}}
+
+
+def evaluating() -> dict[str, Any]:
+  """The flags of `--mode=eval`, by name."""
+  overrides = find_overrides(join_values(sys.argv[1:]))
+  return {'overrides': overrides, 'set_name': SET.value, 'step': step()}
+
+
+def exporting() -> dict[str, Any]:
+  """The flags of `--mode=export`, by name."""
+  replica = REPLICA.value
+  return {'output': OUTPUT.value, 'step': step(), 'replica': replica}
 
 
 def describe_flags() -> Iterator[str]:
-  """A line for each flag of `--mode=sample`."""
-  for flag in SAMPLING:
+  """A line for each flag of the modes that read a workdir."""
+  for flag in (SET, STEP, OUTPUT, *SAMPLING):
     default = '...' if flag.default is None else flag.default
     meaning = flags.FLAGS[flag.name].help
     yield f'{f"--{flag.name}={default}":28}{meaning}'
@@ -68,7 +86,8 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   files = [arg for arg in args if arg.startswith('--config=')]
   make_importable('.')
   if not files and _reads_a_workdir(args):
-    _parse_flags([program, *args])
+    changes = find_overrides(args) if '--mode=eval' in args else []
+    _parse_flags([program, *(arg for arg in args if arg not in changes)])
     return {}, ''
   require(
     len(files) == 1,
@@ -115,6 +134,16 @@ def join_values(words: Sequence[str]) -> list[str]:
     else:
       args.append(word)
   return args
+
+
+def find_overrides(argv: Sequence[str]) -> list[str]:
+  """The arguments that set a field of the config."""
+  return [arg for arg in argv if arg.startswith(PREFIXES)]
+
+
+def step() -> int | str:
+  """The checkpoint that `--step` names, as `memjax.load` takes it."""
+  return int(STEP.value) if STEP.value.isdecimal() else STEP.value
 
 
 def _reads_a_workdir(args: Sequence[str]) -> bool:

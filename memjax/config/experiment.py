@@ -4,6 +4,7 @@ The sections themselves are in `sections.py`; here they meet.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from memjax.config.sections import (
@@ -14,6 +15,7 @@ from memjax.config.sections import (
   Train,
   one_of,
 )
+from memjax.config.stop_when import Condition, parse_condition
 from memjax.errors import require
 from memjax.evaluation.base import Evaluation
 from memjax.models.base import Model
@@ -48,6 +50,37 @@ class Experiment:
       lines += [f'evals.{name}: {line}' for line in own]
     return lines
 
+  @property
+  def stop_when(self) -> Condition | None:
+    """The condition of `train.stop_when`."""
+    return parse_condition('train.stop_when', self.train.stop_when)
+
+  @property
+  def watched(self) -> dict[str, str]:
+    """The metrics that decide about the run, by the field that names them."""
+    watched = {'checkpoint.best': self.checkpoint.best}
+    if self.stop_when:
+      watched['train.stop_when'] = self.stop_when.metric
+    return {field: metric for field, metric in watched.items() if metric}
+
+  @property
+  def intervals(self) -> dict[str, int]:
+    """Steps between rows, saves and evaluations, by the field that sets it."""
+    return {
+      'log.every': self.log.every,
+      'checkpoint.every': self.checkpoint.every,
+    } | {f'evals.{name}.every': e.every for name, e in self.evals.items()}
+
+  def steps_per_call(self, start: int = 0) -> int:
+    """Steps in one dispatch to the device, of a run that goes on from `start`.
+
+    The largest number up to `train.steps_per_call` that divides `train.steps`,
+    every interval and `start`.
+    """
+    common = math.gcd(start, self.train.steps, *self.intervals.values())
+    most = min(self.train.steps_per_call, common)
+    return next(n for n in range(most, 0, -1) if common % n == 0)
+
   def __post_init__(self) -> None:
     segment, length = self.segment_length, self.task.length
     require(
@@ -62,28 +95,11 @@ class Experiment:
       self.train.bptt_segments,
       f'must divide the {length // segment} segments of a row',
     )
-    intervals = {
-      'log.every': self.log.every,
-      'checkpoint.every': self.checkpoint.every,
-    } | {f'evals.{name}.every': e.every for name, e in self.evals.items()}
-    for field, every in intervals.items():
-      require(
-        every % self.train.steps_per_call == 0,
-        field,
-        every,
-        f'must be a multiple of steps_per_call {self.train.steps_per_call}',
-      )
     if self.log.sample:
       is_text = self.task.text_tokenizer is not None
       require(is_text, 'log.sample', self.log.sample, 'the task is not text')
-      rule = 'must be given, for a sample to go on from'
-      require(bool(self.log.prompt), 'log.prompt', '', rule)
-    if self.checkpoint.best:
-      one_of(
-        'checkpoint.best',
-        self.checkpoint.best.partition('/')[0],
-        tuple(self.evals),
-      )
+    for field, metric in self.watched.items():
+      one_of(field, metric.partition('/')[0], tuple(self.evals))
     require(
       not self.train.patience or bool(self.checkpoint.best),
       'train.patience',

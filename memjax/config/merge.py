@@ -31,6 +31,22 @@ def merge_sets(config: Mapping[str, Any]) -> dict[str, Any]:
   return {**config, 'evals': sets}
 
 
+def reduce_sets(config: Mapping[str, Any]) -> dict[str, Any]:
+  """The config with every evaluation set as changes of the run again.
+
+  So a change of the config's task or model, made afterwards, reaches the sets.
+  `merge_sets` gives back the sets in full.
+  """
+  sets = {
+    name: {
+      **whole,
+      **{part: _reduce(config[part], whole[part]) for part in PARTS},
+    }
+    for name, whole in merge_sets(config)['evals'].items()
+  }
+  return {**config, 'evals': sets}
+
+
 def changed_fields(config: Mapping[str, Any], name: str) -> dict[str, Any]:
   """A set's fields of task and model that differ from training, by path."""
   trained = flatten({part: config[part] for part in PARTS})
@@ -67,3 +83,22 @@ def _merge(
       value = _merge(below if isinstance(below, Mapping) else {}, value)
     merged[key] = value
   return merged
+
+
+def _reduce(
+  base: Mapping[str, Any], whole: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The changes that `_merge` makes the whole from."""
+  if whole.get('name') != base.get('name'):
+    return dict(whole)
+  changes: dict[str, Any] = {}
+  for key, value in whole.items():
+    below = base.get(key)
+    if isinstance(value, Mapping) and isinstance(below, Mapping):
+      value = _reduce(below, value)
+      if not value:
+        continue
+    elif key in base and below == value:
+      continue
+    changes[key] = value
+  return changes

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from memjax.config.stop_when import parse_condition
 from memjax.errors import require
 
 
@@ -42,7 +43,8 @@ class Train:
   Attributes:
     steps: number of optimiser steps.
     batch_size: rows of a step.
-    steps_per_call: steps per dispatch to the device.
+    steps_per_call: at most this number of steps per dispatch to the device. The
+      largest number that divides `steps` and all intervals is used.
     segment_length: time steps per call of the model; 0: the task's length.
     bptt_segments: number of segments in a group. The gradient crosses the
       boundaries inside a group, and no other boundary.
@@ -55,6 +57,10 @@ class Train:
     patience: number of evaluations without a new best after which the run
       stops; 0: it never stops early. With several replicas, medians are
       compared.
+    stop_when: a condition on a metric of an evaluation set, as in
+      `held_out/accuracy >= 0.99`, with >=, <=, > or <. The run stops after the
+      first evaluation that meets it; empty: it never does. With several
+      replicas, the median over those that have not diverged counts.
     replicas: number of runs with successive seeds, trained in one program.
     init_from: the workdir of a run; its parameters are the initial ones. Empty:
       random parameters.
@@ -69,6 +75,7 @@ class Train:
   remat: str
   dtype: str
   patience: int
+  stop_when: str
   replicas: int
   init_from: str
 
@@ -84,17 +91,12 @@ class Train:
     )
     one_of('remat', self.remat, ('none', 'full', 'dots'))
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))
+    parse_condition('stop_when', self.stop_when)
     require(
       self.batch_size % self.grad_accum_steps == 0,
       'grad_accum_steps',
       self.grad_accum_steps,
       f'must divide batch_size {self.batch_size}',
-    )
-    require(
-      self.steps % self.steps_per_call == 0,
-      'steps_per_call',
-      self.steps_per_call,
-      f'must divide steps {self.steps}',
     )
 
 
@@ -204,7 +206,7 @@ class Log:
     every: steps between rows of training metrics.
     wandb: mode (auto, online, offline, disabled), project, name.
     tensorboard: whether to write TensorBoard's files.
-    prompt: the prompt of the text that is sampled after training.
+    prompt: the prompt of the text that is sampled after training; empty: none.
     sample: number of tokens of that text; 0: none. For text tasks only.
   """
 

@@ -54,6 +54,22 @@ class Measured(NamedTuple):
 Measure = Callable[[Params], Measured]
 
 
+@dataclasses.dataclass(frozen=True)
+class KnownMeasure:
+  """A measure whose metrics are known before anything is computed.
+
+  Attributes:
+    measure: the function from the parameters.
+    metrics: the names of the metrics; compiles nothing.
+  """
+
+  measure: Measure
+  metrics: Callable[[], set[str]]
+
+  def __call__(self, params: Params) -> Measured:
+    return self.measure(params)
+
+
 class Training(Protocol):
   """What an evaluation may ask of the run it belongs to."""
 
@@ -116,7 +132,9 @@ class Evaluation(abc.ABC):
 
     Returns:
       A function from the parameters, with a leading axis N where the run has
-      replicas, to the set's figures.
+      replicas, to the set's figures. A `KnownMeasure` says the metrics
+      beforehand, so that a wrong name in a config is refused before the first
+      step; else it is after the first evaluation.
 
     Raises:
       ConfigError: the evaluation is not defined for this task or model.

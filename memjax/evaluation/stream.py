@@ -5,9 +5,9 @@ import dataclasses
 from jax.sharding import Mesh
 
 from memjax.errors import nearest, require
-from memjax.evaluation.base import Evaluation, Measure, Training
+from memjax.evaluation.base import Evaluation, KnownMeasure, Measure, Training
 from memjax.evaluation.documents import measure_documents
-from memjax.evaluation.totals import measure_with
+from memjax.evaluation.totals import measure_with, metric_names
 from memjax.training.step import evaluate_batch
 from memjax.types import Batch, Carry, Params, Sums
 
@@ -38,8 +38,6 @@ class Loss(Evaluation):
     require(has_documents, 'per', self.per, rule)
 
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
-    if self.per == 'document':
-      return measure_documents(self, training, mesh)
     dtype = training.train.dtype
 
     def read_batch(
@@ -47,4 +45,9 @@ class Loss(Evaluation):
     ) -> tuple[Carry, Sums]:
       return evaluate_batch(self.model, self.task, dtype, params, carry, batch)
 
+    if self.per == 'document':
+      return KnownMeasure(
+        measure_documents(self, training, mesh),
+        lambda: metric_names(read_batch, self, training),
+      )
     return measure_with(read_batch, self, training, mesh)

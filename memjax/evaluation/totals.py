@@ -12,10 +12,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.evaluation.base import Evaluation, Measure, Measured, Training
+from memjax.evaluation.base import (
+  Evaluation,
+  KnownMeasure,
+  Measured,
+  Training,
+)
 from memjax.training import parallel, replicas
 from memjax.training.metrics import metric_values
 from memjax.training.prefetch import RowSource, prefetch
+from memjax.training.state import initial_params
 from memjax.types import Batch, Carry, HostBatch, Params, Sums
 
 CALL = 8  # steps in a dispatch, where a set has as many
@@ -26,7 +32,7 @@ RowsReader = Callable[[Params, Carry, HostBatch], tuple[Carry, Sums]]
 
 def measure_with(
   read_batch: Reader, evaluation: Evaluation, training: Training, mesh: Mesh
-) -> Measure:
+) -> KnownMeasure:
   """A function from parameters to the figures of the whole set.
 
   Args:
@@ -43,7 +49,10 @@ def measure_with(
     return read_batch(params, carry, task.batch(host_batch))
 
   totals = totals_with(read_rows, task, evaluation, training, mesh)
-  return lambda params: Measured(metric_values(totals(params)))
+  return KnownMeasure(
+    lambda params: Measured(metric_values(totals(params))),
+    lambda: metric_names(read_batch, evaluation, training),
+  )
 
 
 def totals_with(
@@ -104,6 +113,22 @@ def totals_with(
     return totals
 
   return totals_of
+
+
+def metric_names(
+  read_batch: Reader, evaluation: Evaluation, training: Training
+) -> set[str]:
+  """The metrics of a set, from the shapes of its first batch."""
+  model, task = evaluation.model, evaluation.task
+  stream = evaluation.stream(training.seed)
+  host_batch = task.rows(stream, 0, np.arange(evaluation.batch_size))
+
+  def read_first(host_batch: HostBatch) -> Sums:
+    params = initial_params(model, task, jax.random.key(0))
+    carry = model.initial_carry(evaluation.batch_size)
+    return read_batch(params, carry, task.batch(host_batch))[1]
+
+  return set(jax.eval_shape(read_first, host_batch).metrics)
 
 
 def _add(totals: Any, sums: Sums) -> Any:

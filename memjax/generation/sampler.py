@@ -10,6 +10,7 @@ import numpy as np
 
 from memjax.errors import require
 
+TEMPERATURE = 0.8  # of text that is shown
 TINY = np.finfo(np.float32).tiny
 
 

@@ -38,7 +38,10 @@ def move_documents(workdir: Path, row: Row) -> Row:
     return row
   shared = {'step': row['step'], 'split': row['split']}
   rows = [{**shared, **document} for document in row['documents']]
-  name = f'{FOLDER}/{row["split"]}-{row["step"]}'
+  parts = [row['split'], str(row['step'])]
+  if 'time' in row:  # --mode=eval, perhaps with other settings
+    parts.append(row['time'].replace(':', ''))
+  name = f'{FOLDER}/{"-".join(parts)}'
   (workdir / FOLDER).mkdir(exist_ok=True)
   lines = ''.join(encode_row(document) for document in rows)
   _write_whole(workdir / f'{name}.jsonl', lines)

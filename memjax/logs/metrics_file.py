@@ -6,6 +6,10 @@ such a value is written as null, and `nonfinite` beside `metrics` says which it
 was. With replicas, `metrics` holds the medians and `replicas` the lists of each
 replica's figures. A row is complete when its line has ended; the partial last
 line of a killed process is not a row.
+
+Rows of `--mode=eval` lie in the same file, with `mode` ('eval'), `time` and
+`overrides`, the set's fields that are not those of the run. Only
+`load_evaluation_rows` reads them, so they are never taken for the run's own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +22,7 @@ from typing import Any, TypeAlias
 from memjax.errors import ConfigError
 
 Row: TypeAlias = dict[str, Any]
+EVAL = 'eval'  # the mode of rows that training did not write
 LISTS = ('quartiles', 'replicas')  # fields {metric: list}, with replicas
 
 
@@ -52,13 +57,22 @@ def _or_null(value: float) -> float | None:
 
 
 def load_rows(path: Path) -> list[Row]:
-  """All complete rows, in the order they were written.
+  """The rows that training wrote, in order.
 
   A file that does not exist yet has no rows.
 
   Raises:
     ConfigError: a line is not a row.
   """
+  return [row for row in _load_all(path) if 'mode' not in row]
+
+
+def load_evaluation_rows(path: Path) -> list[Row]:
+  """The rows that `--mode=eval` wrote, in order; see `load_rows`."""
+  return [row for row in _load_all(path) if row.get('mode') == EVAL]
+
+
+def _load_all(path: Path) -> list[Row]:
   if not path.exists():
     return []
   *lines, _ = path.read_text(encoding='utf-8', errors='replace').split('\n')
@@ -72,10 +86,19 @@ def load_rows(path: Path) -> list[Row]:
   return rows
 
 
+def total_seconds(rows: Iterable[Row]) -> float:
+  """Seconds of all starts, each up to its last row."""
+  return _last(rows, 'seconds')
+
+
 def training_seconds(rows: Iterable[Row]) -> float:
-  """Seconds of training over all starts, each up to its last row."""
-  seconds = [row['seconds'] for row in rows if row['split'] == 'train']
-  return seconds[-1] if seconds else 0.0
+  """The part of them in steps: not compiling, evaluating or saving."""
+  return _last(rows, 'training_seconds')
+
+
+def _last(rows: Iterable[Row], field: str) -> float:
+  values = [row[field] for row in rows if row['split'] == 'train']
+  return values[-1] if values else 0.0
 
 
 def drop_rows_after(path: Path, step: int) -> list[Row]:
@@ -84,9 +107,9 @@ def drop_rows_after(path: Path, step: int) -> list[Row]:
   The file is replaced in one step, so no reader sees a part of it.
 
   Returns:
-    The rows that stay.
+    The rows of training that stay.
   """
-  rows = [row for row in load_rows(path) if row['step'] <= step]
+  rows = [row for row in _load_all(path) if row['step'] <= step]
   if path.exists():
     partial = path.with_suffix('.partial')
     with partial.open('w', encoding='utf-8') as file:
@@ -94,4 +117,21 @@ def drop_rows_after(path: Path, step: int) -> list[Row]:
       file.flush()
       os.fsync(file.fileno())
     partial.replace(path)
-  return rows
+  return [row for row in rows if 'mode' not in row]
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+  """Adds one row in one write, also while a run appends its own.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  with path.open('ab', buffering=0) as file:
+    file.write(encode_row(row).encode())
+
+
+def drop_partial_line(path: Path) -> None:
+  """Cuts the last line if it has not ended: its process was killed."""
+  if path.exists():
+    lines, newline, _ = path.read_bytes().rpartition(b'\n')
+    os.truncate(path, len(lines + newline))

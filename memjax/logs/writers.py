@@ -7,7 +7,6 @@ dropped with one line on standard error, and training continues.
 
 from collections.abc import Callable, Mapping
 import contextlib
-import os
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -137,9 +136,7 @@ class JsonLines:
   """One row per line, each handed to the operating system at once."""
 
   def __init__(self, path: Path):
-    if path.exists():
-      lines, newline, _ = path.read_bytes().rpartition(b'\n')
-      os.truncate(path, len(lines + newline))
+    metrics_file.drop_partial_line(path)
     self._workdir = path.parent
     self._file = path.open('a', encoding='utf-8')
 

@@ -1,46 +1,148 @@
-"""Evaluates the newest checkpoint of a workdir."""
+"""Measures evaluation sets on a checkpoint of a workdir, and keeps the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import datetime
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from memjax.config import merge
 from memjax.config.experiment import Experiment
+from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
-from memjax.errors import require
+from memjax.config.sections import flatten
+from memjax.errors import ConfigError, nearest, require
+from memjax.logs import documents_file, metrics_file
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
+from memjax.runs.lock import InUse, lock
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.workdir import Interface, differences, read_interface
+from memjax.runs.workdir import (
+  Interface,
+  differences,
+  read_config,
+  read_interface,
+)
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
+from memjax.training.metrics import Row
+
+ONE_HOST = {'coordinator': '', 'processes': 0, 'process': 0}
 
 
-def evaluate(config: Mapping[str, Any], workdir: Path) -> int:
-  """Prints the figures of every evaluation set for the newest checkpoint."""
-  tokenizer = read_interface(workdir).tokenizer
-  experiment = read_experiment(config, tokenizer)
-  require(
-    bool(experiment.evals),
-    'evals',
-    {},
-    'is empty: give at least one evaluation set',
+def evaluate(
+  config: Mapping[str, Any],
+  workdir: Path,
+  *,
+  overrides: Sequence[str] = (),
+  set_name: str | None = None,
+  step: int | str = 'latest',
+) -> int:
+  """Prints the figures of evaluation sets, and appends them to the metrics.
+
+  Args:
+    config: the experiment; empty: the one that the workdir holds.
+    workdir: the folder of a run.
+    overrides: `--config.a.b=value` on top of the workdir's config.
+    set_name: the set to measure; None: every set.
+    step: 'latest', 'best' or a number.
+  """
+  experiment = read_experiment(
+    config or config_of(workdir, overrides), read_interface(workdir).tokenizer
   )
+  names = chosen_sets(experiment, set_name)
   processes.connect(experiment.parallel)
   enable_compilation_cache()
-  snapshot = Snapshot(workdir)
+  snapshot = Snapshot(workdir, step)
   check_same_model(snapshot, experiment)
   params = jax.tree.map(jnp.asarray, snapshot.read(WEIGHTS))
-  mesh = parallel.make_mesh(experiment.parallel)
+  settings = experiment.parallel
+  if not config and not any('config.parallel.' in o for o in overrides):
+    settings = parallel.fitting(settings)
+  mesh = parallel.make_mesh(settings)
   parallel.check_divides(mesh, experiment)
-  for name in experiment.evals:
+  for name in names:
     row = Evaluator(name, experiment, mesh).row(snapshot.step, params)
+    row |= {
+      'mode': metrics_file.EVAL,
+      'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'overrides': changed_fields(snapshot.config, experiment.config, name),
+    }
     if processes.is_first():
       summary.print_evaluation(experiment, row)
+      keep(row, workdir)
   return exit_codes.FINISHED
+
+
+def config_of(workdir: Path, overrides: Sequence[str]) -> dict[str, Any]:
+  """The workdir's config with the overrides, for this host alone.
+
+  An override of the task or the model reaches every set that follows training
+  in that field.
+
+  Raises:
+    ConfigError: the folder is not a workdir, or an override is wrong.
+  """
+  config = merge.reduce_sets(read_config(workdir))
+  config['parallel'] = {**config['parallel'], **ONE_HOST}
+  return override(config, overrides)
+
+
+def chosen_sets(experiment: Experiment, name: str | None) -> list[str]:
+  """The names of the sets to measure.
+
+  Raises:
+    ConfigError: there is no such set, or none at all.
+  """
+  rule = 'is empty: give at least one evaluation set'
+  require(bool(experiment.evals), 'evals', {}, rule)
+  if name is None:
+    return list(experiment.evals)
+  rule = f'is not an evaluation set; {nearest(name, experiment.evals)}'
+  require(name in experiment.evals, 'set', name, rule)
+  return [name]
+
+
+def changed_fields(
+  trained: Mapping[str, Any], config: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+  """What decides about a set's figures and is not as in the run.
+
+  {'task.length': 64}, with the fields of the set, the seed and `train.dtype`.
+  """
+
+  def fields(config: Mapping[str, Any], evaluation: Any) -> dict[str, Any]:
+    general = {'seed': config['seed'], 'train.dtype': config['train']['dtype']}
+    return general | flatten(evaluation)
+
+  sets = trained['evals']
+  before = fields(trained, sets.get(name, {}))
+  return {
+    field: value
+    for field, value in fields(config, config['evals'][name]).items()
+    if field not in before or before[field] != value
+  }
+
+
+def keep(row: Row, workdir: Path) -> None:
+  """Appends a row to `metrics.jsonl`, or says why it is not kept."""
+  path = workdir / 'metrics.jsonl'
+  try:
+    row = documents_file.move_documents(workdir, row)
+    try:
+      with lock(workdir):  # no run may write while an unfinished line is cut
+        metrics_file.drop_partial_line(path)
+        metrics_file.append_row(path, row)
+    except InUse:
+      metrics_file.append_row(path, row)
+  except (ConfigError, OSError) as error:
+    reason = error.rule if isinstance(error, ConfigError) else error.strerror
+    print(f'  not kept: {path}: {reason}')
+  else:
+    print(f'  kept in {path}')
 
 
 def check_same_model(snapshot: Snapshot, experiment: Experiment) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import sys
 
 from memjax.errors import ConfigError, require
-from memjax.generation import session
+from memjax.generation import saved, session
 from memjax.generation.sampler import SamplerConfig
 from memjax.runs import exit_codes
 from memjax.runs.compilation_cache import enable_compilation_cache
@@ -25,11 +25,13 @@ def sample(
   replica: int,
   save_carry: str | None,
   carry: str | None,
+  step: int | str = 'latest',
 ) -> int:
   """Streams text to the terminal, up to its length or Ctrl-C.
 
-  The text continues a prompt, a saved carry, or a saved carry and then a
-  prompt. With a carry, a seed samples another continuation.
+  The prompt comes first, as the model reads it, on a terminal in another
+  colour. The text continues a prompt, nothing, a saved carry, or a saved carry
+  and then a prompt. With a carry, a seed samples another continuation.
   """
   sampler = SamplerConfig(temperature, top_k, top_p)
   require(length >= 1, 'length', length, 'must be at least 1')
@@ -38,15 +40,17 @@ def sample(
     exists = Path(save_carry).absolute().parent.is_dir()
     require(exists, 'save_carry', save_carry, 'its folder does not exist')
   enable_compilation_cache()
-  run = load(workdir, replica=replica)
+  run = load(workdir, step, replica)
   if carry:
-    current = session.load(carry, run)
+    current = saved.load(carry, run)
     if seed is not None:
       current = session.with_seed(current, seed)
     current = session.extend(run, current, text or b'')
+  elif text is None:
+    current = session.begin(run, seed or 0)
   else:
-    first = b'\n' if text is None else text
-    current = session.prefill(run, first, seed or 0)
+    current = session.prefill(run, text, seed or 0)
+  sys.stdout.write(coloured(session.as_read(run, text or b'')))
   try:
     for piece, after in session.stream(run, current, length, sampler):
       sys.stdout.write(piece)
@@ -56,8 +60,14 @@ def sample(
     pass
   sys.stdout.write('\n')
   if save_carry:
-    session.save(save_carry, run, current)
+    saved.save(save_carry, run, current)
   return exit_codes.FINISHED
+
+
+def coloured(prompt: str) -> str:
+  """The prompt in cyan on a terminal, unless NO_COLOR is set."""
+  shows = sys.stdout.isatty() and 'NO_COLOR' not in os.environ
+  return f'\x1b[36m{prompt}\x1b[0m' if shows and prompt else prompt
 
 
 def read_prompt(prompt: str | None, file: str | None) -> bytes | None:

@@ -1,15 +1,21 @@
 """Trains to the end, or until a signal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.laws.probe import refuse_broken
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
+from memjax.runs.sources import own_modules, sha256
+from memjax.runs.workdir import read_config, read_run
 from memjax.training import loop
+from memjax.training.schedules import rates_of_steps
 
 
 def train(config: Mapping[str, Any], workdir: Path) -> int:
@@ -17,8 +23,8 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
   experiment = read_experiment(config)
   processes.connect(experiment.parallel)
   if processes.is_first():
-    for line in experiment.describe():
-      print(line)
+    for line in [*experiment.describe(), *describe_start(experiment, workdir)]:
+      print(line, flush=True)
   enable_compilation_cache()
   refuse_broken(experiment.model, experiment.train.dtype)
   finished = loop.train(experiment, workdir, summary.draw)
@@ -28,4 +34,60 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
     return exit_codes.STOPPED
   if processes.is_first():
     summary.summarise(experiment, workdir)
+    run = read_run(workdir)
+    print(f'Finished at step {run.step}: {run.reason}')
   return exit_codes.FINISHED
+
+
+def describe_start(experiment: Experiment, workdir: Path) -> Iterator[str]:
+  """What the run does otherwise than its config says at first sight."""
+  train, step = experiment.train, 0
+  if (workdir / 'run.json').exists():
+    _, step, starts, _ = read_run(workdir)
+    yield from describe_sources(starts[-1].get('sources', {}), experiment)
+    steps_before = read_config(workdir)['train']['steps']
+    if train.steps > steps_before:
+      yield describe_more_steps(experiment, steps_before, step)
+  used = experiment.steps_per_call(step)
+  if used < train.steps_per_call:
+    intervals = {'train.steps': train.steps, **experiment.intervals}
+    each = ', '.join(f'{field} {every}' for field, every in intervals.items())
+    yield (
+      f'train.steps_per_call: {used} instead of {train.steps_per_call}, to '
+      f'divide {each}'
+    )
+
+
+def describe_sources(
+  before: Mapping[str, Any], experiment: Experiment
+) -> Iterator[str]:
+  """A line for each source file of the user's own that has changed."""
+  for name, path in own_modules(experiment.config).items():
+    if name in before and before[name]['sha256'] != sha256(path):
+      yield f'{path}: has changed since the last start; the run goes on with it'
+
+
+def describe_more_steps(
+  experiment: Experiment, steps_before: int, step: int
+) -> str:
+  """What more steps mean: the same run made longer, or another schedule.
+
+  Args:
+    experiment: has the number of steps of today.
+    steps_before: the number of steps of the last start.
+    step: the step that the run goes on from.
+  """
+  optim, steps = experiment.optim, experiment.train.steps
+  line = f'train.steps: {steps} instead of {steps_before}: goes on from step '
+  line += f'{step}'
+  taken = np.arange(1, step + 1)
+  before, now = (
+    rates_of_steps(optim, n, taken, {}) for n in (steps_before, steps)
+  )
+  if np.array_equal(before, now):
+    return f'{line}, and equals one run of {steps} steps'
+  return (
+    f'{line}; the {optim.schedule} schedule is now that of {steps} steps: the '
+    f'learning rate of step {step} was {before[-1]:.3g} and would be '
+    f'{now[-1]:.3g}'
+  )

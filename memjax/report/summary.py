@@ -61,8 +61,9 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
   log = experiment.log
   if log.sample:
     run = load(workdir)
-    print(f'\n{log.sample} tokens that follow {log.prompt!r}:')
-    print(log.prompt + ''.join(sample(run, log.prompt, log.sample, 1.0, 0)))
+    after = f' that follow {log.prompt!r}' if log.prompt else ''
+    print(f'\n{log.sample} tokens{after}:')
+    print(log.prompt + ''.join(sample(run, log.prompt, log.sample)))
   files = [name for name in FILES if (workdir / name).exists()]
   print(f'\nEverything is in {workdir}: {", ".join(files)}')
 

@@ -13,7 +13,7 @@ import os
 import jax
 
 from memjax.data.cache import cache_folder
-from memjax.runs.workdir import processor
+from memjax.runs.environment import processor
 
 
 def enable_compilation_cache() -> None:

@@ -13,8 +13,10 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, Model
+from memjax.runs.export import SUFFIX, Export, read_export, write_export
 from memjax.runs.snapshot import WEIGHTS, Snapshot
+from memjax.runs.workdir import interface_from_json, interface_to_json
 from memjax.types import Carry, Params
 
 
@@ -34,12 +36,40 @@ class Run(NamedTuple):
   """
 
   config: dict[str, Any]
-  model: Memory
+  model: Model
   params: Params
   carry: Carry
   tokenizer: Tokenizer | None
   step: int
   metrics: dict[str, Any]
+
+  def __repr__(self) -> str:
+    """One line; the arrays are in `params` and `carry`."""
+    model, leaves = self.config['model'], jax.tree.leaves(self.params)
+    name, count = model['name'], sum(leaf.size for leaf in leaves)
+    if 'layer' in model:
+      name += f' of {model["layer"]["name"]}'
+    task = self.config['task']['name']
+    return f'Run({task}, {name}, {count:,} parameters, step {self.step})'
+
+  def save(self, path: str | Path) -> None:
+    """Writes the parameters and all that `load` needs into one file.
+
+    Args:
+      path: `weights.safetensors`; see `memjax/runs/export.py`. The carry is not
+        in it.
+
+    Raises:
+      ConfigError: the file cannot be written.
+    """
+    model = self.model
+    interface = interface_to_json(
+      model.input_spec, model.output_spec, self.tokenizer
+    )
+    content = Export(
+      self.params, self.config, interface, self.step, self.metrics
+    )
+    write_export(Path(path), content)
 
   @property
   def experiment(self) -> Experiment:
@@ -59,11 +89,14 @@ def load(
 ) -> Run:
   """Loads one replica of a trained model; nothing in the workdir changes.
 
+  A file that `Run.save` or `--mode=export` wrote is loaded as well: it is one
+  step of one replica, without a carry.
+
   If the newest step is damaged, a warning is logged and the previous step is
   loaded.
 
   Args:
-    workdir: the folder of a run.
+    workdir: the folder of a run, or the exported file.
     step: 'latest', 'best' by the config's `checkpoint.best`, or a number. With
       several replicas, the best step is the one with the best median.
     replica: number of the replica, from 0.
@@ -74,6 +107,8 @@ def load(
     ConfigError: the workdir, the step or the replica does not exist, or the
       step is damaged.
   """
+  if str(workdir).endswith(SUFFIX):
+    return load_file(Path(workdir))
   run = load_replicas(workdir, step, carry=carry)
   replicas = run.config['train']['replicas']
   rule = f'the run has {replicas} replica(s), numbered from 0'
@@ -84,6 +119,26 @@ def load(
     for name, value in run.metrics.items()
   }
   return run._replace(params=params, carry=memory, metrics=figures)
+
+
+def load_file(path: Path) -> Run:
+  """The model of an exported file; see `memjax/runs/export.py`.
+
+  Raises:
+    ConfigError: the file cannot be read or is damaged.
+  """
+  export = read_export(path)
+  interface = interface_from_json(export.interface)
+  reads, answers, tokenizer = interface
+  return Run(
+    config=export.config,
+    model=build_model(export.config['model'], reads, answers),
+    params=jax.tree.map(jnp.asarray, export.params),
+    carry=None,
+    tokenizer=tokenizer,
+    step=export.step,
+    metrics=export.metrics,
+  )
 
 
 def load_replicas(

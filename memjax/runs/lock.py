@@ -11,6 +11,10 @@ from typing import TextIO
 from memjax.errors import ConfigError
 
 
+class InUse(ConfigError):
+  """Another process holds the lock."""
+
+
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
   """Holds `folder/.lock` while the body runs; creates the folder if missing.
@@ -19,7 +23,8 @@ def lock(folder: Path) -> Iterator[None]:
   several processes in one run only the first takes it.
 
   Raises:
-    ConfigError: another process holds it, or the folder cannot be written.
+    InUse: another process holds it.
+    ConfigError: the folder cannot be written.
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,9 +45,7 @@ def _take(file: TextIO, folder: Path) -> None:
   except BlockingIOError:
     file.seek(0)
     holder = file.read() or 'another process'
-    raise ConfigError(
-      'workdir', str(folder), f'is in use by {holder}'
-    ) from None
+    raise InUse('workdir', str(folder), f'is in use by {holder}') from None
   except OSError as error:
     raise _unwritable(folder, error) from None
 

@@ -4,35 +4,30 @@
     interface.json  what the model has to know of its task: input, output and
                     tokenizer; so a trained model loads without the task's data
     run.json        how the run stands, and every start: when, by which
-                    command, with which versions, on which machine
+                    command, with which versions, on which machine, with
+                    which sources of the user's own
 
 All three are written whole.
 """
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import datetime
-import importlib.metadata
-import os
 from pathlib import Path
-import platform
-import sys
 from typing import Any, NamedTuple
-
-import jax
 
 from memjax.config.experiment import Experiment
 from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, Diverged, require
 from memjax.runs import manifest, processes
+from memjax.runs.environment import environment
 from memjax.runs.json_files import damaged, read_json, require_keys, write_json
 from memjax.runs.lock import lock
-from memjax.tasks.base import Task
+from memjax.runs.sources import save_sources
 from memjax.types import Spec, spec_from_json
 
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat')  # these change no result
-PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+ENDS = ('train.steps', 'train.patience', 'train.stop_when')  # only the end
 
 
 class Interface(NamedTuple):
@@ -51,23 +46,26 @@ class RunRecord(NamedTuple):
       'diverged' or 'failed'. A run that was killed stays 'running'; the
       workdir's lock is free then.
     step: the newest saved step, from which a resume starts.
-    starts: of every start: time, command, versions, devices, processor and
-      the fingerprint of the data.
+    starts: of every start: time, command, versions, devices, processor, the
+      fingerprint of the data, and digests and copies of the user's own sources.
+    reason: why the run ended, in one line: the last step, `train.patience`,
+      `train.stop_when`, or an error; empty while it is running.
   """
 
   state: str
   step: int
   starts: list[dict[str, Any]]
+  reason: str
 
 
 class OpenRun:
   """A workdir while a run trains in it.
 
   Attributes:
-    finished: whether the run reached its end; set by the training loop.
+    end: why the run has finished; empty: it has not. Set by the training loop.
   """
 
-  finished = False
+  end = ''
 
 
 @contextlib.contextmanager
@@ -90,9 +88,13 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
     except BaseException as error:
       diverged = isinstance(error, Diverged)
       with contextlib.suppress(OSError):  # the first error is the one to show
-        record_state(workdir, 'diverged' if diverged else 'failed')
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        record_state(workdir, 'diverged' if diverged else 'failed', reason)
       raise
-    record_state(workdir, 'finished' if run.finished else 'stopped')
+    if run.end:
+      record_state(workdir, 'finished', run.end)
+    else:
+      record_state(workdir, 'stopped', 'SIGTERM or Ctrl-C')
 
 
 def claim(workdir: Path, experiment: Experiment) -> None:
@@ -106,7 +108,12 @@ def claim(workdir: Path, experiment: Experiment) -> None:
   """
   path = workdir / 'config.json'
   if path.exists():
-    differing = differences(read_config(workdir), experiment.config)
+    before = read_config(workdir)
+    differing = [
+      line
+      for line in differences(before, experiment.config)
+      if not line.startswith(tuple(f'{field} ' for field in ENDS))
+    ]
     require(
       not differing,
       'workdir',
@@ -114,6 +121,10 @@ def claim(workdir: Path, experiment: Experiment) -> None:
       f'has a run of another config ({"; ".join(differing)}): use a new '
       'workdir; train.init_from starts from the parameters of this one',
     )
+    steps, steps_before = experiment.train.steps, before['train']['steps']
+    rule = f'is less than the {steps_before} of the run in {workdir}; more '
+    rule += 'steps go on, fewer need a new workdir'
+    require(steps >= steps_before, 'train.steps', steps, rule)
   starts = read_run(workdir).starts if (workdir / 'run.json').exists() else []
   fingerprint = experiment.task.fingerprint()
   if starts and starts[-1]['data_fingerprint'] != fingerprint:
@@ -123,18 +134,29 @@ def claim(workdir: Path, experiment: Experiment) -> None:
       f'its data have changed since {workdir} was created; use a new workdir',
     )
   write_json(path, experiment.config)
-  write_json(workdir / 'interface.json', _interface(experiment.task))
-  _write_run(workdir, 'running', [*starts, _start(fingerprint)])
+  task = experiment.task
+  interface = interface_to_json(
+    task.input_spec, task.output_spec, task.text_tokenizer
+  )
+  write_json(workdir / 'interface.json', interface)
+  start = {
+    **environment(),
+    'data_fingerprint': fingerprint,
+    'sources': save_sources(workdir, experiment.config),
+  }
+  _write_run(workdir, 'running', '', [*starts, start])
 
 
-def record_state(workdir: Path, state: str) -> None:
-  """Writes the run's state and its newest saved step to `run.json`."""
-  _write_run(workdir, state, read_run(workdir).starts)
+def record_state(workdir: Path, state: str, reason: str) -> None:
+  """Writes how the run ended, and its newest saved step, to `run.json`."""
+  _write_run(workdir, state, reason, read_run(workdir).starts)
 
 
-def _write_run(workdir: Path, state: str, starts: list[dict[str, Any]]) -> None:
+def _write_run(
+  workdir: Path, state: str, reason: str, starts: list[dict[str, Any]]
+) -> None:
   steps = manifest.steps_in(workdir / 'checkpoints')
-  record = RunRecord(state, max([0, *steps]), starts)
+  record = RunRecord(state, max([0, *steps]), starts, reason)
   write_json(workdir / 'run.json', record._asdict())
 
 
@@ -158,14 +180,9 @@ def read_interface(workdir: Path) -> Interface:
   """
   path = workdir / 'interface.json'
   record = read_json(path)
-  require_keys(path, record, ('input_spec', 'output_spec', 'tokenizer'))
+  require_keys(path, record, Interface._fields)
   try:
-    tokenizer = record['tokenizer']
-    return Interface(
-      spec_from_json(record['input_spec']),
-      spec_from_json(record['output_spec']),
-      tokenizer and from_json(tokenizer),
-    )
+    return interface_from_json(record)
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise damaged(path, f'{type(error).__name__}: {error}') from None
 
@@ -182,11 +199,23 @@ def read_run(workdir: Path) -> RunRecord:
   return RunRecord(*(record[field] for field in RunRecord._fields))
 
 
-def _interface(task: Task) -> dict[str, Any]:
-  tokenizer = task.text_tokenizer
+def interface_from_json(record: Mapping[str, Any]) -> Interface:
+  """The interface of a record that `interface_to_json` returned."""
+  tokenizer = record['tokenizer']
+  return Interface(
+    spec_from_json(record['input_spec']),
+    spec_from_json(record['output_spec']),
+    tokenizer and from_json(tokenizer),
+  )
+
+
+def interface_to_json(
+  input_spec: Spec, output_spec: Spec, tokenizer: Tokenizer | None
+) -> dict[str, Any]:
+  """The content of `interface.json`."""
   return {
-    'input_spec': task.input_spec.to_json(),
-    'output_spec': task.output_spec.to_json(),
+    'input_spec': input_spec.to_json(),
+    'output_spec': output_spec.to_json(),
     'tokenizer': tokenizer and tokenizer.to_json(),
   }
 
@@ -199,33 +228,3 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for field in sorted(before.keys() | now.keys())
     if before.get(field) != now.get(field) and not field.startswith(MAY_DIFFER)
   ]
-
-
-def _start(fingerprint: str) -> dict[str, Any]:
-  return {
-    'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-    'command': sys.argv,
-    'python': platform.python_version(),
-    'versions': {p: importlib.metadata.version(p) for p in PACKAGES},
-    'devices': [d.device_kind for d in jax.devices()],
-    'hosts': jax.process_count(),
-    'processor': processor(),
-    'xla_flags': os.environ.get('XLA_FLAGS', ''),
-    'data_fingerprint': fingerprint,
-  }
-
-
-def processor() -> dict[str, Any]:
-  """Model and vector instruction sets: what the bits of a CPU run depend on."""
-  info: dict[str, Any] = {
-    'machine': platform.machine(),
-    'cores': os.cpu_count(),
-  }
-  path = Path('/proc/cpuinfo')
-  if path.exists():
-    lines = [line.partition(':') for line in path.read_text().splitlines()]
-    fields = {name.strip(): value.strip() for name, _, value in lines}
-    flags = fields.get('flags', '').split()
-    info['model'] = fields.get('model name', '')
-    info['vector'] = [f for f in flags if f.startswith(('avx', 'amx', 'fma'))]
-  return info

@@ -1,18 +1,22 @@
-"""The best evaluation so far, and the patience for those after it."""
+"""When a run ends before its last step: patience, and `train.stop_when`."""
 
 from collections.abc import Mapping, Sequence
+import math
 from typing import Any
+
+import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.runs.best import Figure, figures_of, first_best
 
 
 class EarlyStopping:
-  """Follows the metric that `checkpoint.best` names.
+  """Follows the metrics that `checkpoint.best` and `train.stop_when` name.
 
   Replicas stop together. A new best is a new best median over the replicas that
   have not diverged (see `runs/best.py`). So a replica does not stop where it
-  would have stopped alone, but where most replicas no longer improve.
+  would have stopped alone, but where most replicas no longer improve. The same
+  median decides about `train.stop_when`.
 
   The decision is a pure function of the rows of `metrics.jsonl`: a resumed run
   reads them and decides as if it had never stopped.
@@ -22,28 +26,45 @@ class EarlyStopping:
     self._metric = experiment.checkpoint.best
     self._best_is = experiment.checkpoint.best_is
     self._patience = experiment.train.patience
-    self._seen: list[Figure] = []
+    self._condition = experiment.stop_when
+    self._met = ''
+    self._seen: dict[int, Figure] = {}  # by step
     for row in rows:
-      self._record(figures_of(row))
+      self.update(row['step'], figures_of(row))
 
-  def update(self, figures: Mapping[str, Figure]) -> bool:
+  def update(self, step: int, figures: Mapping[str, Figure]) -> bool:
     """Whether these figures, of one evaluation, contain a new best."""
-    return self._record(figures) and self._since_best == 0
-
-  @property
-  def exhausted(self) -> bool:
-    """Whether `train.patience` evaluations have passed without a new best."""
-    return 0 < self._patience <= self._since_best
-
-  def _record(self, figures: Mapping[str, Figure]) -> bool:
-    """Whether the figures contain the metric."""
+    condition = self._condition
+    if condition and condition.metric in figures and not self._met:
+      figure = median(figures[condition.metric])
+      if condition.holds(figure):
+        self._met = f'{condition}: it is {figure:.6g} at step {step}'
     if self._metric not in figures:
       return False
-    self._seen.append(figures[self._metric])
-    return True
+    self._seen[step] = figures[self._metric]
+    return self._since_best == 0
+
+  @property
+  def end(self) -> str:
+    """Why the run ends after the last evaluation; empty: it goes on."""
+    if self._met:
+      return f'train.stop_when {self._met}'
+    if 0 < self._patience <= self._since_best:
+      return (
+        f'train.patience {self._patience}: no new best {self._metric} in the '
+        f'last {self._since_best} evaluations'
+      )
+    return ''
 
   @property
   def _since_best(self) -> int:
     """Number of evaluations after the best one; all, if none is finite."""
-    best = first_best(self._seen, self._best_is)
+    best = first_best(list(self._seen.values()), self._best_is)
     return len(self._seen) - (0 if best is None else best + 1)
+
+
+def median(figure: Figure) -> float:
+  """The median over the replicas with a finite figure; NaN if none has one."""
+  values_N = np.atleast_1d(figure)
+  finite = values_N[np.isfinite(values_N)]
+  return float(np.median(finite)) if finite.size else math.nan

@@ -1,6 +1,6 @@
 """Evaluation sets during a run: figures of the parameters, a row for each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 import functools
 import time
 
@@ -9,8 +9,8 @@ from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.config.protocol import protocol_of
-from memjax.errors import require
-from memjax.evaluation.base import DocumentMetrics, Figures
+from memjax.errors import nearest, require
+from memjax.evaluation.base import DocumentMetrics, Figures, KnownMeasure
 from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
 from memjax.training import replicas
@@ -32,7 +32,7 @@ class Evaluator:
     evaluation = experiment.evals[name]
     check_parameters(experiment, name)
     self.every = evaluation.every
-    self._name = name
+    self._name, self._experiment = name, experiment
     self._measure = evaluation.prepare(experiment, mesh)
     self._protocol = protocol_of(
       evaluation.task,
@@ -43,6 +43,12 @@ class Evaluator:
       dtype=experiment.train.dtype,
       fields=evaluation.fields,
     ).to_json()
+
+  def metrics(self) -> set[str]:
+    """The names of the metrics; empty if only measuring tells them."""
+    if isinstance(self._measure, KnownMeasure):
+      return self._measure.metrics()
+    return set()
 
   def measure(self, params: Params) -> Figures:
     """{metric: figure}, `()` or `(N,)`, over the whole set."""
@@ -55,6 +61,7 @@ class Evaluator:
     """
     start = time.perf_counter()
     measured = self._measure(params)
+    check_watched(self._experiment, self._name, measured.figures)
     row: Row = {
       'step': step,
       'split': self._name,
@@ -77,6 +84,24 @@ def document_row(document: DocumentMetrics) -> Row:
     'sums': {name: metric.sum.tolist() for name, metric in metrics},
     'counts': {name: metric.count[0].item() for name, metric in metrics},
   }
+
+
+def prepare_sets(experiment: Experiment, mesh: Mesh) -> list[Evaluator]:
+  """Every evaluation set of the config, prepared.
+
+  Raises:
+    ConfigError: a set cannot be evaluated, or `checkpoint.best` or
+      `train.stop_when` names a metric that its set does not measure.
+  """
+  evaluators = {
+    name: Evaluator(name, experiment, mesh) for name in experiment.evals
+  }
+  for metric in experiment.watched.values():
+    name = metric.partition('/')[0]
+    known = evaluators[name].metrics()
+    if known:
+      check_watched(experiment, name, known)
+  return list(evaluators.values())
 
 
 def evaluate(
@@ -115,3 +140,18 @@ def check_parameters(experiment: Experiment, name: str) -> None:
     shape, before = here.get(path, 'none'), trained.get(path, 'none')
     rule = f'has the shape {shape} in this model, {before} in the trained one'
     require(shape == before, f'evals.{name}.model', path, rule)
+
+
+def check_watched(
+  experiment: Experiment, name: str, metrics: Collection[str]
+) -> None:
+  """Requires the metrics that decide about the run to be among a set's.
+
+  Raises:
+    ConfigError: the config names a metric of this set that is not measured.
+  """
+  for field, watched in experiment.watched.items():
+    known = [f'{name}/{metric}' for metric in metrics]
+    of_this_set = watched.startswith(f'{name}/')
+    rule = f'is not measured; {nearest(watched, known)}'
+    require(not of_this_set or watched in known, field, watched, rule)

@@ -17,13 +17,14 @@ from memjax.runs.workdir import open_run
 from memjax.tasks.base import TRAINING, Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
-from memjax.training.evaluation import Evaluator, evaluate
+from memjax.training.evaluation import evaluate, prepare_sets
 from memjax.training.init_from import initial_state
 from memjax.training.metrics import Meter
 from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 from memjax.types import HostBatch
 
+LAST_STEP = 'the last step'
 Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
 
 
@@ -47,24 +48,25 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
   run = program(experiment, mesh)
-  evaluators = [Evaluator(name, experiment, mesh) for name in experiment.evals]
+  evaluators = prepare_sets(experiment, mesh)
   with contextlib.ExitStack() as stack:
     record = stack.enter_context(open_run(experiment, workdir))
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
     state = checkpoints.restore(run.abstract)
     state = state or initial_state(run, settings.init_from)
     step = int(state.step)
+    per_call = experiment.steps_per_call(step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir))
     interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
-    seconds = metrics_file.training_seconds(rows)
-    meter = Meter(writers.write, experiment, mesh, step, seconds)
+    meter = Meter(writers.write, experiment, mesh, step, rows)
 
-    for host_batch in batches_left(experiment, mesh, step, early.exhausted):
-      state = run.advance(state, host_batch)
+    for host_batch in batches_left(experiment, mesh, step, early.end):
+      with meter.dispatching():
+        state = run.advance(state, host_batch)
       meter.flush()
-      step += settings.steps_per_call
+      step += per_call
       stopping = interrupts.stop(step)
       if due(step, experiment.log.every, experiment):
         state, sums = run.pop_metrics(state)
@@ -73,18 +75,18 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       if now := [e for e in evaluators if due(step, e.every, experiment)]:
         with meter.paused():
           figures = evaluate(now, step, state.evaluated, writers.write)
-      improved = early.update(figures)
-      last = stopping or early.exhausted
+      improved = early.update(step, figures)
+      last = stopping or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
         with meter.paused():
           checkpoints.save(state, figures)
       if last:
         break
     meter.flush()
-    record.finished = step == settings.steps or early.exhausted
-    if record.finished and processes.is_first():
+    record.end = early.end or (LAST_STEP if step == settings.steps else '')
+    if record.end and processes.is_first():
       draw(experiment, workdir, writers)
-  return record.finished
+  return bool(record.end)
 
 
 def due(step: int, every: int, experiment: Experiment) -> bool:
@@ -131,12 +133,13 @@ def open_writers(
 
 
 def batches_left(
-  experiment: Experiment, mesh: Mesh, step: int, finished: bool
+  experiment: Experiment, mesh: Mesh, step: int, end: str
 ) -> Iterator[HostBatch]:
-  """What is still to be trained on, one host batch a call."""
+  """What is still to be trained on, one host batch a call; none at an end."""
   train = experiment.train
   stream = Stream(experiment.seed, TRAINING, train.batch_size)
-  calls = range(step, step if finished else train.steps, train.steps_per_call)
+  per_call = experiment.steps_per_call(step)
+  calls = range(step, step if end else train.steps, per_call)
   return prefetch(
-    experiment.task, stream, mesh, calls, train.steps_per_call, train.replicas
+    experiment.task, stream, mesh, calls, per_call, train.replicas
   )

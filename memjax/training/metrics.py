@@ -1,6 +1,6 @@
 """From sums and counts on the device to rows on the disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import math
 import time
@@ -12,7 +12,7 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
-from memjax.logs import hardware
+from memjax.logs import hardware, metrics_file
 from memjax.training.parallel import to_host
 from memjax.training.program import step_flops
 from memjax.training.replicas import per_replica_overrides, summary
@@ -67,15 +67,18 @@ class Meter:
     experiment: Experiment,
     mesh: Mesh,
     step: int,
-    seconds: float,
+    rows: Sequence[Row],
   ):
-    """Starts at a step that was reached after `seconds` of training."""
+    """Starts at a step of a run, which has these rows so far."""
     self._write = write
     train = experiment.train
     self._tokens = train.replicas * train.batch_size * experiment.task.length
-    self._start = time.perf_counter() - seconds
+    now = time.perf_counter()
+    self._start = now - metrics_file.total_seconds(rows)
+    self._training_start = now - metrics_file.training_seconds(rows)
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
+    self._compiled = False
     self._pending: tuple[int, Sums] | None = None
     self._rates = learning_rates(experiment, step)
     peak = hardware.total_peak(mesh.devices.flat)
@@ -91,8 +94,23 @@ class Meter:
     self.flush()
     before = time.perf_counter()
     yield
+    paused = time.perf_counter() - before
+    self._training_start += paused
     if self._last_time is not None:
-      self._last_time += time.perf_counter() - before
+      self._last_time += paused
+
+  @contextlib.contextmanager
+  def dispatching(self) -> Iterator[None]:
+    """Around each call of the steps: the first compiles, which is no training.
+
+    A call returns before the device has finished, so its time is that of
+    compiling.
+    """
+    before = time.perf_counter()
+    yield
+    if not self._compiled:
+      self._training_start += time.perf_counter() - before
+      self._compiled = True
 
   def flush(self) -> None:
     """Writes the pending row, if there is one.
@@ -110,6 +128,7 @@ class Meter:
       'step': step,
       'split': 'train',
       'seconds': round(now - self._start, 3),
+      'training_seconds': round(now - self._training_start, 3),
       'learning_rate': self._rates[step],
     } | summary(values)
     if self._last_time is not None:

@@ -8,6 +8,7 @@ XLA's partitioner does the rest.
 """
 
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import jax
@@ -46,6 +47,18 @@ def make_mesh(parallel: Parallel) -> Mesh:
   )
   grid = np.array(devices[: data * parallel.fsdp]).reshape(data, -1)
   return Mesh(grid, ROWS, axis_types=(AxisType.Auto,) * 2)
+
+
+def fitting(parallel: Parallel) -> Parallel:
+  """The section of another machine's run; all devices if it does not fit here.
+
+  Any mesh gives the same figures, up to round-off.
+  """
+  count, fsdp = len(jax.devices()), parallel.fsdp
+  fits = parallel.data * fsdp <= count
+  if fits and (parallel.data or count % fsdp == 0):
+    return parallel
+  return dataclasses.replace(parallel, data=0, fsdp=1)
 
 
 def cuts_replicas(mesh: Mesh, replicas: int) -> bool:

@@ -26,8 +26,8 @@ class Program(NamedTuple):
   Attributes:
     abstract: the state's shapes, types and shardings.
     initial_state: the state at step 0.
-    advance: the state after `steps_per_call` more steps; donates the buffers of
-      the given state.
+    advance: the state after the steps of one host batch; donates the buffers
+      of the given state.
     pop_metrics: the state with its sums at zero, and the sums it had.
   """
 

@@ -108,13 +108,12 @@ def gradient_in_parts(
 def make_call(
   experiment: Experiment, optimiser: optax.GradientTransformation
 ) -> Callable[[TrainState, HostBatch], TrainState]:
-  """`steps_per_call` steps in one dispatch; metrics add up in the state.
+  """Several steps in one dispatch; metrics add up in the state.
 
   The function is that of one replica: the arrays of its host batch are
-  `(steps_per_call, B, ...)`.
+  `(steps, B, ...)`.
   """
   step = make_step(experiment, optimiser)
-  steps = experiment.train.steps_per_call
 
   def one(state: TrainState, host_batch: HostBatch) -> tuple[TrainState, None]:
     before = state.sums
@@ -123,7 +122,8 @@ def make_call(
 
   def call(state: TrainState, host_batch: HostBatch) -> TrainState:
     # A loop of one turn would cost a CPU the parallelism inside its steps.
-    return jax.lax.scan(one, state, host_batch, unroll=steps == 1)[0]
+    turns = jax.tree.leaves(host_batch)[0].shape[0]
+    return jax.lax.scan(one, state, host_batch, unroll=turns == 1)[0]
 
   return call
 

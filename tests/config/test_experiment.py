@@ -38,8 +38,6 @@ def test_a_part_of_a_split_stands_beside_no_figure_of_the_whole(
 @pytest.mark.parametrize(
   ('overrides', 'words'),
   [
-    ({'train.steps': 3, 'train.steps_per_call': 2}, 'train.steps_per_call: 2'),
-    ({'train.steps_per_call': 2, 'log.every': 1}, 'log.every: 1'),
     ({'train.patience': 2, 'checkpoint.best': ''}, 'train.patience: 2'),
     ({'train.segment_length': 5}, 'train.segment_length: 5: must divide'),
     ({'train.bptt_segments': 2}, 'train.bptt_segments: 2: must divide the 1'),
@@ -84,6 +82,36 @@ def test_an_evaluation_set_changes_task_and_model_and_nothing_else() -> None:
     'model.layer.window': 20,
     'model.layer.clamp': 9,
   }
+
+
+@pytest.mark.parametrize(
+  ('at_most', 'steps', 'log', 'held_out', 'start', 'used'),
+  [
+    (50, 600, 100, 200, 0, 50),
+    (50, 600, 100, 130, 0, 10),
+    (50, 600, 20, 200, 0, 20),
+    (7, 600, 100, 200, 0, 5),
+    (50, 600, 100, 200, 30, 10),
+    (50, 601, 100, 200, 0, 1),
+    (50, 40, 40, 40, 0, 40),
+    (1, 600, 100, 200, 0, 1),
+  ],
+)
+def test_steps_per_call_fits_the_steps_and_every_interval(
+  at_most: int, steps: int, log: int, held_out: int, start: int, used: int
+) -> None:
+  experiment = small(
+    'copy_memory',
+    'lstm',
+    {
+      'train.steps': steps,
+      'train.steps_per_call': at_most,
+      'log.every': log,
+      'checkpoint.every': 2 * log,
+      'evals.held_out.every': held_out,
+    },
+  )
+  assert experiment.steps_per_call(start) == used
 
 
 @pytest.mark.parametrize('family', FAMILIES)

@@ -15,7 +15,7 @@ from memjax.evaluation.base import Evaluation, Measure, Measured, Training
 from memjax.evaluation.generation import exact_metrics, undefined_rows
 from memjax.models.base import apply
 from memjax.training import parallel
-from memjax.training.evaluation import Evaluator
+from memjax.training.evaluation import Evaluator, prepare_sets
 from memjax.training.state import initial_params
 from memjax.types import Batch, Params
 from tests.small import small
@@ -168,6 +168,7 @@ def test_a_users_own_evaluation_is_found_by_its_path() -> None:
   own = {
     'evals.held_out.name': 'tests.evaluation.test_generation.Norm',
     'evals.held_out.scale': 2.0,
+    'checkpoint.best': 'held_out/norm',
     'parallel.data': 1,
   }
   experiment = small('adding', 'rnn', own)
@@ -179,3 +180,17 @@ def test_a_users_own_evaluation_is_found_by_its_path() -> None:
   assert row['split'] == 'held_out'
   assert row['protocol']['segment_length'] == 12
   assert experiment.config['evals']['held_out']['scale'] == 2.0
+
+
+def test_a_metric_that_only_measuring_tells_is_refused_then() -> None:
+  own = {
+    'evals.held_out.name': 'tests.evaluation.test_generation.Norm',
+    'checkpoint.best': 'held_out/nrm',
+    'parallel.data': 1,
+  }
+  experiment = small('adding', 'rnn', own)
+  mesh = parallel.make_mesh(experiment.parallel)
+  assert len(prepare_sets(experiment, mesh)) == len(experiment.evals)
+  params = jax.tree.map(lambda x: x[None], params_of(experiment, 0))
+  with pytest.raises(ConfigError, match='did you mean held_out/norm'):
+    evaluator(experiment, 'held_out').row(7, params)

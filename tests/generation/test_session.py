@@ -14,8 +14,8 @@ from memjax.config import command_line
 from memjax.config.build import build_model
 from memjax.data.tokenizers import Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
-from memjax.generation import session
-from memjax.generation.sampler import UNFILTERED, SamplerConfig
+from memjax.generation import saved, session
+from memjax.generation.sampler import TEMPERATURE, UNFILTERED, SamplerConfig
 from memjax.generation.session import Session, extend, prefill, sample, stream
 from memjax.models.base import Memory
 from memjax.modes import sample as sampling
@@ -57,7 +57,7 @@ class Echo(Memory):
     return carry, jax.nn.one_hot(x, 256)
 
 
-def run_of(built: Memory, tokenizer: Any, params: Any = None) -> Run:
+def run_of(built: Any, tokenizer: Any, params: Any = None) -> Run:
   config = {'task': {'name': 'text.Text'}, 'model': {'width': 8}}
   return Run(config, built, params or {}, (), tokenizer, 5, {})
 
@@ -88,9 +88,9 @@ def test_a_text_kept_in_a_file_goes_on_bit_for_bit(
   unbroken, end = text_of(run, prefill(run, 'ab', seed=1), LENGTH)
   current, text = prefill(run, 'ab', seed=1), ''
   for i, length in enumerate((1, 7, LENGTH - 8)):
-    session.save(tmp_path / f'{i}', run, current)
+    saved.save(tmp_path / f'{i}', run, current)
     assert [path.name for path in tmp_path.iterdir()] == [f'{i}']
-    current = session.load(tmp_path / f'{i}', run)
+    current = saved.load(tmp_path / f'{i}', run)
     piece, current = text_of(run, current, length)
     text += piece
     (tmp_path / f'{i}').unlink()
@@ -114,8 +114,8 @@ def test_a_character_cut_by_the_file_comes_whole(
   start, current = '', prefill(run, '?')
   if cut:
     start, current = text_of(run, current, cut, GREEDY)
-  session.save(tmp_path / 'carry', run, current)
-  current = session.load(tmp_path / 'carry', run)
+  saved.save(tmp_path / 'carry', run, current)
+  current = saved.load(tmp_path / 'carry', run)
   rest, _ = text_of(run, current, len(text) - cut, GREEDY)
   assert start + rest == 'aé\ufffd€😀z'
 
@@ -199,34 +199,34 @@ def test_another_runs_memory_is_refused(
   tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
   run = run_of(Echo(), Bytes(), {'a': jnp.zeros(3)})
-  session.save(tmp_path / 'carry', run, prefill(run, 'ab'))
+  saved.save(tmp_path / 'carry', run, prefill(run, 'ab'))
   with pytest.raises(ConfigError, match=f'^carry: .*{words}') as error:
-    session.load(tmp_path / 'carry', run._replace(**change))
+    saved.load(tmp_path / 'carry', run._replace(**change))
   assert '\n' not in str(error.value)
 
 
 def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
   run, path = run_of(Echo(), Bytes()), tmp_path / 'carry'
   with pytest.raises(ConfigError, match=r'^carry: .*No such file'):
-    session.load(path, run)
+    saved.load(path, run)
   path.write_bytes(b'')
   with pytest.raises(ConfigError, match=r'^carry: .*is not a file of'):
-    session.load(path, run)
+    saved.load(path, run)
   with path.open('wb') as file:
     np.savez(file, other=np.zeros(3))
   with pytest.raises(ConfigError, match=r'^carry: .*is damaged: KeyError'):
-    session.load(path, run)
+    saved.load(path, run)
 
 
 def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
   """Wherever a byte is wrong, all is as it was or one line says so."""
   path, current = tmp_path / 'carry', prefill(run, 'ab')
-  session.save(path, run, current)
+  saved.save(path, run, current)
   whole, lines = path.read_bytes(), []
   for at in range(0, len(whole), 13):
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
     try:
-      loaded = session.load(path, run)
+      loaded = saved.load(path, run)
     except ConfigError as error:
       lines.append(str(error))
     else:
@@ -241,10 +241,10 @@ def test_a_damaged_carry_is_refused(run: Run, tmp_path: Path) -> None:
 def test_a_carry_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
   run = run_of(Echo(), Bytes())
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    session.save(tmp_path / 'there/carry', run, prefill(run, 'ab'))
+    saved.save(tmp_path / 'there/carry', run, prefill(run, 'ab'))
   (tmp_path / 'folder').mkdir()
   with pytest.raises(ConfigError, match=r'^carry: .*cannot be written: '):
-    session.save(tmp_path / 'folder', run, prefill(run, 'ab'))
+    saved.save(tmp_path / 'folder', run, prefill(run, 'ab'))
   assert [path.name for path in tmp_path.iterdir()] == ['folder']
 
 
@@ -257,10 +257,11 @@ FLAGS: dict[str, Any] = {
 @pytest.fixture
 def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
   """What `--mode=sample` prints of the run, its flags given."""
-  monkeypatch.setattr(sampling, 'load', lambda workdir, replica: run)
+  monkeypatch.setattr(sampling, 'load', lambda workdir, step, replica: run)
 
   def sampled(**flags: Any) -> str:
-    assert sampling.sample(Path('run'), **(FLAGS | {'length': 20} | flags)) == 0
+    flags = FLAGS | {'length': 20, 'temperature': 1.0} | flags
+    assert sampling.sample(Path('run'), **flags) == 0
     return capsys.readouterr().out
 
   return sampled
@@ -269,13 +270,14 @@ def say(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
 def test_the_terminal_shows_what_follows(
   run: Run, say: Say, tmp_path: Path
 ) -> None:
-  for prompt, flags in (('\n', {}), ('a b', {'prompt': 'a b'})):
-    text, _ = text_of(run, prefill(run, prompt), 20, UNFILTERED)
-    assert say(**flags) == f'{text}\n'
+  text, _ = text_of(run, session.begin(run), 20, UNFILTERED)
+  assert say() == f'{text}\n'
+  text, _ = text_of(run, prefill(run, 'a b'), 20, UNFILTERED)
+  assert say(prompt='a b') == f'a b{text}\n'
   file = tmp_path / 'prompt'
   file.write_bytes(b'a\xff\n')
   text, _ = text_of(run, prefill(run, b'a\xff\n', seed=9), 20, SAMPLER)
-  assert f'{text}\n' == say(
+  assert f'a\ufffd\n{text}\n' == say(
     prompt_file=str(file), seed=9, temperature=0.7, top_k=60, top_p=0.95
   )
 
@@ -289,9 +291,9 @@ def test_the_terminal_goes_on_from_a_carry(
   text += say(carry=one, length=18, save_carry=two)
   assert text == unbroken
   # With a prompt it reads on, with a seed it draws anew.
-  current = session.load(two, run)
+  current = saved.load(two, run)
   text, _ = text_of(run, extend(run, current, 'no'), 20, UNFILTERED)
-  assert say(carry=two, prompt='no') == f'{text}\n'
+  assert say(carry=two, prompt='no') == f'no{text}\n'
   text, _ = text_of(run, session.with_seed(current, 7), 20, UNFILTERED)
   assert say(carry=two, seed=7) == f'{text}\n'
 
@@ -310,8 +312,25 @@ def test_a_text_that_is_stopped_is_kept(
   with monkeypatch.context() as patch:
     patch.setattr(session, 'stream', stopped)
     text = say(prompt='ab', save_carry=path, length=40)[:-1]
-  assert 0 < len(text) < len(unbroken)
+  assert 2 < len(text) < len(unbroken)
   assert (text + say(carry=path, length=40)).startswith(unbroken[:-1])
+
+
+def test_the_prompt_is_coloured_on_a_terminal_only(
+  run: Run, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.delenv('NO_COLOR', raising=False)
+  plain = say(prompt='a b')
+  monkeypatch.setattr('sys.stdout.isatty', lambda: True)
+  assert say(prompt='a b') == f'\x1b[36ma b\x1b[0m{plain[3:]}'
+  assert '\x1b' not in say()
+  monkeypatch.setenv('NO_COLOR', '1')
+  assert say(prompt='a b') == plain
+
+
+def test_samples_are_drawn_at_a_temperature_of_0_8() -> None:
+  assert FLAGS['temperature'] == TEMPERATURE == 0.8
+  assert FLAGS['prompt'] is None
 
 
 @pytest.mark.parametrize(

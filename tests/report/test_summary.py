@@ -13,6 +13,7 @@ from memjax.logs import metrics_file
 from memjax.logs.writers import NullWriter
 from memjax.modes.evaluate import evaluate
 from memjax.report import summary
+from memjax.runs.workdir import open_run
 from memjax.training import replicas
 from memjax.training.loop import train
 from tests.small import small
@@ -130,7 +131,9 @@ def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   assert 'learning_curve' not in place
 
   assert evaluate(experiment.config, tmp_path) == 0
-  assert capsys.readouterr().out.splitlines() == output[:-1]
+  place = f'  kept in {tmp_path / "metrics.jsonl"}'
+  printed = capsys.readouterr().out.splitlines()
+  assert printed == [*output[:-1], place]
 
   other = small('copy_memory', 'lstm', SMALL | {'model.width': 8})
   with pytest.raises(ConfigError, match=r'model\.width was 16, is 8'):
@@ -144,26 +147,14 @@ def test_a_run_ends_without_its_figure_and_evaluates_as_before(
 
 def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
   empty = SMALL | {'evals': {}, 'checkpoint.best': ''}
-  config = small('copy_memory', 'lstm', empty).config
-  with pytest.raises(ConfigError, match=r'^evals: '):
-    evaluate(config, tmp_path)
+  experiment = small('copy_memory', 'lstm', empty)
+  with open_run(experiment, tmp_path):
+    pass
+  for config in (experiment.config, {}):
+    with pytest.raises(ConfigError, match=r'^evals: '):
+      evaluate(config, tmp_path)
 
 
 def test_a_sample_of_a_task_without_text_is_refused_before_training() -> None:
   with pytest.raises(ConfigError, match=r'^log\.sample: 9: .* not text'):
     small('copy_memory', 'lstm', {'log.sample': 9, 'log.prompt': 'a'})
-
-
-def test_a_sample_without_a_prompt_is_refused_before_training(
-  tmp_path: Path,
-) -> None:
-  corpus = tmp_path / 'corpus.txt'
-  corpus.write_text('the same line again\n' * 100)
-  options = {
-    'task.corpus': 'files',
-    'task.path': str(corpus),
-    'log.sample': 9,
-    'log.prompt': '',
-  }
-  with pytest.raises(ConfigError, match=r'^log\.prompt: '):
-    small('text', 'lstm', options)

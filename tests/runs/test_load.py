@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from memjax.config import command_line
 from memjax.data.corpus import close_corpora
 from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
-from memjax.generation import session
+from memjax.generation import saved, session
 from memjax.generation.sampler import SamplerConfig
 from memjax.logs import metrics_file
 from memjax.models.base import apply
@@ -178,6 +179,22 @@ def test_one_device_loads_what_eight_have_trained(
   assert_same(loaded, jax.tree.leaves((run.params, run.carry)))
 
 
+def test_the_example_of_the_docs_runs(
+  trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+  page = (ROOT / 'docs/running.md').read_text(encoding='utf-8')
+  [code] = re.findall(r'```python\n(.*?)```', page, re.S)
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'runs').mkdir()
+  (tmp_path / 'runs/quickstart').symlink_to(trained.workdir)
+  names: dict[str, Any] = {}
+  exec(code, names)
+  assert names['logits'].shape == (1, 7, 256)
+  [line] = capsys.readouterr().out.splitlines()
+  assert line == repr(memjax.load(trained.workdir))
+  assert (tmp_path / 'weights.safetensors').is_file()
+
+
 def test_sampling_prints_the_text_and_a_newline(
   trained: Trained, tmp_path: Path
 ) -> None:
@@ -195,9 +212,9 @@ def test_sampling_prints_the_text_and_a_newline(
   text, current = '', session.prefill(run, 'ab', seed=3)
   for piece, after in session.stream(run, current, 30, sampler):
     text, current = text + piece, after
-  assert ran.stdout.decode() == f'{text}\n'
+  assert ran.stdout.decode() == f'ab{text}\n'
   assert ran.stderr.decode() == ''
-  kept = session.load(tmp_path / 'carry', run)
+  kept = saved.load(tmp_path / 'carry', run)
   assert_same(kept.state.carry, current.state.carry)
 
 

@@ -26,34 +26,36 @@ def experiment() -> Experiment:
 
 
 @pytest.mark.parametrize(
-  ('finished', 'error', 'state'),
+  ('end', 'error', 'state', 'reason'),
   [
-    (True, None, 'finished'),
-    (False, None, 'stopped'),
-    (False, Diverged, 'diverged'),
-    (False, OSError, 'failed'),
-    (False, KeyboardInterrupt, 'failed'),
+    ('the last step', None, 'finished', 'the last step'),
+    ('', None, 'stopped', 'SIGTERM or Ctrl-C'),
+    ('', Diverged('the loss is nan'), 'diverged', 'the loss is nan'),
+    ('', OSError(28, 'disk full'), 'failed', '[Errno 28] disk full'),
+    ('', KeyboardInterrupt(), 'failed', 'KeyboardInterrupt'),
   ],
 )
 def test_the_record_says_how_a_run_ended(
   experiment: Experiment,
   tmp_path: Path,
-  finished: bool,
-  error: type[BaseException] | None,
+  end: str,
+  error: BaseException | None,
   state: str,
+  reason: str,
 ) -> None:
   for start in (1, 2):
-    raised = pytest.raises(error) if error else contextlib.nullcontext()
+    raised = pytest.raises(type(error)) if error else contextlib.nullcontext()
     with raised, open_run(experiment, tmp_path) as run:
       record = read_run(tmp_path)
-      assert record.state == 'running'
+      assert (record.state, record.reason) == ('running', '')
       assert len(record.starts) == start
       (tmp_path / f'checkpoints/{start * 10}').mkdir(parents=True)
-      run.finished = finished
+      run.end = end
       if error:
         raise error
     record = read_run(tmp_path)
     assert (record.state, record.step) == (state, start * 10)
+    assert record.reason == reason
     assert len(record.starts) == start
 
 

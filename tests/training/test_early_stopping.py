@@ -1,6 +1,7 @@
 """The best evaluation, and patience with those after it."""
 
 from collections.abc import Sequence
+import itertools
 import math
 
 from memjax.runs.best import Figure, first_best
@@ -21,8 +22,13 @@ def watching(best_is: str = 'min', patience: int = 0) -> EarlyStopping:
   return EarlyStopping(experiment, [])
 
 
+STEPS = itertools.count(1)
+
+
 def losses(stopping: EarlyStopping, values: Sequence[Figure]) -> list[bool]:
-  return [stopping.update({'held_out/loss': value}) for value in values]
+  return [
+    stopping.update(next(STEPS), {'held_out/loss': value}) for value in values
+  ]
 
 
 def test_a_best_is_better_than_all_before_and_a_number() -> None:
@@ -34,23 +40,25 @@ def test_a_best_is_better_than_all_before_and_a_number() -> None:
 
 def test_other_figures_are_not_watched() -> None:
   stopping = watching(patience=1)
-  assert stopping.update({'held_out/loss': 1.0})
-  assert not stopping.update({})
-  assert not stopping.update({'held_out/accuracy': 9.0, 'train/loss': 0.0})
-  assert not stopping.exhausted
+  assert stopping.update(next(STEPS), {'held_out/loss': 1.0})
+  assert not stopping.update(next(STEPS), {})
+  assert not stopping.update(
+    next(STEPS), {'held_out/accuracy': 9.0, 'train/loss': 0.0}
+  )
+  assert not stopping.end
 
 
 def test_patience_runs_out_after_so_many_without_a_best() -> None:
   stopping = watching(patience=2)
   losses(stopping, [2.0, 3.0])
-  assert not stopping.exhausted
+  assert not stopping.end
   losses(stopping, [1.0, 3.0])
-  assert not stopping.exhausted
+  assert not stopping.end
   losses(stopping, [1.0])
-  assert stopping.exhausted
+  assert stopping.end
   endless = watching()
   losses(endless, [1.0] * 50)
-  assert not endless.exhausted
+  assert not endless.end
 
 
 def test_rows_read_back_are_as_good_as_seen() -> None:
@@ -64,8 +72,8 @@ def test_rows_read_back_are_as_good_as_seen() -> None:
     {'step': 2, 'split': 'train', 'metrics': {'loss': 0.5}},
     {'step': 2, 'split': 'held_out', 'metrics': {'loss': 2.0}},
   ]
-  assert EarlyStopping(experiment, rows).exhausted
-  assert not EarlyStopping(experiment, rows[:2]).exhausted
+  assert EarlyStopping(experiment, rows).end
+  assert not EarlyStopping(experiment, rows[:2]).end
 
 
 NAN = math.nan
@@ -84,7 +92,7 @@ def test_a_poor_replica_that_diverges_makes_no_best() -> None:
   stopping = watching(patience=2)
   values: list[Figure] = [[1.0, 9.0], [1.1, NAN], [1.2, NAN]]
   assert losses(stopping, values) == [True, False, False]
-  assert stopping.exhausted
+  assert stopping.end
   assert first_best(values, 'min') == 0
 
 
@@ -94,9 +102,9 @@ def test_a_good_replica_that_diverges_does_not_stop_the_others() -> None:
   values += [[NAN, 3.9, 6.9], [NAN, 3.8, 6.8], [NAN, 3.7, 6.7], [NAN, NAN, 6.6]]
   assert losses(stopping, values) == [True] * 6
   assert losses(stopping, [[NAN] * 3]) == [False]
-  assert not stopping.exhausted
+  assert not stopping.end
   assert losses(stopping, [[NAN] * 3]) == [False]
-  assert stopping.exhausted
+  assert stopping.end
 
 
 def test_none_is_best_where_none_is_a_number() -> None:
