@@ -164,20 +164,19 @@ def test_factors_without_time_are_those_of_every_step(
   rows: int, length: int, op: Callable[..., Any]
 ) -> None:
   arrays, reset = draw(op, length)
-  h, *factors, x = (a[:rows] for a in arrays)
-  factors = [factor[0, 0] for factor in factors]
-  reset_BT = jnp.asarray(reset[:rows])
   shape = rows, length, WIDTH
-  weight = np.random.default_rng(0).normal(size=x.shape)
-
-  def results(factors: list[Any]) -> jax.Array:
-    return (weight * op(h, *factors, x, reset_BT)[1]).sum()
-
+  reset_BT = jnp.asarray(reset[:rows])
   with jax.enable_x64(True):
-    h, x, weight, *factors = map(jnp.asarray, (h, x, weight, *factors))
+    h, *steps, x = (jnp.asarray(a[:rows]) for a in arrays)
+    factors = [factor[0, 0] for factor in steps]
     whole = [jnp.broadcast_to(factor, shape) for factor in factors]
-    np.testing.assert_allclose(results(factors), results(whole), rtol=1e-12)
+    weight = jnp.asarray(np.random.default_rng(0).normal(size=x.shape))
+
+    def result(factors: list[jax.Array]) -> jax.Array:
+      return (weight * op(h, *factors, x, reset_BT)[1]).sum()
+
+    np.testing.assert_allclose(result(factors), result(whole), rtol=1e-12)
     for found, expected in zip(
-      jax.grad(results)(factors), jax.grad(results)(whole), strict=True
+      jax.grad(result)(factors), jax.grad(result)(whole), strict=True
     ):
       np.testing.assert_allclose(found, expected.sum((0, 1)), rtol=1e-9)
