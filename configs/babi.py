@@ -14,8 +14,9 @@ Result: memn2n, each task trained separately, 1k: mean test error 18.0 % (the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 VARIANTS = MODELS
 EPOCH = 23  # steps, of task 1

@@ -7,8 +7,9 @@ Result: not measured.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 VARIANTS = MODELS
 

@@ -14,8 +14,9 @@ model's readout at the last step answers compression.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 # {task: (class, fields of the quick version)}
 TASKS = {

@@ -8,8 +8,9 @@ Result: with fewer steps, in experiments/suite/README.md. Not measured with the
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 VARIANTS = MODELS
 

@@ -10,8 +10,9 @@ Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md. The
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 
 def _fixed(name: str, sizes: tuple[int, ...], low: str, high: str) -> dict:

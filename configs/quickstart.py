@@ -9,8 +9,9 @@ jax 0.10.2, 2026-11-25, seed 0.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import model
+from memjax.configs.variants import quick, split_variant
 
 VARIANTS = ('transformer_xl',)
 

@@ -17,8 +17,9 @@ without memory is `transformer`, whose window is one segment.
 
 from ml_collections import ConfigDict
 
-from memjax.configs.base import base, quick, split_variant
+from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
+from memjax.configs.variants import quick, split_variant
 
 # {task: (class, segments, fields of the quick version)}
 TASKS = {
