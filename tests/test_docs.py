@@ -14,13 +14,17 @@ import sys
 
 import pytest
 
-from memjax.report.instruments import find_instruments, name_of
+from docs.tables import SLOT, TABLES, fill
 from tests.flags import xla_flags
 from tests.test_house_rules import MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(ROOT.glob('docs/*.md'))
-PAGES = [ROOT / 'docs/architecture.md', *sorted(ROOT.glob('docs/add_*.md'))]
+PAGES = [
+  ROOT / 'docs/architecture.md',
+  ROOT / 'docs/faq.md',
+  *sorted(ROOT.glob('docs/add_*.md')),
+]
 SLOW = ('add_an_evaluation', 'add_an_optimiser')
 LINES = 12  # of an example in architecture.md
 FILE = re.compile(r'# (\w+\.py)\n')
@@ -123,7 +127,11 @@ def missing_names(text: str) -> list[str]:
     for name in re.findall(r'`([a-z_]+(?:\.\w+)+)`', code)
     if name.partition('.')[0] in rooms and not name.endswith(('.py', '.json'))
   ]
-  return [name for name in names if not exists(f'memjax.{name}')]
+  return [
+    name
+    for name in names
+    if not exists(f'memjax.{name}') and not exists(f'memjax.evaluation.{name}')
+  ]
 
 
 def exists(name: str) -> bool:
@@ -144,9 +152,23 @@ def test_a_name_that_does_not_exist_is_seen() -> None:
   assert missing_names(text) == ['training.loop.tain', 'runs.lod.load']
 
 
-def test_every_instrument_has_a_row() -> None:
-  text = (ROOT / 'docs/instruments.md').read_text(encoding='utf-8')
-  rows = [line for line in text.splitlines() if line.startswith('|')]
-  for instrument in find_instruments():
-    link = f'(../memjax/analysis/{name_of(instrument)}.py)'
-    assert any(link in row for row in rows), link
+def test_generated_tables_are_those_of_the_classes() -> None:
+  pages = {page: page.read_text(encoding='utf-8') for page in DOCS}
+  slots = [name for text in pages.values() for _, name, _ in SLOT.findall(text)]
+  assert sorted(slots) == sorted(TABLES)
+  stale = [page.name for page, text in pages.items() if fill(text) != text]
+  assert stale == [], 'run: python -m docs.tables'
+
+
+def test_a_stale_table_is_seen() -> None:
+  text = (ROOT / 'docs/exit_codes.md').read_text(encoding='utf-8')
+  assert fill(text.replace('| 75 |', '| 76 |')) == text
+
+
+def test_every_page_is_in_the_menu_of_the_site_and_ci_builds_it() -> None:
+  site = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+  listed = re.findall(r'^ +- [\w ]+: (\w+\.md)$', site, re.M)
+  pages = {page.name for page in DOCS} | {'changelog.md', 'contributing.md'}
+  assert sorted(listed) == sorted(pages)
+  steps = (ROOT / '.ci/run').read_text(encoding='utf-8').splitlines()
+  assert any(step.startswith('mkdocs build --strict') for step in steps)

@@ -12,15 +12,11 @@ import subprocess
 import sys
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-import memjax
+from memjax.config.find import classes
 from memjax.config.merge import merge_sets
 from memjax.config.sections import flatten
-from memjax.tasks.base import Stream
 from tests.flags import xla_flags
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +25,7 @@ RUNNING = (ROOT / 'docs/running.md').read_text(encoding='utf-8')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 PLACEHOLDER = 'config.a.b'
 OF_PYTEST = ['python', '-m', 'pytest']
-SHORT = ['--config.train.steps=2']  # of quick variants, which have 2 as well
+SHORT = ['--config.train.steps=2', '--config.log.wandb.mode=disabled']
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -52,26 +48,39 @@ def commands(text: str) -> list[list[str]]:
   ]
 
 
-def get_config(file: str) -> Any:
-  return runpy.run_path(str(ROOT / file))['get_config']
+def get_config(file: Path) -> Any:
+  return runpy.run_path(str(file))['get_config']
 
 
 def quick(argument: str) -> str:
-  """`--config=FILE:VARIANT` as its quick variant."""
-  file, _, variant = argument.removeprefix('--config=').partition(':')
+  """`--config=NAME:VARIANT` as its quick variant; a reader's own as it is."""
+  name, _, variant = argument.removeprefix('--config=').partition(':')
+  file = ROOT / 'configs' / f'{Path(name).stem}.py'
+  if not file.is_file():
+    return argument
   default = inspect.signature(get_config(file)).parameters['variant'].default
-  return f'--config={file}:{variant or default},quick'
+  return f'--config={name}:{variant or default},quick'
 
 
 def shortened(words: list[str]) -> list[str]:
-  """A launch.py command, made short and otherwise as written."""
+  """A command that trains, made short and otherwise as written."""
+  if not any(word.startswith('--config=') for word in words):
+    return words
   words = [quick(w) if w.startswith('--config=') else w for w in words]
   return [*words, *SHORT]
 
 
 def known_fields() -> set[str]:
-  """Every field, and every section, of every config."""
+  """Every field and section of every config, model and task."""
   fields: set[str] = set()
+  for section, package in (
+    ('model', 'memjax.models'),
+    ('model.layer', 'memjax.models'),
+    ('task', 'memjax.tasks'),
+  ):
+    for _, cls in classes(package):
+      names = cls.__dataclass_fields__  # type: ignore[attr-defined]
+      fields.update(f'{section}.{name}' for name in names)
   for path in (ROOT / 'configs').glob('*.py'):
     names = runpy.run_path(str(path))
     if 'get_config' in names:
@@ -90,11 +99,11 @@ def field_paths(config: dict[str, Any], section: str = '') -> Iterator[str]:
 
 @functools.cache
 def known_flags() -> set[str]:
-  """The flags that `launch.py` defines, and --help, without absl's own."""
+  """The flags that memjax defines, and --help, without absl's own."""
   script = (
-    'import launch; from absl import flags\n'
+    'import memjax.__main__; from absl import flags\n'
     'for module, defined in flags.FLAGS.flags_by_module_dict().items():\n'
-    '  if module.startswith(("launch", "memjax")):\n'
+    '  if module.startswith("memjax"):\n'
     '    print(*(flag.name for flag in defined))'
   )
   ran = subprocess.run(
@@ -104,14 +113,19 @@ def known_flags() -> set[str]:
     check=True,
     text=True,
   )
-  return {'help', *ran.stdout.split()}
+  return {'help', 'list', *ran.stdout.split()}
 
 
 def unknown(text: str) -> Iterator[str]:
   """Flags, fields and config files in the text that do not exist."""
   fields, flags = known_fields(), known_flags()
   sections = {field.partition('.')[0] for field in fields}
-  for code in [*inline(text), *map(' '.join, commands(text))]:
+  ours = [
+    words[words.index('memjax') :]
+    for words in commands(text)
+    if 'memjax' in words
+  ]
+  for code in [*inline(text), *map(' '.join, ours)]:
     for name, value in re.findall(r'(?<!\S)--([\w.]+)(?:=(\S+))?', code):
       exists = name.removeprefix('config.') in fields or name in flags
       file = re.match(r'configs/\w+\.py', value)
@@ -127,7 +141,7 @@ def unknown(text: str) -> Iterator[str]:
 def test_help_names_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
   monkeypatch.chdir(ROOT)
   assert len(known_flags()) > 10
-  helped = set(re.findall(r'^--(\w+)', launch(['--help']), re.M))
+  helped = set(re.findall(r'^(?:memjax)? *--(\w+)', launch(['--help']), re.M))
   assert helped == known_flags()
 
 
@@ -151,7 +165,7 @@ def test_flags_and_fields_exist(page: Path) -> None:
     ('`--config.task.pth=FILE`', ['--config.task.pth=FILE']),
     ('`--lenght=3`', ['--lenght=3']),
     ('`--config=configs/new.py:a`', ['--config=configs/new.py:a']),
-    ('```bash\npython launch.py --prmpt="a b"\n```', ['--prmpt=a']),
+    ('```bash\nmemjax --prmpt="a b"\n```', ['--prmpt=a']),
     ('`parallel.fsdp` `config.json` `model.apply` `run.step`', ['model.apply']),
   ],
 )
@@ -162,20 +176,22 @@ def test_a_name_that_does_not_exist_is_found(
 
 
 def test_overrides_for_own_text_are_fields_of_its_config() -> None:
-  [code] = [c for c in inline(RUNNING) if 'task.path=' in c]
-  [file] = re.findall(r'--config=(\S+)', code)
-  fields = flatten(get_config(file)().to_dict())
+  [line] = [c for c in blocks(README, 'bash') if 'task.path=' in c]
+  code = next(c for c in line.splitlines() if 'task.path=' in c)
+  fields = flatten(get_config(ROOT / 'configs/text.py')('gru').to_dict())
   overrides = re.findall(r'--config\.([\w.]+)=', code)
   assert len(overrides) >= 2
   assert set(overrides) <= fields.keys()
 
 
-def launch(words: list[str]) -> str:
+def launch(words: list[str], cwd: Path = ROOT) -> str:
   """The standard output of the command."""
   ran = subprocess.run(
-    [sys.executable, 'launch.py', *words],
+    [sys.executable, '-m', 'memjax', *words],
     capture_output=True,
-    env=os.environ | {'XLA_FLAGS': xla_flags(devices=1)},
+    cwd=cwd,
+    env=os.environ
+    | {'PYTHONPATH': f'{ROOT}', 'XLA_FLAGS': xla_flags(devices=1)},
     text=True,
     timeout=300,
   )
@@ -183,40 +199,39 @@ def launch(words: list[str]) -> str:
   return ran.stdout
 
 
-def notebook() -> dict[str, Any]:
-  """The variables that the README's Python code expects."""
-  run = memjax.load('runs/recall')
-  task, rows = run.experiment.task, run.config['train']['batch_size']
-  batch = task.batch(task.rows(Stream(0, 0, rows), 0, np.arange(rows)))
-  return {'inputs': batch.inputs, 'reset': batch.reset_BT}
-
-
 @pytest.mark.slow
-def test_commands_and_code_run_as_written(
+def test_the_readme_runs_as_written(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  for name in ('launch.py', 'configs', 'requirements.txt'):
-    (tmp_path / name).symlink_to(ROOT / name)
   monkeypatch.chdir(tmp_path)
-  outputs = []
-  for words in commands(README):
-    if words[:2] == ['python', 'launch.py']:
-      outputs.append(launch(shortened(words[2:])))
-    elif words != OF_PYTEST:
-      assert words[:-1] == ['pip', 'install', '-r']
-      assert Path(words[-1]).exists()
-  quickstart, training, evaluation, sampling = outputs
-  assert re.search(r'bits_per_byte +\d', quickstart)
-  assert 'Everything is in runs/recall: metrics.jsonl' in training
-  assert evaluation.strip() in training
-  assert len(sampling) > 100
+  text = 'Once upon a time there was a memory that forgot. '
+  (tmp_path / 'my_text').mkdir()
+  (tmp_path / 'my_text' / 'tale.txt').write_text(100 * text)
+  outputs: dict[str, str] = {}
+  names: dict[str, Any] = {}
+  for language, code in re.findall(
+    r'^```(python|bash)\n(.*?)^```$', README, re.M | re.S
+  ):
+    file = re.match(r'# (\w+\.py)\n', code)
+    if file:
+      (tmp_path / file[1]).write_text(code)
+    elif language == 'python':
+      exec(code, names)
+    for line in code.splitlines() if language == 'bash' else ():
+      program, *words = shlex.split(line)
+      if program == 'memjax':
+        outputs[line] = launch(shortened(words), tmp_path)
+      else:
+        assert program in ('pip', 'python')
+  first = outputs['memjax --config=quickstart']
+  assert re.search(r'bits_per_byte +\d', first)
+  assert (tmp_path / 'runs/text/report/index.html').stat().st_size > 10_000
+  assert names['run'].step == 2
+  assert len(outputs) >= 6
 
-  [code], names = blocks(README, 'python'), notebook()
-  exec(code, names)
-  assert names['logits'].shape[:2] == names['inputs'].shape
-  assert np.isfinite(names['logits']).all()
-  before, after = (
-    jax.tree.map(jnp.shape, carry)
-    for carry in (names['run'].carry, names['carry'])
-  )
-  assert before == after
+
+def test_the_contract_takes_twelve_lines() -> None:
+  [code] = [c for c in blocks(README, 'python') if '_, again = ' in c]
+  lines = [line for line in code.splitlines() if line]
+  assert len(lines) <= 12
+  exec(code, {})

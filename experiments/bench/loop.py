@@ -49,7 +49,7 @@ def experiments() -> dict[str, Experiment]:
     lstm.task.delay = 100
   for name, config in (
     ('LSTM on copy memory', lstm),
-    ('Transformer-XL on text', quickstart.get_config()),
+    ('Transformer-XL on text', quickstart.get_config('transformer_xl')),
   ):
     with config.unlocked():
       config.evals = {}
@@ -119,7 +119,7 @@ def evaluation_memory() -> float:
   """Peak memory of evaluating a text over that of an eighth of it."""
   most = []
   for steps in (40, 320):
-    config = quickstart.get_config()
+    config = quickstart.get_config('transformer_xl')
     with config.unlocked():
       config.parallel.data = 1
       config.evals.validation.steps = steps

@@ -38,7 +38,10 @@ CLOCK = time.process_time
 
 def experiments(width: int) -> dict[str, Experiment]:
   """What is trained, one step a call."""
-  lstm, transformer_xl = copy_memory.get_config('lstm'), quickstart.get_config()
+  lstm, transformer_xl = (
+    copy_memory.get_config('lstm'),
+    quickstart.get_config('transformer_xl'),
+  )
   with lstm.unlocked():
     lstm.task.delay = 100
   with transformer_xl.unlocked():
