@@ -18,7 +18,6 @@ from memjax.laws.subject import (
   PIECE,
   ROWS,
   Subject,
-  abstract_params,
   draw,
   some_resets,
 )
@@ -187,8 +186,8 @@ def another_horizon(s: Subject) -> str:
     f'{longer.horizon}',
     'self.clone(window=horizon) with another field, or without the field',
   )
-  shapes = jax.tree.map(jnp.shape, s.params)
-  others = jax.tree.map(jnp.shape, abstract_params(longer, s.input_spec))
+  shapes = jax.tree.map(jnp.shape, s.variables)
+  others = jax.tree.map(jnp.shape, Subject(longer, s.input_spec).variables)
   require_law(
     others == shapes,
     f'with_horizon({wanted}) returns a memory with other parameters',

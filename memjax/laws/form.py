@@ -17,8 +17,6 @@ from memjax.laws.subject import (
   PIECE,
   ROWS,
   Subject,
-  abstract_params,
-  draw,
   output_width,
 )
 from memjax.models.base import Memory, Model
@@ -123,24 +121,19 @@ def _batch_axis(
 
 def traces(s: Subject) -> str:
   """Segments of 1 and of more steps are read, with and without `train`."""
-  inputs, reset_BT = draw(s.input_spec, 2)
-  variables = jax.eval_shape(
-    s.model.init, jax.random.key(0), s.fresh(), inputs, reset_BT
-  )
-  for collection in variables.keys() - COLLECTIONS:
+  for collection in s.variables.keys() - COLLECTIONS:
     raise Broken(
       f'it keeps the collection {collection!r} beside its parameters',
       'a norm over the batch, or self.variable: state belongs into the carry',
     )
-  params = variables.get('params', {})
-  for length, noise in ((1, None), (PIECE, None), (PIECE, jax.random.key(0))):
-    result = _call(s, params, length, 'float32', noise)
+  for length, train in ((1, False), (PIECE, False), (PIECE, True)):
+    result = s.shapes(length, train=train)
     require_law(
       isinstance(result, tuple) and len(result) == 2,
       f'a call returns a {type(result).__name__}, not (carry, outputs)',
     )
     _output_shape(s.model, result[1], length)
-  number = sum(leaf.size for leaf in jax.tree.leaves(params))
+  number = sum(p.size for p in jax.tree.leaves(s.variables.get('params', {})))
   return f'{number:,} parameters'
 
 
@@ -182,8 +175,7 @@ def bfloat16(s: Subject) -> str:
 
 
 def _same_leaves(s: Subject, length: int, dtype: str) -> None:
-  params, before = abstract_params(s.model, s.input_spec), s.fresh()
-  after, _ = _call(s, params, length, dtype, None)
+  before, (after, _) = s.fresh(), s.shapes(length, dtype)
   _same_structure(before, after)
   for (leaf, old), (_, new) in zip(
     named_leaves(before), named_leaves(after), strict=True
@@ -217,30 +209,6 @@ def _same_structure(before: Carry, after: Carry) -> None:
 
 def ranks(s: Subject) -> str:
   """No operation meets arrays of different rank; the package's tests ask it."""
-  params = abstract_params(s.model, s.input_spec)
   with jax.numpy_rank_promotion('raise'):
-    _call(s, params, PIECE, 'float32', None)
+    Subject(s.model, s.input_spec).shapes(PIECE)
   return ''
-
-
-def _call(
-  s: Subject,
-  params: Any,
-  length: int,
-  dtype: str,
-  noise: jax.Array | None,
-) -> Any:
-  """Shapes and types of a call's result, with this compute type."""
-
-  def cast(x: Any) -> Any:
-    floating = jnp.issubdtype(x.dtype, jnp.floating)
-    return jax.ShapeDtypeStruct(x.shape, dtype if floating else x.dtype)
-
-  def call(params: Any, *arguments: Any) -> Any:
-    train = noise is not None
-    rngs: Any = {'dropout': noise} if train else {}
-    return s.model.apply({'params': params}, *arguments, train=train, rngs=rngs)
-
-  arguments = s.fresh(), *jax.tree.map(cast, draw(s.input_spec, length))
-  with jax.numpy_dtype_promotion('standard'):  # as linen's LayerNorm needs
-    return jax.eval_shape(call, jax.tree.map(cast, params), *arguments)

@@ -1,6 +1,6 @@
 """A memory under test: random parameters, inputs, resets, compiled calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 from typing import Any
 
@@ -30,6 +30,34 @@ class Subject:
   def __init__(self, model: Memory, input_spec: Spec, length: int = LENGTH):
     self.model, self.input_spec, self.length = model, input_spec, length
     self.call = compiled(model)
+    self._shapes: dict[Any, Any] = {}
+
+  @functools.cached_property
+  def variables(self) -> Mapping[str, Any]:
+    """Shapes and types of what the memory initialises, by collection."""
+    return jax.eval_shape(_initial(self.model), *draw(self.input_spec, 1))
+
+  def shapes(
+    self, length: int, dtype: str = 'float32', train: bool = False
+  ) -> Any:
+    """Shapes and types of what a call returns, with this compute type."""
+
+    def cast(x: Any) -> Any:
+      floating = jnp.issubdtype(x.dtype, jnp.floating)
+      return jax.ShapeDtypeStruct(x.shape, dtype if floating else x.dtype)
+
+    def call(params: Params, *arguments: Any) -> Any:
+      rngs = {'dropout': jax.random.key(0)} if train else {}
+      variables = {'params': params}
+      return self.model.apply(variables, *arguments, train=train, rngs=rngs)
+
+    key = length, dtype, train
+    if key not in self._shapes:
+      params = jax.tree.map(cast, self.variables.get('params', {}))
+      read = jax.tree.map(cast, draw(self.input_spec, length))
+      with jax.numpy_dtype_promotion('standard'):  # as linen's LayerNorm needs
+        self._shapes[key] = jax.eval_shape(call, params, self.fresh(), *read)
+    return self._shapes[key]
 
   @functools.cached_property
   def params(self) -> Params:
@@ -38,7 +66,6 @@ class Subject:
     Where they make the outputs of three segments large, the memory's own
     initial ones, without zeros.
     """
-    shapes = abstract_params(self.model, self.input_spec)
     rng = np.random.default_rng(0)
 
     def drawn(p: jax.ShapeDtypeStruct) -> jax.Array:
@@ -48,15 +75,15 @@ class Subject:
     def own(initial: jax.Array, random: jax.Array) -> jax.Array:
       return jnp.where(initial == 0, random, initial)
 
-    params = jax.tree.map(drawn, shapes)
+    params = jax.tree.map(drawn, self.variables.get('params', {}))
     inputs, reset_BT = draw(self.input_spec, self.length)
     carry = self.fresh()
     for _ in range(3):
       carry, y = self.call(params, carry, inputs, reset_BT)
     if np.abs(y).max() <= LARGEST:  # False for NaN
       return params
-    initial = initial_params(self.model, self.input_spec)
-    return jax.tree.map(own, initial, params)
+    initial = jax.jit(_initial(self.model))(*draw(self.input_spec, 1))
+    return jax.tree.map(own, initial['params'], params)
 
   def fresh(self) -> Carry:
     """The carry of rows that remember nothing."""
@@ -88,20 +115,10 @@ class Subject:
     return other
 
 
-def abstract_params(model: Memory, input_spec: Spec) -> Any:
-  """Shapes and types of the parameters."""
-  return jax.eval_shape(_initial(model), *draw(input_spec, 1))
-
-
-def initial_params(model: Memory, input_spec: Spec) -> Params:
-  """The memory's own initial parameters."""
-  return jax.jit(_initial(model))(*draw(input_spec, 1))
-
-
-def _initial(model: Memory) -> Callable[..., Params]:
-  def initial(inputs: jax.Array, reset_BT: jax.Array) -> Params:
+def _initial(model: Memory) -> Callable[..., Mapping[str, Any]]:
+  def initial(inputs: jax.Array, reset_BT: jax.Array) -> Mapping[str, Any]:
     arguments = model.initial_carry(ROWS), inputs, reset_BT
-    return model.init(jax.random.key(0), *arguments).get('params', {})
+    return model.init(jax.random.key(0), *arguments)
 
   return initial
 

@@ -8,7 +8,7 @@ from typing import Any
 from memjax.config.build import build_layer, build_model
 from memjax.config.find import find_class
 from memjax.config.reader import prepare_task
-from memjax.errors import require
+from memjax.errors import ConfigError, nearest, require
 from memjax.laws import check as laws
 from memjax.laws.broken import Broken
 from memjax.laws.form import require_methods
@@ -133,17 +133,27 @@ def complete(spec: Mapping[str, Any]) -> dict[str, Any]:
   """The spec with a small number for each field that must be given.
 
   The name of a memory stands for the memory: 'gru.GRU' for {'name': 'gru.GRU'}.
+
+  Raises:
+    ConfigError: a memory that is named does not exist, or a section is not a
+      field.
   """
-  cls, fields = find_class(spec['name'], 'memjax.models', 'check'), dict(spec)
-  for field in dataclasses.fields(cls):
-    name = field.name
+  cls, whole = find_class(spec['name'], 'memjax.models', 'check'), dict(spec)
+  known = {field.name: field for field in dataclasses.fields(cls)}
+  for name, value in spec.items():
+    if isinstance(value, Mapping) and name not in known:
+      rule = f'no such field; {nearest(name, known)}'
+      raise ConfigError(f'{spec["name"]}.{name}', dict(value), rule)
+  for name, field in known.items():
     must = field.default is field.default_factory is dataclasses.MISSING
     if must and (name in SIZES or field.type in (int, 'int')):
-      fields.setdefault(name, SIZES.get(name, SIZE))
-    if field.type is Memory and isinstance(fields.get(name), str):
-      fields[name] = {'name': fields[name]}
-    inner = fields.get(name)
+      whole.setdefault(name, SIZES.get(name, SIZE))
+    elif name == 'width':
+      whole.setdefault(name, field.default)
+    if field.type is Memory and isinstance(whole.get(name), str):
+      whole[name] = {'name': whole[name]}
+    inner = whole.get(name)
     if isinstance(inner, Mapping) and 'name' in inner:
-      fields[name] = complete(inner)
-      fields[name].pop('width', None)  # that of the memory around it
-  return fields
+      whole[name] = complete(inner)
+      whole[name].pop('width', None)  # that of the memory around it
+  return whole
