@@ -4,8 +4,7 @@ Paper: Graves et al. 2014, Neural Turing Machines, section 4,
 https://arxiv.org/abs/1410.5401: a memory of 128 slots, controllers of 100
 units, RMSProp at 1e-4 with momentum 0.9 as in Graves 2013.
 Command: python launch.py --config=configs/ntm_tasks.py:copy-ntm
-Result: copy with Adam at 0.003, four seeds, in experiments/ntm/README.md. The
-  settings here and the other tasks are not measured.
+Result: copy with Adam at 0.003: experiments/ntm/README.md; else not measured.
 """
 
 from ml_collections import ConfigDict
