@@ -5,9 +5,10 @@ memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
   --config.train.steps=100       sets any field that --list NAME shows
   --workdir=DIR                  folder of the run, else runs/NAME; the same
                                  command resumes the run
-  --mode=eval|sample|report|export   reads the workdir's checkpoint and needs no
-                                 --config: evaluates sets, writes text, a page,
-                                 or a file; report takes several: DIR,DIR
+  --mode=eval|sample|report|export
+                                 reads the workdir and needs no --config:
+                                 measures sets, writes text, a page, or the
+                                 weights; report takes several: DIR,DIR
 memjax check my_memory.Decay     tries the laws of a memory on a class of your
                                  own or built in, lstm.LSTM; more words set
                                  fields: slots=8; --mode=check tries them on

@@ -81,7 +81,10 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),
     ([COPY, '--config.train.steps', '-5'], ['train.steps', '-5', 'negative']),
     ([COPY, '--config.train.steps=1e3'], ["'1e3'", 'a whole number: 1000']),
-    ([COPY, '--config.log.tensorboard=yes'], ["'yes'", 'must be true or false']),
+    (
+      [COPY, '--config.log.tensorboard=yes'],
+      ["'yes'", 'must be true or false'],
+    ),
     ([COPY, '--config.task.dlay=3'], ['task.dlay', 'did you mean delay?']),
     ([COPY, '--config.train.steps=0'], ['train.steps', '0', 'at least 1']),
     (

@@ -22,7 +22,7 @@ MODE = flags.DEFINE_enum('mode', 'train', MODES, 'what to do')
 SET = flags.DEFINE_string('set', None, 'the evaluation set; else every set')
 STEP = flags.DEFINE_string('step', 'latest', 'the checkpoint: latest, best, N')
 OUTPUT = flags.DEFINE_string(
-  'output', None, 'file of --mode=export; else WORKDIR/weights.safetensors'
+  'output', None, 'file of the export; else DIR/weights.safetensors'
 )
 REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
 SAMPLING = (

@@ -1,6 +1,7 @@
 """Trains to the end, or until a signal."""
 
 from collections.abc import Iterator, Mapping
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,11 @@ def describe_more_steps(
     rates_of_steps(optim, n, taken, {}) for n in (steps_before, steps)
   )
   if np.array_equal(before, now):
-    return f'{line}, and equals one run of {steps} steps'
+    shorter = dataclasses.replace(experiment.train, steps=steps_before)
+    experiment_before = dataclasses.replace(experiment, train=shorter)
+    calls = experiment_before.steps_per_call(), experiment.steps_per_call(step)
+    exactly = 'bit for bit' if len({*calls}) == 1 else 'up to round-off'
+    return f'{line}, and equals one run of {steps} steps {exactly}'
   return (
     f'{line}; the {optim.schedule} schedule is now that of {steps} steps: the '
     f'learning rate of step {step} was {before[-1]:.3g} and would be '
