@@ -165,6 +165,19 @@ def test_a_stale_table_is_seen() -> None:
   assert fill(text.replace('| 75 |', '| 76 |')) == text
 
 
+def test_the_counts_of_enwik8_add_up() -> None:
+  text = (ROOT / 'docs/evaluating.md').read_text(encoding='utf-8')
+  rows = re.findall(
+    r'^\| \w+ \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$', text, re.M
+  )
+  counts = [[int(n.replace(',', '')) for n in row] for row in rows]
+  assert [row[0] for row in counts] == [90_000_000, 5_000_000, 5_000_000]
+  assert [kept + newlines for _, kept, newlines in counts] == [
+    row[0] for row in counts
+  ]
+  assert sum(row[2] for row in counts) == 1_128_023  # wc -l enwik8
+
+
 def test_every_page_is_in_the_menu_of_the_site_and_ci_builds_it() -> None:
   site = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
   listed = re.findall(r'^ +- [\w ]+: (\w+\.md)$', site, re.M)

@@ -228,6 +228,11 @@ def test_the_readme_runs_as_written(
   assert (tmp_path / 'runs/text/report/index.html').stat().st_size > 10_000
   assert names['run'].step == 2
   assert len(outputs) >= 6
+  for page in ('checkpoints.md', 'notebooks.md'):  # they load the same run
+    text = (ROOT / 'docs' / page).read_text(encoding='utf-8')
+    for code in blocks(text, 'python'):
+      exec(code, names)
+  assert names['y'].shape == (8, 32, 16)
 
 
 def test_the_contract_takes_twelve_lines() -> None:

@@ -5,7 +5,8 @@ tiny_shakespeare: 1,115,394 bytes, https://github.com/karpathy/char-rnn; cut at
 enwik8, text8: the first 10^8 bytes of Wikipedia in 2006, and of its cleaned
   text, http://mattmahoney.net/dc/textdata.html; 90, 5 and 5 million bytes, as
   in https://arxiv.org/abs/1808.04444. Papers report bits per character of these
-  corpora; memjax calls the same figure bits per byte.
+  corpora; memjax calls the same figure bits per byte. Transformer-XL's own code
+  leaves the newlines of enwik8 out of text and count: docs/evaluating.md.
 wikitext-2, wikitext-103: Merity et al. 2016, https://arxiv.org/abs/1609.07843,
   in tokens, with rare words replaced by `<unk>`. The names ending in -raw give
   the original text. The three files are the splits. An end of line is the word
