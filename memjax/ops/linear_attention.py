@@ -40,6 +40,8 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.ops.chunks import cut_chunks, cut_heads, join_chunks
+
 CHUNK = 64  # about K, or products get narrow
 
 
@@ -79,16 +81,16 @@ def add(
   Returns:
     The memory after the last step, and what each step reads.
   """
-  k, v = _chunks(k_BTHK, chunk), _chunks(v_BTHV, chunk)
+  k, v = cut_heads(k_BTHK, chunk), cut_heads(v_BTHV, chunk)
 
   def write(w_BHKV: jax.Array, v_BHCV: jax.Array) -> jax.Array:
     del w_BHKV
     return v_BHCV
 
-  q = _chunks(q_BTHK, chunk)
+  q = cut_heads(q_BTHK, chunk)
   shares = _shares(reset_BT, log_decay_BTH, chunk)
   w_BHKV, y = _read(w_BHKV, q, k, write, v, shares)
-  return w_BHKV, _steps(y, q_BTHK.shape[1])
+  return w_BHKV, join_chunks(y, q_BTHK.shape[1])
 
 
 def correct(
@@ -108,7 +110,7 @@ def correct(
     erase_BTHK: e, the keys whose content is subtracted. Memories stay bounded
       where e = beta k with beta |k|^2 from 0 to 2.
   """
-  k, v, e = (_chunks(x, chunk) for x in (k_BTHK, v_BTHV, erase_BTHK))
+  k, v, e = (cut_heads(x, chunk) for x in (k_BTHK, v_BTHV, erase_BTHK))
   shares = _shares(reset_BT, log_decay_BTH, chunk)
   before = jnp.tril(shares.since_NBHCS, -1)
   lower = jnp.einsum('NBHCK,NBHSK->NBHCS', e, k) * before
@@ -122,9 +124,9 @@ def correct(
     of_v, of_e = x
     return of_v - jnp.einsum('BHCK,BHKV->BHCV', of_e, w_BHKV)
 
-  q = _chunks(q_BTHK, chunk)
+  q = cut_heads(q_BTHK, chunk)
   w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_e), shares)
-  return w_BHKV, _steps(y, q_BTHK.shape[1])
+  return w_BHKV, join_chunks(y, q_BTHK.shape[1])
 
 
 def _read(
@@ -160,40 +162,19 @@ def _read(
   return w_BHKV, y
 
 
-def _steps(y: jax.Array, length: int) -> jax.Array:
-  """`(N, B, H, C, V)` to `(B, T, H, V)`."""
-  _, batch, heads, _, width = y.shape
-  y = jnp.moveaxis(y, (0, 3), (1, 2)).reshape(batch, -1, heads, width)
-  return y[:, :length]
-
-
 def _shares(
   reset_BT: jax.Array, log_decay_BTH: jax.Array | None, chunk: int
 ) -> Shares:
-  run_NBC = jnp.cumsum(_cut(reset_BT, chunk).astype(jnp.int32), axis=2)
+  run_NBC = jnp.cumsum(cut_chunks(reset_BT, chunk).astype(jnp.int32), axis=2)
   same = jnp.tril(run_NBC[..., None] == run_NBC[:, :, None])[:, :, None]
   old = (run_NBC == 0)[:, :, None]
   if log_decay_BTH is None:
     return Shares(same.astype(jnp.float32), old.astype(jnp.float32))
   # The decay of a step with a reset is not used: all before it is forgotten.
   log_decay_BTH = jnp.where(reset_BT[..., None], 0, log_decay_BTH)
-  log_NBHC = jnp.cumsum(_chunks(log_decay_BTH, chunk), axis=3)
+  log_NBHC = jnp.cumsum(cut_heads(log_decay_BTH, chunk), axis=3)
   since = log_NBHC[..., None] - log_NBHC[..., None, :]
   # The exponential must not see masked differences: they can be so large that
   # its gradient is infinity times 0.
   since = jnp.where(same, jnp.exp(jnp.where(same, since, 0)), 0)
   return Shares(since, jnp.where(old, jnp.exp(log_NBHC), 0))
-
-
-def _chunks(x_BTH: jax.Array, chunk: int) -> jax.Array:
-  """`(B, T, H, ...)` to `(N, B, H, C, ...)`."""
-  return jnp.swapaxes(_cut(x_BTH, chunk), 2, 3)
-
-
-def _cut(x_BT: jax.Array, chunk: int) -> jax.Array:
-  """`(B, T, ...)` to `(N, B, C, ...)`; zeros at the end write nothing."""
-  batch, length, *rest = x_BT.shape
-  chunks = -(-length // chunk)
-  widths = [(0, 0), (0, -length % chunks)] + [(0, 0)] * len(rest)
-  x_BT = jnp.pad(x_BT, widths)
-  return jnp.moveaxis(x_BT.reshape(batch, chunks, -1, *rest), 1, 0)
