@@ -91,12 +91,9 @@ def exponential(
   """
   length = q_BTHK.shape[1]
   log_f_BTH = jnp.where(reset_BT[..., None], 0, log_f_BTH)
-  exists_BT1 = jnp.ones_like(reset_BT)[..., None]
   chunks = (
     *(cut_heads(x, chunk) for x in (q_BTHK, k_BTHK, v_BTHV)),
-    jnp.where(
-      cut_heads(exists_BT1, chunk), cut_heads(log_i_BTH, chunk), NOTHING
-    ),
+    cut_heads(log_i_BTH, chunk),
     jnp.cumsum(cut_heads(log_f_BTH, chunk), axis=3),
     jnp.cumsum(cut_chunks(reset_BT, chunk).astype(jnp.int32), axis=2),
   )
