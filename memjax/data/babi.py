@@ -26,7 +26,8 @@ from typing import NamedTuple
 from memjax.data import babi_world
 from memjax.data.babi_archive import FILES, Text, read_files
 from memjax.data.cache import cache_folder, lock, read_record, write_record
-from memjax.data.sources import SPLITS, digest
+from memjax.data.sources import digest
+from memjax.data.splits import SPLITS
 from memjax.errors import ConfigError
 
 SOURCES = ('generated', 'archive')

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from memjax.data.builders import Local, hush
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 
 
 class Babi(Local):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from memjax.data.sources import SPLITS, Piece, Source
+from memjax.data.sources import Piece, Source
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
@@ -72,7 +72,9 @@ class Documents(Local):
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
     del dl_manager
-    return {split: self._generate_examples(split) for split in SPLITS}
+    return {
+      split: self._generate_examples(split) for split in self._source.spans
+    }
 
   def _generate_examples(
     self, split: str

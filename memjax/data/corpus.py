@@ -17,12 +17,10 @@ at once.
 """
 
 import dataclasses
+import functools
 import logging
 import lzma
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from memjax.data.cache import (
   cache_folder,
@@ -31,9 +29,12 @@ from memjax.data.cache import (
   read_record,
   write_record,
 )
+from memjax.data.local_sources import standard_library, text_files
 from memjax.data.records import Reader, open_records, regroup_words
 from memjax.data.released import NAMES, open_released
-from memjax.data.sources import SPLITS, Source, standard_library, text_files
+from memjax.data.scan import scan
+from memjax.data.sources import Source
+from memjax.data.splits import DEFAULTS, FileOptions
 from memjax.data.token_files import Split, not_utf8, open_split, write_tokens
 from memjax.data.tokenizer import Tokenizer
 from memjax.data.tokenizers import Bytes, fit_tokenizer, from_json
@@ -52,7 +53,7 @@ class Corpus:
     source: the documents, their splits and their fingerprint.
     tokenizer: the tokenizer of all splits.
     utf8: whether the whole text is UTF-8.
-    splits: train, validation and test.
+    splits: train, validation and, if the corpus has one, test.
     folder: the cache folder.
   """
 
@@ -65,15 +66,10 @@ class Corpus:
   def document_names(self, split: str) -> list[str]:
     """The paths of a split's documents below the corpus's place, in order.
 
-    A document that a cut divides is in both splits.
+    A record has its number behind the path, from 1. A document that a cut
+    divides is in both splits.
     """
-    first, last = self.source.bounds[split]
-    documents = self.source.documents
-    ends = np.cumsum([document.size for document in documents])
-    begin = int(np.searchsorted(ends, first, side='right'))
-    end = int(np.searchsorted(ends, last, side='left')) + 1
-    folder = f'{self.source.place}/'
-    return [str(d.path).removeprefix(folder) for d in documents[begin:end]]
+    return self.source.document_names(split)
 
   def xz_bytes(self, split: str) -> int | None:
     """The size of a split's text compressed by `xz -9`; None above 16 MB.
@@ -82,7 +78,7 @@ class Corpus:
     """
     if self.splits[split].bytes > XZ_LIMIT:
       return None
-    path = self.folder / 'xz' / f'{self.source.digests[split]}.json'
+    path = self.folder / 'xz' / f'{self.source.fingerprint}-{split}.json'
     record = read_record(path)
     if record is None:
       with lock(self.folder):
@@ -100,8 +96,9 @@ def open_corpus(
   tokens: str,
   vocab: int = 0,
   tokenizer: Tokenizer | None = None,
+  options: FileOptions = DEFAULTS,
 ) -> Corpus:
-  """A corpus by name, prepared if needed; the same object for equal arguments.
+  """A corpus by name, prepared if needed; the same object for equal text.
 
   Args:
     name: 'standard_library', 'files' or a name in released.py.
@@ -111,35 +108,41 @@ def open_corpus(
       only).
     tokenizer: encodes the text; None: the one that is fitted to the training
       split, by `tokens` and `vocab`.
+    options: which files are read, and how, for 'files' only.
 
   Raises:
     ConfigError: the text cannot be read or downloaded, or is too short, or is
       not UTF-8 although the tokenizer needs it, or the cache folder cannot be
       used.
   """
-  key = name, path, tokens, vocab, tokenizer and tokenizer.digest
+  local = {
+    'standard_library': standard_library,
+    'files': lambda: text_files(path, options),
+  }
+  source = local[name]() if name in local else _released(name)
+  digest = tokenizer.digest if tokenizer else f'{tokens}-{vocab}'
+  key = source.fingerprint, digest
   if key not in _opened:
-    corpus = _open(name, path, tokens, vocab, tokenizer)
-    _opened[key] = _opened[*key[:-1], corpus.tokenizer.digest] = corpus
+    corpus = _open(source, tokens, vocab, tokenizer)
+    _opened[key] = corpus
+    _opened[source.fingerprint, corpus.tokenizer.digest] = corpus
   return _opened[key]
 
 
-_opened: dict[tuple[Any, ...], Corpus] = {}
+_opened: dict[tuple[str, str], Corpus] = {}
+_released = functools.cache(open_released)  # a release does not change
 
 
 def close_corpora() -> None:
-  """Forgets every open corpus, so that the next use reads it anew."""
+  """Forgets every open corpus, so that the next use reads all files anew."""
   _opened.clear()
+  _released.cache_clear()
+  scan.cache_clear()
 
 
 def _open(
-  name: str, path: str, tokens: str, vocab: int, tokenizer: Tokenizer | None
+  source: Source, tokens: str, vocab: int, tokenizer: Tokenizer | None
 ) -> Corpus:
-  local = {
-    'standard_library': standard_library,
-    'files': lambda: text_files(path),
-  }
-  source = local[name]() if name in local else open_released(name)
   folder = cache_folder()
   with lock(folder):
     if tokenizer is None:
@@ -149,8 +152,8 @@ def _open(
     if meta is None:
       log.info(
         'preparing %s: %s documents, %.1f MB',
-        path or name,
-        f'{len(source.documents):,}',
+        source.place,
+        f'{len(source.sizes_D):,}',
         source.size / 1e6,
       )
       write_tokens(place, source, tokenizer, _pieces(source, folder))
@@ -159,7 +162,7 @@ def _open(
       raise OSError(f'the files of {place} differ from what was written')
     splits = {
       split: open_split(place, split, **meta['splits'][split])
-      for split in SPLITS
+      for split in source.spans
     }
   return Corpus(source, tokenizer, meta['utf8'], splits, folder)
 

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from memjax.data.download import File, Setting, fetch, fetch_all
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 from memjax.errors import require
 
 NAME = 'pg19'

@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import TypeAlias
 
-from memjax.data.sources import SPLITS, Piece, Source, digest
+from memjax.data.sources import Piece, Source, digest
 from memjax.errors import ConfigError
 
 Reader: TypeAlias = Callable[[str], Iterator[Piece]]  # split -> its pieces
@@ -79,7 +79,7 @@ class _TextDiffers(Exception):
 
 def _verified(source: Source, pieces: Reader) -> Reader:
   """The same reader; raises if its text differs from the source."""
-  for split in SPLITS:
+  for split in source.spans:
     if digest(piece.text for piece in pieces(split)) != source.digests[split]:
       raise _TextDiffers
   return pieces

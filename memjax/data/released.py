@@ -24,7 +24,6 @@ author serves the address below.
 """
 
 import dataclasses
-import itertools
 from pathlib import Path
 import shutil
 import zipfile
@@ -32,7 +31,9 @@ import zipfile
 from memjax.data import pg19
 from memjax.data.cache import cache_folder, fill_folder, lock, read_filled
 from memjax.data.download import File, Setting, fetch, find_placed
-from memjax.data.sources import SPLITS, Document, Source
+from memjax.data.scan import CUT, scan_files
+from memjax.data.sources import Source
+from memjax.data.splits import SPLITS, Placed
 from memjax.errors import ConfigError
 
 MAHONEY = 'http://mattmahoney.net/dc'
@@ -142,16 +143,16 @@ def open_released(name: str) -> Source:
       texts, cuts = pg19.fetch_books(setting), tuple[int, ...]()
     else:
       texts, cuts = _fetch_texts(RELEASED[name], setting), RELEASED[name].cuts
-  documents = {
-    split: [Document(path, path.stat().st_size) for path in paths]
+  placed = [
+    Placed(path, CUT if cuts else split)
     for split, paths in texts.items()
-  }
-  sizes = [sum(d.size for d in documents[split]) for split in documents]
+    for path in paths
+  ]
   return Source(
     'released',
     f'{name} in {texts["train"][0].parent}',
-    tuple(itertools.chain(*documents.values())),
-    cuts or tuple(itertools.accumulate(sizes[:-1])),
+    scan_files(placed),
+    cuts=cuts,
     line_ends=name != pg19.NAME,
   )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from memjax.data.cache import fill_folder
 from memjax.data.records import Reader
-from memjax.data.sources import SPLITS, Source
+from memjax.data.sources import Source
 from memjax.data.tokenizer import Tokenizer
 from memjax.data.tokenizers import Bytes, Characters
 from memjax.errors import ConfigError, require
@@ -26,8 +26,8 @@ class Split:
     characters: number of characters of the text, if it is UTF-8.
     words: number of words that begin in a label, which is any token but the
       first.
-    unknown: number of tokens that are the unknown character.
-    unknown_bytes: number of bytes of the text that those tokens replace.
+    unknown: number of tokens that are the unknown character or word.
+    unknown_bytes: number of bytes of the text that unknown characters replace.
   """
 
   tokens: np.ndarray
@@ -50,18 +50,18 @@ def write_tokens(
     record['utf8'] = fault is None
     record['splits'] = {
       split: _write_split(folder, split, source, tokenizer, pieces)
-      for split in SPLITS
+      for split in source.spans
     }
 
 
 def not_utf8(source: Source, pieces: Reader) -> ConfigError | None:
   """The error of the first document that is not UTF-8; None if all are."""
-  for split in SPLITS:
+  for split in source.spans:
     for document, offset, text in pieces(split):
       try:
         text.decode()
       except UnicodeDecodeError as error:
-        path = str(source.documents[document].path)
+        path = str(source.path_of(document))
         rule = f'is not UTF-8 at byte {offset + error.start}; '
         return ConfigError('path', path, rule + "tokens='bytes' reads any text")
   return None
@@ -81,7 +81,7 @@ def _write_split(
   with (folder / f'{split}.tokens').open('wb') as file:
     for document, offset, text in pieces(split):
       ids = tokenizer.encode(text)
-      _check(ids, tokenizer.vocab, source.documents[document].path, offset)
+      _check(ids, tokenizer.vocab, source.path_of(document), offset)
       if offset == 0 and size:
         starts.append(int(counts.sum()))
       counts += np.bincount(ids, minlength=tokenizer.vocab)
@@ -96,9 +96,9 @@ def _write_split(
   rule = f'the {split} split has no words, only white space'
   require(bool(counts.any()), 'path', source.place, rule)
   np.array(starts, '<i8').tofile(folder / f'{split}.starts')
-  unknown = unknown_bytes = 0
+  unknown = int(counts[tokenizer.unknown]) if tokenizer.unknown >= 0 else 0
+  unknown_bytes = 0
   if isinstance(tokenizer, Characters):
-    unknown = int(counts[tokenizer.unknown])
     bytes_V = tokenizer.contents.bytes_V.astype(np.int64)
     known_bytes = (counts * bytes_V).sum()
     unknown_bytes = size - int(known_bytes)

@@ -1,14 +1,16 @@
 """The word tokenizer: words of the training text, and `<unk>` for all others.
 
 Merity's protocol, https://arxiv.org/abs/1609.07843: words are separated by
-ASCII white space, every end of line is the word `<eos>`, and `<unk>` in a text
-is the unknown word.
+Unicode's white space, every end of line is the word `<eos>`, and `<unk>` in a
+text is the unknown word. A line ends at a newline, a carriage return or both,
+as in the code of Transformer-XL, which reads files in Python's text mode.
 """
 
 import collections
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import functools
+import re
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from memjax.data.contents import Contents
 from memjax.data.tokenizer import Tokenizer
 
 UNKNOWN, END = '<unk>', '<eos>'
+LINE_END = re.compile(r'\r\n|\r|\n')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +43,14 @@ class Words(Tokenizer):
       texts: pieces of whole words.
       vocab: largest number of symbols; 0 means unlimited.
     """
-    counts: collections.Counter[bytes] = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for text in texts:
-      counts.update(text.split())
+      counts.update(text.decode().split())
     special = UNKNOWN, END
-    words = [word for word in counts if word.decode() not in special]
+    words = [word for word in counts if word not in special]
     words.sort(key=lambda word: (-counts[word], word))
     kept = words[: vocab - len(special)] if vocab else words
-    return cls((*special, *(word.decode() for word in kept)))
+    return cls((*special, *kept))
 
   @property
   def vocab(self) -> int:
@@ -71,9 +74,9 @@ class Words(Tokenizer):
     """`(T,)` ids, in the smallest unsigned type that fits the vocabulary."""
     find, unknown = self._ids.get, self.unknown
     ids: list[int] = []
-    for line in text.split(b'\n'):
+    for line in LINE_END.split(text.decode()):
       ids += [find(word, unknown) for word in line.split()]
-      ids.append(self._ids[END.encode()])
+      ids.append(self._ids[END])
     return np.array(ids[:-1], np.min_scalar_type(self.vocab - 1))
 
   def restore(self, ids: Iterable[int]) -> bytes:
@@ -101,5 +104,5 @@ class Words(Tokenizer):
     return cls(tuple(record['symbols']))
 
   @functools.cached_property
-  def _ids(self) -> dict[bytes, int]:
-    return {word.encode(): i for i, word in enumerate(self.symbols)}
+  def _ids(self) -> dict[str, int]:
+    return {word: i for i, word in enumerate(self.symbols)}

@@ -10,7 +10,7 @@ batches.
 import abc
 from collections.abc import Sequence
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,10 @@ class Task(abc.ABC):
     Raises:
       ConfigError: the data are missing, damaged or do not fit the fields.
     """
+
+  def __getstate__(self) -> dict[str, Any]:
+    """The fields alone: an open corpus stays in its process."""
+    return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
   @property
   @abc.abstractmethod

@@ -24,7 +24,7 @@ from memjax.data.babi import (
   split_train,
 )
 from memjax.data.babi_archive import read_files
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 from memjax.errors import ConfigError
 from tests.served import served
 

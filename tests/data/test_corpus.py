@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from memjax.data import corpus as corpora
-from memjax.data import sources
+from memjax.data import formats
 from memjax.data.corpus import Corpus, close_corpora, open_corpus
+from memjax.data.local_sources import text_files
 from memjax.data.records import open_records, regroup_words
-from memjax.data.sources import SPLITS, Piece, text_files
+from memjax.data.sources import Piece
+from memjax.data.splits import SPLITS
 from memjax.data.tokenizers import Bytes, Words
 from memjax.errors import ConfigError
 from tests.racing import raced
@@ -50,7 +52,11 @@ def opened(folder: Path, tokens: str = 'bytes', vocab: int = 0) -> Corpus:
 
 
 def text_of(folder: Path) -> bytes:
-  return b''.join(path.read_bytes() for path in sorted(folder.iterdir()))
+  """The documents, each but the last ended as a line is."""
+  texts = [path.read_bytes() for path in sorted(folder.iterdir())]
+  *others, last = filter(None, texts)
+  ended = [text if text.endswith(b'\n') else text + b'\n' for text in others]
+  return b''.join([*ended, last])
 
 
 def tokens_of(corpus: Corpus) -> bytes:
@@ -61,7 +67,7 @@ def test_byte_tokens_are_the_bytes_of_the_text(folder: Path) -> None:
   corpus = opened(folder)
   assert tokens_of(corpus) == text_of(folder)
   starts = []
-  for split, (first, last) in corpus.source.bounds.items():
+  for split, (_, first, last) in corpus.source.spans.items():
     text = text_of(folder)[first:last]
     prepared = corpus.splits[split]
     assert prepared.tokens.dtype == np.uint8
@@ -69,7 +75,7 @@ def test_byte_tokens_are_the_bytes_of_the_text(folder: Path) -> None:
     assert prepared.bytes == len(prepared.tokens) == len(text)
     assert prepared.characters == len(text.decode())
     starts += [int(start) + first for start in prepared.starts]
-  sizes = [document.size for document in corpus.source.documents]
+  sizes = corpus.source.sizes_D
   assert starts == [0, *np.cumsum(sizes)[:-1].tolist()]
 
 
@@ -84,7 +90,7 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
   assert ids.tolist() == [
     symbols.index(c) if c in symbols else len(symbols) for c in text
   ]
-  for split, (first, last) in corpus.source.bounds.items():
+  for split, (_, first, last) in corpus.source.spans.items():
     part = text.encode()[first:last].decode()
     odd = [c for c in part if c not in symbols]
     prepared = corpus.splits[split]
@@ -100,7 +106,7 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
 def test_words_are_those_of_the_documents(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vocab: int
 ) -> None:
-  monkeypatch.setattr(sources, 'PIECE', 50)  # words are read in parts
+  monkeypatch.setattr(formats, 'PIECE', 50)  # words are read in parts
   (tmp_path / 'texts').mkdir()
   rng = random.Random(0)
   for i in range(40):
@@ -110,12 +116,17 @@ def test_words_are_those_of_the_documents(
   tokenizer = corpus.tokenizer
   assert isinstance(tokenizer, Words)
   assert len(tokenizer.symbols) == (vocab or tokenizer.vocab)
-  for split, (first, last) in corpus.source.bounds.items():
+  for split, (_, first, last) in corpus.source.spans.items():
     expected, end = [], 0
-    for path in sorted((tmp_path / 'texts').iterdir()):
-      start, end = end, end + path.stat().st_size
+    sizes = corpus.source.sizes_D.tolist()
+    for path, size in zip(
+      sorted((tmp_path / 'texts').iterdir()), sizes, strict=True
+    ):
+      start, end = end, end + size
       if first <= start < last:
-        lines = path.read_text(encoding='utf-8').split('\n')
+        text = path.read_text(encoding='utf-8')
+        text += '' if text.endswith('\n') or end == sum(sizes) else '\n'
+        lines = text.split('\n')
         words = [word for line in lines for word in [*line.split(), '<eos>']]
         expected += words[:-1]
     known = set(tokenizer.symbols)
@@ -169,7 +180,7 @@ def test_bpe_merges_do_not_depend_on_the_size_of_pieces(
   (tmp_path / 'text').write_text(text, encoding='utf-8')
   whole = opened(tmp_path / 'text', 'bpe', 270)
   shutil.rmtree(tmp_path / 'cache')
-  monkeypatch.setattr(sources, 'PIECE', 40)
+  monkeypatch.setattr(formats, 'PIECE', 40)
   parts = opened(tmp_path / 'text', 'bpe', 270)
   assert parts.tokenizer == whole.tokenizer
   assert tokens_of(parts) == tokens_of(whole)
@@ -346,7 +357,7 @@ def test_one_log_line_says_what_is_prepared(
 ) -> None:
   caplog.set_level(logging.INFO)
   source = opened(folder).source
-  count, size = len(source.documents), f'{source.size / 1e6:.1f}'
+  count, size = len(source.sizes_D), f'{source.size / 1e6:.1f}'
   expected = f'preparing {folder}: {count} documents, {size} MB'
   assert [record.getMessage() for record in caplog.records] == [expected]
 
@@ -398,13 +409,13 @@ def test_files_that_change_while_they_are_read_are_refused(
 ) -> None:
   source = text_files(str(folder))
   assert source.fingerprint
-  path = source.documents[3].path
+  path = source.files[3].path
   text = path.read_bytes()
   path.write_bytes(text[:-1] + b'X')
   with pytest.raises(ConfigError, match='changed while it was being read'):
     open_records(source, tmp_path)
   path.write_bytes(text[:-1])
-  with pytest.raises(ConfigError, match='became shorter') as error:
+  with pytest.raises(ConfigError, match='changed while') as error:
     open_records(source, tmp_path)
   assert error.value.value == str(path)
 
@@ -437,7 +448,7 @@ def test_the_xz_size_of_a_split_is_computed_once(
   folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   corpus = opened(folder, 'characters')
-  first, last = corpus.source.bounds['test']
+  _, first, last = corpus.source.spans['test']
   expected = len(lzma.compress(text_of(folder)[first:last], preset=9))
   assert corpus.xz_bytes('test') == expected
   monkeypatch.setattr(lzma, 'compress', None)

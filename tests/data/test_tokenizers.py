@@ -1,6 +1,7 @@
 """Tokenizers encode and decode, a whole text at once and id by id."""
 
 import collections
+import io
 import itertools
 import json
 import math
@@ -96,13 +97,31 @@ def test_words_are_the_most_frequent_of_the_text() -> None:
   assert ids.dtype == np.uint8
   assert ids.tolist() == [1, 4, 3, 1, 0, 0, 5]
   assert fewer.encode(b'a b c\n').tolist() == [0, 2, 0, 1]
-  assert tokenizer.encode(b'a\xc2\xa0b').tolist() == [0]  # ASCII's space only
   assert tokenizer.encode(b'').tolist() == []
   assert tokenizer.decode([4, 3, 1, 0, 5]) == 'a é \n<unk> c '
   decode = tokenizer.decoder()
   assert [decode(i) for i in (3, 1, 0)] == ['é ', '\n', '<unk> ']
   text = b'a b \nc b \n'
   assert tokenizer.restore(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+  'space', ['\xa0', '\u3000', '\x85', '\u2028', '\x1c', ' \t']
+)
+def test_unicode_white_space_separates_words(space: str) -> None:
+  text = f'a{space}b{space}'.encode()
+  tokenizer = Words.of([text], 0)
+  assert tokenizer.symbols == ('<unk>', '<eos>', 'a', 'b')
+  assert tokenizer.encode(text).tolist() == [2, 3]
+
+
+def test_a_carriage_return_ends_a_line_as_in_pythons_text_mode() -> None:
+  text = 'a\rb\r\na\n\rb\x85a\r'
+  tokenizer = Words.of([text.encode()], 0)
+  lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding='utf-8')
+  words = [word for line in lines for word in [*line.split(), '<eos>']]
+  ids = tokenizer.encode(text.encode())
+  assert [tokenizer.symbols[i] for i in ids] == words
 
 
 def test_many_words_need_wider_ids() -> None:

@@ -99,7 +99,7 @@ def test_the_hay_is_one_window_of_the_split(
   tasks: dict[str, CommonWordExtraction], name: str
 ) -> None:
   path = tasks[name].path
-  first, last = open_corpus('files', path, 'bytes').source.bounds['train']
+  _, first, last = open_corpus('files', path, 'bytes').source.spans['train']
   whole = (Path(path) / 'hay').read_bytes()[first:last]
   between = set()
   for text in texts(drawn(tasks[name])):

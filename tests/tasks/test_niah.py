@@ -120,7 +120,8 @@ def test_the_hay_is_one_window_of_the_split(
   tasks: dict[str, Numbers], name: str
 ) -> None:
   task = tasks[name]
-  first, last = open_corpus('files', task.path, 'bytes').source.bounds['train']
+  corpus = open_corpus('files', task.path, 'bytes')
+  _, first, last = corpus.source.spans['train']
   whole = (Path(task.path) / 'hay').read_bytes()[first:last]
   starts = set()
   for text in texts(drawn(task)):

@@ -70,15 +70,19 @@ def step_of(task: Text, batch_size: int, step: int) -> Batch:
 
 
 def text_of(folder: Path) -> bytes:
+  """The documents, each but the last ended as a line is."""
   if folder.is_file():
     return folder.read_bytes()
-  return b''.join(path.read_bytes() for path in sorted(folder.iterdir()))
+  texts = [path.read_bytes() for path in sorted(folder.iterdir())]
+  *others, last = filter(None, texts)
+  ended = [text if text.endswith(b'\n') else text + b'\n' for text in others]
+  return b''.join([*ended, last])
 
 
 def split_text(task: Text) -> bytes:
   """The bytes of the task's split, from the files themselves."""
   source = open_corpus(task.corpus, task.path, task.tokens, task.vocab).source
-  first, last = source.bounds[task.split]
+  _, first, last = source.spans[task.split]
   return text_of(Path(task.path))[first:last]
 
 
@@ -194,11 +198,12 @@ def test_memory_is_forgotten_where_documents_start(
     texts, split=split, length=7, tokens=tokens, reset_at_documents=True
   )
   corpus = open_corpus('files', str(texts), tokens, 0)
-  first, last = corpus.source.bounds[split]
+  _, first, last = corpus.source.spans[split]
   expected = []
   end = 0
-  for document in corpus.source.documents:
-    text = document.path.read_bytes()
+  for number, size in enumerate(corpus.source.sizes_D):
+    text = corpus.source.path_of(number).read_bytes()
+    text += b'\n' * int(size - len(text))
     inside = text[max(first - end, 0) : max(last - end, 0)]
     end += len(text)
     size = len(inside) if tokens == 'bytes' else len(inside.decode())
@@ -222,7 +227,7 @@ def test_a_batch_is_ready_for_a_model(texts: Path) -> None:
   shape = (5, 9)
   assert kinds[:2] == [(shape, 'int32')] * 2
   assert kinds[2:] == [(shape, 'float32'), (shape, 'bool')]
-  assert task.input_spec == task.output_spec == Tokens(7)
+  assert task.input_spec == task.output_spec == Tokens(8)
   assert invalid_ids(task, batch) == 0
   assert (
     task.text_tokenizer.decode(batch.inputs[0]) == text_of(texts).decode()[:9]
@@ -342,8 +347,11 @@ def test_text_that_is_not_utf8_has_no_characters(
     files(tmp_path / 'text', length=8, tokens='bpe', vocab=300).prepare()
 
 
-def test_text_without_white_space_has_no_words(texts: Path) -> None:
-  task = files(texts, length=11, split='test', tokens='bpe', vocab=270)
+def test_text_without_white_space_has_no_words(tmp_path: Path) -> None:
+  (tmp_path / 'text').write_text('abcdab' * 400, encoding='utf-8')
+  task = files(
+    tmp_path / 'text', length=11, split='test', tokens='bpe', vocab=258
+  )
   totals, _ = epoch_figures(task, 3)
   assert 'perplexity_per_word' not in totals
 
@@ -357,7 +365,7 @@ def test_bits_of_characters_pay_for_the_unknown_ones(texts: Path) -> None:
   assert text[0] not in 'ö😀'
   bits = sum(n for n, _ in nats) / math.log(2)
   assert totals['loss'].sum / math.log(2) == pytest.approx(bits, rel=1e-6)
-  symbols = len('abcdé€')
+  symbols = len('abcdé€\n')
   bits += len(unknown) * math.log2(0x110000 - 0x800 - symbols)
   for name in ('bits_per_character', 'bits_per_byte'):
     assert totals[name].sum == pytest.approx(bits, rel=1e-6)
@@ -420,7 +428,7 @@ def test_an_evaluation_set_has_the_tokenizer_of_training(
   assert task.text_tokenizer == trained
   assert files(other, tokens=tokens, vocab=vocab).text_tokenizer != trained
   text = other.read_bytes()
-  first, last = task._corpus.source.bounds['validation']
+  _, first, last = task._corpus.source.spans['validation']
   expected = trained.encode(text[first:last])
   assert task._split.tokens.tolist() == expected.tolist()
 

@@ -49,7 +49,7 @@ from memjax.data.babi_rows import (
   pack_stories,
 )
 from memjax.data.order import rows_of_step
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, HostBatch, Sentences, Tokens

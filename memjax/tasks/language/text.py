@@ -12,7 +12,7 @@ Order: the text's own. With order='shuffled', training reads the documents (then
 cut into streams) or the windows in an order that seed and epoch determine.
 Labels: every label of the split exactly once per epoch, for any B and T.
 Reset: at the start of a stream or window, and at the start of a document if
-`reset_at_documents`. Documents follow one another without a separator.
+`reset_at_documents`. A newline is between two documents.
 Metrics: `loss`, nats per token, and `accuracy`. The nats of all labels are
 divided by the amount of text in the labels (contents.py): `bits_per_byte`;
 `bits_per_character` if the corpus is UTF-8; and, if tokens are words or pieces
@@ -31,15 +31,16 @@ Baseline: `xz -9` on the split, for splits of at most 16 MB.
 import dataclasses
 import functools
 import math
-from typing import Any
 
 import jax
 import numpy as np
 
 from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus
+from memjax.data.describe import describe_corpus
 from memjax.data.mixture import Mixture
 from memjax.data.order import ORDERS
-from memjax.data.sources import SPLITS, digest
+from memjax.data.sources import digest
+from memjax.data.splits import SPLITS, FileOptions
 from memjax.data.text_metrics import text_metrics
 from memjax.data.text_rows import TextRows
 from memjax.data.tokenizers import (
@@ -70,7 +71,14 @@ class Text(Task):
     corpus: 'standard_library', Python's own source on this machine; 'files',
       the user's; or a released corpus: 'tiny_shakespeare', 'enwik8', 'text8',
       'wikitext-2', 'wikitext-103', both also with '-raw', or 'pg19'.
-    path: the file or folder of 'files', else empty.
+    path: the file or folder of 'files', else empty. Names such as train.txt,
+      wiki.valid.tokens and test/ say a split; see docs/data.md.
+    validation_path, test_path: file or folder of a split of 'files'; `path` is
+      then the training text alone.
+    split_names: False cuts all files of `path` 90/5/5, whatever their names.
+    include: which files of a folder are read: patterns of their names, such as
+      '*.md,*.txt'; empty: all.
+    field: the field of a JSON, CSV, parquet or arrow record with its text.
     tokens: 'bytes', 'characters', 'words' or 'bpe'.
     vocab: vocabulary size for 'bpe' and 'words'; 0: unlimited ('words' only).
     length: T, number of tokens that a row reads in a step.
@@ -88,6 +96,11 @@ class Text(Task):
 
   corpus: str = 'standard_library'
   path: str = ''
+  validation_path: str = ''
+  test_path: str = ''
+  split_names: bool = True
+  include: str = ''
+  field: str = 'text'
   tokens: str = 'bytes'
   vocab: int = 0
   length: int = 128
@@ -117,6 +130,10 @@ class Text(Task):
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
+    for field in ('validation_path', 'test_path', 'include'):
+      value = getattr(self, field)
+      rule = "belongs to corpus='files' only"
+      require(files or not value, field, value, rule)
     least = SMALLEST_VOCAB.get(self.tokens, math.inf)
     rule = f'must be at least {least} for tokens={self.tokens!r}'
     if self.tokens not in SMALLEST_VOCAB:
@@ -125,6 +142,9 @@ class Text(Task):
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
+    has = ', '.join(self._corpus.splits)
+    rule = f'no file of {self._corpus.source.place} says it; there is {has}'
+    require(self.split in self._corpus.splits, 'split', self.split, rule)
     have, need = len(self._split.tokens), self.length + 1
     rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
     rule += f'{self.length} needs {need}'
@@ -134,14 +154,21 @@ class Text(Task):
     several = not self.carry_over or len(self._split.starts) > 1
     require(self.order == 'as_is' or several, 'order', self.order, rule)
 
-  def __getstate__(self) -> dict[str, Any]:
-    """The fields alone: an open corpus stays in its process."""
-    return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
   @functools.cached_property
   def _corpus(self) -> Corpus:
     return open_corpus(
-      self.corpus, self.path, self.tokens, self.vocab, self._tokenizer
+      self.corpus,
+      self.path,
+      self.tokens,
+      self.vocab,
+      self._tokenizer,
+      FileOptions(
+        validation_path=self.validation_path,
+        test_path=self.test_path,
+        include=self.include,
+        field=self.field,
+        split_names=self.split_names,
+      ),
     )
 
   @property
@@ -152,6 +179,9 @@ class Text(Task):
   def text_tokenizer(self) -> Tokenizer:
     """Between text and tokens."""
     return self._corpus.tokenizer
+
+  def describe(self) -> list[str]:
+    return describe_corpus(self._corpus)
 
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
     if tokenizer is None:

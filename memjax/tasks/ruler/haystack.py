@@ -12,6 +12,7 @@ no epoch.
 
 import abc
 import dataclasses
+import functools
 import math
 from typing import ClassVar, NamedTuple
 
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 
 from memjax.data.corpus import CORPORA, Corpus, open_corpus
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 from memjax.data.tokenizers import Bytes, Tokenizer
 from memjax.errors import nearest, require
 from memjax.tasks.base import (
@@ -214,7 +215,7 @@ class Haystack(Task):
     hidden = sum(len(sentence) for chain in story.chains for sentence in chain)
     return self.length + 1 - hidden - len(story.question + story.answer)
 
-  @property
+  @functools.cached_property
   def _corpus(self) -> Corpus:
     return open_corpus(self.corpus, self.path, Bytes.kind)
 

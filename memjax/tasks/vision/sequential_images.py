@@ -28,7 +28,7 @@ import numpy as np
 
 from memjax.data.images import CLASSES, SOURCES, Images, open_images
 from memjax.data.order import rows_of_step
-from memjax.data.sources import SPLITS
+from memjax.data.splits import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Features, HostBatch, Tokens
