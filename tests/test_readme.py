@@ -24,6 +24,7 @@ README = (ROOT / 'README.md').read_text(encoding='utf-8')
 RUNNING = (ROOT / 'docs/running.md').read_text(encoding='utf-8')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 PLACEHOLDER = 'config.a.b'
+VIEWERS = ('wandb', 'tensorboard', 'optuna-dashboard')
 OF_PYTEST = ['python', '-m', 'pytest']
 SHORT = ['--config.train.steps=2', '--config.log.wandb.mode=disabled']
 
@@ -222,7 +223,7 @@ def test_the_readme_runs_as_written(
       if program == 'memjax':
         outputs[line] = launch(shortened(words), tmp_path)
       else:
-        assert program in ('pip', 'python')
+        assert program in ('pip', 'python', *VIEWERS)
   first = outputs['memjax --config=quickstart']
   assert re.search(r'bits_per_byte +\d', first)
   assert (tmp_path / 'runs/text/report/index.html').stat().st_size > 10_000
