@@ -5,7 +5,8 @@ user's modules beside them that these import, are copied into the workdir:
 
     sources/SHA256/my_memory.py
 
-`run.json` has name, SHA-256 and copy of each at every start.
+`run.json` has name, SHA-256 and copy of each at every start. So a workdir loads
+where the files themselves are not found.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any
 
 from memjax.config.sections import flatten
 
+FOLDER = 'sources'
 SECTIONS = ('model', 'task', 'evals', 'optim')
 PACKAGE = Path(__file__).parents[1]
 INSTALLED = [
@@ -46,11 +48,25 @@ def save_sources(workdir: Path, config: Mapping[str, Any]) -> dict[str, Any]:
   record = {}
   for name, path in own_modules(config).items():
     digest = sha256(path)
-    copy = Path('sources', digest[:12], path.name)
+    parents = name.split('.')
+    if path.name != '__init__.py':
+      del parents[-1]
+    copy = Path(FOLDER, digest[:12], *parents, path.name)
     (workdir / copy).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, workdir / copy)
     record[name] = {'sha256': digest, 'copy': str(copy)}
   return record
+
+
+def saved_sources(workdir: Path) -> list[Path]:
+  """The folders of the copies, those of the last start first."""
+
+  def newest(folder: Path) -> int:
+    times = (path.stat().st_mtime_ns for path in folder.rglob('*.py'))
+    return max(times, default=0)
+
+  folders = (workdir / FOLDER).glob('*')
+  return sorted(folders, key=newest, reverse=True)
 
 
 def sha256(path: Path) -> str:

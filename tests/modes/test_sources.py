@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 import importlib
+import os
 from pathlib import Path
 import sys
 
 import pytest
 
+import memjax
 from memjax.config.experiment import Experiment
+from memjax.modes.evaluate import evaluate
 from memjax.modes.train import describe_start
-from memjax.runs.sources import own_modules, sha256
+from memjax.runs.sources import own_modules, saved_sources, sha256
 from memjax.runs.workdir import open_run, read_run
+from memjax.training.loop import train
 from tests.small import small
 
 MEMORY = """
@@ -42,8 +46,14 @@ def experiment(
   options = {'parallel.data': 1, 'model.layer.name': 'own_memory.Mine'}
   importlib.invalidate_caches()
   yield small('adding', 'gru', options)
+  forget()
+
+
+def forget() -> None:
+  """The next import of the files is the first."""
+  importlib.invalidate_caches()
   for name in ('own_memory', 'own_ops', 'own_more'):
-    del sys.modules[name]
+    sys.modules.pop(name, None)
 
 
 def test_sources_are_copied_with_their_digests(
@@ -76,6 +86,34 @@ def test_a_changed_source_is_said_and_kept_beside_the_old_one(
   assert (workdir / one['own_ops']['copy']).read_text() == 'x = 1\n'
   assert (workdir / two['own_ops']['copy']).read_text() == 'x = 2\n'
   assert one['own_memory'] == two['own_memory']
+
+
+def test_a_workdir_loads_where_the_files_are_not_found(
+  experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  workdir, folder = tmp_path / 'run', tmp_path / 'files'
+  assert train(experiment, workdir, lambda *run: None)
+  folder.rename(tmp_path / 'elsewhere')
+  forget()
+  monkeypatch.setattr(sys, 'path', [*sys.path])
+  run = memjax.load(workdir)
+  layer = type(run.model.layer)
+  assert layer.__name__ == 'Mine'
+  assert Path(sys.modules['own_ops'].__file__ or '').is_relative_to(workdir)
+  forget()
+  monkeypatch.setattr(sys, 'path', [x for x in sys.path if 'run' not in x])
+  assert evaluate({}, workdir, set_name='twice') == 0
+
+
+def test_the_copy_of_the_last_start_comes_first(tmp_path: Path) -> None:
+  for name in ('b', 'a', 'c'):
+    path = tmp_path / 'sources' / name / 'own.py'
+    path.parent.mkdir(parents=True)
+    path.write_text('')
+    time = {'b': 2, 'a': 3, 'c': 1}[name]
+    os.utime(path, (time, time))
+  assert [path.name for path in saved_sources(tmp_path)] == ['a', 'b', 'c']
+  assert saved_sources(tmp_path / 'none') == []
 
 
 def test_classes_of_memjax_have_no_sources_to_keep() -> None:
