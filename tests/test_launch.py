@@ -1,6 +1,9 @@
 """The command line: bad input is one line and exit code 2, before a compile."""
 
+from collections.abc import Sequence
+import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -184,3 +187,88 @@ def test_divergence_is_an_exit_code_and_a_state(tmp_path: Path) -> None:
   assert ran.returncode == exit_codes.DIVERGED, ran.stderr
   assert ran.stderr.count('\n') == 1, ran.stderr
   assert read_run(tmp_path).state == 'diverged'
+
+
+DECAY = '''
+from flax import linen as nn
+import jax.numpy as jnp
+from memjax.models.base import Memory
+from memjax.ops.steps import walk
+
+
+class Decay(Memory):
+  """Leaky averages.
+
+  Attributes:
+    width: D.
+    rate: share that is kept.
+  """
+
+  width: int
+  rate: float = 0.9
+
+  def initial_carry(self, batch_size):
+    return jnp.zeros((batch_size, self.width))
+
+  @nn.compact
+  def __call__(self, carry, x, reset_BT, *, train=False):
+    def step(c_BD, x_BD):
+      c_BD = self.rate * c_BD + x_BD
+      return c_BD, c_BD
+
+    x_BTD = nn.Dense(self.width)(x)
+    return walk(step, self.initial_carry(len(x)), carry, x_BTD, reset_BT)
+'''
+
+
+@pytest.mark.slow
+def test_an_own_memory_beside_its_config_is_found_from_any_folder(
+  tmp_path: Path,
+) -> None:
+  own, here, there = (tmp_path / name for name in ('own', 'here', 'there'))
+  for folder in (own, here, there):
+    folder.mkdir()
+  (own / 'own_decay.py').write_text(DECAY)
+  (own / 'mine.py').write_text(
+    'from memjax.configs import adding\n\n\ndef get_config(variant=""):\n'
+    '  config = adding.get_config("lstm,quick").unlock()\n'
+    '  config.model.layer = {"name": "own_decay.Decay"}\n'
+    '  return config\n'
+  )
+  run = ['--workdir', '../run']
+  config, rate = ['--config', '../own/mine.py'], '--config.model.layer.rate=0.5'
+  memjax(here, *config, rate, *run)
+  listed = memjax(own, '--list', 'own_decay.Decay')
+  assert 'rate: float = 0.9\n      share that is kept.' in listed
+  measured = memjax(there, '--mode=eval', *run)
+  assert 'exact_match' in measured
+  shutil.rmtree(own)
+  assert memjax(there, '--mode=eval', *run) == measured
+  (there / 'load.py').write_text(
+    'import memjax\nprint(memjax.load("../run").model.layer.rate)\n'
+  )
+  assert memjax(there, program=['load.py']) == '0.5\n'
+  shutil.rmtree(tmp_path / 'run' / 'sources')
+  lost = memjax(there, '--mode=eval', *run, code=exit_codes.REFUSED)
+  assert "model.layer.name: 'own_decay.Decay': no such module" in lost
+  assert 'looked in memjax.models and in ' in lost
+  assert str(there) in lost
+
+
+def memjax(
+  folder: Path,
+  *args: str,
+  program: Sequence[str] = ('-m', 'memjax'),
+  code: int = exit_codes.FINISHED,
+) -> str:
+  """What memjax prints when it is run in a folder."""
+  done = subprocess.run(
+    [sys.executable, *program, *args],
+    cwd=folder,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert done.returncode == code, done.stderr
+  return done.stderr if code else done.stdout

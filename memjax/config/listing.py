@@ -32,10 +32,10 @@ def lines(words: Sequence[str]) -> Iterable[str]:
 
 def everything() -> Iterator[str]:
   """Every config, model, task, evaluation and instrument."""
-  models = runpy.run_path(str(FOLDER / 'models.py'))['MODELS']
+  models = _constants('models')['MODELS']
   yield 'Configs: --config=FILE:VARIANT or --config=NAME:VARIANT'
   for name in names():
-    found = runpy.run_path(str(FOLDER / f'{name}.py'))
+    found = _constants(name)
     yield f'\n  {HERE / name}.py'
     yield from _wrapped(_idea(found['__doc__']))
     yield from _wrapped(summarise_variants(found.get('VARIANTS', ()), models))
@@ -56,7 +56,8 @@ def describe(name: str) -> list[str]:
 
   Args:
     name: a section, `optim`; a class, `lstm.LSTM`, `lstm` or `LSTM`; the full
-      path of a user's own class; an optimiser or a schedule, `adamw`.
+      path of a user's own class; an optimiser or a schedule, `adamw`; a config,
+      `mqar`, which has variants in place of fields.
 
   Raises:
     ConfigError: nothing has this name.
@@ -67,6 +68,8 @@ def describe(name: str) -> list[str]:
     if _is_called(title.partition(':')[0], name):
       known[title.partition(':')[0]] += _described(title, value, fields())
   found = [line for shown in known.values() for line in shown]
+  if name in names():
+    found = [*_config(name), '', *found]
   if found:
     return found[:-1]
   module = name.rpartition('.')[0]
@@ -74,6 +77,7 @@ def describe(name: str) -> list[str]:
     cls = find_class(name, 'memjax.models', 'list')
     return _described(name, cls, catalogue.fields(cls))[:-1]
   words = {word for path in known for word in (path, *path.split('.'))}
+  words |= {*names()}
   near = difflib.get_close_matches(name, sorted(words), 3)
   rule = f'did you mean {" or ".join(near)}? ' if near else ''
   raise ConfigError('list', name, f'has no fields; {rule}--list shows all')
@@ -100,6 +104,24 @@ def describe_field(field: Field) -> list[str]:
   kind = f': {field.type_name}' if field.type_name else ''
   head = textwrap.shorten(f'{field.name}{kind}{value}', WIDTH - 2)
   return [f'  {head}', *_wrapped(field.meaning, 6)]
+
+
+def _config(name: str) -> list[str]:
+  """What a config file says of itself, and its variants."""
+  found = _constants(name)
+  text = inspect.cleandoc(found['__doc__']).splitlines()
+  variants = ', '.join(found.get('VARIANTS', ()))
+  return [
+    f'{HERE / name}.py: --config={name}:VARIANT',
+    *text,
+    'Variants, each with or without ,quick:',
+    *_wrapped(variants, 2),
+  ]
+
+
+def _constants(config: str) -> dict[str, Any]:
+  """The names that a config file of memjax defines."""
+  return runpy.run_path(str(FOLDER / f'{config}.py'))
 
 
 def _entries() -> Iterator[Entry]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memjax.config.experiment import Experiment
+from memjax.config.find import make_importable, own_folders
 from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, Diverged, require
@@ -47,7 +48,8 @@ class RunRecord(NamedTuple):
       workdir's lock is free then.
     step: the newest saved step, from which a resume starts.
     starts: of every start: time, command, versions, devices, processor, the
-      fingerprint of the data, and digests and copies of the user's own sources.
+      fingerprint of the data, digests and copies of the user's own sources, and
+      the folders where they were looked up.
     reason: why the run ended, in one line: the last step, `train.patience`,
       `train.stop_when`, or an error; empty while it is running.
   """
@@ -143,6 +145,7 @@ def claim(workdir: Path, experiment: Experiment) -> None:
     **environment(),
     'data_fingerprint': fingerprint,
     'sources': save_sources(workdir, experiment.config),
+    'folders': own_folders(),
   }
   _write_run(workdir, 'running', '', [*starts, start])
 
@@ -161,7 +164,7 @@ def _write_run(
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-  """The config of a workdir's run.
+  """The config of a workdir's run; its classes become importable.
 
   Raises:
     ConfigError: the folder is not a workdir, or its config is damaged.
@@ -169,7 +172,24 @@ def read_config(workdir: Path) -> dict[str, Any]:
   path = workdir / 'config.json'
   config = read_json(path)
   require_keys(path, config, ('model', 'task', 'train', 'optim'))
+  _make_sources_importable(workdir)
   return config
+
+
+def _make_sources_importable(workdir: Path) -> None:
+  """The user's own classes lie where the last start found them.
+
+  The current folder comes first, and the copies in the workdir last: they serve
+  a machine without these folders.
+  """
+  make_importable('.')
+  with contextlib.suppress(ConfigError):  # a model can be read without run.json
+    for start in read_run(workdir).starts[-1:]:
+      copies = [
+        workdir / Path(source['copy']).parent
+        for source in start.get('sources', {}).values()
+      ]
+      make_importable(*start.get('folders', ()), *copies)
 
 
 def read_interface(workdir: Path) -> Interface:

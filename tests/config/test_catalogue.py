@@ -91,6 +91,8 @@ def test_postponed_annotations_are_types() -> None:
   [
     ('lstm', ['lstm.LSTM: model.layer.name', 'forget_bias: float = 1.0']),
     ('LSTM', ['lstm.LSTM: model.layer.name']),
+    ('mqar', ['configs/mqar.py: --config=mqar:VARIANT', '  power: float = ']),
+    ('mad', ['Variants, each with or without ,quick:', 'compression-lstm']),
     ('mqar.MQAR', ['power: float = 0.01', '1 makes all gaps']),
     ('train', ['replicas: int = 1', 'steps: int = 1000']),
     ('optim', ['learning_rate: float = 0.001', 'match: str, must be given']),
@@ -114,6 +116,7 @@ def test_fields_are_listed_in_80_columns(name: str, words: list[str]) -> None:
   ('name', 'words'),
   [
     ('lsmt', 'did you mean lstm'),
+    ('quickstrt', 'did you mean quickstart'),
     ('lstm.LSMT', 'did you mean lstm.LSTM'),
     ('own.Thing', 'no such module'),
     ('', 'has no fields'),
