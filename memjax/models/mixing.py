@@ -62,22 +62,26 @@ class Decay(nn.Module):
   @nn.compact
   def __call__(self, a_BTH: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The step size dt and the log-decay g, `(B, T, H)`, float32."""
-    heads = a_BTH.shape[-1]
-
-    def rate(key: jax.Array) -> jax.Array:
-      return jnp.log(jax.random.uniform(key, (heads,), jnp.float32, 1.0, 16.0))
-
-    def bias(key: jax.Array) -> jax.Array:
-      low, high = np.log(1e-3), np.log(0.1)
-      dt = jnp.exp(jax.random.uniform(key, (heads,), jnp.float32, low, high))
-      dt = jnp.maximum(dt, 1e-4)
-      return dt + jnp.log(-jnp.expm1(-dt))  # the inverse of softplus
-
-    log_rate_H, bias_H = self.param('log_rate', rate), self.param('bias', bias)
+    heads = a_BTH.shape[-1:]
+    log_rate_H = self.param('log_rate', draw_log_rate, heads)
+    bias_H = self.param('bias', draw_step_bias, heads)
     a_BTH = a_BTH.astype(jnp.float32)
     dt_BTH = nn.softplus(a_BTH + bias_H.astype(jnp.float32)[None, None])
     rate_H = jnp.exp(log_rate_H.astype(jnp.float32))
     return dt_BTH, -rate_H[None, None] * dt_BTH
+
+
+def draw_log_rate(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """r, with exp(r) uniform in [1, 16]."""
+  return jnp.log(jax.random.uniform(key, shape, jnp.float32, 1.0, 16.0))
+
+
+def draw_step_bias(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """Its softplus is log-uniform in [0.001, 0.1], at least 0.0001."""
+  low, high = np.log(1e-3), np.log(0.1)
+  dt = jnp.exp(jax.random.uniform(key, shape, jnp.float32, low, high))
+  dt = jnp.maximum(dt, 1e-4)
+  return dt + jnp.log(-jnp.expm1(-dt))  # the inverse of softplus
 
 
 def unit(x: jax.Array) -> jax.Array:

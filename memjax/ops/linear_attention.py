@@ -1,7 +1,7 @@
 """Matrix memories that add up outer products, read in chunks of many steps.
 
-A memory w `(K, V)` decays by a_t, is written u_t at the key k_t and read at the
-query q_t,
+A memory w `(K, V)` decays by a_t, one number or one for each row of w, is
+written u_t at the key k_t and read at the query q_t,
 
     w_t = a_t w_(t-1) + k_t u_t',   y_t = w_t' q_t
 
@@ -20,10 +20,8 @@ https://arxiv.org/abs/2406.06484; with decays, https://arxiv.org/abs/2412.06464)
     u   = L^-1 v - (L^-1 A e) w                        both factors w-free
     y_t = A_t w' q_t + sum_(s<=t) A_ts (q_t · k_s) u_s
 
-Decays are given as logarithms of at most 0, so each A_ts is the exponential of
-a sum of at most 0 and nothing overflows. A reset in a chunk is a mask: products
-of steps of different runs are 0, and w counts only before the first reset.
-Everything is float32.
+Decays and resets in a chunk are those of `ops/decays.py`. Everything is
+float32.
 
 Cost per step and head: 2 K V + C (K + V); of `correct` 3 K V and
 C (5 K + 3 V) / 2.
@@ -33,28 +31,17 @@ Further letters: N chunks, C steps of a chunk, V width of the values.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from memjax.ops.chunks import cut_chunks, cut_heads, join_chunks
+from memjax.ops.chunks import cut_heads, join_chunks
+from memjax.ops.decays import Shares, chunk_size, shares
 
 CHUNK = 64  # about K, or products get narrow
-
-
-class Shares(NamedTuple):
-  """What is left at a step, 0 where a reset forgot it; H is 1 without decays.
-
-  Attributes:
-    since_NBHCS: A_ts, of what step s <= t wrote.
-    old_NBHC: A_t, of the memory before the chunk.
-  """
-
-  since_NBHCS: jax.Array
-  old_NBHC: jax.Array
 
 
 def add(
@@ -64,7 +51,7 @@ def add(
   v_BTHV: Float[Array, 'B T H V'],
   reset_BT: Bool[Array, 'B T'],
   *,
-  log_decay_BTH: Float[Array, 'B T H'] | None = None,
+  log_decay: Float[Array, 'B T H *K'] | None = None,
   chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
   """Writes every value as it is.
@@ -75,12 +62,14 @@ def add(
     k_BTHK: keys.
     v_BTHV: values.
     reset_BT: where the memory is 0 before the step is written.
-    log_decay_BTH: log a, at most 0; None: the memory does not decay.
+    log_decay: log a, at most 0, `(B, T, H)` or `(B, T, H, K)`; None: the memory
+      does not decay.
     chunk: C, the number of steps of a chunk at most.
 
   Returns:
     The memory after the last step, and what each step reads.
   """
+  chunk = chunk_size(log_decay, chunk)
   k, v = cut_heads(k_BTHK, chunk), cut_heads(v_BTHV, chunk)
 
   def write(w_BHKV: jax.Array, v_BHCV: jax.Array) -> jax.Array:
@@ -88,8 +77,8 @@ def add(
     return v_BHCV
 
   q = cut_heads(q_BTHK, chunk)
-  shares = _shares(reset_BT, log_decay_BTH, chunk)
-  w_BHKV, y = _read(w_BHKV, q, k, write, v, shares)
+  left = shares(reset_BT, log_decay, chunk)
+  w_BHKV, y = _read(w_BHKV, q, k, write, v, left)
   return w_BHKV, join_chunks(y, q_BTHK.shape[1])
 
 
@@ -101,7 +90,7 @@ def correct(
   erase_BTHK: Float[Array, 'B T H K'],
   reset_BT: Bool[Array, 'B T'],
   *,
-  log_decay_BTH: Float[Array, 'B T H'] | None = None,
+  log_decay: Float[Array, 'B T H *K'] | None = None,
   chunk: int = CHUNK,
 ) -> tuple[Float[Array, 'B H K V'], Float[Array, 'B T H V']]:
   """Writes values less what the decayed memory holds at other keys; see `add`.
@@ -110,11 +99,11 @@ def correct(
     erase_BTHK: e, the keys whose content is subtracted. Memories stay bounded
       where e = beta k with beta |k|^2 from 0 to 2.
   """
+  chunk = chunk_size(log_decay, chunk)
   k, v, e = (cut_heads(x, chunk) for x in (k_BTHK, v_BTHV, erase_BTHK))
-  shares = _shares(reset_BT, log_decay_BTH, chunk)
-  before = jnp.tril(shares.since_NBHCS, -1)
-  lower = jnp.einsum('NBHCK,NBHSK->NBHCS', e, k) * before
-  known = jnp.concatenate([v, shares.old_NBHC[..., None] * e], axis=4)
+  left = shares(reset_BT, log_decay, chunk)
+  lower = jnp.tril(left.scores(e, k), -1)
+  known = jnp.concatenate([v, left.old_queries(e)], axis=4)
   solved = lax.linalg.triangular_solve(
     lower, known, left_side=True, lower=True, unit_diagonal=True
   )
@@ -125,7 +114,7 @@ def correct(
     return of_v - jnp.einsum('BHCK,BHKV->BHCV', of_e, w_BHKV)
 
   q = cut_heads(q_BTHK, chunk)
-  w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_e), shares)
+  w_BHKV, y = _read(w_BHKV, q, k, write, (of_v, of_e), left)
   return w_BHKV, join_chunks(y, q_BTHK.shape[1])
 
 
@@ -135,7 +124,7 @@ def _read(
   k: jax.Array,
   write: Callable[[jax.Array, Any], jax.Array],
   x: Any,
-  shares: Shares,
+  left: Shares,
 ) -> tuple[jax.Array, jax.Array]:
   """Passes the memory from chunk to chunk, then reads all chunks at once.
 
@@ -145,36 +134,15 @@ def _read(
     k: keys, of the same shape.
     write: the memory before a chunk and what the chunk has of x to its u.
     x: a tree of arrays `(N, ...)`.
-    shares: what is left at each step of the chunks.
+    left: what is left at each step of the chunks.
   """
-  last = shares.since_NBHCS[:, :, :, -1][..., None]
-  kept = shares.old_NBHC[:, :, :, -1][..., None, None]
 
   def one(w: jax.Array, chunk: Any) -> tuple[jax.Array, Any]:
     k, x, kept = chunk
     u = write(w, x)
     return kept * w + jnp.einsum('BHCK,BHCV->BHKV', k, u), (w, u)
 
-  w_BHKV, (w, u) = lax.scan(one, w_BHKV, (last * k, x, kept))
-  scores = jnp.einsum('NBHCK,NBHSK->NBHCS', q, k) * shares.since_NBHCS
-  y = jnp.einsum('NBHCK,NBHKV->NBHCV', shares.old_NBHC[..., None] * q, w)
-  y += jnp.einsum('NBHCS,NBHSV->NBHCV', scores, u)
+  w_BHKV, (w, u) = lax.scan(one, w_BHKV, (left.last_keys(k), x, left.kept()))
+  y = jnp.einsum('NBHCK,NBHKV->NBHCV', left.old_queries(q), w)
+  y += jnp.einsum('NBHCS,NBHSV->NBHCV', left.scores(q, k), u)
   return w_BHKV, y
-
-
-def _shares(
-  reset_BT: jax.Array, log_decay_BTH: jax.Array | None, chunk: int
-) -> Shares:
-  run_NBC = jnp.cumsum(cut_chunks(reset_BT, chunk).astype(jnp.int32), axis=2)
-  same = jnp.tril(run_NBC[..., None] == run_NBC[:, :, None])[:, :, None]
-  old = (run_NBC == 0)[:, :, None]
-  if log_decay_BTH is None:
-    return Shares(same.astype(jnp.float32), old.astype(jnp.float32))
-  # The decay of a step with a reset is not used: all before it is forgotten.
-  log_decay_BTH = jnp.where(reset_BT[..., None], 0, log_decay_BTH)
-  log_NBHC = jnp.cumsum(cut_heads(log_decay_BTH, chunk), axis=3)
-  since = log_NBHC[..., None] - log_NBHC[..., None, :]
-  # The exponential must not see masked differences: they can be so large that
-  # its gradient is infinity times 0.
-  since = jnp.where(same, jnp.exp(jnp.where(same, since, 0)), 0)
-  return Shares(since, jnp.where(old, jnp.exp(log_NBHC), 0))

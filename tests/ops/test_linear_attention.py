@@ -16,7 +16,13 @@ ROWS, HEADS, KEY, VALUE = 2, 2, 4, 3
 CHUNKS = (1, 4, 5, 64)
 
 
-DECAYS = {'none': (0.0,), 'slow': (0.0, 0.01, 0.1), 'fast': (0.0, 1.0, 20.0)}
+DECAYS = {
+  'none': (0.0,),
+  'slow': (0.0, 0.01, 0.1),
+  'fast': (0.0, 1.0, 20.0),
+  'channels': (0.0, 0.1, 1.0),
+  'fast channels': (0.0, 5.0),
+}
 
 
 def draw(
@@ -30,8 +36,10 @@ def draw(
     'k': key / key.sum(-1, keepdims=True),
     'v': rng.normal(size=(ROWS, length, HEADS, VALUE)),
     'erase': rng.random((ROWS, length, HEADS, 1)) * key,
-    'log_decay': -rng.choice(DECAYS[decays], (ROWS, length, HEADS)),
   }
+  axes = (KEY,) if 'channels' in decays else ()
+  shape = ROWS, length, HEADS, *axes
+  arrays['log_decay'] = -rng.choice(DECAYS[decays], shape)
   reset = rng.random((ROWS, length)) < 0.2 * some_resets
   if some_resets:
     reset[0, min(6, length - 1)] = reset[0, min(7, length - 1)] = True
@@ -47,7 +55,7 @@ def loop(
       w = a['w'][b, h]
       for t in range(reset.shape[1]):
         w = np.zeros_like(w) if reset[b, t] else w
-        w = np.exp(a['log_decay'][b, t, h]) * w
+        w = (np.exp(a['log_decay'][b, t, h]) * w.T).T
         k, value = a['k'][b, t, h], a['v'][b, t, h]
         if delta:
           value = value - w.T @ a['erase'][b, t, h]
@@ -64,7 +72,7 @@ def jax_of(
     jnp.asarray(x, jnp.float32) for x in a.values()
   )
   inputs = (w, q, k, v, erase) if delta else (w, q, k, v)
-  decays = {'log_decay_BTH': log_decay} if a['log_decay'].any() else {}
+  decays = {'log_decay': log_decay} if a['log_decay'].any() else {}
   rule = jax.jit(correct if delta else add, static_argnames='chunk')
   return rule(*inputs, jnp.asarray(reset), chunk=chunk, **decays)
 
@@ -152,7 +160,8 @@ def differentiated(
   reads = []
   for t in range(reset.shape[1]):
     w = jnp.where(reset[:, t, None, None, None], 0, w)
-    w = jnp.exp(log_decay[:, t, :, None, None]) * w
+    axes = (1,) * (5 - log_decay.ndim)
+    w *= jnp.exp(log_decay[:, t]).reshape(*log_decay[:, t].shape, *axes)
     value = v[:, t]
     if rule is correct:
       value -= jnp.einsum('BHK,BHKV->BHV', erase[0][:, t], w)
@@ -162,7 +171,7 @@ def differentiated(
 
 
 @pytest.mark.parametrize('rule', [add, correct])
-@pytest.mark.parametrize('decays', ['slow', 'fast'])
+@pytest.mark.parametrize('decays', ['slow', 'fast', 'channels'])
 def test_gradients_are_those_of_the_steps(
   decays: str, rule: Callable[..., Any]
 ) -> None:
@@ -178,7 +187,7 @@ def test_gradients_are_those_of_the_steps(
       return (weight * jnp.sin(y)).sum() + (after**2).sum()
 
     def ours(inputs: Any, log_decay: Any) -> jax.Array:
-      results = rule(*inputs, reset_BT, log_decay_BTH=log_decay, chunk=5)
+      results = rule(*inputs, reset_BT, log_decay=log_decay, chunk=5)
       return loss(results)
 
     def theirs(inputs: Any, log_decay: Any) -> jax.Array:
@@ -194,11 +203,12 @@ def test_gradients_are_those_of_the_steps(
       np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize('decays', ['fast', 'fast channels'])
 @pytest.mark.parametrize('rule', [add, correct])
 def test_gradients_are_finite_where_a_mask_hides_an_overflow(
-  rule: Callable[..., Any],
+  rule: Callable[..., Any], decays: str
 ) -> None:
-  arrays, reset = draw(64, some_resets=True, decays='fast')
+  arrays, reset = draw(64, some_resets=True, decays=decays)
   w, q, k, v, erase, log_decay = (
     jnp.asarray(x, jnp.float32) for x in arrays.values()
   )
@@ -206,8 +216,18 @@ def test_gradients_are_finite_where_a_mask_hides_an_overflow(
   inputs = (w, q, k, v, erase)[: 5 if rule is correct else 4]
 
   def loss(inputs: Any, log_decay: jax.Array) -> jax.Array:
-    after, y = rule(*inputs, jnp.asarray(reset), log_decay_BTH=log_decay)
+    after, y = rule(*inputs, jnp.asarray(reset), log_decay=log_decay)
     return (y**2).sum() + (after**2).sum()
 
   for gradient in jax.tree.leaves(jax.grad(loss, (0, 1))(inputs, log_decay)):
     assert np.isfinite(gradient).all()
+
+
+def test_a_channel_keeps_at_least_the_share_that_the_docstring_says() -> None:
+  arrays, reset = draw(40, some_resets=True, decays='fast channels')
+  least = jax_of(arrays, reset, delta=False)
+  arrays['log_decay'] *= 100
+  for found, expected in zip(
+    jax_of(arrays, reset, delta=False), least, strict=True
+  ):
+    np.testing.assert_array_equal(found, expected)

@@ -128,7 +128,7 @@ class DeltaNet(Memory):
       beta_BTH1 * v_BTHV,
       beta_BTH1 * k_BTHK,
       reset_BT,
-      log_decay_BTH=self.log_decay(x, heads),
+      log_decay=self.log_decay(x, heads),
       chunk=self.chunk,
     )
     y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)

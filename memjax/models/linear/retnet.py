@@ -92,7 +92,7 @@ class RetNet(Memory):
       k_BTHK,
       v.reshape(batch, length, heads, values),
       reset_BT,
-      log_decay_BTH=jnp.broadcast_to(
+      log_decay=jnp.broadcast_to(
         jnp.asarray(log_decay_H, jnp.float32), (batch, length, heads)
       ),
       chunk=self.chunk,

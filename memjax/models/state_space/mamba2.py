@@ -111,7 +111,7 @@ class Mamba2(Memory):
       jnp.broadcast_to(key[:, :, None], shape),
       dt_BTH[..., None] * value_BTHP,
       reset_BT,
-      log_decay_BTH=log_decay_BTH,
+      log_decay=log_decay_BTH,
       chunk=self.chunk,
     )
     skip_H = self.param('skip', nn.initializers.ones_init(), (heads,))
