@@ -23,6 +23,7 @@ DOCS = sorted(ROOT.glob('docs/*.md'))
 PAGES = [
   ROOT / 'docs/architecture.md',
   ROOT / 'docs/faq.md',
+  ROOT / 'docs/laws.md',
   *sorted(ROOT.glob('docs/add_*.md')),
 ]
 SLOW = ('add_an_evaluation', 'add_an_optimiser')

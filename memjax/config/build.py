@@ -114,6 +114,9 @@ def construct(
   except ConfigError as error:
     place = giver if giver and error.field in FROM_AROUND else field
     raise error.within(place) from None
+  except (TypeError, ValueError) as error:  # of a class of the user's own
+    rule = f'refused by {cls.__name__}: {" ".join(str(error).split())}'
+    raise ConfigError(field, dict(spec), rule) from error
 
 
 def call_with_options(

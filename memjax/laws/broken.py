@@ -32,6 +32,11 @@ HINTS = {  # {a part of an exception: what usually causes it}
   "another stream than 'dropout'",
   'ModifyScopeVariableError': 'a variable beside the parameters is changed: '
   'keep it in the carry',
+  'SetAttributeFrozenModuleError': 'state on self: keep it in the carry',
+  '"deterministic" must be passed': 'write nn.Dropout(rate, '
+  'deterministic=not train)',
+  'leading axis sizes': 'jax.lax.scan reads axis 0: give it time first, '
+  'jnp.moveaxis(x, 1, 0)',
   'rank_promotion': 'arrays of different rank meet: give the smaller one its '
   'axes, as in rate_D[None]',
   'scan body function carry': 'the carry of jax.lax.scan changes its shape or '
@@ -125,7 +130,8 @@ def explain(error: Exception, model: Memory) -> Broken:
     Exception: the error itself, if it is one of memjax.laws.
   """
   frames = traceback.extract_tb(error.__traceback__)
-  if Path(frames[-1].filename).parent == Path(__file__).parent:
+  ours = Path(frames[-1].filename).parent == Path(__file__).parent
+  if ours and type(error).__module__ == 'builtins':
     raise error
   kind = type(error).__name__
   text = ' '.join(str(error).split())

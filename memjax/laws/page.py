@@ -33,19 +33,21 @@ class Page:
   """The lines of one check.
 
   Args:
-    title: what is checked.
+    name: what is checked.
+    sizes: of what is checked, and what it reads; '' for nothing.
 
   Attributes:
     broken: names of the broken laws.
   """
 
-  def __init__(self, title: str):
+  def __init__(self, name: str, sizes: str = ''):
+    self._name = name
     self._console = rich.console.Console(highlight=False)
     self._width = min(self._console.width, COLUMNS)
     self._start = time.monotonic()
     self._status = Status('', console=self._console)
     self._outcomes: list[Outcome] = []
-    self.say(title)
+    self.say(f'{name}{sizes}')
 
   @property
   def broken(self) -> list[str]:
@@ -76,20 +78,23 @@ class Page:
 
   def sum_up(self) -> None:
     """Shows one line on all laws."""
-    kept, purpose = self._named(PASSED), self._named(ON_PURPOSE)
-    parts = [f'{len(kept)} of {len(LAWS)} laws passed']
+    purpose, advice = self._named(ON_PURPOSE), self._named(ADVICE)
+    kept = len(self._named(PASSED))
     if self.broken:
-      parts.append(f'{len(self.broken)} broken: {", ".join(self.broken)}')
+      number, names = len(self.broken), ', '.join(self.broken)
+      line = f'{self._name} breaks {number} of {len(LAWS)} laws: {names}'
+    else:
+      line = f'{self._name} keeps {kept} of {len(LAWS)} laws'
     if purpose:
-      parts.append(f'{len(purpose)} broken on purpose: {", ".join(purpose)}')
-    if advice := self._named(ADVICE):
-      parts.append(f'advice: {", ".join(advice)}')
+      line += f'; on purpose not {", ".join(purpose)}'
+    if advice:
+      line += f'; advice on {", ".join(advice)}'
     if left := len(LAWS) - len(self._outcomes):
-      parts.append(f'{left} not tried, they need {self.broken[-1]}')
-    line = '; '.join(parts) + f' ({time.monotonic() - self._start:.1f} s)'
+      line += f'; {left} laws need {self.broken[-1]} and were not tried'
+    seconds = time.monotonic() - self._start
     style = STYLES[BROKEN if self.broken else PASSED]
     self.say('')
-    self.say(line, 0, style)
+    self.say(f'{line} ({seconds:.1f} s)', style=style)
 
   def say(
     self, line: str, indent: int = 0, style: str = '', end: int | None = None

@@ -79,7 +79,8 @@ def check_config(config: Mapping[str, Any]) -> int:
 def check_model(name: str, model: Memory, input_spec: Spec) -> int:
   """Tries the laws on a memory that reads such inputs; returns the code."""
   length = max(LENGTH, min(model.horizon + 8, LONGEST))
-  page = Page(f'{name}{sizes(model)}: {ROWS} rows, segments of {length} steps')
+  reads = f'{ROWS} rows, segments of {length} steps'
+  page = Page(name, f'{sizes(model)}: {reads}')
   if model.horizon >= length:
     page.say(
       f'The horizon, {model.horizon}, is longer than a segment. Check a '
