@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
 # What memjax itself imports, by extra; the others are for work on memjax.
-OF_MEMJAX = ('bpe', 'digits', 'sweep', 'tensorboard', 'wandb')
+OF_MEMJAX = ('bpe', 'data', 'digits', 'sweep', 'tensorboard', 'wandb')
 
 
 def lines(path: Path) -> set[str]:

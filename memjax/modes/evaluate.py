@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from memjax.config import merge
 from memjax.config.experiment import Experiment
-from memjax.config.find import make_importable
 from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.config.sections import flatten
@@ -21,7 +20,6 @@ from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.lock import InUse, lock
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.sources import saved_sources
 from memjax.runs.workdir import (
   Interface,
   differences,
@@ -89,7 +87,6 @@ def config_of(workdir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     ConfigError: the folder is not a workdir, or an override is wrong.
   """
   config = merge.reduce_sets(read_config(workdir))
-  make_importable(*saved_sources(workdir))
   config['parallel'] = {**config['parallel'], **ONE_HOST}
   return override(config, overrides)
 

@@ -10,14 +10,12 @@ import numpy as np
 
 from memjax.config.build import build_model
 from memjax.config.experiment import Experiment
-from memjax.config.find import make_importable
 from memjax.config.reader import read_experiment
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
 from memjax.models.base import Memory, Model
 from memjax.runs.export import SUFFIX, Export, read_export, write_export
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.sources import saved_sources
 from memjax.runs.workdir import interface_from_json, interface_to_json
 from memjax.types import Carry, Params
 
@@ -158,7 +156,6 @@ def load_replicas(
 def run_of(snapshot: Snapshot, *, carry: bool = True) -> Run:
   """The snapshot's model, with all replicas, as `load_replicas` returns it."""
   config = snapshot.config
-  make_importable(*saved_sources(snapshot.workdir))
   reads, answers, tokenizer = snapshot.interface
   model = build_model(config['model'], reads, answers)
   params = snapshot.read(WEIGHTS)

@@ -24,7 +24,7 @@ from memjax.runs import manifest, processes
 from memjax.runs.environment import environment
 from memjax.runs.json_files import damaged, read_json, require_keys, write_json
 from memjax.runs.lock import lock
-from memjax.runs.sources import save_sources
+from memjax.runs.sources import save_sources, saved_sources
 from memjax.types import Spec, spec_from_json
 
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat')  # these change no result
@@ -185,11 +185,8 @@ def _make_sources_importable(workdir: Path) -> None:
   make_importable('.')
   with contextlib.suppress(ConfigError):  # a model can be read without run.json
     for start in read_run(workdir).starts[-1:]:
-      copies = [
-        workdir / Path(source['copy']).parent
-        for source in start.get('sources', {}).values()
-      ]
-      make_importable(*start.get('folders', ()), *copies)
+      make_importable(*start.get('folders', ()))
+  make_importable(*saved_sources(workdir))
 
 
 def read_interface(workdir: Path) -> Interface:
