@@ -6,6 +6,7 @@ mkdocstrings writes from its docstrings, for other Python its text, and for
 markdown and pictures the file itself. No page is listed by hand.
 """
 
+import json
 import os
 from pathlib import Path
 import posixpath
@@ -68,12 +69,33 @@ def generated(config: MkDocsConfig, uri: str, target: Path) -> File:
   if target.suffix in AS_THEY_ARE:
     return File.generated(config, uri, abs_src_path=str(target))
   path = target.relative_to(ROOT)
+  if target.suffix == '.ipynb':
+    return File.generated(config, uri, content=notebook(target))
   kind = {'.py': 'python', '.yaml': 'yaml'}.get(path.suffix, 'text')
   body = f'````{kind}\n{target.read_text(encoding="utf-8")}````'
   if path.parts[0] == 'memjax' and path.suffix == '.py':
     name = '.'.join(path.with_suffix('').parts)
     body = f'::: {name}\n\n## Source\n\n{body}'
   return File.generated(config, uri, content=f'# {path.as_posix()}\n\n{body}\n')
+
+
+def notebook(path: Path) -> str:
+  """Markdown of a notebook's cells, their texts and their pictures."""
+  parts = []
+  for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+    source = ''.join(cell['source'])
+    if cell['cell_type'] == 'markdown':
+      parts.append(source)
+      continue
+    parts.append(f'````python\n{source}\n````')
+    for output in cell.get('outputs', ()):
+      data = output.get('data', {'text/plain': output.get('text', '')})
+      if 'image/png' in data:
+        image = ''.join(data['image/png'].split())
+        parts.append(f'<img alt="output" src="data:image/png;base64,{image}">')
+      else:
+        parts.append(f'````text\n{"".join(data["text/plain"])}\n````')
+  return '\n\n'.join(parts)
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
