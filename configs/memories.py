@@ -36,6 +36,7 @@ def memories(width: int, window: int) -> dict[str, dict]:
     'linear_attention': attention('linear_attention.LinearAttention'),
     'schlag_delta': attention('schlag_delta.SchlagDelta'),
     'delta_net': attention('delta_net.DeltaNet'),
+    'delta_product': attention('delta_net.DeltaNet', writes=2, negative=True),
     'gated_delta_net': attention('gated_delta_net.GatedDeltaNet'),
     'kimi_delta': attention('kimi_delta.KimiDelta'),
     'gla': attention('gla.GLA'),

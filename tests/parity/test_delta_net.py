@@ -30,6 +30,7 @@ def row(
   *,
   value: int,
   negative: bool,
+  writes: int,
 ) -> np.ndarray:
   """One row, `(T, D)`."""
   qkv = silu(convolved(p['convolution'], affine(p['qkv'], x), reset))
@@ -37,17 +38,21 @@ def row(
   y = np.zeros((len(x), HEADS, value))
   for t in range(len(x)):
     w = np.zeros_like(w) if reset[t] else w
-    q, k = qkv[t, : 2 * HEADS * KEY].reshape(2, HEADS, KEY)
-    v = qkv[t, 2 * HEADS * KEY :].reshape(HEADS, value)
+    q = qkv[t, : HEADS * KEY].reshape(HEADS, KEY)
+    k, v = np.split(qkv[t, HEADS * KEY :], [writes * HEADS * KEY])
+    k, v = k.reshape(writes, HEADS, KEY), v.reshape(writes, HEADS, value)
     beta = sigmoid(affine(p['beta'], x[t])) * (2 if negative else 1)
+    beta = beta.reshape(writes, HEADS)
     decay = np.ones(HEADS)
     if 'decay' in p:
       dt = softplus(affine(p['decay_input'], x[t]) + p['decay']['bias'])
       decay = np.exp(-np.exp(p['decay']['log_rate']) * dt)
     for h in range(HEADS):
-      key = unit(k[h])
-      erase = np.eye(KEY) - beta[h] * np.outer(key, key)
-      w[h] = decay[h] * w[h] @ erase + beta[h] * np.outer(v[h], key)
+      w[h] *= decay[h]
+      for j in range(writes):
+        key = unit(k[j, h])
+        erase = np.eye(KEY) - beta[j, h] * np.outer(key, key)
+        w[h] = w[h] @ erase + beta[j, h] * np.outer(v[j, h], key)
       y[t, h] = rms(p['norm'], w[h] @ unit(q[h]) / np.sqrt(KEY))
   joined = y.reshape(len(x), -1)
   if 'gate' in p:
@@ -57,16 +62,17 @@ def row(
 
 @pytest.mark.parametrize('chunk', [4, 32])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
-@pytest.mark.parametrize('negative', [False, True])
+@pytest.mark.parametrize(('negative', 'writes'), [(False, 1), (True, 3)])
 @pytest.mark.parametrize('kind', KINDS)
 def test_it_equals_the_papers_equations(
-  kind: str, negative: bool, sizes: list[int], chunk: int
+  kind: str, negative: bool, writes: int, sizes: list[int], chunk: int
 ) -> None:
-  model = KINDS[kind](WIDTH, KEY, negative=negative, chunk=chunk)
+  settings: dict[str, Any] = {'negative': negative, 'writes': writes}
+  model = KINDS[kind](WIDTH, KEY, chunk=chunk, **settings)
   under_test = layer(model, WIDTH, scale=0.8)
   value = KEY * model.value_ratio
   expected = [
-    row(under_test.params64(), *a_row, value=value, negative=negative)
+    row(under_test.params64(), *a_row, value=value, **settings)
     for a_row in under_test.rows64()
   ]
   y = under_test.read(sizes)
@@ -98,6 +104,7 @@ def test_decays_start_between_a_step_and_some_thousands() -> None:
     ('head_width', 0, 'must be at least 1'),
     ('value_ratio', 0, 'must be at least 1'),
     ('taps', 1, 'must be at least 2'),
+    ('writes', 0, 'must be at least 1'),
     ('chunk', 0, 'must be at least 1'),
   ],
 )

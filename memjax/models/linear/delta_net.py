@@ -8,14 +8,17 @@ For each head, with W taps of a short convolution (`conv`):
 
 and the output is W_o [rms(y)]_heads, rms with a gain of V numbers. The memory's
 transition I - b k k' has the eigenvalue 1 - b at k: from 0 to 1, or from -1 to
-1 where `negative`, which a single layer needs to track parity.
+1 where `negative`, which a single layer needs to track parity. With n writes a
+step, w is corrected at n keys, one after another, each with its own k, v and b,
+and read after the last: the transition is a product of n such factors.
 
 Paper: Yang et al. 2024, https://arxiv.org/abs/2406.06484; eigenvalues below 0,
-Grazzi et al. 2024, https://arxiv.org/abs/2411.12537.
+Grazzi et al. 2024, https://arxiv.org/abs/2411.12537; several writes a step,
+DeltaProduct, Siems et al. 2025, https://arxiv.org/abs/2502.10297.
 Carry: w `(B, H, K, V)` and the tail of the convolution
-`(B, W - 1, 2 H K + H V)`, float32.
-Cost per step: (W + D) (2 H K + H V) + D H (V + 1), and
-H (3 K V + C (5 K + 3 V) / 2) in chunks of C steps; linear in T.
+`(B, W - 1, H K + n H (K + V))`, float32.
+Cost per step: (W + D) (H K + n H (K + V)) + D H (V + n), and
+n H (3 K V + C (5 K + 3 V) / 2) in chunks of C writes; linear in T.
 Parameters: kernels normal of variance 1 / rows, no biases; gains 1.
 Deviations: kernels have the house's variance, not 0.02 squared; H K covers the
 width, where the code of the paper lets H and K be free. Norms, residuals and
@@ -62,7 +65,8 @@ class DeltaNet(Memory):
     value_ratio: V / K.
     taps: W, of the short convolution, at least 2.
     negative: whether b is in (0, 2).
-    chunk: C, the number of steps read at once, at most.
+    writes: n, number of corrections a step.
+    chunk: C, the number of corrections made at once, at most.
   """
 
   width: int
@@ -70,12 +74,13 @@ class DeltaNet(Memory):
   value_ratio: int = 1
   taps: int = 4
   negative: bool = False
+  writes: int = 1
   chunk: int = CHUNK
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     check_taps(self.taps)
-    for field in ('value_ratio', 'chunk'):
+    for field in ('value_ratio', 'writes', 'chunk'):
       value = getattr(self, field)
       require(value >= 1, field, value, 'must be at least 1')
     super().__post_init__()
@@ -87,7 +92,7 @@ class DeltaNet(Memory):
 
   def initial_carry(self, batch_size: int) -> Matrix:
     heads, keys, values = self._sizes()
-    inputs = heads * (2 * keys + values)
+    inputs = heads * keys + self.writes * heads * (keys + values)
     return Matrix(
       jnp.zeros((batch_size, heads, keys, values)),
       no_inputs(batch_size, self.taps, inputs),
@@ -104,37 +109,45 @@ class DeltaNet(Memory):
   ) -> tuple[Matrix, Sequence_BTD]:
     del train
     heads, keys, values = self._sizes()
-    qkv = nn.Dense(heads * (2 * keys + values), False, name='qkv')(x)
+    qkv = nn.Dense(carry.tail_BWI.shape[2], False, name='qkv')(x)
     convolution = ShortConvolution(self.taps, name='convolution')
     tail, qkv = convolution(carry.tail_BWI, qkv, reset_BT)
     q, k, v = jnp.split(
       nn.silu(qkv).astype(jnp.float32),
-      [heads * keys, 2 * heads * keys],
+      [heads * keys, (1 + self.writes) * heads * keys],
       axis=-1,
     )
-    q_BTHK, k_BTHK = (
-      unit(a.reshape(*a.shape[:2], heads, keys)) for a in (q, k)
-    )
-    v_BTHV = v.reshape(*v.shape[:2], heads, values)
-    write = nn.Dense(heads, False, name='beta')(x).astype(jnp.float32)
-    share_BTH1 = nn.sigmoid(write)[..., None]
+    write = nn.Dense(self.writes * heads, False, name='beta')(x)
+    share = nn.sigmoid(write.astype(jnp.float32))
     if wants_intermediates(self):
-      self.sow('intermediates', 'write_gate', share_BTH1[..., 0])
-    beta_BTH1 = share_BTH1 * (2 if self.negative else 1)
-    w_BHKV, y_BTHV = correct(
+      self.sow('intermediates', 'write_gate', share)
+    # Steps and their writes are one axis, S = n T.
+    rows = len(x)
+    k_BSHK = unit(k.reshape(rows, -1, heads, keys))
+    beta_BSH1 = share.reshape(rows, -1, heads, 1) * (2 if self.negative else 1)
+    q_BTHK = unit(q.reshape(*x.shape[:2], heads, keys)) * keys**-0.5
+    log_decay = self.log_decay(x, heads)
+    w_BHKV, y_BSHV = correct(
       carry.w_BHKV,
-      q_BTHK * keys**-0.5,
-      k_BTHK,
-      beta_BTH1 * v_BTHV,
-      beta_BTH1 * k_BTHK,
-      reset_BT,
-      log_decay=self.log_decay(x, heads),
+      self._at(self.writes - 1, q_BTHK),
+      k_BSHK,
+      beta_BSH1 * v.reshape(rows, -1, heads, values),
+      beta_BSH1 * k_BSHK,
+      self._at(0, reset_BT),
+      log_decay=None if log_decay is None else self._at(0, log_decay),
       chunk=self.chunk,
     )
+    y_BTHV = y_BSHV[:, self.writes - 1 :: self.writes]
     y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
     y_BTI = self.gated(y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype), x)
     output = nn.Dense(self.width, False, name='output')(y_BTI)
     return Matrix(w_BHKV, tail), output
+
+  def _at(self, place: int, x: jax.Array) -> jax.Array:
+    """`(B, T, ...)` at one of the writes of each step, zeros at the others."""
+    after = self.writes - 1 - place
+    widths = [(0, 0), (0, 0), (place, after)] + [(0, 0)] * (x.ndim - 2)
+    return jnp.pad(x[:, :, None], widths).reshape(len(x), -1, *x.shape[2:])
 
   def log_decay(self, x: Inputs_BTF, heads: int) -> jax.Array | None:
     """log a, `(B, T, H)`, of the memory before each step; None: no decay."""

@@ -10,9 +10,9 @@ memory in one step; a correction replaces a single key.
 
 Paper: Yang et al. 2024, https://arxiv.org/abs/2412.06464.
 Carry: w `(B, H, K, V)` and the tail of the convolution
-`(B, W - 1, 2 H K + H V)`, float32.
-Cost per step: (W + D) (2 H K + H V) + 2 D H (V + 1), and
-H (3 K V + C (5 K + 3 V) / 2) in chunks of C steps; linear in T.
+`(B, W - 1, H K + n H (K + V))`, float32.
+Cost per step: (W + D) (H K + n H (K + V)) + D H (2 V + n + 1), and
+n H (3 K V + C (5 K + 3 V) / 2) in chunks of C writes; linear in T.
 Parameters: as in `delta_net`; r and c are drawn as in Mamba-2
 (`models/mixing.py`).
 Deviations: those of `delta_net`; exp(r) starts in [1, 16], not in [0, 16].

@@ -10,9 +10,10 @@ and the output is W_o [rms(y) * sigma(V_2 V_1 x + d)]_heads.
 
 Paper: Kimi Team 2025, https://arxiv.org/abs/2510.26692.
 Carry: w `(B, H, K, V)` and the tail of the convolution
-`(B, W - 1, 2 H K + H V)`, float32.
-Cost per step: (W + D) (2 H K + H V) + D H (V + 1) + (K + V) (D + H (K + V)),
-and H (3 K V + C (5 K + 3 V) / 2) in chunks of C steps; linear in T.
+`(B, W - 1, H K + n H (K + V))`, float32.
+Cost per step: (W + D) (H K + n H (K + V)) + D H (V + n) + D (K + V) +
+H (K K + V V), and n H (3 K V + C (5 K + 3 V) / 2) in chunks of C writes; linear
+in T.
 Parameters: as in `gated_delta_net`, c for each channel; d 0.
 Deviations: those of `delta_net`; a decay below exp(-5) counts as exp(-5)
 (`ops/decays.py`). The paper puts full attention in every fourth layer: a
