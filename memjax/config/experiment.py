@@ -97,7 +97,9 @@ class Experiment:
     )
     if self.log.sample:
       is_text = self.task.text_tokenizer is not None
-      require(is_text, 'log.sample', self.log.sample, 'the task is not text')
+      require(
+        is_text, 'log.sample', self.log.sample, 'no tokenizer: set it to 0'
+      )
     for field, metric in self.watched.items():
       one_of(field, metric.partition('/')[0], tuple(self.evals))
     require(

@@ -71,7 +71,11 @@ def read_experiment(
     seed=seed,
     task=task,
     model=_model(config, config['model'], task),
-    evals={name: _evaluation(config, name, task) for name in config['evals']},
+    evals={
+      name: _evaluation(config, name, task)
+      for name, spec in config['evals'].items()
+      if not ('every' in spec and spec['every'] == 0)
+    },
     **sections,
   )
 
@@ -131,6 +135,9 @@ def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
   parts = {part: spec.pop(part) for part in merge.PARTS}
   try:
     task = prepare_task(parts['task'], trained.text_tokenizer)
+    known = task.text_tokenizer in (None, trained.text_tokenizer)
+    rule = 'has text of another tokenizer than the training task'
+    require(known, 'task', parts['task']['name'], rule)
     require(
       (task.input_spec, task.output_spec)
       == (trained.input_spec, trained.output_spec),

@@ -46,13 +46,13 @@ class BPE(Tokenizer):
     Raises:
       ConfigError: the `tokenizers` library is not installed.
     """
-    library = _library()
+    library = import_library('tokens', BPE.kind)
     trainer = library.trainers.BpeTrainer(
-      vocab_size=vocab, initial_alphabet=_LETTERS, show_progress=False
+      vocab_size=vocab, initial_alphabet=LETTERS, show_progress=False
     )
     trained = _tokenizer(library, library.models.BPE())
     trained.train_from_iterator((text.decode() for text in texts), trainer)
-    ids = {letter: byte for byte, letter in enumerate(_LETTERS)}
+    ids = {letter: byte for byte, letter in enumerate(LETTERS)}
     merges = []
     for left, right in json.loads(trained.to_str())['model']['merges']:
       merges.append((ids[left], ids[right]))
@@ -116,19 +116,24 @@ class BPE(Tokenizer):
   @functools.cached_property
   def _encoder(self) -> Any:
     """The library's tokenizer with the same ids."""
-    library = _library()
-    names = [''.join(_LETTERS[byte] for byte in piece) for piece in self.pieces]
+    library = import_library('tokens', BPE.kind)
+    names = [''.join(LETTERS[byte] for byte in piece) for piece in self.pieces]
     ids = {name: i for i, name in enumerate(names)}
     merges = [(names[left], names[right]) for left, right in self.merges]
     return _tokenizer(library, library.models.BPE(ids, merges))
 
 
-def _library() -> Any:
+def import_library(field: str, value: str) -> Any:
+  """The `tokenizers` library, which a setting needs.
+
+  Raises:
+    ConfigError: it is not installed.
+  """
   try:
     import tokenizers
   except ImportError:
     rule = 'needs the tokenizers library: pip install tokenizers'
-    raise ConfigError('tokens', BPE.kind, rule) from None
+    raise ConfigError(field, value, rule) from None
   return tokenizers
 
 
@@ -151,4 +156,4 @@ def _letters() -> list[str]:
   return [chr(b if b in printed else next(others)) for b in range(BYTES)]
 
 
-_LETTERS = _letters()
+LETTERS = _letters()

@@ -29,6 +29,7 @@ from memjax.data.cache import (
   read_record,
   write_record,
 )
+from memjax.data.ids import id_files, scan_ids
 from memjax.data.local_sources import standard_library, text_files
 from memjax.data.records import Reader, open_records, regroup_words
 from memjax.data.released import NAMES, open_released
@@ -51,14 +52,14 @@ class Corpus:
 
   Attributes:
     source: the documents, their splits and their fingerprint.
-    tokenizer: the tokenizer of all splits.
+    tokenizer: the tokenizer of all splits; None for token ids without one.
     utf8: whether the whole text is UTF-8.
     splits: train, validation and, if the corpus has one, test.
     folder: the cache folder.
   """
 
   source: Source
-  tokenizer: Tokenizer
+  tokenizer: Tokenizer | None
   utf8: bool
   splits: dict[str, Split]
   folder: Path
@@ -72,11 +73,13 @@ class Corpus:
     return self.source.document_names(split)
 
   def xz_bytes(self, split: str) -> int | None:
-    """The size of a split's text compressed by `xz -9`; None above 16 MB.
+    """The size of a split's text compressed by `xz -9`; None above 16 MB,
+    and for token ids.
 
     The first call takes seconds. The result is kept in the cache folder.
     """
-    if self.splits[split].bytes > XZ_LIMIT:
+    size = self.splits[split].bytes
+    if not 0 < size <= XZ_LIMIT:
       return None
     path = self.folder / 'xz' / f'{self.source.fingerprint}-{split}.json'
     record = read_record(path)
@@ -125,8 +128,30 @@ def open_corpus(
   if key not in _opened:
     corpus = _open(source, tokens, vocab, tokenizer)
     _opened[key] = corpus
-    _opened[source.fingerprint, corpus.tokenizer.digest] = corpus
+    if corpus.tokenizer is not None:
+      _opened[source.fingerprint, corpus.tokenizer.digest] = corpus
   return _opened[key]
+
+
+def open_ids(
+  path: str, vocab: int, tokenizer: Tokenizer | None, options: FileOptions
+) -> Corpus:
+  """A corpus of files of token ids; nothing is encoded.
+
+  Args:
+    path: the file or folder.
+    vocab: V, every id is below it.
+    tokenizer: decodes the ids; None: nothing does.
+    options: which files are read.
+
+  Raises:
+    ConfigError: a file is no file of ids, or an id is outside the vocabulary.
+  """
+  known = min(vocab, tokenizer.vocab) if tokenizer else vocab
+  source = id_files(path, known, options)
+  exact = tokenizer is not None and tokenizer.exact
+  splits = source.open_splits()
+  return Corpus(source, tokenizer, exact, splits, cache_folder())
 
 
 _opened: dict[tuple[str, str], Corpus] = {}
@@ -138,6 +163,7 @@ def close_corpora() -> None:
   _opened.clear()
   _released.cache_clear()
   scan.cache_clear()
+  scan_ids.cache_clear()
 
 
 def _open(

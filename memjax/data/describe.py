@@ -9,9 +9,12 @@ from memjax.data.splits import SPLITS
 
 def describe_corpus(corpus: Corpus) -> list[str]:
   """A line for the corpus, and one for each split: its files and tokens."""
-  source, tokenizer = corpus.source, corpus.tokenizer
+  source = corpus.source
+  kind = 'token ids'
+  if corpus.tokenizer is not None:
+    kind = f'{corpus.tokenizer.kind}, vocabulary {corpus.tokenizer.vocab:,}'
   files = f'{len(source.files):,} file{"s" * (len(source.files) > 1)}'
-  line = f'{source.place}: {files}, {tokenizer.vocab:,} {tokenizer.kind}'
+  line = f'{source.place}: {files} as {kind}'
   lines = [line]
   for split in SPLITS:
     if split not in corpus.splits:

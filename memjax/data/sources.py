@@ -20,7 +20,7 @@ import hashlib
 import itertools
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class Source:
   field: str = 'text'
   cuts: tuple[int, ...] = ()
   line_ends: bool = True
+  unit: ClassVar[str] = 'bytes'
 
   @functools.cached_property
   def pools_D(self) -> np.ndarray:
@@ -104,8 +105,8 @@ class Source:
         spans['train'] = Span('train', 0, cut)
         spans['validation'] = Span('train', cut, sizes['train'])
     for split, span in spans.items():
-      rule = f'has {self.size} bytes; this is too few, the {split} split would '
-      rule += 'be empty'
+      rule = f'has {self.size} {self.unit}; this is too few, the {split} split '
+      rule += 'would be empty'
       require(span.first < span.last, 'path', self.place, rule)
     return {split: spans[split] for split in SPLITS if split in spans}
 
@@ -213,9 +214,13 @@ class Source:
     index = int(np.searchsorted(ends, cut, side='right'))
     document = int(of_pool[index])
     inside = cut - (int(ends[index]) - int(self.sizes_D[document]))
-    back = min(inside, 3)
-    text = self._bytes_of(document, inside - back, inside + 1)
-    return cut - back + character_start(text, back)
+    return cut - inside + self.cut_inside(document, inside)
+
+  def cut_inside(self, document: int, place: int) -> int:
+    """Where a cut near a byte of a document may be: before a character."""
+    back = min(place, 3)
+    text = self._bytes_of(document, place - back, place + 1)
+    return place - back + character_start(text, back)
 
   def _bytes_of(self, document: int, first: int, last: int) -> bytes:
     """Some bytes of a document."""

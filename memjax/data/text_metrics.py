@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from memjax.data.contents import Contents
 from memjax.data.token_files import Split
@@ -17,7 +18,7 @@ LETTERS = (Bytes.kind, Characters.kind)
 def text_metrics(
   nats: jax.Array,
   batch: Batch,
-  tokenizer: Tokenizer,
+  tokenizer: Tokenizer | None,
   split: Split,
   *,
   utf8: bool,
@@ -28,11 +29,13 @@ def text_metrics(
   Args:
     nats: the sum over the labels of the batch.
     batch: the labels and their weights.
-    tokenizer: the tokens' text.
+    tokenizer: the tokens' text; None: unknown, so there is no figure.
     split: the split of the labels.
     utf8: whether the text has characters.
     line_ends: whether an end of line is a word.
   """
+  if tokenizer is None:
+    return {}
   tables = jax.tree.map(jnp.asarray, _contents(tokenizer, split))
   if isinstance(tokenizer, Characters):
     unknown_BT = batch.targets == tokenizer.unknown
@@ -42,7 +45,7 @@ def text_metrics(
   def weighted_sum(amount_BT: jax.Array) -> jax.Array:
     return (amount_BT * batch.loss_weights_BT).sum()
 
-  metrics = {}
+  metrics: Metrics = {}
   if split.words and tokenizer.kind not in LETTERS:
     words_BT = tables.words(batch.inputs, batch.targets, line_ends)
     perplexity = Metric(nats, weighted_sum(words_BT), finish='exp')
@@ -59,8 +62,18 @@ def text_metrics(
 
 
 def _contents(tokenizer: Tokenizer, split: Split) -> Contents:
-  """Text amounts of each token; the unknown character's is the split's."""
+  """Text amounts of each token.
+
+  The unknown character, and every token that stands for no fixed bytes, has the
+  mean of the split, which is exact over an epoch.
+  """
   known = tokenizer.contents
+  if not tokenizer.exact:
+    tokens = len(split.tokens)
+    return known._replace(
+      bytes_V=np.full_like(known.bytes_V, split.bytes / tokens),
+      characters_V=np.full_like(known.bytes_V, split.characters / tokens),
+    )
   if not isinstance(tokenizer, Characters):
     return known
   bytes_V = known.bytes_V.copy()

@@ -32,6 +32,11 @@ class Tokenizer(abc.ABC):
     return -1
 
   @property
+  def exact(self) -> bool:
+    """Whether each token stands for the amount of text in `contents`."""
+    return True
+
+  @property
   @abc.abstractmethod
   def contents(self) -> Contents:
     """The amount of text in each token."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from memjax.data.bpe import BPE
 from memjax.data.contents import Contents, contents
+from memjax.data.file_tokenizer import FileTokenizer
 from memjax.data.tokenizer import Tokenizer
 from memjax.data.words import Words
 from memjax.errors import nearest, require
@@ -147,8 +148,11 @@ class Characters(Tokenizer):
     return ids
 
 
-_CLASSES: tuple[type[Tokenizer], ...] = (Bytes, Characters, Words, BPE)
-KINDS = {cls.kind: cls for cls in _CLASSES}
+_FITTED: tuple[type[Tokenizer], ...] = (Bytes, Characters, Words, BPE)
+KINDS = {cls.kind: cls for cls in _FITTED}
+_CLASSES: dict[str, type[Tokenizer]] = KINDS | {
+  FileTokenizer.kind: FileTokenizer
+}
 
 
 def fit_tokenizer(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
@@ -175,8 +179,9 @@ def fit_tokenizer(kind: str, texts: Iterable[bytes], vocab: int) -> Tokenizer:
 def from_json(record: Mapping[str, Any]) -> Tokenizer:
   """The tokenizer of a record that `to_json` returned."""
   kind = record['kind']
-  require(kind in KINDS, 'kind', kind, f'unknown; {nearest(kind, KINDS)}')
-  return KINDS[kind].from_json(record)
+  rule = f'unknown; {nearest(kind, _CLASSES)}'
+  require(kind in _CLASSES, 'kind', kind, rule)
+  return _CLASSES[kind].from_json(record)
 
 
 def _code_points(text: bytes) -> np.ndarray:

@@ -93,7 +93,7 @@ class Evaluation(abc.ABC):
   A subclass may add fields; a config sets them beside these.
 
   Attributes:
-    every: steps of training between evaluations.
+    every: steps of training between evaluations; 0: the set is left out.
     batch_size: rows of a step; of a text, the streams its split is cut into.
     steps: batches to read; 0: every label of the split once.
     task: the task evaluated.

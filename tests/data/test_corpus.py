@@ -85,6 +85,7 @@ def test_characters_are_those_of_the_training_text(tmp_path: Path) -> None:
   path.write_text(text, encoding='utf-8')
   corpus = opened(path, 'characters')
   symbols = 'abcé'
+  assert corpus.tokenizer is not None
   assert corpus.tokenizer.to_json()['symbols'] == symbols
   ids = np.concatenate([corpus.splits[split].tokens for split in SPLITS])
   assert ids.tolist() == [
@@ -185,6 +186,7 @@ def test_bpe_merges_do_not_depend_on_the_size_of_pieces(
   assert parts.tokenizer == whole.tokenizer
   assert tokens_of(parts) == tokens_of(whole)
   ids = [i for split in SPLITS for i in parts.splits[split].tokens]
+  assert parts.tokenizer is not None
   assert parts.tokenizer.restore(ids).decode() == text
   assert parts.tokenizer.vocab == 270
 

@@ -134,6 +134,7 @@ def test_the_splits_of_wikitext_are_its_files(
     register(monkeypatch, 'wikitext-2', address, content)
     assert text_of(open_released('wikitext-2')) == texts
   corpus = open_corpus('wikitext-2', '', 'words')
+  assert corpus.tokenizer is not None
   assert corpus.tokenizer.to_json()['symbols'] == ['<unk>', '<eos>', '=']
   words = [corpus.splits[split].tokens.tolist() for split in SPLITS]
   assert words == [[2, 0, 2, 1] * 9, [0, 1], [0, 0, 1, 1]]

@@ -18,7 +18,7 @@ import pytest
 
 from memjax.config.reader import prepare_task, read_experiment
 from memjax.data.corpus import close_corpora, open_corpus
-from memjax.data.tokenizers import BPE, Bytes, Characters
+from memjax.data.tokenizers import BPE, Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
 from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
@@ -62,6 +62,12 @@ def spaced(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(path: Path, **fields: Any) -> Text:
   return Text(corpus='files', path=str(path), **fields)
+
+
+def tokenizer_of(task: Text) -> Tokenizer:
+  tokenizer = task.text_tokenizer
+  assert tokenizer is not None
+  return tokenizer
 
 
 def step_of(task: Text, batch_size: int, step: int) -> Batch:
@@ -230,7 +236,7 @@ def test_a_batch_is_ready_for_a_model(texts: Path) -> None:
   assert task.input_spec == task.output_spec == Tokens(8)
   assert invalid_ids(task, batch) == 0
   assert (
-    task.text_tokenizer.decode(batch.inputs[0]) == text_of(texts).decode()[:9]
+    tokenizer_of(task).decode(batch.inputs[0]) == text_of(texts).decode()[:9]
   )
 
 
@@ -269,7 +275,7 @@ def test_one_sum_of_nats_over_what_the_labels_stand_for(
 ) -> None:
   task = files(spaced, length=11, split='test', tokens=tokens, vocab=vocab)
   totals, nats = epoch_figures(task, 3)
-  first = task.text_tokenizer.decode(task._split.tokens[:1])
+  first = tokenizer_of(task).decode(task._split.tokens[:1])
   text = split_text(task).decode()
   assert text.startswith(first)
   left = text[len(first) :]
@@ -452,6 +458,22 @@ def test_a_run_keeps_its_tokenizer_when_its_text_changes(
     assert trained.decode(task.rows(Stream(0, 0, 1), 0, np.arange(1))[0][0])
 
 
+def test_a_set_of_every_0_is_left_out(tmp_path: Path) -> None:
+  for name in ('train', 'valid'):
+    (tmp_path / f'{name}.txt').write_text(f'the {name} text\n' * 60)
+  fields = {'task.corpus': 'files', 'task.path': f'{tmp_path}'}
+  with pytest.raises(ConfigError, match=r'evals.test.*split.*every=0'):
+    small('text', 'lstm', fields)
+  experiment = small('text', 'lstm', fields | {'evals.test.every': 0})
+  assert [*experiment.evals] == ['validation']
+  assert experiment.describe() == [
+    f'{tmp_path}: 2 files as bytes, vocabulary 256',
+    '  train: train.txt, 900 tokens',
+    '  validation: valid.txt, 960 tokens',
+    '  test: none, as no name says it',
+  ]
+
+
 def test_another_tokenizer_than_the_trained_one_is_refused(
   spaced: Path,
 ) -> None:
@@ -501,7 +523,7 @@ def test_a_task_is_its_fields(texts: Path) -> None:
     ({'length': 0}, ['task.length', 'at least 1']),
     ({'split': 'valid'}, ['task.split', 'did you mean validation?']),
     ({'tokens': 'word'}, ['task.tokens', 'did you mean words?']),
-    ({'vocab': 9}, ['task.vocab', '9', "belongs to tokens='words' and 'bpe'"]),
+    ({'vocab': 9}, ['task.vocab', '9', "belongs to tokens='words', 'bpe'"]),
     ({'tokens': 'words', 'vocab': 2}, ['task.vocab', 'must be at least 3']),
     ({'tokens': 'words', 'vocab': -1}, ['task.vocab', 'must be at least 3']),
     ({'tokens': 'bpe'}, ['task.vocab', 'must be at least 257']),
@@ -571,8 +593,8 @@ def test_tiny_shakespeare(
     targets, weights = (
       np.concatenate([step[i] for step in steps], 1)[0] for i in (1, 2)
     )
-    first = task.text_tokenizer.decode(steps[0].inputs[0, :1])
-    read += (first + task.text_tokenizer.decode(targets[weights > 0])).encode()
+    first = tokenizer_of(task).decode(steps[0].inputs[0, :1])
+    read += (first + tokenizer_of(task).decode(targets[weights > 0])).encode()
   assert hashlib.sha256(read).hexdigest() == SHAKESPEARE
   assert tasks[2].baselines['bits_per_byte']['xz -9'] == pytest.approx(
     8 * len(lzma.compress(text[len(text) * 95 // 100 :], preset=9)) / 55770

@@ -35,8 +35,9 @@ import math
 import jax
 import numpy as np
 
-from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus
+from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus, open_ids
 from memjax.data.describe import describe_corpus
+from memjax.data.file_tokenizer import FileTokenizer, read_tokenizer
 from memjax.data.mixture import Mixture
 from memjax.data.order import ORDERS
 from memjax.data.sources import digest
@@ -60,7 +61,8 @@ from memjax.tasks.base import (
 )
 from memjax.types import Batch, HostBatch, Metrics, Tokens
 
-SMALLEST_VOCAB = {Words.kind: 3, BPE.kind: Bytes.vocab + 1}
+IDS = 'ids'
+SMALLEST_VOCAB = {Words.kind: 3, BPE.kind: Bytes.vocab + 1, IDS: 2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,11 @@ class Text(Task):
     include: which files of a folder are read: patterns of their names, such as
       '*.md,*.txt'; empty: all.
     field: the field of a JSON, CSV, parquet or arrow record with its text.
-    tokens: 'bytes', 'characters', 'words' or 'bpe'.
+    tokens: 'bytes', 'characters', 'words' or 'bpe'; 'ids': the files are token
+      ids, uint16 or uint32 in .bin or any integers in .npy.
     vocab: vocabulary size for 'bpe' and 'words'; 0: unlimited ('words' only).
+      For 'ids' it is needed, if no tokenizer is given.
+    tokenizer: a tokenizer.json file that replaces `tokens`, or decodes 'ids'.
     length: T, number of tokens that a row reads in a step.
     split: 'train', 'validation' or 'test': as released, or 90, 5 and 5 % of
       the bytes.
@@ -103,6 +108,7 @@ class Text(Task):
   field: str = 'text'
   tokens: str = 'bytes'
   vocab: int = 0
+  tokenizer: str = ''
   length: int = 128
   split: str = 'train'
   reset_at_documents: bool = False
@@ -116,7 +122,7 @@ class Text(Task):
     positive(self, 'length')
     for field, known in (
       ('corpus', CORPORA),
-      ('tokens', KINDS),
+      ('tokens', (*KINDS, IDS)),
       ('split', SPLITS),
       ('order', ORDERS),
     ):
@@ -130,20 +136,30 @@ class Text(Task):
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
+    rule = "belongs to corpus='files' only"
     for field in ('validation_path', 'test_path', 'include'):
       value = getattr(self, field)
-      rule = "belongs to corpus='files' only"
       require(files or not value, field, value, rule)
+    rule = "'ids' belongs to corpus='files' only"
+    require(files or self.tokens != IDS, 'tokens', self.tokens, rule)
+    rule = "must be 'bytes', the default, or 'ids' beside task.tokenizer"
+    alone = not self.tokenizer or self.tokens in (Bytes.kind, IDS)
+    require(alone, 'tokens', self.tokens, rule)
+    self._check_vocab()
+
+  def _check_vocab(self) -> None:
     least = SMALLEST_VOCAB.get(self.tokens, math.inf)
     rule = f'must be at least {least} for tokens={self.tokens!r}'
     if self.tokens not in SMALLEST_VOCAB:
-      rule = "belongs to tokens='words' and 'bpe' only"
-    default = self.vocab == 0 and self.tokens != BPE.kind
+      rule = "belongs to tokens='words', 'bpe' and 'ids' only"
+    needed = self.tokens in (BPE.kind, IDS) and not self.tokenizer
+    default = self.vocab == 0 and not needed
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
     has = ', '.join(self._corpus.splits)
-    rule = f'no file of {self._corpus.source.place} says it; there is {has}'
+    rule = f'no file of {self._corpus.source.place} says it, only {has}; an '
+    rule += 'evaluation set with every=0 is left out'
     require(self.split in self._corpus.splits, 'split', self.split, rule)
     have, need = len(self._split.tokens), self.length + 1
     rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
@@ -156,34 +172,43 @@ class Text(Task):
 
   @functools.cached_property
   def _corpus(self) -> Corpus:
-    return open_corpus(
-      self.corpus,
-      self.path,
-      self.tokens,
-      self.vocab,
-      self._tokenizer,
-      FileOptions(
-        validation_path=self.validation_path,
-        test_path=self.test_path,
-        include=self.include,
-        field=self.field,
-        split_names=self.split_names,
-      ),
+    options = FileOptions(
+      validation_path=self.validation_path,
+      test_path=self.test_path,
+      include=self.include,
+      field=self.field,
+      split_names=self.split_names,
     )
+    tokenizer = self._tokenizer or self._file_tokenizer
+    if self.tokens == IDS:
+      vocab = self.vocab or (tokenizer.vocab if tokenizer else 0)
+      return open_ids(self.path, vocab, tokenizer, options)
+    return open_corpus(
+      self.corpus, self.path, self.tokens, self.vocab, tokenizer, options
+    )
+
+  @property
+  def _file_tokenizer(self) -> Tokenizer | None:
+    return read_tokenizer(self.tokenizer) if self.tokenizer else None
 
   @property
   def _split(self) -> Split:
     return self._corpus.splits[self.split]
 
   @property
-  def text_tokenizer(self) -> Tokenizer:
-    """Between text and tokens."""
+  def text_tokenizer(self) -> Tokenizer | None:
+    """Between text and tokens; None for 'ids' without a tokenizer."""
     return self._corpus.tokenizer
 
   def describe(self) -> list[str]:
     return describe_corpus(self._corpus)
 
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
+    if self.tokens == IDS:
+      rule = 'the model was trained with another tokenizer than task.tokenizer'
+      same = self._file_tokenizer == tokenizer
+      require(same, 'tokens', self.tokens, rule)
+      return self
     if tokenizer is None:
       raise ConfigError(
         'name',
@@ -191,12 +216,16 @@ class Text(Task):
         'is text; the model was not trained on text',
       )
     rule = f'the model was trained with tokens={tokenizer.kind!r}'
-    require(self.tokens == tokenizer.kind, 'tokens', self.tokens, rule)
+    kind = FileTokenizer.kind if self.tokenizer else self.tokens
+    require(kind == tokenizer.kind, 'tokens', kind, rule)
     return dataclasses.replace(self, _tokenizer=tokenizer)
 
   @property
   def input_spec(self) -> Tokens:
-    return Tokens(self.text_tokenizer.vocab)
+    tokenizer = self.text_tokenizer
+    if tokenizer is None or (self.tokens == IDS and self.vocab):
+      return Tokens(self.vocab)
+    return Tokens(tokenizer.vocab)
 
   output_spec = input_spec
 
@@ -215,6 +244,8 @@ class Text(Task):
 
   def fingerprint(self) -> str:
     text, tokenizer = self._corpus.source.fingerprint, self.text_tokenizer
+    if tokenizer is None:
+      return text
     return digest([text.encode(), tokenizer.digest.encode()])
 
   def epoch_steps(self, batch_size: int) -> int:
