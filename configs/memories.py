@@ -48,6 +48,7 @@ def memories(width: int, window: int) -> dict[str, dict]:
     's4d': residual('s4d.S4D') | {'mlp': 0.0},
     'rg_lru': attention('rg_lru.RGLRU'),
     'mlstm': attention('mlstm.MLSTM') | {'mlp': 0.0},
+    'slstm': residual('slstm.SLSTM'),
     'min_gru': residual('min_rnn.MinGRU'),
     'min_lstm': residual('min_rnn.MinLSTM'),
     'hopfield': attention('hopfield.HopfieldMemory', slots=window),

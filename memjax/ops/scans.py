@@ -12,7 +12,11 @@ W, U, b and x are one product each after it. Kept for the backward pass: x, the
 states and a, nothing else. Products over a piece stay in the cache, where those
 over all of T would cost more in fresh memory than they save in calls.
 
-Cost per step: B (F + D) G products, three times that with the backward pass.
+A kernel of three axes is block-diagonal: `(H, F / H, G / H)`, for H heads whose
+columns lie side by side.
+
+Cost per step: B (F + D) G products, an H-th of it with H blocks; three times
+that with the backward pass.
 """
 
 from collections.abc import Callable
@@ -40,11 +44,13 @@ class Cell:
     merge: (x_t W, h_(t-1) U) to the pre-activations, `(B, ...)` each; linear.
     step: (state, pre-activations) to the next state; mixes no rows.
     gates: pre-activations to the gates in them, by name; for looking.
+    fresh: the value of each of the state's arrays at a reset; empty: all 0.
   """
 
   merge: Callable[[Array, Array], Array]
   step: Callable[[State, Array], State]
   gates: Callable[[Array], dict[str, Array]] = lambda a: {}
+  fresh: tuple[float, ...] = ()
 
 
 class Weights(NamedTuple):
@@ -78,7 +84,7 @@ def recur(
     state: before the first step, h first. Its type is that of everything else:
       pre-activations, states and the sums of gradients.
     x_BTF: the inputs.
-    reset_BT: where the state is zeroed before the step is read.
+    reset_BT: where the state is that of the cell's `fresh` before the step.
     piece: the number of steps of a piece.
 
   Returns:
@@ -155,7 +161,7 @@ def _forward(
 
   def read(state: State, now: Any) -> tuple[State, Any]:
     z_BG, reset_B1 = now
-    state = _zeroed(reset_B1, state)
+    state = _forgotten(cell, reset_B1, state)
     p_BG = _product(state[0], recurrent_DG)
     a_BG = cell.merge(z_BG, p_BG) + weights.bias_G[None]
     state = cell.step(state, a_BG)
@@ -176,14 +182,14 @@ def _backward(
     jnp.concatenate([first[None], after[:-1]])
     for first, after in zip(state, after_T, strict=True)
   )
-  before_T = _zeroed(reset_TB1, before_T)
+  before_T = _forgotten(cell, reset_TB1, before_T)
   input_GF = _transposed(weights.input_FG.astype(dtype))
   recurrent_GD = _transposed(weights.recurrent_DG.astype(dtype))
   rows = a_TBG.shape[1]
   unmerge = jax.linear_transpose(
     cell.merge,
-    jax.ShapeDtypeStruct((rows, len(input_GF)), a_TBG.dtype),
-    jax.ShapeDtypeStruct((rows, len(recurrent_GD)), a_TBG.dtype),
+    jax.ShapeDtypeStruct((rows, _columns(weights.input_FG)), a_TBG.dtype),
+    jax.ShapeDtypeStruct((rows, _columns(weights.recurrent_DG)), a_TBG.dtype),
   )
 
   def unread(d_state: State, now: Any) -> tuple[State, jax.Array]:
@@ -200,8 +206,8 @@ def _backward(
   )
   d_z_TBG, d_p_TBG = jax.vmap(unmerge)(d_a_TBG)
   d_weights = Weights(
-    _outer(x_TBF, d_z_TBG, dtype),
-    _outer(before_T[0], d_p_TBG, dtype),
+    _outer(x_TBF, d_z_TBG, weights.input_FG, dtype),
+    _outer(before_T[0], d_p_TBG, weights.recurrent_DG, dtype),
     d_a_TBG.sum((0, 1)),
   )
   d_x_TBF = _product(d_z_TBG, input_GF).astype(x_TBF.dtype)
@@ -209,6 +215,16 @@ def _backward(
 
 
 _read.defvjp(_forward, _backward)
+
+
+def _forgotten(
+  cell: Cell, reset: jax.Array, state: tuple[jax.Array, ...]
+) -> tuple[jax.Array, ...]:
+  fresh = cell.fresh or (0.0,) * len(state)
+  return tuple(
+    jnp.where(reset, jnp.asarray(value, v.dtype), v)
+    for value, v in zip(fresh, state, strict=True)
+  )
 
 
 def _zeroed(
@@ -219,21 +235,32 @@ def _zeroed(
 
 def _product(x: jax.Array, w: jax.Array, out: Any = None) -> jax.Array:
   """x w in the type of w, summed and returned in `out`, or else x's type."""
-  return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=out or x.dtype)
+  out, x = out or x.dtype, x.astype(w.dtype)
+  if w.ndim == 2:
+    return jnp.matmul(x, w, preferred_element_type=out)
+  heads = x.reshape(*x.shape[:-1], len(w), -1)
+  y = jnp.einsum('...hf,hfg->...hg', heads, w, preferred_element_type=out)
+  return y.reshape(*x.shape[:-1], -1)
+
+
+def _columns(w: jax.Array) -> int:
+  return w.size // w.shape[-2]
 
 
 def _transposed(w: jax.Array) -> jax.Array:
   # Without the barrier XLA folds the transposition into each of the products;
   # on a CPU that makes them slower than one transposition ahead of them all.
-  return lax.optimization_barrier(w.T)
+  return lax.optimization_barrier(jnp.swapaxes(w, -1, -2))
 
 
-def _outer(x_TBF: jax.Array, d_TBG: jax.Array, dtype: Any) -> jax.Array:
-  """The sum of x' d over steps and rows, in d's type."""
+def _outer(
+  x_TBF: jax.Array, d_TBG: jax.Array, w: jax.Array, dtype: Any
+) -> jax.Array:
+  """The sum of x' d over steps and rows, in d's type and the form of w."""
   x_FTB = lax.optimization_barrier(x_TBF.astype(dtype).transpose(2, 0, 1))
-  return jnp.einsum(
-    'ftb,tbg->fg',
-    x_FTB,
-    d_TBG.astype(dtype),
-    preferred_element_type=d_TBG.dtype,
-  )
+  d, out = d_TBG.astype(dtype), d_TBG.dtype
+  if w.ndim == 2:
+    return jnp.einsum('ftb,tbg->fg', x_FTB, d, preferred_element_type=out)
+  x_HFTB = x_FTB.reshape(*w.shape[:2], *x_FTB.shape[1:])
+  d = d.reshape(*d.shape[:2], w.shape[0], w.shape[2])
+  return jnp.einsum('hftb,tbhg->hfg', x_HFTB, d, preferred_element_type=out)

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
-from memjax.models.recurrent import gru, lstm, rnn
+from memjax.models.recurrent import gru, lstm, rnn, slstm
 from memjax.ops.scans import PIECE, Cell, Weights, recur
 from tests.trees import structure
 
@@ -20,6 +20,7 @@ CELLS = {
   'relu': (rnn.CELLS['relu'], 1, 1, 1),
   'lstm': (lstm.CELL, 2, 4, 4),
   'gru': (gru.CELL, 1, 3, 4),
+  'slstm': (slstm.cell(2), 4, 4, 4),
 }
 LENGTHS = (1, PIECE, 2 * PIECE + 5)
 
@@ -34,11 +35,12 @@ def problem(
   def draw(*shape: int) -> jax.Array:
     return jnp.asarray(rng.normal(size=shape), dtype)
 
-  weights = Weights(
-    draw(FEATURES, blocks * WIDTH) / 2,
-    draw(WIDTH, blocks * WIDTH) / 2,
-    draw(biases * WIDTH),
-  )
+  columns = blocks * WIDTH
+  shapes = (FEATURES, columns), (WIDTH, columns)
+  if name == 'slstm':  # block-diagonal
+    shapes = tuple((2, rows // 2, columns // 2) for rows in (FEATURES, WIDTH))
+  kernels = (draw(*shape) / 2 for shape in shapes)
+  weights = Weights(*kernels, draw(biases * WIDTH))
   state = tuple(draw(rows, WIDTH) for _ in range(arrays))
   reset_BT = rng.random((rows, length)) < 0.1
   reset_BT[0] = False
@@ -47,13 +49,23 @@ def problem(
   return cell, (weights, state, x_BTF), jnp.asarray(reset_BT)
 
 
+def dense(kernel: jax.Array) -> jax.Array:
+  """A kernel as one matrix."""
+  return kernel if kernel.ndim == 2 else jax.scipy.linalg.block_diag(*kernel)
+
+
 def plain(
   cell: Cell, weights: Weights, state: tuple, x_BTF: Any, reset_BT: Any
 ) -> tuple[tuple, jax.Array]:
   def read(state: tuple, now: tuple) -> tuple[tuple, jax.Array]:
     x_BF, reset_B = now
-    state = tuple(jnp.where(reset_B[:, None], 0.0, v) for v in state)
-    z_BG, p_BG = x_BF @ weights.input_FG, state[0] @ weights.recurrent_DG
+    fresh = cell.fresh or (0.0,) * len(state)
+    state = tuple(
+      jnp.where(reset_B[:, None], value, v)
+      for value, v in zip(fresh, state, strict=True)
+    )
+    z_BG = x_BF @ dense(weights.input_FG)
+    p_BG = state[0] @ dense(weights.recurrent_DG)
     state = cell.step(state, cell.merge(z_BG, p_BG) + weights.bias_G[None])
     return state, state[0]
 
