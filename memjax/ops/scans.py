@@ -12,9 +12,6 @@ W, U, b and x are one product each after it. Kept for the backward pass: x, the
 states and a, nothing else. Products over a piece stay in the cache, where those
 over all of T would cost more in fresh memory than they save in calls.
 
-A kernel of three axes is block-diagonal: `(H, F / H, G / H)`, for H heads whose
-columns lie side by side.
-
 Cost per step: B (F + D) G products, an H-th of it with H blocks; three times
 that with the backward pass.
 """
@@ -29,6 +26,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from memjax.ops.products import columns, outer, product, transposed
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 PIECE = 16  # steps
@@ -127,7 +125,7 @@ def preactivations(
   before_BTD = jnp.concatenate([state[0][:, None], h_BTD[:, :-1]], axis=1)
   before_BTD = jnp.where(reset_BT[..., None], 0, before_BTD)
   z_BTG, p_BTG = (
-    _product(v, kernel, state[0].dtype)
+    product(v, kernel, state[0].dtype)
     for v, kernel in (
       (x_BTF, weights.input_FG),
       (before_BTD, weights.recurrent_DG),
@@ -162,12 +160,12 @@ def _forward(
   def read(state: State, now: Any) -> tuple[State, Any]:
     z_BG, reset_B1 = now
     state = _forgotten(cell, reset_B1, state)
-    p_BG = _product(state[0], recurrent_DG)
+    p_BG = product(state[0], recurrent_DG)
     a_BG = cell.merge(z_BG, p_BG) + weights.bias_G[None]
     state = cell.step(state, a_BG)
     return state, (state, a_BG)
 
-  z_TBG = _product(x_TBF, weights.input_FG.astype(dtype), state[0].dtype)
+  z_TBG = product(x_TBF, weights.input_FG.astype(dtype), state[0].dtype)
   last, (after_T, a_TBG) = lax.scan(read, state, (z_TBG, reset_TB1))
   kept = weights, state, x_TBF, reset_TB1, after_T, a_TBG
   return (last, after_T[0]), kept
@@ -183,13 +181,13 @@ def _backward(
     for first, after in zip(state, after_T, strict=True)
   )
   before_T = _forgotten(cell, reset_TB1, before_T)
-  input_GF = _transposed(weights.input_FG.astype(dtype))
-  recurrent_GD = _transposed(weights.recurrent_DG.astype(dtype))
+  input_GF = transposed(weights.input_FG.astype(dtype))
+  recurrent_GD = transposed(weights.recurrent_DG.astype(dtype))
   rows = a_TBG.shape[1]
   unmerge = jax.linear_transpose(
     cell.merge,
-    jax.ShapeDtypeStruct((rows, _columns(weights.input_FG)), a_TBG.dtype),
-    jax.ShapeDtypeStruct((rows, _columns(weights.recurrent_DG)), a_TBG.dtype),
+    jax.ShapeDtypeStruct((rows, columns(weights.input_FG)), a_TBG.dtype),
+    jax.ShapeDtypeStruct((rows, columns(weights.recurrent_DG)), a_TBG.dtype),
   )
 
   def unread(d_state: State, now: Any) -> tuple[State, jax.Array]:
@@ -197,7 +195,7 @@ def _backward(
     _, unstep = jax.vjp(cell.step, before, a_BG)
     d_before, d_a_BG = unstep((d_state[0] + d_h_BD, *d_state[1:]))
     _, d_p_BG = unmerge(d_a_BG)
-    through_BD = _product(d_p_BG, recurrent_GD)
+    through_BD = product(d_p_BG, recurrent_GD)
     d_before = (d_before[0] + through_BD, *d_before[1:])
     return _zeroed(reset_B1, d_before), d_a_BG
 
@@ -206,11 +204,11 @@ def _backward(
   )
   d_z_TBG, d_p_TBG = jax.vmap(unmerge)(d_a_TBG)
   d_weights = Weights(
-    _outer(x_TBF, d_z_TBG, weights.input_FG, dtype),
-    _outer(before_T[0], d_p_TBG, weights.recurrent_DG, dtype),
+    outer(x_TBF, d_z_TBG, weights.input_FG, dtype),
+    outer(before_T[0], d_p_TBG, weights.recurrent_DG, dtype),
     d_a_TBG.sum((0, 1)),
   )
-  d_x_TBF = _product(d_z_TBG, input_GF).astype(x_TBF.dtype)
+  d_x_TBF = product(d_z_TBG, input_GF).astype(x_TBF.dtype)
   return d_weights, d_state, d_x_TBF, None
 
 
@@ -231,36 +229,3 @@ def _zeroed(
   reset: jax.Array, state: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, ...]:
   return tuple(jnp.where(reset, jnp.zeros((), v.dtype), v) for v in state)
-
-
-def _product(x: jax.Array, w: jax.Array, out: Any = None) -> jax.Array:
-  """x w in the type of w, summed and returned in `out`, or else x's type."""
-  out, x = out or x.dtype, x.astype(w.dtype)
-  if w.ndim == 2:
-    return jnp.matmul(x, w, preferred_element_type=out)
-  heads = x.reshape(*x.shape[:-1], len(w), -1)
-  y = jnp.einsum('...hf,hfg->...hg', heads, w, preferred_element_type=out)
-  return y.reshape(*x.shape[:-1], -1)
-
-
-def _columns(w: jax.Array) -> int:
-  return w.size // w.shape[-2]
-
-
-def _transposed(w: jax.Array) -> jax.Array:
-  # Without the barrier XLA folds the transposition into each of the products;
-  # on a CPU that makes them slower than one transposition ahead of them all.
-  return lax.optimization_barrier(jnp.swapaxes(w, -1, -2))
-
-
-def _outer(
-  x_TBF: jax.Array, d_TBG: jax.Array, w: jax.Array, dtype: Any
-) -> jax.Array:
-  """The sum of x' d over steps and rows, in d's type and the form of w."""
-  x_FTB = lax.optimization_barrier(x_TBF.astype(dtype).transpose(2, 0, 1))
-  d, out = d_TBG.astype(dtype), d_TBG.dtype
-  if w.ndim == 2:
-    return jnp.einsum('ftb,tbg->fg', x_FTB, d, preferred_element_type=out)
-  x_HFTB = x_FTB.reshape(*w.shape[:2], *x_FTB.shape[1:])
-  d = d.reshape(*d.shape[:2], w.shape[0], w.shape[2])
-  return jnp.einsum('hftb,tbhg->hfg', x_HFTB, d, preferred_element_type=out)

@@ -35,12 +35,12 @@ def problem(
   def draw(*shape: int) -> jax.Array:
     return jnp.asarray(rng.normal(size=shape), dtype)
 
-  columns = blocks * WIDTH
-  shapes = (FEATURES, columns), (WIDTH, columns)
-  if name == 'slstm':  # block-diagonal
-    shapes = tuple((2, rows // 2, columns // 2) for rows in (FEATURES, WIDTH))
-  kernels = (draw(*shape) / 2 for shape in shapes)
-  weights = Weights(*kernels, draw(biases * WIDTH))
+  def kernel(rows: int) -> jax.Array:
+    if name == 'slstm':  # block-diagonal
+      return draw(2, rows // 2, blocks * WIDTH // 2) / 2
+    return draw(rows, blocks * WIDTH) / 2
+
+  weights = Weights(kernel(FEATURES), kernel(WIDTH), draw(biases * WIDTH))
   state = tuple(draw(rows, WIDTH) for _ in range(arrays))
   reset_BT = rng.random((rows, length)) < 0.1
   reset_BT[0] = False

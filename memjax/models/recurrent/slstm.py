@@ -156,7 +156,9 @@ class SLSTM(Memory):
     norm = nn.LayerNorm(EPSILON, use_bias=False, use_scale=False)
     gain_D = self.param('gain', nn.initializers.ones_init(), (self.width,))
     y = norm(h_BTD.reshape(by_head)).reshape(h_BTD.shape)
-    return ScalarState(*after, tail), gain_D[None, None] * y
+    h_BD, c_BD, n_BD, m_BD = after
+    last = ScalarState(h_BD, c_BD, n_BD, m_BD, tail)
+    return last, gain_D[None, None] * y
 
   def _weights(self) -> Weights:
     """Kernels of each head: inputs [u, x] and h to [i, f, z, o]."""
