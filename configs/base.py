@@ -49,7 +49,13 @@ def base() -> ConfigDict:
       },
       'log': {
         'every': 50,
-        'wandb': {'mode': 'auto', 'project': 'memjax', 'name': ''},
+        'wandb': {
+          'mode': 'auto',  # online with an API key, else offline; disabled
+          'project': 'memjax',
+          'name': '',
+          'group': '',
+          'tags': '',  # 'first,second'
+        },
         'tensorboard': False,
         'prompt': '',
         'sample': 0,

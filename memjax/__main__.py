@@ -13,6 +13,7 @@ memjax check my_memory.Decay     tries the laws of a memory on a class of your
                                  own or built in, lstm.LSTM; more words set
                                  fields: slots=8; --mode=check tries them on
                                  the model of a --config
+  --profile=10|100:110           writes a trace of these steps to the workdir
 memjax --list                    lists configs, models, tasks, instruments and
                                  evaluations
 memjax --list NAME               shows the fields of one of them, of an
@@ -88,7 +89,7 @@ def run(config: dict, workdir: pathlib.Path) -> int:
   if mode == 'sample':
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
     return sample.sample(workdir, **command_line.sampling())
-  return train.train(config, workdir)
+  return train.train(config, workdir, command_line.PROFILE.value)
 
 
 if __name__ == '__main__':

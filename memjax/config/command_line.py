@@ -25,6 +25,9 @@ OUTPUT = flags.DEFINE_string(
   'output', None, 'file of the export; else DIR/weights.safetensors'
 )
 REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
+PROFILE = flags.DEFINE_string(
+  'profile', '', 'steps to trace: a number, 10, or a range, 100:110'
+)
 SAMPLING = (
   flags.DEFINE_string('prompt', None, 'the text to continue; else none'),
   flags.DEFINE_string(

@@ -204,7 +204,8 @@ class Log:
 
   Attributes:
     every: steps between rows of training metrics.
-    wandb: mode (auto, online, offline, disabled), project, name.
+    wandb: mode (auto, online, offline, disabled), project, name, group, and
+      tags, which commas separate.
     tensorboard: whether to write TensorBoard's files.
     prompt: the prompt of the text that is sampled after training; empty: none.
     sample: number of tokens of that text; 0: none. For text tasks only.
@@ -219,10 +220,10 @@ class Log:
   def __post_init__(self) -> None:
     at_least_one(self, 'every')
     require(
-      set(self.wandb) == {'mode', 'project', 'name'},
+      set(self.wandb) == {'mode', 'project', 'name', 'group', 'tags'},
       'wandb',
       self.wandb,
-      'must have the fields mode, project and name',
+      'must have the fields mode, project, name, group and tags',
     )
     one_of(
       'wandb.mode',

@@ -104,6 +104,9 @@ class Console:
     """Shows the path of a figure."""
     self._print(f'{name}: {path}')
 
+  def text(self, name: str, text: str) -> None:
+    """Shows nothing: the summary of a run prints its sample."""
+
   def _print(self, line: str) -> None:
     self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -1,6 +1,6 @@
 """The view of a run in Weights & Biases."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 import netrc
 import os
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from memjax.logs.console import first_line, print_error
 from memjax.logs.metrics_file import Row
+from memjax.logs.series import series
+from memjax.logs.settings import LogSettings
 
 CONNECT_SECONDS, UPLOAD_SECONDS = 10, 60
 
@@ -20,26 +22,31 @@ class Wandb:
 
   Rows are logged against a metric of their own, `step`, because wandb drops
   rows whose step is below its own counter, as after a resume.
+
+  An offline run is a folder of its own, and of two folders with one id the
+  server keeps the one that is synchronised last. So a resumed run logs the rows
+  so far into the new folder first.
   """
 
   def __init__(
     self,
     workdir: Path,
     config: Mapping[str, Any],
-    mode: str,
-    project: str,
-    name: str,
+    settings: LogSettings,
+    rows: Sequence[Row],
   ):
     import wandb
 
     self._wandb = wandb
     wandb.setup(wandb.Settings(silent=True))
     options: dict[str, Any] = {
-      'project': project,
-      'name': name or workdir.resolve().name,
+      'project': settings.wandb_project,
+      'name': settings.wandb_name or workdir.resolve().name,
+      'group': settings.wandb_group or None,
+      'tags': settings.wandb_tags,
       'id': run_id(workdir / 'wandb_id'),
       'dir': str(workdir),
-      'config': dict(config),
+      'config': {**config, 'parameters': settings.parameters},
       'settings': wandb.Settings(
         silent=True,
         console='off',
@@ -47,7 +54,9 @@ class Wandb:
         finish_timeout=UPLOAD_SECONDS,
       ),
     }
-    chosen: Any = find_mode() if mode == 'auto' else mode
+    chosen: Any = settings.wandb_mode
+    if chosen == 'auto':
+      chosen = find_mode()
     if chosen == 'online':
       try:
         self._run = wandb.init(**options, mode='online', resume='allow')
@@ -57,14 +66,23 @@ class Wandb:
         chosen = 'offline'
     if chosen != 'online':
       self._run = wandb.init(**options, mode=chosen)
+    self._run.define_metric('step')
     self._run.define_metric('*', step_metric='step')
+    self._step = 0
+    for row in rows if chosen != 'online' else ():
+      self.write(row)
 
   def write(self, row: Row) -> None:
-    named = {f'{row["split"]}/{k}': v for k, v in row['metrics'].items()}
-    self._run.log({'step': row['step'], **named})
+    self._step = row['step']
+    self._run.log({'step': self._step, **series(row)})
+
+  def text(self, name: str, text: str) -> None:
+    table = self._wandb.Table(columns=['step', 'text'])
+    table.add_data(self._step, text)
+    self._run.log({'step': self._step, name: table})
 
   def figure(self, name: str, path: Path) -> None:
-    self._run.log({name: self._wandb.Image(str(path))})
+    self._run.log({'step': self._step, name: self._wandb.Image(str(path))})
 
   def close(self) -> None:
     self._run.finish()

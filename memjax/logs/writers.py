@@ -5,37 +5,18 @@ The console, Weights & Biases and TensorBoard are views. A view that fails is
 dropped with one line on standard error, and training continues.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from memjax.logs import metrics_file
 from memjax.logs.console import Console, first_line, print_error
 from memjax.logs.documents_file import move_documents
 from memjax.logs.metrics_file import Row
+from memjax.logs.settings import LogSettings
+from memjax.logs.tensorboard_view import TensorBoard
 from memjax.logs.wandb_view import Wandb, is_wanted
-
-
-class LogSettings(NamedTuple):
-  """Which views are open.
-
-  Attributes:
-    wandb_mode: auto (online if an API key is found, else offline, and disabled
-      if wandb is not installed), online, offline or disabled.
-    wandb_project: the run's project.
-    wandb_name: the run's name; empty for the name of the workdir.
-    tensorboard: whether to write TensorBoard's files.
-    total_steps: number of steps of the whole run.
-    best: the field `checkpoint.best`, which decides the headline metric.
-  """
-
-  wandb_mode: str
-  wandb_project: str
-  wandb_name: str
-  tensorboard: bool
-  total_steps: int
-  best: str
 
 
 class View(Protocol):
@@ -43,6 +24,7 @@ class View(Protocol):
 
   def write(self, row: Row) -> None: ...
   def figure(self, name: str, path: Path) -> None: ...
+  def text(self, name: str, text: str) -> None: ...
   def close(self) -> None: ...
 
 
@@ -52,25 +34,28 @@ class Writers:
   Args:
     workdir: the run's folder; created if it does not exist.
     config: the run's config as plain nested dicts, for the views that show it.
-    log: which views to open.
+    settings: which views to open, and what they say.
+    rows: the run's rows so far, for the views that start anew.
   """
 
   def __init__(
-    self, workdir: Path, config: Mapping[str, Any], log: LogSettings
+    self,
+    workdir: Path,
+    config: Mapping[str, Any],
+    settings: LogSettings,
+    rows: Sequence[Row] = (),
   ):
     workdir.mkdir(parents=True, exist_ok=True)
     self._truth = JsonLines(workdir / 'metrics.jsonl')
     self._views: dict[str, View] = {}
-    self._open('console', lambda: Console(log.total_steps, log.best))
-    if is_wanted(log.wandb_mode):
+    self._open('console', lambda: Console(settings.total_steps, settings.best))
+    if is_wanted(settings.wandb_mode):
+      self._open('wandb', lambda: Wandb(workdir, config, settings, rows))
+    if settings.tensorboard:
+      folder = workdir / 'tensorboard'
       self._open(
-        'wandb',
-        lambda: Wandb(
-          workdir, config, log.wandb_mode, log.wandb_project, log.wandb_name
-        ),
+        'tensorboard', lambda: TensorBoard(folder, config, settings, rows)
       )
-    if log.tensorboard:
-      self._open('tensorboard', lambda: TensorBoard(workdir / 'tensorboard'))
 
   def write(self, row: Row) -> None:
     """Writes a row.
@@ -87,6 +72,10 @@ class Writers:
   def figure(self, name: str, path: Path) -> None:
     """Shows a PNG in every view that shows images."""
     self._show(lambda view: view.figure(name, path))
+
+  def text(self, name: str, text: str) -> None:
+    """Shows a text in every view that shows texts."""
+    self._show(lambda view: view.text(name, text))
 
   def close(self) -> None:
     """Closes all views and the file."""
@@ -130,6 +119,7 @@ class NullWriter:
 
   def write(self, row: Row) -> None: ...
   def figure(self, name: str, path: Path) -> None: ...
+  def text(self, name: str, text: str) -> None: ...
 
 
 class JsonLines:
@@ -147,29 +137,3 @@ class JsonLines:
 
   def close(self) -> None:
     self._file.close()
-
-
-class TensorBoard:
-  """TensorBoard's event files, written without TensorFlow."""
-
-  def __init__(self, folder: Path):
-    from tensorboardX import SummaryWriter
-
-    self._writer = SummaryWriter(str(folder), flush_secs=30)
-    self._step = 0
-
-  def write(self, row: Row) -> None:
-    self._step = row['step']
-    for name, value in row['metrics'].items():
-      self._writer.add_scalar(f'{row["split"]}/{name}', value, self._step)
-
-  def figure(self, name: str, path: Path) -> None:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as image:
-      pixels = np.asarray(image.convert('RGB'))
-    self._writer.add_image(name, pixels, self._step, dataformats='HWC')
-
-  def close(self) -> None:
-    self._writer.close()

@@ -19,8 +19,14 @@ from memjax.training import loop
 from memjax.training.schedules import rates_of_steps
 
 
-def train(config: Mapping[str, Any], workdir: Path) -> int:
-  """Trains to the end, or until SIGTERM or Ctrl-C; returns the exit code."""
+def train(config: Mapping[str, Any], workdir: Path, profile: str = '') -> int:
+  """Trains to the end, or until SIGTERM or Ctrl-C; returns the exit code.
+
+  Args:
+    config: the experiment.
+    workdir: folder of the run.
+    profile: the flag `--profile`, the steps to trace.
+  """
   experiment = read_experiment(config)
   processes.connect(experiment.parallel)
   if processes.is_first():
@@ -28,7 +34,7 @@ def train(config: Mapping[str, Any], workdir: Path) -> int:
       print(line, flush=True)
   enable_compilation_cache()
   refuse_broken(experiment.model, experiment.train.dtype)
-  finished = loop.train(experiment, workdir, summary.draw)
+  finished = loop.train(experiment, workdir, summary.draw, profile)
   if not finished:
     if processes.is_first():
       print(f'stopped and saved in {workdir}: the same command resumes')

@@ -20,10 +20,12 @@ from memjax.logs.writers import NullWriter, Writers
 from memjax.runs.load import load
 
 LEARNING_CURVE = 'figures/learning_curve.png'
+SAMPLE = 'sample.txt'
 FILES = (
   'metrics.jsonl',
   'checkpoints',
   LEARNING_CURVE,
+  SAMPLE,
   'config.json',
   'run.json',
 )
@@ -33,9 +35,9 @@ INDENT = '  '
 def draw(
   experiment: Experiment, workdir: Path, writers: Writers | NullWriter
 ) -> None:
-  """Draws the learning curve of the rows so far and passes it to the writers.
+  """Passes the learning curve and a sample of text to the writers.
 
-  The figure only repeats `metrics.jsonl`. If it cannot be drawn, one line is
+  The curve only repeats `metrics.jsonl`. If it cannot be drawn, one line is
   printed and the run goes on.
   """
   path = workdir / LEARNING_CURVE
@@ -47,6 +49,12 @@ def draw(
     print_error(f'{path}: not drawn: {first_line(error)}')
   else:
     writers.figure('learning_curve', path)
+  log = experiment.log
+  if log.sample:
+    pieces = sample(load(workdir), log.prompt, log.sample)
+    text = log.prompt + ''.join(pieces)
+    (workdir / SAMPLE).write_text(text, encoding='utf-8')
+    writers.text('sample', text)
 
 
 def summarise(experiment: Experiment, workdir: Path) -> None:
@@ -60,10 +68,9 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
     print_evaluation(experiment, row)
   log = experiment.log
   if log.sample:
-    run = load(workdir)
     after = f' that follow {log.prompt!r}' if log.prompt else ''
     print(f'\n{log.sample} tokens{after}:')
-    print(log.prompt + ''.join(sample(run, log.prompt, log.sample)))
+    print((workdir / SAMPLE).read_text(encoding='utf-8'))
   files = [name for name in FILES if (workdir / name).exists()]
   print(f'\nEverything is in {workdir}: {", ".join(files)}')
 

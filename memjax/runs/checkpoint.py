@@ -90,7 +90,7 @@ class Checkpoints:
       ConfigError: this save or the previous one failed, for example because
         the disk is full; older steps are unchanged.
     """
-    self._wait()
+    self.wait()
     step = int(state.step)
     if self._newest([step]) is not None:
       return
@@ -124,7 +124,7 @@ class Checkpoints:
       ConfigError: the saved state has other arrays or types, or every step is
         damaged.
     """
-    self._wait()
+    self.wait()
     step = self._newest(manifest.steps_in(self._folder))
     if step is None:
       require(
@@ -158,7 +158,7 @@ class Checkpoints:
       ConfigError: the save failed.
     """
     try:
-      self._wait()
+      self.wait()
     finally:
       self._release()
 
@@ -205,7 +205,7 @@ class Checkpoints:
       for path in self._unfinished.iterdir():
         shutil.rmtree(path, ignore_errors=True)
 
-  def _wait(self) -> None:
+  def wait(self) -> None:
     """Waits for the current save; raises its error."""
     if self._in_flight is None:
       return

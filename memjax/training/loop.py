@@ -8,7 +8,8 @@ from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.logs import metrics_file
-from memjax.logs.writers import LogSettings, NullWriter, Writers
+from memjax.logs.profiler import Profiler
+from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
 from memjax.runs.best import Figure
 from memjax.runs.checkpoint import Checkpoints
@@ -19,7 +20,7 @@ from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import evaluate, prepare_sets
 from memjax.training.init_from import initial_state
-from memjax.training.metrics import Meter
+from memjax.training.metrics import Meter, open_writers
 from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 from memjax.types import HostBatch
@@ -28,25 +29,30 @@ LAST_STEP = 'the last step'
 Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
 
 
-def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
+def train(
+  experiment: Experiment, workdir: Path, draw: Draw, profile: str = ''
+) -> bool:
   """Trains from the last checkpoint of the workdir, or step 0, to the end.
 
   Args:
     experiment: the config, read and checked.
     workdir: a new folder, or that of an earlier start of the same experiment.
-    draw: called at the end, on the first process. It draws pictures of the run
-      and shows them in the writers' views.
+    draw: called at the end, on the first process, when the last checkpoint is
+      whole. It shows pictures and samples of the run in the writers' views.
+    profile: steps to trace, as '10' or '100:110'; empty: none.
 
   Returns:
     Whether the run reached its end. False after SIGTERM or Ctrl-C: the current
     step is saved then.
 
   Raises:
-    ConfigError: workdir, mesh, data or `init_from` do not fit the experiment.
+    ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit the
+      experiment.
     Diverged: the loss is not finite.
   """
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   parallel.check_divides(mesh, experiment)
+  profiler = Profiler(workdir / 'profile', profile, settings.steps)
   run = program(experiment, mesh)
   evaluators = prepare_sets(experiment, mesh)
   with contextlib.ExitStack() as stack:
@@ -57,13 +63,14 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
     step = int(state.step)
     per_call = experiment.steps_per_call(step)
     rows = past_rows(workdir, step)
-    writers = stack.enter_context(open_writers(experiment, workdir))
+    writers = stack.enter_context(open_writers(experiment, workdir, rows, run))
+    stack.enter_context(profiler)
     interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, mesh, step, rows)
 
     for host_batch in batches_left(experiment, mesh, step, early.end):
-      with meter.dispatching():
+      with meter.dispatching(), profiler.call(step, state):
         state = run.advance(state, host_batch)
       meter.flush()
       step += per_call
@@ -83,6 +90,7 @@ def train(experiment: Experiment, workdir: Path, draw: Draw) -> bool:
       if last:
         break
     meter.flush()
+    checkpoints.wait()
     record.end = early.end or (LAST_STEP if step == settings.steps else '')
     if record.end and processes.is_first():
       draw(experiment, workdir, writers)
@@ -112,24 +120,6 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
     metrics_file.drop_rows_after(path, step)
   processes.barrier('rows are trimmed')
   return metrics_file.load_rows(path)
-
-
-def open_writers(
-  experiment: Experiment, workdir: Path
-) -> contextlib.AbstractContextManager[Writers | NullWriter]:
-  """The first process writes, for all."""
-  if not processes.is_first():
-    return contextlib.nullcontext(NullWriter())
-  log = experiment.log
-  settings = LogSettings(
-    wandb_mode=log.wandb['mode'],
-    wandb_project=log.wandb['project'],
-    wandb_name=log.wandb['name'],
-    tensorboard=log.tensorboard,
-    total_steps=experiment.train.steps,
-    best=experiment.checkpoint.best,
-  )
-  return Writers(workdir, experiment.config, settings)
 
 
 def batches_left(

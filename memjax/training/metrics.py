@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import math
+from pathlib import Path
 import time
 from typing import Any
 
@@ -13,13 +14,38 @@ import numpy as np
 from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
 from memjax.logs import hardware, metrics_file
+from memjax.logs.settings import LogSettings
+from memjax.logs.writers import NullWriter, Writers
+from memjax.runs import processes
 from memjax.training.parallel import to_host
-from memjax.training.program import step_flops
+from memjax.training.program import Program, step_flops
 from memjax.training.replicas import per_replica_overrides, summary
 from memjax.training.schedules import rates_of_steps
 from memjax.types import Sums
 
 Row = dict[str, Any]
+
+
+def open_writers(
+  experiment: Experiment, workdir: Path, rows: Sequence[Row], run: Program
+) -> contextlib.AbstractContextManager[Writers | NullWriter]:
+  """The views of a run with these rows so far; only process 0 writes."""
+  if not processes.is_first():
+    return contextlib.nullcontext(NullWriter())
+  log, wandb = experiment.log, experiment.log.wandb
+  params = sum(leaf.size for leaf in jax.tree.leaves(run.abstract.params))
+  settings = LogSettings(
+    wandb_mode=wandb['mode'],
+    wandb_project=wandb['project'],
+    wandb_name=wandb['name'],
+    wandb_group=wandb['group'],
+    wandb_tags=tuple(filter(None, wandb['tags'].split(','))),
+    tensorboard=log.tensorboard,
+    total_steps=experiment.train.steps,
+    best=experiment.checkpoint.best,
+    parameters=params // experiment.train.replicas,
+  )
+  return Writers(workdir, experiment.config, settings, rows)
 
 
 def metric_values(sums: Sums) -> dict[str, np.ndarray]:

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from memjax.logs import metrics_file, wandb_view, writers
-from memjax.logs.writers import LogSettings, Writers
+from memjax.logs.settings import LogSettings
+from memjax.logs.writers import Writers
 
 CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'depth': 2}}
-QUIET = LogSettings('disabled', 'memjax', '', False, 2000, '')
+QUIET = LogSettings(total_steps=2000)
 
 
 def row(step: int, split: str = 'train', **metrics: float) -> metrics_file.Row:
@@ -47,7 +48,8 @@ def test_each_row_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
 def test_rows_survive_a_kill(tmp_path: Path) -> None:
   script = f"""
 import os, pathlib, signal
-from memjax.logs.writers import LogSettings, Writers
+from memjax.logs.settings import LogSettings
+from memjax.logs.writers import Writers
 writers = Writers(pathlib.Path({str(tmp_path)!r}), {{}}, LogSettings{(*QUIET,)})
 for step in range(100):
   writers.write({{'step': step, 'split': 'train', 'metrics': {{'loss': 1.0}}}})
@@ -99,7 +101,7 @@ def test_a_view_that_fails_is_dropped_in_one_line(
   capsys: pytest.CaptureFixture[str],
 ) -> None:
   broken = Broken()
-  monkeypatch.setattr(writers, 'TensorBoard', lambda folder: broken)
+  monkeypatch.setattr(writers, 'TensorBoard', lambda *_: broken)
   log = QUIET._replace(tensorboard=True)
   with Writers(tmp_path, CONFIG, log) as open_writers:
     open_writers.write(TRAIN)
@@ -256,7 +258,8 @@ def test_tensorboard_gets_scalars_and_figures(tmp_path: Path) -> None:
 def test_what_is_off_is_not_imported(tmp_path: Path) -> None:
   script = f"""
 import pathlib, sys
-from memjax.logs.writers import LogSettings, Writers
+from memjax.logs.settings import LogSettings
+from memjax.logs.writers import Writers
 path = pathlib.Path({str(tmp_path)!r})
 with Writers(path, {{}}, LogSettings{(*QUIET,)}) as writers:
   writers.write({{'step': 1, 'split': 'train', 'metrics': {{'loss': 1.0}}}})

@@ -1,5 +1,7 @@
 """Training rows say what the optimiser and the hardware did."""
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,12 @@ def test_mfu_is_the_share_of_the_peak(
   assert row['mfu'] == pytest.approx(operations / 8e9, abs=1e-4)
   assert row['memory'] == 123
   assert np.isfinite(row['mfu'])
+
+
+def test_a_run_is_profiled_where_it_is_asked(tmp_path: Path) -> None:
+  experiment = small('mqar', 'gru', SIZES | {'train.steps': 4})
+  train(experiment, tmp_path, lambda *_: None, '2:3')
+  (trace,) = (tmp_path / 'profile').rglob('*.trace.json.gz')
+  events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+  steps = {e['args']['step_num'] for e in events if e.get('name') == 'train'}
+  assert steps == {'2'}
