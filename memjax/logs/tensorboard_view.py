@@ -33,7 +33,7 @@ class TensorBoard:
       file.unlink()
     self._writer = SummaryWriter(str(folder), flush_secs=30)
     self._step, self._best = 0, settings.best
-    self._splits = ('train', *config.get('evals', {}))
+    self._splits = ('train', *config['evals'])
     self._has_charts = False
     self.text('parameters', f'{settings.parameters:,}')
     self.text('config', json.dumps(config, indent=2, default=str))

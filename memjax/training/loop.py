@@ -11,7 +11,6 @@ from memjax.logs import metrics_file
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
-from memjax.runs.best import Figure
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.interrupts import Interrupts
 from memjax.runs.workdir import open_run
@@ -37,25 +36,21 @@ def train(
   Args:
     experiment: the config, read and checked.
     workdir: a new folder, or that of an earlier start of the same experiment.
-    draw: called at the end, on the first process, when the last checkpoint is
-      whole. It shows pictures and samples of the run in the writers' views.
+    draw: shows pictures and samples at the end, on the first process.
     profile: steps to trace, as '10' or '100:110'; empty: none.
 
   Returns:
-    Whether the run reached its end. False after SIGTERM or Ctrl-C: the current
-    step is saved then.
+    Whether the run reached its end; False if SIGTERM or Ctrl-C stopped it.
 
   Raises:
-    ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit the
-      experiment.
+    ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit.
     Diverged: the loss is not finite.
   """
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
-  parallel.check_divides(mesh, experiment)
   profiler = Profiler(workdir / 'profile', profile, settings.steps)
   run = program(experiment, mesh)
   evaluators = prepare_sets(experiment, mesh)
-  with contextlib.ExitStack() as stack:
+  with profiler, contextlib.ExitStack() as stack:
     record = stack.enter_context(open_run(experiment, workdir))
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
     state = checkpoints.restore(run.abstract)
@@ -64,7 +59,6 @@ def train(
     per_call = experiment.steps_per_call(step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir, rows, run))
-    stack.enter_context(profiler)
     interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, mesh, step, rows)
@@ -74,16 +68,15 @@ def train(
         state = run.advance(state, host_batch)
       meter.flush()
       step += per_call
-      stopping = interrupts.stop(step)
       if due(step, experiment.log.every, experiment):
         state, sums = run.pop_metrics(state)
         meter.push(step, sums)
-      figures: dict[str, Figure] = {}
+      figures = {}
       if now := [e for e in evaluators if due(step, e.every, experiment)]:
         with meter.paused():
           figures = evaluate(now, step, state.evaluated, writers.write)
       improved = early.update(step, figures)
-      last = stopping or bool(early.end)
+      last = interrupts.stop(step) or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
         with meter.paused():
           checkpoints.save(state, figures)

@@ -41,9 +41,11 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   """The functions that train this experiment on this mesh.
 
   Raises:
-    ConfigError: the optim section does not describe an optimiser that can take
-      a step on these parameters, or not one for each replica.
+    ConfigError: the mesh does not divide the batch, or the optim section does
+      not describe an optimiser that can take a step on these parameters, or not
+      one for each replica.
   """
+  parallel.check_divides(mesh, experiment)
   count = experiment.train.replicas
   steps = experiment.train.steps
   overrides_N = replicas.per_replica_overrides(experiment.optim, count)

@@ -17,7 +17,11 @@ from memjax.logs import metrics_file, wandb_view, writers
 from memjax.logs.settings import LogSettings
 from memjax.logs.writers import Writers
 
-CONFIG = {'seed': 3, 'model': {'name': 'stack.Stack', 'depth': 2}}
+CONFIG: dict[str, Any] = {
+  'seed': 3,
+  'evals': {},
+  'model': {'name': 'stack.Stack', 'depth': 2},
+}
 QUIET = LogSettings(total_steps=2000)
 
 
@@ -118,7 +122,9 @@ def test_a_view_that_does_not_open_is_dropped_in_one_line(
   tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
   (tmp_path / 'tensorboard').write_text('a file where the folder should be')
-  with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
+  with Writers(
+    tmp_path, CONFIG, QUIET._replace(tensorboard=True)
+  ) as open_writers:
     open_writers.write(TRAIN)
   assert metrics_file.load_rows(tmp_path / 'metrics.jsonl') == [TRAIN]
   lines = capsys.readouterr().err.splitlines()
@@ -237,7 +243,9 @@ def test_a_sweep_agent_names_the_run(
 def test_tensorboard_gets_scalars_and_figures(tmp_path: Path) -> None:
   from tensorboardX.proto.event_pb2 import Event
 
-  with Writers(tmp_path, {}, QUIET._replace(tensorboard=True)) as open_writers:
+  with Writers(
+    tmp_path, CONFIG, QUIET._replace(tensorboard=True)
+  ) as open_writers:
     open_writers.write(TRAIN)
     open_writers.write(VALID)
     open_writers.figure('curve', png(tmp_path / 'curve.png'))
