@@ -22,20 +22,21 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict(
-    {'name': 'text.Text', 'corpus': 'standard_library', 'length': 64}
+    {'name': 'text.Text', 'corpus': 'standard_library', 'length': 128}
   )
   if name == 'gru':
     config.model = model(name, width=184, depth=2, window=64)
-    config.train.update(steps=6000, batch_size=16, steps_per_call=10)
-    config.optim.update(learning_rate=3e-3, warmup_steps=200)
+    config.train.update(steps=3600, batch_size=16, steps_per_call=10)
+    config.optim.update(learning_rate=3e-3, warmup_steps=180)
     config.optim.update(final_lr_ratio=0.05, weight_decay=0.01)
   else:
+    config.task.length = 64
     config.model = model(name, width=128, depth=2, window=64)
     config.train.update(steps=600, batch_size=32, steps_per_call=1)
     config.optim.update(learning_rate=3e-3, warmup_steps=50)
-  config.log.update(every=200, prompt='def ', sample=400)
+  config.log.update(every=100, prompt='def ', sample=400)
   every = config.train.steps // 2
-  config.checkpoint.update(every=every, best='validation/bits_per_byte')
+  config.checkpoint.update(every=every // 3, best='validation/bits_per_byte')
   validation = {
     'every': every,
     'batch_size': 32,

@@ -205,6 +205,7 @@ def test_the_readme_runs_as_written(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)  # as in a notebook of this folder
   text = 'Once upon a time there was a memory that forgot. '
   (tmp_path / 'my_text').mkdir()
   (tmp_path / 'my_text' / 'tale.txt').write_text(100 * text)
