@@ -42,6 +42,7 @@ def memories(width: int, window: int) -> dict[str, dict]:
     'gla': attention('gla.GLA'),
     'hgrn2': attention('hgrn2.HGRN2'),
     'retnet': attention('retnet.RetNet'),
+    'mamba': residual('mamba.Mamba') | {'mlp': 0.0},
     'mamba2': attention('mamba2.Mamba2') | {'mlp': 0.0},
     'lru': residual('lru.LRU') | {'mlp': 0.0},
     's5': residual('s5.S5') | {'mlp': 0.0},
