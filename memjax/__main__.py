@@ -85,7 +85,7 @@ def run(config: dict, workdir: pathlib.Path) -> int:
   if mode == 'check':
     return check.check_config(config)
   if mode == 'report':
-    return report.report(workdir)
+    return report.report(workdir, **command_line.reporting())
   if mode == 'sample':
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
     return sample.sample(workdir, **command_line.sampling())

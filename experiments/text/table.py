@@ -21,12 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.loss_by_context import (
-  ContextLosses,
-  contexts,
-  loss_by_context,
-)
+from memjax.analysis.loss_by_context import ContextLosses, loss_by_context
 from memjax.analysis.recl import relative_effective_context_length
+from memjax.analysis.windows import contexts
 from memjax.logs import metrics_file
 from memjax.logs.learning_curves import learning_curve
 from memjax.logs.plots import EVALUATIONS, Curve, draw

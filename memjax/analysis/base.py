@@ -10,7 +10,7 @@ import csv
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -52,6 +52,19 @@ class Result(Generic[T]):
   def write_csv(self, path: Path) -> None:
     """Writes the rows; the head of a column is `name [unit]`."""
     _write_csv(self.rows, self.units, path)
+
+
+class Finding(NamedTuple):
+  """What an instrument says about a run in the verdict, at the page's top.
+
+  Attributes:
+    cells: {column of the table: what it says}.
+    clause: a part of the sentence about the run, which follows its name:
+      'uses its memory: +6.3 nats without it'; '' for none.
+  """
+
+  cells: Mapping[str, str] = {}
+  clause: str = ''
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +114,15 @@ class Instrument(abc.ABC, Generic[T]):
     Args:
       results: {name of a run: its result}, at least one.
     """
+
+  def findings(self, results: Mapping[str, Result[T]]) -> dict[str, Finding]:
+    """What the figures say about each run, {run: finding}; {} for nothing.
+
+    Args:
+      results: as `show` gets them.
+    """
+    del results
+    return {}
 
 
 def tidy(

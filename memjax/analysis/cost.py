@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis.across_runs import MISSING, line_plots, panels, run_table
-from memjax.analysis.base import Instrument, Places, Result, tidy
+from memjax.analysis.base import Finding, Instrument, Places, Result, tidy
 from memjax.analysis.section import Section
 from memjax.analysis.state_size import State, state_size
 from memjax.errors import require
+from memjax.logs.console import format_magnitude
 from memjax.models.base import Memory, apply
 from memjax.tasks.base import Task
 from memjax.types import Carry, Params
@@ -100,6 +101,16 @@ class Cost(Instrument[Costs]):
     return Section(
       self.title, self.definition, plots, tables=[run_table(cells, caption)]
     )
+
+  def findings(
+    self, results: Mapping[str, Result[Costs]]
+  ) -> dict[str, Finding]:
+    column = 'tokens per second'
+    return {
+      run: Finding({column: format_magnitude(speed[-1, 1])})
+      for run, r in results.items()
+      for speed in (r.arrays.tokens_per_second['forward'],)
+    }
 
 
 def _curves(found: Costs) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -167,11 +167,10 @@ def input_gradients(
   for step in streams.steps(task, batch_size, segments - 1, batches):
     batch = streams.joined(task, stream, step, segments)
     drawn = streams.draw(batch, task.length, lags, labels, (seed, step))
-    left = len(drawn.rows)
-    for part in drawn.chunks(batch_size):
-      norm_NBG = jax.device_get(read(params_N, batch, *part))
+    for index, left in streams.chunks(len(drawn.rows), batch_size):
+      place = drawn.rows[index], drawn.places[index]
+      norm_NBG = jax.device_get(read(params_N, batch, *place))
       total = total + norm_NBG[:, :left].astype(np.float64).sum(1)
-      left -= batch_size
     count += len(drawn.rows)
   rule = 'no label has this number of inputs behind it'
   require(count > 0, 'lags', lags, rule)

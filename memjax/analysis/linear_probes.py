@@ -13,7 +13,7 @@ from memjax.analysis.across_runs import (
   panels,
   run_table,
 )
-from memjax.analysis.base import Instrument, Places, Result, tidy
+from memjax.analysis.base import Finding, Instrument, Places, Result, tidy
 from memjax.analysis.probe_states import collect_states, scores
 from memjax.analysis.section import Section
 from memjax.analysis.segment_boundaries import (
@@ -28,6 +28,7 @@ from memjax.tasks.base import Task
 from memjax.types import Params
 
 ALL = 'all'
+BITS = 'bits of state per remembered symbol'
 
 
 class ProbeScores(NamedTuple):
@@ -142,12 +143,21 @@ class LinearProbes(Instrument[ProbeScores]):
     plots = line_plots(curves, 'lag, steps')
     return Section(self.title, self.definition, plots, tables=tables)
 
+  def findings(
+    self, results: Mapping[str, Result[ProbeScores]]
+  ) -> dict[str, Finding]:
+    return {
+      run: Finding({BITS: format_median(r.arrays.density.bits_per_symbol)})
+      for run, r in results.items()
+      if r.arrays.density
+    }
+
 
 def _cells(density: state_size.Density, lags: np.ndarray) -> dict[str, str]:
   return {
     'bits of state': f'{density.state_bits:,}',
     f'symbols recalled of the last {len(lags)}': format_median(density.symbols),
-    'bits of state per symbol': format_median(density.bits_per_symbol),
+    BITS: format_median(density.bits_per_symbol),
   }
 
 

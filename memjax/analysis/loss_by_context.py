@@ -7,23 +7,28 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from memjax.analysis import recl, streams
+from memjax.analysis import recl
 from memjax.analysis.across_runs import line_plots, panels
-from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.base import (
+  Finding,
+  Instrument,
+  Places,
+  Result,
+  metric_units,
+  tidy,
+)
 from memjax.analysis.programs import (
   forward,
   initial_carry,
   measure_last,
   replicas_of,
 )
-from memjax.analysis.score_by_distance import bin_edges
 from memjax.analysis.section import Section
+from memjax.analysis.windows import Windows, collect_windows, contexts
 from memjax.errors import ConfigError, require
 from memjax.models.base import Memory
-from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Carry, Metrics, Params
-
-LABEL_DISTANCE = 'label_distance'  # a task's score axis
+from memjax.tasks.base import Task
+from memjax.types import Carry, Metrics, Params
 
 
 class ContextLosses(NamedTuple):
@@ -63,7 +68,8 @@ class LossByContext(Instrument[ContextLosses]):
     language modelling these are the c tokens before the predicted one. Every
     figure is a mean over the same labels: those that have the longest context
     behind them with no reset inside. Where the curve becomes flat, more context
-    does not help the model.
+    does not help the model. The longest context of an episode is the whole row
+    up to the label, so that the farthest input a label needs is in it.
 
     Paper: Khandelwal et al. 2018, https://arxiv.org/abs/1805.04623, who measure
     the same labels with longer and longer contexts.
@@ -73,8 +79,8 @@ class LossByContext(Instrument[ContextLosses]):
     {recl.DEFINITION}"""
 
   batch_size: int = 32
-  batches: int = 4
-  labels: int = 64
+  batches: int = 32
+  labels: int = 8
   seed: int = 0
 
   def measure(
@@ -106,7 +112,22 @@ class LossByContext(Instrument[ContextLosses]):
     except ConfigError as error:  # the runs have different tasks
       notes = [f'RECL: {error}']
       return Section(self.title, self.definition, plots, notes=notes)
-    return Section(self.title, self.definition, plots, tables=[table])
+    labels = min(len(r.arrays.labels) for r in results.values())
+    notes = [f'Each figure is a mean over {labels} labels.']
+    tables = [table]
+    return Section(self.title, self.definition, plots, (), tables, notes)
+
+  def findings(
+    self, results: Mapping[str, Result[ContextLosses]]
+  ) -> dict[str, Finding]:
+    try:
+      (*_, of_all) = recl.table({r: x.arrays for r, x in results.items()}).rows
+    except ConfigError:  # the runs have different tasks
+      return {}
+    return {
+      run: Finding({'useful context': length})
+      for run, length in zip(results, of_all[1:], strict=True)
+    }
 
 
 def loss_by_context(
@@ -140,24 +161,14 @@ def loss_by_context(
   increasing = len(contexts) > 0 and bool(np.all(np.diff([0, *contexts]) > 0))
   rule = 'must increase and start at 1 or more'
   require(increasing, 'contexts', list(contexts), rule)
-  segments = 1
-  if task.carry_over:
-    segments += -(-(contexts[-1] - 1) // task.length)
-  stream = Stream(seed, streams.NUMBER, batch_size)
   carry_N = initial_carry(model, replicas_of(params_N), batch_size)
-  places, parts = [], []
-  for step in streams.steps(task, batch_size, segments - 1, batches):
-    batch = streams.joined(task, stream, step, segments)
-    seeds = seed, step
-    drawn = streams.draw(batch, task.length, contexts[-1], labels, seeds)
-    before = (segments - 1) * task.length
-    step_P = np.full_like(drawn.rows, step)
-    places.append(np.stack([step_P, drawn.rows, drawn.places - before], 1))
-    for i, part in enumerate(drawn.chunks(batch_size)):
-      found = _read(model, params_N, task, carry_N, batch, part, contexts)
-      parts.append(_first(found, len(drawn.rows) - i * batch_size))
-  rule = 'no label has this number of inputs behind it'
-  require(bool(parts), 'contexts', contexts[-1], rule)
+  windows = collect_windows(
+    task, contexts[-1], batch_size, batches, seed, labels
+  )
+  parts = []
+  for part, count in windows.chunks(batch_size):
+    found = _read(model, params_N, task, carry_N, part, contexts)
+    parts.append(jax.tree.map(lambda x, c=count: x[..., :c], found))
   metrics = jax.tree.map(lambda *xs: np.concatenate(xs, -1), *parts)
   totals = jax.tree.map(lambda x: x.sum(-1), metrics)
   mean = {name: metric.value() for name, metric in totals.items()}
@@ -167,33 +178,8 @@ def loss_by_context(
     loss=mean['loss'],
     accuracy=mean.get('accuracy', nothing),
     losses=metrics['loss'].value(),
-    labels=np.concatenate(places),
+    labels=windows.places,
   )
-
-
-def contexts(task: Task, batch_size: int = 32) -> np.ndarray:
-  """1, 2, 4, ... and the longest, which the farthest label needs.
-
-  The longest is one more than the largest label distance. Without distances it
-  is the number of inputs that half of the rows have behind their last label.
-  For a text, it is twice the length of a segment.
-  """
-  if task.carry_over:
-    last = task.epoch_steps(batch_size)
-    longest = (min(2, last - 1) if last else 2) * task.length
-  elif task.score_axis == LABEL_DISTANCE:
-    longest = int(bin_edges(task)[-1])
-  else:
-    batch = streams.batch_at(task, Stream(0, streams.NUMBER, batch_size), 0)
-    row, place = np.nonzero(batch.loss_weights_BT)
-    longest = int(np.median([place[row == r].max() for r in set(row)])) + 1
-  doubled = 2 ** np.arange(longest.bit_length())
-  return np.union1d(doubled, longest)
-
-
-def _first(metrics: Metrics, labels: int) -> Metrics:
-  """Without the labels that fill the last chunk."""
-  return jax.tree.map(lambda x: x[..., :labels], metrics)
 
 
 def _read(
@@ -201,30 +187,26 @@ def _read(
   params_N: Params,
   task: Task,
   carry_N: Carry,
-  batch: Batch,
-  labels: streams.Labels,
+  windows: Windows,
   contexts: Sequence[int],
 ) -> Metrics:
   """Sums and counts `(N, C, B)` of labels, each read with every context.
 
-  A window ends at its label. It is read in segments of the task's length, from
-  the one with its first input on; a reset hides what stands before it.
+  A window is read in segments of the task's length, from the one with its first
+  input on; a reset hides what stands before it.
   """
-  row_B, place_B = labels
-  length = task.length
-  label = jax.tree.map(lambda x: x[row_B, place_B], batch)
+  length, steps = task.length, windows.inputs.shape[1]
   found = []
   for context in contexts:
-    whole = -(-context // length) * length
-    read_BT = place_B[:, None] - np.arange(whole)[::-1]
-    inputs = batch.inputs[row_B[:, None], read_BT]
-    reset_BT = np.zeros(inputs.shape[:2], bool)
-    reset_BT[:, whole - context] = True
+    reset_BT = np.zeros(windows.inputs.shape[:2], bool)
+    reset_BT[:, steps - context] = True
     carry = carry_N
-    for first in range(0, whole, length):
+    for first in range((steps - context) // length * length, steps, length):
       here = np.s_[:, first : first + length]
-      carry, y_N = forward(model, params_N, carry, inputs[here], reset_BT[here])
-    metrics = measure_last(task, y_N, label)
+      carry, y_N = forward(
+        model, params_N, carry, windows.inputs[here], reset_BT[here]
+      )
+    metrics = measure_last(task, y_N, windows.label)
     found.append({k: metrics[k] for k in ('loss', 'accuracy') if k in metrics})
   return jax.tree.map(
     lambda *xs: np.stack(xs, 1, dtype=np.float64), *jax.device_get(found)

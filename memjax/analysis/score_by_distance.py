@@ -9,16 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis.across_runs import line_plots, panels
-from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
+from memjax.analysis.base import (
+  Finding,
+  Instrument,
+  Places,
+  Result,
+  metric_units,
+  tidy,
+)
 from memjax.analysis.programs import forward, initial_carry, replicas_of
 from memjax.analysis.section import Section
 from memjax.analysis.streams import NUMBER, batch_at
 from memjax.errors import require
-from memjax.logs.plots import SCORES
+from memjax.logs.plots import SCORES, reference_curves
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Metrics, Params
 
+GOOD = 0.9  # the score from which a distance counts as answered
 NO_AXIS = 'the task has no label distance and no sequence length'
 BIN_BATCHES = 32  # of 32 rows, that the edges of the bins are taken from
 
@@ -31,12 +39,14 @@ class DistanceScores(NamedTuple):
     edges: `(E + 1,)` int, increasing.
     metrics: {name: `(N, E)` float64}; NaN where a bin has no label.
     labels: `(E,)`, the number of labels in each bin.
+    baselines: {metric: {name: value}}, the task's references.
   """
 
   score_axis: str
   edges: np.ndarray
   metrics: dict[str, np.ndarray]
   labels: np.ndarray
+  baselines: Mapping[str, Mapping[str, float]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,8 +106,41 @@ class ScoreByDistance(Instrument[DistanceScores]):
   def show(self, results: Mapping[str, Result[DistanceScores]]) -> Section:
     axes = {result.arrays.score_axis for result in results.values()}
     xlabel = ' or '.join(sorted(axis.replace('_', ' ') for axis in axes))
-    plots = line_plots(panels(results, _curve), f'{xlabel}, steps')
+    curves = panels(results, _curve)
+    for metric, each in curves.items():
+      ends = [x for curve in each for x in (curve.x[0], curve.x[-1])]
+      for r in results.values():
+        references = r.arrays.baselines.get(metric, {})
+        for line in reference_curves(references, min(ends), max(ends)):
+          if line not in each:
+            each.append(line)
+    plots = line_plots(curves, f'{xlabel}, steps')
     return Section(self.title, self.definition, plots)
+
+  def findings(
+    self, results: Mapping[str, Result[DistanceScores]]
+  ) -> dict[str, Finding]:
+    return {
+      run: finding
+      for run, r in results.items()
+      if (finding := _reach(r.arrays)) is not None
+    }
+
+
+def _reach(found: DistanceScores) -> Finding | None:
+  """The farthest distance up to which every bin has a good score."""
+  score = next((name for name in SCORES if name in found.metrics), None)
+  if score is None:
+    return None
+  median_E = np.median(found.metrics[score], axis=0)
+  good = int(np.cumprod(median_E >= GOOD).sum())
+  most = found.edges[-1] - 1
+  far = f'{found.edges[good] - 1} of {most}' if good else f'none of {most}'
+  kind = found.score_axis.rpartition('_')[2]  # distance or length
+  clause = f'answers up to {kind} {far}'
+  if not good:
+    clause = f'answers at no {kind} of {found.edges[0]} to {most}'
+  return Finding({f'farthest {kind} above {GOOD:.0%}': far}, f'it {clause}')
 
 
 def scores_by_distance(
@@ -153,7 +196,9 @@ def scores_by_distance(
     sums = jax.tree.map(np.float64, measured)
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
   metrics = {name: metric.value() for name, metric in totals.items()}
-  return DistanceScores(task.score_axis, np.asarray(edges), metrics, labels_E)
+  return DistanceScores(
+    task.score_axis, np.asarray(edges), metrics, labels_E, task.baselines
+  )
 
 
 def bin_edges(task: Task, max_bins: int = 12) -> np.ndarray:

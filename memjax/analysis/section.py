@@ -89,14 +89,18 @@ class Section(NamedTuple):
 
   Attributes:
     title: a few words.
-    definition: what is shown and how it was measured. Empty lines separate
-      paragraphs; a paragraph that is indented keeps its line breaks.
-    plots: drawn above the definition.
+    definition: what is shown and how it was measured, hidden until the reader
+      opens it. Empty lines separate paragraphs; a paragraph that is indented
+      keeps its line breaks.
+    plots: drawn first.
     pictures: shown after the plots.
-    tables: shown below the definition.
+    tables: shown below the pictures.
     notes: one line each, for example why a run is missing.
     quotes: (title, text that is shown as it was written).
     folded: the same, hidden until the reader opens it.
+    files: names of files beside the page that hold the same figures.
+    lead: a sentence below the title.
+    sentences: what was found, above everything else.
   """
 
   title: str
@@ -107,6 +111,9 @@ class Section(NamedTuple):
   notes: Sequence[str] = ()
   quotes: Sequence[tuple[str, str]] = ()
   folded: Sequence[tuple[str, str]] = ()
+  files: Sequence[str] = ()
+  lead: str = ''
+  sentences: Sequence[str] = ()
 
 
 def write_svg(

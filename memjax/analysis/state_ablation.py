@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,15 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.analysis import programs
+from memjax.analysis.ablations import ABLATIONS, ablated
 from memjax.analysis.across_runs import format_median, median_dot
-from memjax.analysis.base import Instrument, Places, Result, loss_unit, tidy
+from memjax.analysis.base import (
+  Finding,
+  Instrument,
+  Places,
+  Result,
+  loss_unit,
+  tidy,
+)
 from memjax.analysis.dot_plot import DotPlot
 from memjax.analysis.programs import forward
 from memjax.analysis.section import Section, Table
 from memjax.analysis.segment_boundaries import (
   EMPTY_CARRY,
   float_leaves,
-  is_float,
   leaf_names,
   padded,
   require_carry,
@@ -29,8 +35,8 @@ from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Metrics, Params
 
-ABLATIONS = ('removed', 'shuffled', 'noised')
 ALL = 'all'
+LEAST = 0.01  # nats, or share of the loss, that a memory in use saves
 
 
 class AblationEffects(NamedTuple):
@@ -99,15 +105,8 @@ class StateAblation(Instrument[AblationEffects]):
   def measure(
     self, model: Memory, params_N: Params, task: Task
   ) -> Result[AblationEffects]:
-    found = ablate(
-      model,
-      params_N,
-      task,
-      self.batch_size,
-      self.batches,
-      self.seed,
-      self.cut,
-    )
+    sizes = self.batch_size, self.batches, self.seed, self.cut
+    found = ablate(model, params_N, task, *sizes)
     axes: dict[str, Places] = {
       'ablation': ABLATIONS,
       'replica': range(len(found.loss)),
@@ -136,6 +135,23 @@ class StateAblation(Instrument[AblationEffects]):
     }
     tables = [_table(run, result.arrays) for run, result in results.items()]
     return Section(self.title, self.definition, [DotPlot(dots)], tables=tables)
+
+  def findings(
+    self, results: Mapping[str, Result[AblationEffects]]
+  ) -> dict[str, Finding]:
+    return {run: _finding(result) for run, result in results.items()}
+
+
+def _finding(result: Result[AblationEffects]) -> Finding:
+  loss_N, rise_N = result.arrays.loss, result.arrays.loss_rise['removed'][:, 0]
+  nats = result.units['loss_rise'].startswith('nats')
+  rise, loss = float(np.median(rise_N)), float(np.median(loss_N))
+  verb = 'uses' if rise >= LEAST * (1 if nats else loss) else 'does not use'
+  unit = 'nats' if nats else 'in its loss'
+  return Finding(
+    {'loss without memory': f'{format_median(loss_N + rise_N)}, {rise:+.3g}'},
+    f'{verb} its memory: {rise:+.2g} {unit} without it',
+  )
 
 
 def _table(run: str, found: AblationEffects) -> Table:
@@ -202,7 +218,7 @@ def _read(
 ) -> Metrics:
   """Sums and counts `(N, 1 + 3 (1 + K))`; the intact carry comes first."""
   intact, structure = jax.tree.flatten(carry_N)
-  ablated = _ablated(model, intact, jnp.asarray(seed))
+  replaced_by = ablated(model, intact, jnp.asarray(seed))
   every = range(len(intact))
   replaced = [[], *[[*every], *([i] for i in every)] * len(ABLATIONS)]
   ablations = [0, *np.repeat(range(len(ABLATIONS)), 1 + len(intact)).tolist()]
@@ -210,7 +226,7 @@ def _read(
   cases = []
   for ablation, places in zip(ablations, replaced, strict=True):
     leaves = [
-      ablated[i][ablation] if i in places else leaf
+      replaced_by[i][ablation] if i in places else leaf
       for i, leaf in enumerate(intact)
     ]
     carry_N = jax.tree.unflatten(structure, leaves)
@@ -220,24 +236,6 @@ def _read(
   return jax.tree.map(
     lambda *x: np.stack(x, axis=-1, dtype=np.float64), *jax.device_get(cases)
   )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _ablated(
-  model: Memory, leaves_N: list[jax.Array], seed: jax.Array
-) -> list[tuple[jax.Array, ...]]:
-  """What replaces each leaf, `(N, B, ...)`, in the order of `ABLATIONS`."""
-  key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
-  initial = jax.tree.leaves(model.initial_carry(leaves_N[0].shape[1]))
-  found: list[tuple[jax.Array, ...]] = []
-  for i, (leaf, first) in enumerate(zip(leaves_N, initial, strict=True)):
-    noised = leaf
-    if is_float(leaf):
-      noise = jax.random.normal(jax.random.fold_in(key, i), leaf.shape[1:])
-      noised += noise.astype(leaf.dtype)[None] * leaf.std(axis=1, keepdims=True)
-    first = jnp.broadcast_to(first, leaf.shape)
-    found.append((first, jnp.roll(leaf, 1, axis=1), noised))
-  return found
 
 
 def _by_ablation(figures: np.ndarray, model: Memory) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ The row of a text continues in the next step, so some inputs behind a
 label are in earlier steps. An episode begins and ends in its row.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -28,16 +29,15 @@ class Labels(NamedTuple):
   rows: np.ndarray
   places: np.ndarray
 
-  def chunks(self, size: int) -> list['Labels']:
-    """Parts of `size` labels; the last part repeats its last label.
 
-    So all parts have one shape, and one program serves them.
-    """
-    parts = []
-    for first in range(0, len(self.rows), size):
-      index = np.arange(first, first + size).clip(max=len(self.rows) - 1)
-      parts.append(Labels(self.rows[index], self.places[index]))
-    return parts
+def chunks(count: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+  """Indices of parts of `size` things, and how many of each part count.
+
+  The last part is filled with its last index, so all have one shape.
+  """
+  for first in range(0, count, size):
+    index = np.arange(first, first + size).clip(max=count - 1)
+    yield index, min(size, count - first)
 
 
 def steps(task: Task, batch_size: int, first: int, count: int) -> range:

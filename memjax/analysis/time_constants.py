@@ -13,13 +13,12 @@ from memjax.analysis.across_runs import (
   run_table,
 )
 from memjax.analysis.base import Instrument, Places, Result, Row, tidy
-from memjax.analysis.intermediates import Shown, look, shown_paths
-from memjax.analysis.reading import sum_batches
+from memjax.analysis.intermediates import Shown, shown_paths
+from memjax.analysis.reading import read_shown, total
 from memjax.analysis.section import Section
-from memjax.errors import require
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
-from memjax.types import Batch, Carry, Params
+from memjax.types import Batch, Params
 
 GATES = ('forget_gate', 'update_gate')  # the share of its value a unit keeps
 LONGEST = 2.0**24  # steps; a float32 below 1 has at most this time constant
@@ -143,17 +142,13 @@ def time_constants(
     ConfigError: the model shows no gate that keeps its units' values.
   """
 
-  def means(params: Params, carry: Carry, batch: Batch) -> tuple[Carry, Shown]:
-    carry, _, shown = look(model, params, carry, batch.inputs, batch.reset_BT)
-    gates = {
-      path: gate_BTD.mean((0, 1)) / batches
-      for path, gate_BTD in shown.items()
-      if _is_gate(path)
-    }
-    require(bool(gates), 'model', type(model).__name__, NOT_SHOWN)
-    return carry, gates
+  def means(gates: Shown, batch: Batch) -> Shown:
+    del batch
+    return {path: gate_BTD.mean((0, 1)) for path, gate_BTD in gates.items()}
 
-  gate = sum_batches(model, params_N, task, means, batch_size, batches, seed)
+  run, sizes = (model, params_N, task), (batch_size, batches, seed)
+  sums = total(read_shown(*run, _is_gate, means, NOT_SHOWN, *sizes))
+  gate = {path: of_batches / batches for path, of_batches in sums.items()}
   with np.errstate(divide='ignore'):
     steps = {
       path: np.minimum(1 / np.abs(np.log(f)), LONGEST)

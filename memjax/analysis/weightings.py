@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,13 @@ import numpy as np
 
 from memjax.analysis.base import Instrument, Places, Result, Row, tidy
 from memjax.analysis.intermediates import Shown, look, shown_paths
+from memjax.analysis.maps import Map, MapPlot
 from memjax.analysis.section import Section
 from memjax.analysis.streams import NUMBER
 from memjax.errors import require
-from memjax.logs.plots import FAINT, INK, Style
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
 from memjax.types import Params
-
-if TYPE_CHECKING:
-  from matplotlib.figure import Figure
 
 Weights = dict[str, np.ndarray]
 OF_SLOTS = ('read_weights', 'write_weights')
@@ -38,26 +35,6 @@ class SlotWeights(NamedTuple):
 
   y: np.ndarray
   weights: Weights
-
-
-class WeightingPlot(NamedTuple):
-  """The weightings of one run below each other, time to the right."""
-
-  run: str
-  panels: Mapping[str, np.ndarray]
-  first_slot: int
-
-  @property
-  def runs(self) -> list[str]:
-    return [self.run]
-
-  @property
-  def alt(self) -> str:
-    return f'{self.run}: {", ".join(self.panels)} against step.'
-
-  def draw(self, styles: Mapping[str, Style]) -> 'Figure':
-    del styles  # a run has a picture of its own
-    return draw_panels(self.panels, self.first_slot)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,10 +86,10 @@ class Weightings(Instrument[SlotWeights]):
     return Result(rows, names | {'weight': 'share of weight'}, found)
 
   def show(self, results: Mapping[str, Result[SlotWeights]]) -> Section:
-    plots = []
-    for run, result in results.items():
-      panels, first = slot_panels(result.arrays.weights)
-      plots.append(WeightingPlot(run, panels, first))
+    plots = [
+      MapPlot(run, slot_maps(result.arrays.weights))
+      for run, result in results.items()
+    ]
     return Section(self.title, self.definition, plots)
 
 
@@ -159,18 +136,18 @@ def draw(
     weights: {path: `(T, H, M)`}.
     path: where to write the PNG.
   """
-  panels, first_slot = slot_panels(weights)
-  panels = {'input': inputs_TF, 'output': outputs_TF} | panels
-  draw_panels(panels, first_slot).savefig(path, dpi=150)
+  maps = {'input': Map(inputs_TF), 'output': Map(outputs_TF)}
+  plot = MapPlot('', maps | slot_maps(weights))
+  plot.draw({}).savefig(path, dpi=150)
 
 
-def slot_panels(weights: Weights) -> tuple[dict[str, np.ndarray], int]:
-  """{label: `(T, slots)`} of each head, and the first slot in use."""
+def slot_maps(weights: Weights) -> dict[str, Map]:
+  """The slots in use of each head."""
   slots = np.concatenate(
     [np.flatnonzero(w.max((0, 1)) > LEAST) for w in weights.values()]
   )
   first, last = (slots.min(), slots.max() + 1) if slots.size else (0, 1)
-  panels = {}
+  maps = {}
   layers = {path.partition('/')[0] for path in weights}
   for path, weights_THM in weights.items():
     layer, *_, kind = path.split('/')
@@ -178,41 +155,8 @@ def slot_panels(weights: Weights) -> tuple[dict[str, np.ndarray], int]:
     name = f'{layer} {name}' if len(layers) > 1 else name
     for head in range(weights_THM.shape[1]):
       label = f'{name} head {head}, slot'.replace('_', ' ')
-      panels[label] = weights_THM[:, head, first:last]
-  return panels, int(first)
-
-
-def draw_panels(panels: Mapping[str, np.ndarray], first_slot: int) -> 'Figure':
-  """Panels of numbers in [0, 1], {label: `(T, rows)`}, as images."""
-  from matplotlib.figure import Figure
-
-  heights = [max(p.shape[1], 8) for p in panels.values()]
-  inches = 0.5 + sum(heights) * 0.07 + 0.35 * len(heights)
-  figure = Figure(figsize=(8, min(inches, 12)), layout='constrained')
-  all_axes = figure.subplots(
-    len(panels), sharex=True, height_ratios=heights, squeeze=False
-  )[:, 0]
-  for axes, (label, values) in zip(all_axes, panels.items(), strict=True):
-    low = first_slot if label.endswith('slot') else 0
-    image = axes.imshow(
-      values.T,
-      cmap='cividis',
-      vmin=0,
-      vmax=1,
-      aspect='auto',
-      interpolation='nearest',
-      origin='lower',
-      extent=(-0.5, len(values) - 0.5, low - 0.5, low + values.shape[1] - 0.5),
-    )
-    axes.set_ylabel(label, color=INK)
-    axes.tick_params(color=FAINT, labelcolor=INK)
-    axes.spines[:].set_visible(False)
-  all_axes[-1].set_xlabel('step', color=INK)
-  bar = figure.colorbar(image, ax=list(all_axes), shrink=0.4)
-  bar.set_label('value or weight', color=INK)
-  bar.ax.tick_params(color=FAINT, labelcolor=INK)
-  bar.outline.set_visible(False)
-  return figure
+      maps[label] = Map(weights_THM[:, head, first:last], int(first))
+  return maps
 
 
 def _is_of_slots(path: str) -> bool:

@@ -43,6 +43,16 @@ SAMPLING = (
   flags.DEFINE_string('carry', None, 'file of --save_carry to continue from'),
 )
 
+REPORTING = (
+  flags.DEFINE_string('sections', '', 'NAME,NAME of a report; empty: all'),
+  flags.DEFINE_string('out', '', 'folder to write the report in'),
+)
+
+
+def reporting() -> dict[str, Any]:
+  """The flags of `--mode=report`, by name."""
+  return {flag.name: flag.value for flag in REPORTING}
+
 
 def sampling() -> dict[str, Any]:
   """The flags of `--mode=sample`, by name."""
@@ -63,8 +73,8 @@ def exporting() -> dict[str, Any]:
 
 def describe_flags() -> Iterator[str]:
   """A line for each flag of the modes that read a workdir."""
-  for flag in (SET, STEP, OUTPUT, *SAMPLING):
-    default = '...' if flag.default is None else flag.default
+  for flag in (SET, STEP, OUTPUT, *SAMPLING, *REPORTING):
+    default = '...' if flag.default in (None, '') else flag.default
     meaning = flags.FLAGS[flag.name].help
     yield f'{f"--{flag.name}={default}":28}{meaning}'
 

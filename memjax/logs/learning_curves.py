@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from memjax.logs.headline import SCORES
-from memjax.logs.plots import EVALUATIONS, INK, TRAIN, Curve, draw
+from memjax.logs.plots import (
+  EVALUATIONS,
+  TRAIN,
+  Curve,
+  draw,
+  reference_curves,
+)
 
 Row = Mapping[str, Any]
 
@@ -55,16 +61,6 @@ def learning_metrics(rows: Iterable[Row]) -> list[str]:
   names = {name for row in rows for name in row['metrics']}
   loss = 'bits_per_byte' if 'bits_per_byte' in names else 'loss'
   return [loss, *[name for name in SCORES if name in names][:1]]
-
-
-def reference_curves(
-  values: Mapping[str, float], first: float, last: float
-) -> list[Curve]:
-  """A dotted horizontal line for each of {name: value}."""
-  return [
-    Curve(name, INK, [first, last], [value, value], ':')
-    for name, value in values.items()
-  ]
 
 
 def _curves(rows: Sequence[Row], metric: str) -> Iterable[Curve]:

@@ -63,6 +63,16 @@ def style_runs(names: Iterable[str]) -> dict[str, Style]:
   return dict(zip(names, styles, strict=False))
 
 
+def reference_curves(
+  values: Mapping[str, float], first: float, last: float
+) -> list[Curve]:
+  """A dotted horizontal line for each of {name: value}."""
+  return [
+    Curve(name, INK, [first, last], [value, value], ':')
+    for name, value in values.items()
+  ]
+
+
 def draw(
   panels: Mapping[str, Sequence[Curve]],
   xlabel: str,

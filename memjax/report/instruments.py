@@ -1,6 +1,7 @@
-"""A section for each instrument of `memjax.analysis`, with its CSV and SVG.
+"""A section for each instrument, with its CSV and its SVGs.
 
-An instrument is one file of that folder, which is searched here.
+The instruments of `memjax.analysis` are found in their folder; one of the
+user's own is named by its path, `my_instruments.Reach`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,14 +9,18 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from memjax.analysis.base import Instrument, write_csv
+from memjax.analysis.base import Finding, Instrument, Result, write_csv
 from memjax.analysis.section import Section, write_svg
-from memjax.config.find import classes
+from memjax.config.find import classes, find_class
+from memjax.errors import require
 from memjax.logs.plots import Style
+from memjax.report import measured
 from memjax.report.runs import ReportedRun, measure_runs
 
+PACKAGE = 'memjax.analysis'
 
-def find_instruments(package: str = 'memjax.analysis') -> list[Instrument[Any]]:
+
+def find_instruments(package: str = PACKAGE) -> list[Instrument[Any]]:
   """Every instrument in a package, with its default sizes, in its order."""
   found = [
     cls()
@@ -27,9 +32,27 @@ def find_instruments(package: str = 'memjax.analysis') -> list[Instrument[Any]]:
   )
 
 
+def load_instrument(path: str) -> Instrument[Any]:
+  """The user's own instrument at a path, `module.Class`.
+
+  Raises:
+    ConfigError: there is no such class, or it is not an instrument.
+  """
+  found = find_class(path, PACKAGE, 'sections')
+  rule = 'is not an Instrument of memjax.analysis.base'
+  require(issubclass(found, Instrument), 'sections', path, rule)
+  return found()
+
+
 def name_of(instrument: Instrument[Any]) -> str:
-  """The name of its file, which its CSV and SVG have too."""
-  return type(instrument).__module__.rpartition('.')[2]
+  """Names its section, its CSV and its SVGs.
+
+  It is the name of its file; a user's own instrument has its path.
+  """
+  module = type(instrument).__module__
+  if module.startswith(f'{PACKAGE}.'):
+    return module.rpartition('.')[2]
+  return f'{module}.{type(instrument).__name__}'
 
 
 def section(
@@ -38,7 +61,7 @@ def section(
   *,
   styles: Mapping[str, Style],
   folder: Path,
-) -> Section:
+) -> tuple[Section, dict[str, Finding]]:
   """Measures the runs and writes the instrument's files.
 
   Args:
@@ -46,30 +69,45 @@ def section(
     runs: those that it cannot measure are a note.
     styles: of the runs.
     folder: where to write `NAME.csv` and `NAME.svg`; with a plot for each run,
-      `NAME_2.svg` and so on.
-  """
+      `NAME_2.svg` and so on. What was measured is kept in a folder of it.
 
+  Returns:
+    The section, and what it says about each run in the verdict.
+  """
   reasons, notes = measure_runs(
     runs, lambda run: instrument.defined(run.model, run.task)
   )
-  notes += [
-    f'{run}: not defined: {text}' for run, text in reasons.items() if text
-  ]
+  for reason in dict.fromkeys(filter(None, reasons.values())):
+    names = [run for run, text in reasons.items() if text == reason]
+    notes.append(f'{", ".join(names)}: does not apply: {reason}')
+  name = name_of(instrument)
+
+  def measure(run: ReportedRun) -> Result[Any]:
+    return measured.result(instrument, name, run, folder)
+
   results, failures = measure_runs(
-    [run for run in runs if reasons.get(run.name) == ''],
-    lambda run: instrument.measure(run.model, run.params_N, run.task),
+    [run for run in runs if reasons.get(run.name) == ''], measure
   )
   notes += failures
-  name = name_of(instrument)
   for pattern in ('.csv', '.svg', '_[0-9]*.svg'):
     for path in folder.glob(name + pattern):
       path.unlink()  # of an earlier report
   if not results:
-    return Section(instrument.title, instrument.definition, notes=notes)
+    return Section(instrument.title, notes=notes), {}
   shown = instrument.show(results)
   write_csv(results, folder / f'{name}.csv')
+  files = [f'{name}.csv']
   for i, plot in enumerate(shown.plots, 1):
-    suffix = f'_{i}' if i > 1 else ''
-    write_svg(plot, folder / f'{name}{suffix}.svg', styles)
-  files = f'The figures are in {name}.csv and {name}.svg, beside this page.'
-  return shown._replace(notes=[*shown.notes, *notes, files])
+    files.append(f'{name}_{i}.svg' if i > 1 else f'{name}.svg')
+    write_svg(plot, folder / files[-1], styles)
+  shown = shown._replace(
+    lead=_first_line(instrument), notes=[*shown.notes, *notes], files=files
+  )
+  return shown, instrument.findings(results)
+
+
+def _first_line(instrument: Instrument[Any]) -> str:
+  """What it measures, in one sentence; '' if its docstring is generated."""
+  text = inspect.cleandoc(type(instrument).__doc__ or '')
+  line = text.partition('\n\n')[0].replace('\n', ' ')
+  return line if line.endswith('.') else ''

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from memjax.analysis.across_runs import MISSING
 from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.merge import changed_fields
-from memjax.errors import ConfigError
 from memjax.generation import session
 from memjax.logs.console import format_number
 from memjax.logs.learning_curves import (
@@ -14,9 +13,10 @@ from memjax.logs.learning_curves import (
   metric_curve,
 )
 from memjax.logs.metrics_file import Row
-from memjax.logs.plots import Curve
+from memjax.logs.plots import Curve, reference_curves
 from memjax.report import summary
 from memjax.report.runs import ReportedRun, measure_runs
+from memjax.report.verdict import baselines as of_task
 
 SAMPLE_TOKENS = 400
 
@@ -47,27 +47,27 @@ def _side_by_side(runs: Sequence[ReportedRun]) -> Section:
   panels: dict[str, list[Curve]] = {}
   last = 1
   for run in runs:
-    split = _main_split(run)
+    split = run.main_set
     rows = [row for row in run.rows if row['split'] == split]
     last = max([last, *(row['step'] for row in rows)])
     for metric in learning_metrics(rows):
       panels.setdefault(metric, []).extend(
         metric_curve(rows, metric, run.name, '')
       )
-  splits = ', '.join(f'{run.name}: {_main_split(run)}' for run in runs)
+  for metric, curves in panels.items():
+    references = {
+      name: value
+      for run in runs
+      for name, value in of_task(run, run.main_set).get(metric, {}).items()
+    }
+    curves.extend(reference_curves(references, 0, last))
+  splits = ', '.join(f'{run.name}: {run.main_set}' for run in runs)
   definition = (
     f'The metrics of one evaluation set of each run ({splits}), against the'
-    f' number of optimiser steps. {QUARTILES}'
+    f' number of optimiser steps. {QUARTILES} Dotted: baselines.'
   )
   plot = LinePlot(panels, 'training step', (0, last))
   return Section('Learning', definition, [plot])
-
-
-def _main_split(run: ReportedRun) -> str:
-  """The set that decides which step is the best, else the first set."""
-  best = run.config['checkpoint']['best'].partition('/')[0]
-  splits = [row['split'] for row in run.rows if row['split'] != 'train']
-  return best or next(iter(splits), 'train')
 
 
 def evaluation(runs: Sequence[ReportedRun]) -> Section:
@@ -105,7 +105,7 @@ def _table(
   metrics = dict.fromkeys(m for row in rows.values() for m in row['metrics'])
   baselines: dict[str, dict[str, str]] = {}
   for run in runs:
-    for metric, values in _baselines(run, split).items():
+    for metric, values in of_task(run, split).items():
       figures = {name: format_number(value) for name, value in values.items()}
       baselines[metric] = baselines.get(metric, {}) | figures
   body = [
@@ -119,16 +119,6 @@ def _table(
       known = baselines.get(metric, {})
       row.append(', '.join(f'{name} {value}' for name, value in known.items()))
   return Table(head, body)
-
-
-def _baselines(
-  run: ReportedRun, split: str
-) -> Mapping[str, Mapping[str, float]]:
-  """{} if the run has no such set, or its data are not on this machine."""
-  try:
-    return run.experiment.evals[split].baselines
-  except (ConfigError, KeyError):
-    return {}
 
 
 def _figure(row: Row | None, metric: str) -> str:

@@ -20,6 +20,7 @@ def render(
   lead: str,
   sections: Iterable[Section],
   styles: Mapping[str, Style] | None = None,
+  waiting: Sequence[str] = (),
 ) -> str:
   """The page.
 
@@ -28,6 +29,8 @@ def render(
     lead: a line below it.
     sections: each also gets a link at the top.
     styles: of the runs; by default they are styled in their order.
+    waiting: titles of the sections that follow. With any, a browser reads the
+      page again every few seconds.
   """
   sections = list(sections)
   styles = styles or style_runs(
@@ -39,9 +42,22 @@ def render(
     f'<a href="#{anchor(s.title)}">{html.escape(s.title)}</a>' for s in sections
   )
   body = '\n'.join(_section(section, styles) for section in sections)
+  if waiting:
+    titles = html.escape(', '.join(waiting))
+    body += f'\n<p class="waiting">Being measured: {titles}.</p>'
   return PAGE.format(
-    title=html.escape(title), lead=html.escape(lead), links=links, body=body
+    title=html.escape(title),
+    lead=html.escape(lead),
+    links=links,
+    body=body,
+    again=AGAIN if waiting else '',
   )
+
+
+def drawn(section: Section, styles: Mapping[str, Style]) -> Section:
+  """The section with pictures in place of its plots."""
+  pictures = [svg(plot, styles) for plot in section.plots]
+  return section._replace(plots=(), pictures=[*pictures, *section.pictures])
 
 
 def anchor(title: str) -> str:
@@ -51,22 +67,48 @@ def anchor(title: str) -> str:
 
 def _section(section: Section, styles: Mapping[str, Style]) -> str:
   title = html.escape(section.title)
-  parts = [f'<section id="{anchor(section.title)}"><h2>{title}</h2>']
-  parts += [_picture(svg(plot, styles)) for plot in section.plots]
-  parts += map(_picture, section.pictures)
-  parts += map(_paragraph, paragraphs(section.definition))
+  opened = f'<section id="{anchor(section.title)}"><h2>{title}</h2>'
+  notes = _notes(section.notes)
+  shown = section._replace(title='', notes=())
+  if not any(shown):
+    return f'{opened}{notes}</section>'.replace(
+      '<section ', '<section class="nothing" ', 1
+    )
+  parts = [opened]
+  if section.lead:
+    parts.append(f'<p class="about">{html.escape(section.lead)}</p>')
+  parts += [
+    f'<p class="sentence">{html.escape(text)}</p>' for text in section.sentences
+  ]
+  parts += map(_picture, drawn(section, styles).pictures)
   parts += map(_table, section.tables)
   for name, text in section.quotes:
     parts.append(f'<h3>{html.escape(name)}</h3><pre>{html.escape(text)}</pre>')
-  for name, text in section.folded:
-    parts.append(
-      f'<details><summary>{html.escape(name)}</summary>'
-      f'<pre>{html.escape(text)}</pre></details>'
+  parts.append(notes)
+  if section.definition:
+    inside = ''.join(map(_paragraph, paragraphs(section.definition)))
+    parts.append(_folded('How this is defined', inside))
+  parts += [
+    _folded(name, f'<pre>{html.escape(text)}</pre>')
+    for name, text in section.folded
+  ]
+  if section.files:
+    links = ', '.join(
+      f'<a href="{html.escape(file)}">{html.escape(file)}</a>'
+      for file in section.files
     )
-  if section.notes:
-    items = ''.join(f'<li>{html.escape(note)}</li>' for note in section.notes)
-    parts.append(f'<ul class="notes">{items}</ul>')
+    parts.append(f'<p class="files">The same as files: {links}</p>')
   return '\n'.join([*parts, '</section>'])
+
+
+def _folded(name: str, inside: str) -> str:
+  summary = f'<summary>{html.escape(name)}</summary>'
+  return f'<details>{summary}{inside}</details>'
+
+
+def _notes(notes: Sequence[str]) -> str:
+  items = ''.join(f'<li>{html.escape(note)}</li>' for note in notes)
+  return f'<ul class="notes">{items}</ul>' if items else ''
 
 
 def paragraphs(definition: str) -> list[str]:
@@ -107,10 +149,11 @@ def _table(table: Table) -> str:
   )
 
 
+AGAIN = '<meta http-equiv="refresh" content="5">'
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
+<meta name="color-scheme" content="light dark">{again}
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>
@@ -120,7 +163,7 @@ PAGE = """<!doctype html>
   --ink: #e4e4e4; --soft: #9da1a6; --line: #33373c; --tint: #1e2125;
   --link: #5cb3ea }} }}
 * {{ box-sizing: border-box }}
-body {{ margin: 0 auto; max-width: 58rem; padding: 3.5rem 1.25rem 6rem;
+body {{ margin: 0 auto; max-width: 66rem; padding: 3.5rem 1.25rem 6rem;
   background: var(--page); color: var(--ink);
   font: 1rem/1.55 system-ui, sans-serif }}
 h1 {{ font-size: 2rem; line-height: 1.2; font-weight: 650;
@@ -128,7 +171,8 @@ h1 {{ font-size: 2rem; line-height: 1.2; font-weight: 650;
 h2 {{ font-size: 1.3rem; line-height: 1.3; font-weight: 600;
   letter-spacing: -.005em; margin: 0 0 1rem }}
 h3 {{ font-size: .95rem; font-weight: 600; margin: 1.5rem 0 .4rem }}
-.lead, .definition, .notes, caption, summary {{ color: var(--soft) }}
+.lead, .definition, .notes, .about, .files, .waiting, caption, summary {{
+  color: var(--soft) }}
 .lead {{ margin: 0 }}
 nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-top: 1.5rem;
   font-size: .9rem }}
@@ -136,11 +180,21 @@ a {{ color: var(--link); text-decoration: none }}
 a:hover {{ text-decoration: underline }}
 section {{ margin-top: 3.5rem; padding-top: 1.5rem;
   border-top: 1px solid var(--line) }}
-figure {{ margin: 0 0 1rem }}
+.about {{ margin: -.6rem 0 1.1rem; max-width: 42rem }}
+.sentence {{ font-size: 1.08rem; margin: 0 0 .5rem; max-width: 50rem }}
+.files, .waiting {{ font-size: .85rem; margin: .8rem 0 0;
+  overflow-wrap: anywhere }}
+.waiting {{ margin-top: 3.5rem }}
+.nothing {{ margin-top: 2rem; padding-top: 1rem; display: flex;
+  flex-wrap: wrap; gap: .2rem 1rem; align-items: baseline }}
+.nothing h2 {{ font-size: 1rem; margin: 0 }}
+.nothing .notes {{ margin: 0 }}
+.nothing .notes li {{ border: 0; padding: 0; margin: 0 }}
+figure {{ margin: 0 0 1rem; max-width: 52rem }}
 img {{ display: block; width: 100%; height: auto }}
 img[src^="data:image/png"] {{ background: #fff; border-radius: 4px }}
 .definition, .notes {{ font-size: .88rem; max-width: 42rem }}
-.definition {{ margin: 0 0 .55rem }}
+.definition {{ margin: .55rem 0 }}
 .as-is {{ white-space: pre; overflow-x: auto;
   font: .8rem/1.45 ui-monospace, monospace }}
 .notes {{ margin: 1rem 0 0; padding: 0; list-style: none }}
@@ -154,8 +208,9 @@ th, td {{ text-align: right; vertical-align: top;
   padding: .35rem 0 .35rem 1.6rem; border-bottom: 1px solid var(--line) }}
 th {{ font-weight: 600; vertical-align: bottom }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0 }}
-td {{ white-space: nowrap }}
-td:first-child {{ color: var(--soft) }}
+th {{ min-width: 4.5rem }}
+td {{ min-width: 4.5rem; max-width: 22rem; overflow-wrap: break-word }}
+td:first-child {{ color: var(--soft); min-width: 7rem }}
 code {{ font: .92em ui-monospace, monospace }}
 pre {{ margin: 0; padding: .9rem 1rem; background: var(--tint);
   border-radius: 4px; font: .82rem/1.5 ui-monospace, monospace;

@@ -1,6 +1,6 @@
 """What was trained: model, task, size, machine and config of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import json
 import shlex
 from typing import Any
@@ -12,7 +12,7 @@ from memjax.analysis.state_size import state_size
 from memjax.config.sections import flatten
 from memjax.logs import metrics_file
 from memjax.logs.console import format_duration
-from memjax.report.runs import ReportedRun
+from memjax.report.runs import ReportedRun, memories
 
 
 def section(runs: Sequence[ReportedRun]) -> Section:
@@ -38,7 +38,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
   params = sum(x.size for x in jax.tree.leaves(trained.params)) // replicas
   facts = {
     'task': config['task']['name'],
-    'memory': _memory(config['model']),
+    'memory': memories(config['model']),
     'parameters': f'{params:,}',
     'state of a row': f'{sum(state_size(run.model)):,} bytes',
     'steps': f'{trained.step:,} of {train["steps"]:,}',
@@ -47,12 +47,6 @@ def _facts(run: ReportedRun) -> dict[str, str]:
     'trained for': format_duration(metrics_file.training_seconds(run.rows)),
   }
   return facts | _machine(run.starts)
-
-
-def _memory(model: Mapping[str, Any]) -> str:
-  """The layer of a Stack and the others of a hybrid, or the whole model."""
-  layers = [model.get('layer', model), *model.get('others', {}).values()]
-  return ', '.join(dict.fromkeys(layer['name'] for layer in layers))
 
 
 def _machine(starts: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The runs of a report, read from their workdirs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 from pathlib import Path
@@ -29,12 +29,14 @@ class ReportedRun:
 
   Attributes:
     name: the end of its path that distinguishes it from the other runs.
+    workdir: its folder.
     trained: its newest checkpoint, with all replicas.
     rows: of its `metrics.jsonl`.
     starts: of its `run.json`.
   """
 
   name: str
+  workdir: Path
   trained: Run
   rows: list[Row]
   starts: list[dict[str, Any]]
@@ -66,6 +68,13 @@ class ReportedRun:
     return self.config['train']['replicas']
 
   @property
+  def main_set(self) -> str:
+    """The set that decides which step is the best, else the first set."""
+    best = self.config['checkpoint']['best'].partition('/')[0]
+    splits = [row['split'] for row in self.rows if row['split'] != 'train']
+    return best or next(iter(splits), 'train')
+
+  @property
   def params_N(self) -> Params:
     """The parameters, `(N, ...)`; one replica is `(1, ...)`."""
     return self.trained.params
@@ -87,6 +96,7 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
   return [
     ReportedRun(
       name=name,
+      workdir=workdir,
       trained=run_of(Snapshot(workdir), carry=False),
       rows=metrics_file.load_rows(workdir / 'metrics.jsonl'),
       starts=read_run(workdir).starts,
@@ -105,6 +115,17 @@ def short_names(workdirs: Sequence[Path]) -> list[str]:
     if len(set(short)) == len(short):
       break
   return short
+
+
+def memories(model: Mapping[str, Any]) -> str:
+  """The layer of a Stack and the others of a hybrid, or the whole model.
+
+  Args:
+    model: the section of the config.
+  """
+  layers = [model.get('layer', model), *model.get('others', {}).values()]
+  names = [layer['name'].rpartition('.')[2] for layer in layers]
+  return ', '.join(dict.fromkeys(names))
 
 
 def measure_runs(

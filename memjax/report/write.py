@@ -1,57 +1,177 @@
 """A report on one run, or on several runs side by side: a page and its data."""
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import functools
 import os
 from pathlib import Path
 import time
+from typing import Any
 
+from memjax.analysis.base import Finding, Instrument
 from memjax.analysis.section import Section
+from memjax.config.find import make_importable
+from memjax.errors import ConfigError, nearest, require
 from memjax.logs.console import first_line
 from memjax.logs.plots import style_runs
-from memjax.report import instruments, learning, run_info
-from memjax.report.page import render
+from memjax.report import instruments, learning, run_info, verdict
+from memjax.report.page import drawn, render
 from memjax.report.runs import ReportedRun, load_runs
 
-FOLDER, PAGE = 'report', 'index.html'
-Make = Callable[[Sequence[ReportedRun]], Section | None]
-OF_TRAINING: dict[str, Make] = {
-  'What was trained': run_info.section,
-  'Learning': learning.curves,
-  'Evaluation': learning.evaluation,
-  'A sample': learning.sample,
+FOLDER, PAGE, ALL = 'report', 'index.html', 'all'
+Made = tuple[Section | None, dict[str, Finding]]
+Make = Callable[[Sequence[ReportedRun]], Made]
+
+
+def _plain(make: Callable[[Sequence[ReportedRun]], Section | None]) -> Make:
+  """A section that says nothing in the verdict."""
+  return lambda runs: (make(runs), {})
+
+
+OF_TRAINING: dict[str, tuple[str, Make]] = {
+  'learning': ('Learning', _plain(learning.curves)),
+  'evaluation': ('Evaluation', _plain(learning.evaluation)),
+}
+AT_THE_END: dict[str, tuple[str, Make]] = {
+  'sample': ('A sample', _plain(learning.sample)),
+  'run_info': ('What was trained', _plain(run_info.section)),
 }
 
 
-def write(workdirs: Sequence[Path]) -> Path:
+@dataclasses.dataclass
+class Page:
+  """The page while it is written: after every section it is a whole file.
+
+  Attributes:
+    path: of the page.
+    runs: what it reports.
+    waiting: titles of the sections that are not made yet.
+    sections: those that are.
+    findings: {run: what the instruments found}.
+  """
+
+  path: Path
+  runs: Sequence[ReportedRun]
+  waiting: list[str]
+  sections: list[Section] = dataclasses.field(default_factory=list)
+  findings: dict[str, list[Finding]] = dataclasses.field(default_factory=dict)
+
+  def add(self, made: Made) -> None:
+    """Adds the section whose title is the first that waits; writes the page."""
+    section, findings = made
+    if section:
+      styles = style_runs([run.name for run in self.runs])
+      self.sections.append(drawn(section, styles))
+    for run, finding in findings.items():
+      self.findings.setdefault(run, []).append(finding)
+    del self.waiting[0]
+    self.write()
+
+  def write(self) -> None:
+    """Replaces the file in one step."""
+    names = [run.name for run in self.runs]
+    tasks = dict.fromkeys(run.config['task']['name'] for run in self.runs)
+    lead = f'memjax report on {", ".join(tasks)}, {time.strftime("%Y-%m-%d")}'
+    first = verdict.section(self.runs, self.findings, bool(self.waiting))
+    page = render(
+      ' · '.join(names),
+      lead,
+      [first, *self.sections],
+      style_runs(names),
+      self.waiting,
+    )
+    unfinished = self.path.with_name(f'{PAGE}.tmp')
+    unfinished.write_text(page, 'utf-8')
+    unfinished.replace(self.path)
+
+
+def write(
+  workdirs: Sequence[Path],
+  sections: Sequence[str] = (),
+  out: Path | None = None,
+) -> Path:
   """Writes the folder `report` and returns its page, `index.html`.
 
-  The folder is made in the workdir, or in the nearest common parent of several
-  workdirs. Each instrument's figures are beside the page, as `NAME.csv` and
-  `NAME.svg`. A line is printed for each section. If a section fails, the page
-  says so in one line.
+  The page is written after every section, and a line is printed. Each
+  instrument's figures are beside the page, as `NAME.csv` and `NAME.svg`. What
+  was measured is kept there, and is not measured again for the same checkpoint.
+  If a section fails, the page says so in one line.
+
+  Args:
+    workdirs: the runs.
+    sections: names of the sections, or paths of the user's own instruments;
+      'all' stands for all that memjax has; () is all.
+    out: the folder to write; by default `report` in the workdir, or in the
+      nearest common parent of several.
 
   Raises:
     ConfigError: a folder is not a workdir, has no whole checkpoint, or is named
-      twice.
+      twice; no such section; the folder cannot be written.
   """
+  make_importable('.')
+  folder = claim(out or _parent(workdirs) / FOLDER)
+  found = find_sections(sections, folder)
   runs = load_runs(workdirs)
-  names = [run.name for run in runs]
-  styles = style_runs(names)
-  folder = _parent(workdirs) / FOLDER
-  folder.mkdir(exist_ok=True)
-  makers = dict(OF_TRAINING)
-  for instrument in instruments.find_instruments():
-    makers[instrument.title] = functools.partial(
-      instruments.section, instrument, styles=styles, folder=folder
-    )
-  sections = [_make(title, make, runs) for title, make in makers.items()]
-  tasks = dict.fromkeys(run.config['task']['name'] for run in runs)
-  lead = f'memjax report on {", ".join(tasks)}, {time.strftime("%Y-%m-%d")}'
-  page = render(' · '.join(names), lead, filter(None, sections), styles)
-  unfinished = folder / f'{PAGE}.tmp'
-  unfinished.write_text(page, 'utf-8')
-  return unfinished.replace(folder / PAGE)
+  page = Page(folder / PAGE, runs, [title for title, _ in found.values()])
+  page.write()
+  print(f'The page grows while it is measured: {page.path}', flush=True)
+  for title, make in found.values():
+    page.add(_make(title, make, runs))
+  return page.path
+
+
+def claim(folder: Path) -> Path:
+  """The folder, made and tried before anything is measured.
+
+  Raises:
+    ConfigError: it cannot be written.
+  """
+  trial = folder / f'.{os.getpid()}.trial'
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    trial.touch()
+    trial.unlink()
+  except OSError as error:
+    rule = f'cannot be written ({error.strerror}): give another one, --out=DIR'
+    raise ConfigError('report', str(folder), rule) from None
+  return folder
+
+
+def find_sections(
+  names: Sequence[str], folder: Path
+) -> dict[str, tuple[str, Make]]:
+  """{name: (title, how it is made)} of the sections, in the page's order.
+
+  Raises:
+    ConfigError: a name is not that of a section or an instrument.
+  """
+
+  def of(instrument: Instrument[Any]) -> tuple[str, Make]:
+    make = functools.partial(_instrument, instrument, folder)
+    return instrument.title, make
+
+  measured = {
+    instruments.name_of(one): of(one) for one in instruments.find_instruments()
+  }
+  known = OF_TRAINING | measured | AT_THE_END
+  if not names or ALL in names:
+    chosen = dict(known)
+  else:
+    chosen = {name: known[name] for name in known if name in names}
+  for name in names:
+    if name in known or name == ALL:
+      continue
+    rule = f'is not a section; {nearest(name, [*known, ALL])}'
+    require('.' in name, 'sections', name, rule)
+    chosen[name] = of(instruments.load_instrument(name))
+  return chosen
+
+
+def _instrument(
+  instrument: Instrument[Any], folder: Path, runs: Sequence[ReportedRun]
+) -> Made:
+  styles = style_runs([run.name for run in runs])
+  return instruments.section(instrument, runs, styles=styles, folder=folder)
 
 
 def _parent(workdirs: Sequence[Path]) -> Path:
@@ -61,14 +181,13 @@ def _parent(workdirs: Sequence[Path]) -> Path:
   return Path(os.path.commonpath([path.resolve().parent for path in workdirs]))
 
 
-def _make(
-  title: str, make: Make, runs: Sequence[ReportedRun]
-) -> Section | None:
+def _make(title: str, make: Make, runs: Sequence[ReportedRun]) -> Made:
   start = time.monotonic()
+  made: Made
   try:
-    section = make(runs)
+    made = make(runs)
   except Exception as error:
-    section = Section(title, notes=[f'failed: {first_line(error)}'])
-  if section:
+    made = Section(title, notes=[f'failed: {first_line(error)}']), {}
+  if made[0]:
     print(f'{title:<30} {time.monotonic() - start:6.1f} s', flush=True)
-  return section
+  return made

@@ -7,12 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.loss_by_context import (
-  ContextLosses,
-  contexts,
-  loss_by_context,
-)
+from memjax.analysis.loss_by_context import ContextLosses, loss_by_context
 from memjax.analysis.recl import relative_effective_context_length
+from memjax.analysis.windows import contexts
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
 from tests.analysis.known import SURE, DelayLine, RepeatToken
@@ -116,4 +113,5 @@ def test_contexts_that_no_label_has_are_refused() -> None:
     loss_by_context(model, params, task, [4, 4])
   with pytest.raises(ConfigError, match='25: no label has this number'):
     loss_by_context(model, params, task, [25], batch_size=2, batches=1)
-  assert contexts(task).tolist() == [1, 2, 4]  # the farthest label needs 4
+  whole_row = [1, 2, 4, 8, 16, task.length]
+  assert contexts(task).tolist() == whole_row

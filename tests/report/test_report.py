@@ -1,5 +1,6 @@
 """The page of several runs, as a browser shows it, and the files beside it."""
 
+import dataclasses
 import os
 from pathlib import Path
 import re
@@ -16,8 +17,8 @@ from memjax.logs import metrics_file
 from memjax.logs.console import format_number
 from memjax.logs.plots import style_runs
 from memjax.modes.report import report
-from memjax.report import instruments, run_info, write
-from memjax.report.runs import load_runs, short_names
+from memjax.report import instruments, measured, write
+from memjax.report.runs import load_runs, memories, short_names
 from memjax.training.loop import train
 from tests.report.browser import WIDTHS, Look, look
 from tests.small import small
@@ -55,13 +56,13 @@ def looks(page: Path) -> list[Look]:
 
 
 SECTIONS = (
-  'What was trained',
+  'Verdict',
   'Learning',
   'Evaluation',
-  'A sample',
   'Score by label distance',
   'Loss by context',
   'State ablation',
+  'Bits of each label',
   'Linear probes',
   'Input gradients',
   'Carry gradients',
@@ -69,12 +70,15 @@ SECTIONS = (
   'Time constants',
   'Weightings',
   'Cost',
+  'A sample',
+  'What was trained',
 )
 PICTURES = (
   'loss against training step; at the end recall ',
   'accuracy, share of labels against label distance, steps; at the end recall ',
   'loss against context, inputs; at the end recall ',
   'loss rise, removed: recall all ',
+  'recall: bits of each label; in all with its memory ',
   'accuracy, share of labels against lag, steps; at the end recall ',
   'gradient norm against lag, steps; at the end recall ',
   'gradient norm, layer_0.h against lag, steps; at the end recall ',
@@ -84,6 +88,7 @@ PICTURES = (
 FIGURES = {
   'score_by_distance': 'run,replica,label_distance [steps],',
   'loss_by_context': 'run,replica,context [inputs],loss [nats per label],',
+  'token_bits': 'run,replica,number,row,step,label,bits [bits],',
   'state_ablation': 'run,ablation,replica,leaf,loss_rise [nats per label],',
   'linear_probes': 'run,leaf,replica,lag [steps],accuracy [share of tokens],',
   'input_gradients': 'run,replica,lag [steps],gradient_norm [',
@@ -117,7 +122,8 @@ def test_every_section_exists_and_has_a_link(
   for one in looks:
     titles = [t for t in SECTIONS if f'\n{t}\n' in one.text]
     assert titles == list(SECTIONS)
-  assert re.findall('(?:src|href)="(?!#|data:)', source) == []
+  files = re.findall('(?:src|href)="(?!#|data:)(.*?)"', source)
+  assert {path.name for path in page.parent.glob('*.*v*')} == set(files)
   assert '<script' not in source
 
 
@@ -139,9 +145,9 @@ def test_figures_are_those_of_the_rows_beside_their_baselines(
 def test_what_is_not_defined_for_a_run_is_a_line(looks: list[Look]) -> None:
   text = looks[-1].text
   reason = 'the model shows no attention to its own past'
-  assert f'recall: not defined: {reason}' in text
+  assert f'recall: does not apply: {reason}' in text
   gone = r'^text: not measured: task\.path: .*corpus\.txt'
-  assert len(re.findall(gone, text, re.M)) == 10
+  assert len(re.findall(gone, text, re.M)) == 11
   assert 'failed' not in text
 
 
@@ -170,9 +176,20 @@ def test_an_instrument_shows_its_figures_and_its_definition(
     r'gradient, 64 steps\t\d+\.\d\d MB',
   ):
     assert re.search(f'^{row}$', text, re.M), row
-  assert 'The RECL of model i is the context at which it stops' in text
-  assert '\n    b(c, t)     = min_i l_i(c, t)  ' in looks[-1].text
-  assert 'A unit whose gate keeps the share f' in text
+
+
+def test_definitions_are_whole_and_folded(
+  page: Path, looks: list[Look]
+) -> None:
+  source = page.read_text()
+  folded = ' '.join(re.findall('<details>(.*?)</details>', source, re.S))
+  for words in (
+    'The RECL of model i is the context at which it stops',
+    '\n    b(c, t)     = min_i l_i(c, t)  ',
+    'A unit whose gate keeps the share f',
+  ):
+    assert words in folded
+    assert words not in looks[-1].text
 
 
 def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
@@ -182,15 +199,16 @@ def test_a_sample_is_shown_as_it_was_written(looks: list[Look]) -> None:
 def test_a_section_that_fails_is_a_line_and_the_others_are_shown(
   runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-  def broken(runs: Any) -> Section:
+  def broken(runs: Any) -> Any:
     raise ZeroDivisionError('by nothing\nat all')
 
-  sections = {
-    'Broken': broken,
-    'What was trained': write.OF_TRAINING['What was trained'],
-    'Nothing': lambda runs: None,
+  sections: dict[str, Any] = {
+    'broken': ('Broken', broken),
+    'run_info': write.AT_THE_END['run_info'],
+    'nothing': ('Nothing', lambda runs: (None, {})),
   }
   monkeypatch.setattr(write, 'OF_TRAINING', sections)
+  monkeypatch.setattr(write, 'AT_THE_END', {})
   monkeypatch.setattr(instruments, 'find_instruments', list)
   path = write.write([runs / 'text'])
   assert path == runs / 'text/report/index.html'
@@ -199,7 +217,7 @@ def test_a_section_that_fails_is_a_line_and_the_others_are_shown(
   assert '<li>failed: by nothing</li>' in source
   assert '<h2>What was trained</h2>' in source
   lines = capsys.readouterr().out.splitlines()
-  titles = [re.sub(r' +[\d.]+ s$', '', line) for line in lines]
+  titles = [re.sub(r' +[\d.]+ s$', '', line) for line in lines[1:]]
   assert titles == ['Broken', 'What was trained']
 
 
@@ -210,7 +228,6 @@ import numpy as np
 
 from memjax.analysis.across_runs import line_plots, panels
 from memjax.analysis.base import Instrument, Result, tidy
-from memjax.analysis.section import Section
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,16 +255,16 @@ def test_a_new_file_in_the_folder_is_a_section_of_the_page(
   found = instruments.find_instruments()
   new = [one for one in found if one.title == 'Parameter norm']
   assert found[-1:] == new
-  monkeypatch.setattr(write, 'OF_TRAINING', {})
   monkeypatch.setattr(instruments, 'find_instruments', lambda: new)
   folder = runs / 'recall/report'
-  folder.mkdir()
+  folder.mkdir(exist_ok=True)
   for name in ('parameter_norm_2.svg', 'parameter_norms.csv'):
     (folder / name).touch()
-  page = write.write([runs / 'recall'])
+  page = write.write([runs / 'recall'], ['parameter_norm'])
   assert '<h2>Parameter norm</h2>' in page.read_text()
   names = {'index.html', 'parameter_norm.csv', 'parameter_norm.svg'}
-  assert {p.name for p in folder.iterdir()} == names | {'parameter_norms.csv'}
+  names |= {'parameter_norms.csv', 'measured'}
+  assert {p.name for p in folder.iterdir()} == names
   rows = (page.parent / 'parameter_norm.csv').read_text().splitlines()
   assert rows[:2] == ['run,replica,half,norm', 'recall,0,1,0.0']
   assert '<svg' in (page.parent / 'parameter_norm.svg').read_text()
@@ -259,13 +276,12 @@ def test_an_instrument_that_can_measure_no_run_says_so_and_writes_no_file(
   (text,) = load_runs([runs / 'text'])
   styles = style_runs(['text'])
   for instrument in instruments.find_instruments():
-    section = instruments.section(
+    section, findings = instruments.section(
       instrument, [text], styles=styles, folder=tmp_path
     )
     assert len(section.notes) == 1
-    assert section.definition
-    assert not section.plots
-    assert not section.tables
+    assert section == Section(instrument.title, notes=section.notes)
+    assert findings == {}
   assert list(tmp_path.iterdir()) == []
 
 
@@ -297,10 +313,10 @@ def test_a_page_loads_nothing_from_a_network(
 def test_the_memories_of_a_hybrid_are_named_once() -> None:
   gru, lstm = {'name': 'gru.GRU'}, {'name': 'lstm.LSTM'}
   stack = {'name': 'stack.Stack', 'layer': gru}
-  assert run_info._memory(stack) == 'gru.GRU'
+  assert memories(stack) == 'GRU'
   others = {'a': lstm, 'b': gru}
-  assert run_info._memory(stack | {'others': others}) == 'gru.GRU, lstm.LSTM'
-  assert run_info._memory({'name': 'memn2n.MemN2N'}) == 'memn2n.MemN2N'
+  assert memories(stack | {'others': others}) == 'GRU, LSTM'
+  assert memories({'name': 'memn2n.MemN2N'}) == 'MemN2N'
 
 
 def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:
@@ -310,3 +326,111 @@ def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:
   assert short_names([a, b, c]) == ['x/lstm', 'y/lstm', 'y/gru']
   with pytest.raises(ConfigError, match='named twice'):
     short_names([a, b, tmp_path / 'y/../x/lstm'])
+
+
+def test_the_verdict_comes_first_with_a_sentence_for_each_run(
+  page: Path, looks: list[Look]
+) -> None:
+  text = looks[-1].text.replace('\N{NO-BREAK SPACE}', ' ')
+  first = text[text.index('\nVerdict\n') : text.index('\nLearning\n')]
+  for figure in (
+    r'held out: accuracy\t0\.\d+\t—',
+    r'baseline\t0\.2500 \(any value of the row\)\t—',
+    'best possible\t1\t—',
+    r'farthest distance above 90%\tnone of \d+\t—',
+    r'loss without memory\t\d.*, [+-]\d\S*\t—',
+    'state, bytes\t128\t128',
+    r'parameters\t[\d,]+\t[\d,]+',
+    r'tokens per second\t\d\S*\t—',
+    'bits of state per remembered symbol\t',
+  ):
+    assert re.search(f'^{figure}', first, re.M), figure
+  (sentence,) = re.findall('^recall .*[.]$', first, re.M)
+  assert re.match(
+    r'recall \(LSTM\) (uses|does not use) its memory: [+-]\S+ nats without it; '
+    r'it answers at no distance of \d+ to \d+\.',
+    sentence,
+  )
+  assert ' inf' not in text
+  assert 'http-equiv="refresh"' not in page.read_text()
+
+
+def test_chance_lines_are_there_with_several_runs(page: Path) -> None:
+  for section in ('Learning', 'Score-by-label-distance'):
+    drawn = page.read_text().partition(f'<section id="{section}">')[2]
+    alt = re.findall('alt="(.*?)"', drawn)[0]
+    assert 'any value of the row 0.2500' in alt
+
+
+def test_a_page_grows_while_it_is_measured(
+  runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  seen: list[str] = []
+
+  def look_on(runs: Any) -> Any:
+    seen.append((tmp_path / 'out/index.html').read_text())
+    return Section('Two', notes=['done']), {}
+
+  first = 'One', lambda runs: (Section('One', notes=['done']), {})
+  sections: dict[str, Any] = {'one': first, 'two': ('Two', look_on)}
+  monkeypatch.setattr(write, 'find_sections', lambda *names: sections)
+  page = write.write([runs / 'text'], (), tmp_path / 'out')
+  (half,) = seen
+  assert '<h2>One</h2>' in half
+  assert 'Being measured: Two.' in half
+  assert 'http-equiv="refresh"' in half
+  assert 'Being measured' not in page.read_text()
+
+
+def test_a_second_report_measures_nothing(
+  runs: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (recall,) = load_runs([runs / 'recall'])
+  cost = next(
+    one for one in instruments.find_instruments() if one.title == 'Cost'
+  )
+  kept = measured.result(cost, 'cost', recall, page.parent)
+
+  def fail(self: Any, *arguments: Any) -> Any:
+    raise AssertionError('measured again')
+
+  monkeypatch.setattr(type(cost), 'measure', fail)
+  again = measured.result(cost, 'cost', recall, page.parent)
+  assert again.rows == kept.rows
+  assert type(again.arrays) is type(kept.arrays)
+  assert again.arrays.state == kept.arrays.state
+  other = dataclasses.replace(cost, repeats=7)
+  with pytest.raises(AssertionError, match='measured again'):
+    measured.result(other, 'cost', recall, page.parent)
+  (path,) = (page.parent / 'measured').glob('cost.recall.*.npz')
+  path.write_bytes(path.read_bytes()[:-40])
+  with pytest.raises(AssertionError, match='measured again'):
+    measured.result(cost, 'cost', recall, page.parent)
+
+
+def test_only_the_named_sections_are_made(
+  runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (tmp_path / 'my_instruments.py').write_text(NEW)
+  monkeypatch.syspath_prepend(str(tmp_path))
+  out, names = str(tmp_path / 'out'), 'evaluation, my_instruments.ParameterNorm'
+  assert report(runs / 'recall', names, out) == 0
+  source = (tmp_path / 'out/index.html').read_text()
+  titles = re.findall('<h2>(.*?)</h2>', source)
+  assert titles == ['Verdict', 'Evaluation', 'Parameter norm']
+  assert (tmp_path / 'out/my_instruments.ParameterNorm.csv').is_file()
+  assert (tmp_path / 'out/my_instruments.ParameterNorm.svg').is_file()
+  with pytest.raises(ConfigError, match=r"'costs': .* did you mean cost"):
+    write.write([runs / 'recall'], ['costs'], tmp_path / 'out')
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_measuring(
+  runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def fail(*arguments: Any) -> Any:
+    raise AssertionError('loaded')
+
+  monkeypatch.setattr(write, 'load_runs', fail)
+  (tmp_path / 'report').touch()
+  with pytest.raises(ConfigError, match=r'cannot be written .* --out=DIR'):
+    write.write([tmp_path])
