@@ -82,7 +82,9 @@ def format_median(values_N: np.ndarray, most: float = math.inf) -> str:
   def text(value: float) -> str:
     if value >= most:
       return f'≥ {most:,.4g}'
-    return f'{value:,.10g}' if whole else format_number(value)
+    if whole:
+      return f'{value:,.10g}'
+    return f'{value:,.0f}' if 1e4 <= value < 1e7 else format_number(value)
 
   low, middle, high = np.quantile(numbers, QUARTILES)
   cell = text(middle)

@@ -105,7 +105,7 @@ class AttentionByLag(Instrument[LagShares]):
 
 def _map(run: str, found: LagShares) -> MapPlot:
   maps = {
-    f'{run}: step that is read, {layer_of(path)}': by_source(weights_TR)
+    f'{layer_of(path)}: read step': by_source(weights_TR)
     for path, weights_TR in found.example.items()
   }
   most = max(float(one.values.max()) for one in maps.values())
@@ -188,7 +188,7 @@ def by_source(weights_TR: np.ndarray) -> Map:
     found[t, t : t + lags] = weights_TR[t, ::-1]
   used = np.flatnonzero(found.max(0) > 0)
   low = min(used[0], lags - 1) if used.size else lags - 1
-  return Map(found[:, low:], int(low - lags + 1))
+  return Map(found[:, low:], int(low - lags + 1), of_steps=True)
 
 
 def _is_of_lags(path: str) -> bool:

@@ -134,9 +134,10 @@ class CarryGradients(Instrument[CarryGradientNorms]):
     cells = {
       run: {
         leaf: format_median(half_life_N, longest(r.arrays.lags))
-        for leaf, half_life_N in zip(
-          r.arrays.leaves, r.arrays.half_life.T, strict=True
+        for i, (leaf, half_life_N) in enumerate(
+          zip(r.arrays.leaves, r.arrays.half_life.T, strict=True)
         )
+        if np.isfinite(r.arrays.norm[:, i]).any()  # the leaf holds floats
       }
       for run, r in results.items()
     }

@@ -8,7 +8,12 @@ import jax
 import numpy as np
 
 from memjax.analysis import recl
-from memjax.analysis.across_runs import line_plots, panels
+from memjax.analysis.across_runs import (
+  format_median,
+  line_plots,
+  panels,
+  run_table,
+)
 from memjax.analysis.base import (
   Finding,
   Instrument,
@@ -40,6 +45,7 @@ class ContextLosses(NamedTuple):
     accuracy: `(N, C)` float64; NaN where the task has no accuracy.
     losses: `(N, C, P)` float64, of each label.
     labels: `(P, 3)` int, of each label the step, the row and the position.
+    episodes: whether rows are independent, so that no context exceeds a row.
   """
 
   contexts: np.ndarray
@@ -47,6 +53,15 @@ class ContextLosses(NamedTuple):
   accuracy: np.ndarray
   losses: np.ndarray
   labels: np.ndarray
+  episodes: bool = False
+
+
+FLAT = 0.01  # nats, about 1% of the perplexity
+USEFUL = 'useful context'
+NO_RECL = (
+  'RECL does not apply to episodes: a label needs the one input that answers'
+  ' it, and every step to a longer context without this input gains nothing.'
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +85,9 @@ class LossByContext(Instrument[ContextLosses]):
     behind them with no reset inside. Where the curve becomes flat, more context
     does not help the model. The longest context of an episode is the whole row
     up to the label, so that the farthest input a label needs is in it.
+
+    Useful context: the shortest context whose loss is at most 0.01 above the
+    lowest loss of any context.
 
     Paper: Khandelwal et al. 2018, https://arxiv.org/abs/1805.04623, who measure
     the same labels with longer and longer contexts.
@@ -107,27 +125,34 @@ class LossByContext(Instrument[ContextLosses]):
   def show(self, results: Mapping[str, Result[ContextLosses]]) -> Section:
     curves = panels(results, lambda f: {'loss': (f.contexts, f.loss)})
     plots = line_plots(curves, 'context, inputs', xscale='log')
-    try:
-      table = recl.table({run: r.arrays for run, r in results.items()})
-    except ConfigError as error:  # the runs have different tasks
-      notes = [f'RECL: {error}']
-      return Section(self.title, self.definition, plots, notes=notes)
-    labels = min(len(r.arrays.labels) for r in results.values())
+    found = {run: result.arrays for run, result in results.items()}
+    cells = {run: {USEFUL: _useful(of)} for run, of in found.items()}
+    tables = [run_table(cells, 'Useful context, in inputs')]
+    labels = min(len(of.labels) for of in found.values())
     notes = [f'Each figure is a mean over {labels} labels.']
-    tables = [table]
+    if any(of.episodes for of in found.values()):
+      notes.append(NO_RECL)
+      return Section(self.title, self.definition, plots, (), tables, notes)
+    try:
+      tables.append(recl.table(found))
+    except ConfigError as error:  # the runs have different texts
+      notes.append(f'RECL: {error}')
     return Section(self.title, self.definition, plots, (), tables, notes)
 
   def findings(
     self, results: Mapping[str, Result[ContextLosses]]
   ) -> dict[str, Finding]:
-    try:
-      (*_, of_all) = recl.table({r: x.arrays for r, x in results.items()}).rows
-    except ConfigError:  # the runs have different tasks
-      return {}
     return {
-      run: Finding({'useful context': length})
-      for run, length in zip(results, of_all[1:], strict=True)
+      run: Finding({'useful context, inputs': _useful(result.arrays)})
+      for run, result in results.items()
     }
+
+
+def _useful(found: ContextLosses) -> str:
+  """The useful context, the median over replicas."""
+  near_NC = found.loss <= found.loss.min(1, keepdims=True) + FLAT
+  shortest_N = found.contexts[near_NC.argmax(1)]
+  return format_median(shortest_N, found.contexts[-1])
 
 
 def loss_by_context(
@@ -179,6 +204,7 @@ def loss_by_context(
     accuracy=mean.get('accuracy', nothing),
     losses=metrics['loss'].value(),
     labels=windows.places,
+    episodes=not task.carry_over,
   )
 
 

@@ -20,10 +20,12 @@ class Map(NamedTuple):
   Attributes:
     values: `(T, rows)`, at least 0.
     first: the number of the lowest row.
+    of_steps: whether the rows are steps as well.
   """
 
   values: np.ndarray
   first: int = 0
+  of_steps: bool = False
 
 
 class MapPlot(NamedTuple):
@@ -77,6 +79,15 @@ class MapPlot(NamedTuple):
       axes.set_ylabel(label, color=INK)
       axes.tick_params(color=FAINT, labelcolor=INK)
       axes.spines[:].set_visible(False)
+      if (
+        one.of_steps
+        and one.first == 0
+        and rows == len(self.symbols) <= FINE / 2
+      ):
+        axes.set_yticks(range(rows), self.symbols[:rows], family='monospace')
+        axes.tick_params(axis='y', length=0, labelsize=7)
+    if self.run:
+      all_axes[0].set_title(self.run, color=INK, loc='left', fontsize=10)
     all_axes[-1].set_xlabel('step', color=INK)
     label_steps(all_axes[-1], self.symbols)
     bar = figure.colorbar(image, ax=list(all_axes), shrink=0.4)

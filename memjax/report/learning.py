@@ -86,11 +86,11 @@ def evaluation(runs: Sequence[ReportedRun]) -> Section:
     return Section('Evaluation', notes=['No evaluation set was measured.'])
   definition = (
     'The last figures of every evaluation set. If a run has several seeds, they'
-    ' are medians, with the first and third quartile in brackets. The lines'
-    ' below give the protocol of each set.'
+    ' are medians, with the first and third quartile in brackets.'
   )
-  notes = [f'{", ".join(names)}: {text}' for text, names in protocols.items()]
-  return Section('Evaluation', definition, tables=tables, notes=notes)
+  lines = [f'{", ".join(names)}: {text}' for text, names in protocols.items()]
+  folded = [('Protocol of each set', '\n'.join(lines))]
+  return Section('Evaluation', definition, tables=tables, folded=folded)
 
 
 def _protocol(run: ReportedRun, row: Row) -> str:

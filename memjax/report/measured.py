@@ -24,7 +24,7 @@ import numpy as np
 from memjax.analysis.base import Instrument, Result
 from memjax.report.runs import ReportedRun
 from memjax.runs import manifest
-from memjax.runs.workdir import processor
+from memjax.runs.environment import processor
 
 FOLDER, TREE = 'measured', 'tree'
 OF_FIGURES = ('analysis', 'data', 'models', 'ops', 'tasks')
@@ -136,7 +136,8 @@ def load(path: Path) -> Result[Any]:
     OSError: there is no such file.
   """
   try:
-    with np.load(path, allow_pickle=False) as arrays:
+    content = io.BytesIO(path.read_bytes())
+    with np.load(content, allow_pickle=False) as arrays:
       tree = json.loads(arrays[TREE].tobytes())
       rows, units, values = _unpack(tree, arrays)
     return Result(rows, units, values)

@@ -71,9 +71,7 @@ def _section(section: Section, styles: Mapping[str, Style]) -> str:
   notes = _notes(section.notes)
   shown = section._replace(title='', notes=())
   if not any(shown):
-    return f'{opened}{notes}</section>'.replace(
-      '<section ', '<section class="nothing" ', 1
-    )
+    return f'{opened}{notes}</section>'.replace('">', '" class="nothing">', 1)
   parts = [opened]
   if section.lead:
     parts.append(f'<p class="about">{html.escape(section.lead)}</p>')

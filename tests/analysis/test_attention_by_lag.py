@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.attention_by_lag import attention_by_lag
+from memjax.analysis.attention_by_lag import attention_by_lag, by_source
 from memjax.analysis.time_constants import time_constants
 from memjax.config.build import build_model
 from memjax.errors import ConfigError
@@ -74,6 +74,24 @@ def test_all_weight_is_at_the_lag_of_the_model() -> None:
   share_NHR = found.share['lag_weights']
   wanted_R = np.eye(lag + 3)[lag]
   np.testing.assert_array_equal(share_NHR[:, 0], [wanted_R, wanted_R / 2])
+
+
+def test_the_map_has_each_weight_at_the_step_that_is_read() -> None:
+  params = {'share': jnp.ones(1)}
+  task = RepeatToken(lag=2, length=6)
+  found = attention_by_lag(LooksBack(2), params, task, ROWS, BATCHES)
+  assert len(found.symbols) == task.length
+  drawn = by_source(found.example['lag_weights'])
+  wanted_TS = np.eye(6, k=-2)
+  np.testing.assert_array_equal(drawn.values[:, : 6 - drawn.first], wanted_TS)
+  assert drawn.first == 0
+
+
+def test_the_map_of_a_text_reaches_into_earlier_segments() -> None:
+  weights_TR = np.tile(np.eye(5)[3], (4, 1))  # all steps look 3 steps back
+  drawn = by_source(weights_TR)
+  assert drawn.first == -3
+  np.testing.assert_array_equal(drawn.values[:, :4], np.eye(4))
 
 
 def test_the_carry_of_a_text_flows_on(tmp_path: Path) -> None:

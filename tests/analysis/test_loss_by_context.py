@@ -7,11 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.loss_by_context import ContextLosses, loss_by_context
+from memjax.analysis.across_runs import SPACE
+from memjax.analysis.base import Result
+from memjax.analysis.loss_by_context import (
+  ContextLosses,
+  LossByContext,
+  loss_by_context,
+)
 from memjax.analysis.recl import relative_effective_context_length
+from memjax.analysis.score_by_distance import bin_edges
 from memjax.analysis.windows import contexts
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
+from memjax.tasks.recall.mqar import MQAR
 from tests.analysis.known import SURE, DelayLine, RepeatToken
 
 LAG, VOCAB = 3, 4
@@ -115,3 +123,43 @@ def test_contexts_that_no_label_has_are_refused() -> None:
     loss_by_context(model, params, task, [25], batch_size=2, batches=1)
   whole_row = [1, 2, 4, 8, 16, task.length]
   assert contexts(task).tolist() == whole_row
+
+
+def test_contexts_reach_the_farthest_input_that_a_label_needs() -> None:
+  task = MQAR(length=32, pairs=4, vocab=32)
+  longest = contexts(task)[-1]
+  assert longest > bin_edges(task)[-1] - 1  # the largest label distance
+  assert longest == task.length - 1  # the last query, and all before it
+
+
+def shown(loss: list[float], episodes: bool) -> tuple[str, list[str], int]:
+  """The useful context, the notes and the number of tables."""
+  losses = np.repeat(np.array([[loss]]).swapaxes(1, 2), 5, 2)
+  found = ContextLosses(
+    np.array([1, 2, 4]),
+    losses.mean(-1),
+    losses.mean(-1),
+    losses,
+    np.zeros((5, 3), int),
+    episodes,
+  )
+  results = {'a': Result([], {}, found)}
+  section = LossByContext().show(results)
+  (useful,) = LossByContext().findings(results)['a'].cells.values()
+  return useful, list(section.notes), len(section.tables)
+
+
+def test_the_useful_context_is_the_shortest_that_is_as_good_as_any() -> None:
+  assert shown([3.0, 2.0, 1.995], False)[0] == '2'
+  assert shown([3.0, 3.0, 0.001], False)[0] == f'≥{SPACE}4'
+  assert shown([1.0, 2.0, 2.0], False)[0] == '1'
+
+
+def test_recl_is_of_texts_and_an_episode_says_why_it_has_none() -> None:
+  assert shown([3.0, 2.0, 1.0], False)[1:] == (
+    ['Each figure is a mean over 5 labels.'],
+    2,
+  )
+  _, (_, why), tables = shown([3.0, 3.0, 0.001], True)
+  assert why.startswith('RECL does not apply to episodes: ')
+  assert tables == 1

@@ -9,7 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memjax.analysis.score_by_distance import bin_edges, scores_by_distance
+from memjax.analysis.base import Result
+from memjax.analysis.score_by_distance import (
+  DistanceScores,
+  ScoreByDistance,
+  bin_edges,
+  scores_by_distance,
+)
 from memjax.errors import ConfigError
 from memjax.models.base import Memory
 from memjax.tasks.base import GeneratedTask, exact_match
@@ -106,3 +112,34 @@ def test_few_distances_have_a_bin_each_and_many_share_bins() -> None:
 def test_a_task_without_a_score_axis_is_refused() -> None:
   with pytest.raises(ConfigError, match='no label distance and no sequence'):
     scores_by_distance(DelayLine(), {}, DynamicNGrams(), np.array([1, 2]))
+
+
+def test_the_farthest_distance_is_the_last_without_a_worse_one_before() -> None:
+  edges, labels = np.array([1, 3, 5, 27]), np.ones(3)
+  for accuracy, far in (
+    ([1.0, 0.9, 0.95], '26 of 26'),
+    ([1.0, 0.8, 1.0], '2 of 26'),
+    ([0.5, 1.0, 1.0], 'none of 26'),
+  ):
+    metrics = {'accuracy': np.array([accuracy])}
+    found = DistanceScores('label_distance', edges, metrics, labels, {})
+    finding = ScoreByDistance().findings({'a': Result([], {}, found)})['a']
+    assert finding.cells == {'farthest distance above 90%': far}
+  assert finding.clause == 'it answers at no distance of 1 to 26'
+  loss = found._replace(metrics={'loss': np.ones((1, 3))})
+  assert ScoreByDistance().findings({'a': Result([], {}, loss)}) == {}
+
+
+def test_chance_is_in_the_plot_once_for_all_runs() -> None:
+  metrics = {'accuracy': np.array([[0.5, 0.5]])}
+  found = DistanceScores(
+    'label_distance',
+    np.array([1, 2, 3]),
+    metrics,
+    np.ones(2),
+    {'accuracy': {'guess': 0.25}, 'loss': {'guess': 1.4}},
+  )
+  result: Result[DistanceScores] = Result([], {}, found)
+  (plot,) = ScoreByDistance().show({'a': result, 'b': result}).plots
+  assert plot.alt.count('guess 0.2500') == 1
+  assert plot.runs == ['a', 'b']
