@@ -98,8 +98,12 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   args = join_values(words)
   files = [arg for arg in args if arg.startswith('--config=')]
   make_importable('.')
-  if not files and _reads_a_workdir(args):
-    changes = find_overrides(args) if '--mode=eval' in args else []
+  values = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
+  mode, workdir = values.get('mode'), values.get('workdir')
+  if not files and mode in OF_A_WORKDIR:
+    rule = f'--mode={mode} needs --workdir=DIR, or the --config of the run'
+    require(bool(workdir), 'workdir', '', rule)
+    changes = find_overrides(args) if mode == 'eval' else []
     _parse_flags([program, *(arg for arg in args if arg not in changes)])
     return {}, ''
   require(
@@ -157,11 +161,6 @@ def find_overrides(argv: Sequence[str]) -> list[str]:
 def step() -> int | str:
   """The checkpoint that `--step` names, as `memjax.load` takes it."""
   return int(STEP.value) if STEP.value.isdecimal() else STEP.value
-
-
-def _reads_a_workdir(args: Sequence[str]) -> bool:
-  values = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
-  return values.get('mode') in OF_A_WORKDIR and bool(values.get('workdir'))
 
 
 def _parse_flags(argv: Sequence[str]) -> None:

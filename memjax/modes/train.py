@@ -42,7 +42,9 @@ def train(config: Mapping[str, Any], workdir: Path, profile: str = '') -> int:
   if processes.is_first():
     summary.summarise(experiment, workdir)
     run = read_run(workdir)
-    print(f'Finished at step {run.step}: {run.reason}')
+    if run.reason != loop.LAST_STEP:
+      steps = experiment.train.steps
+      print(f'Ended at step {run.step} of {steps}: {run.reason}')
   return exit_codes.FINISHED
 
 

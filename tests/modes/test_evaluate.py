@@ -5,6 +5,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
@@ -90,6 +91,32 @@ def test_one_set_one_step_and_a_field_of_the_set(workdir: Path) -> None:
     evaluate({}, workdir, overrides=['--config.task.lenght=3'])
   with pytest.raises(ConfigError, match=r'model.width was 16, is 8'):
     evaluate({}, workdir, overrides=['--config.model.width=8'])
+
+
+def test_another_text_is_read_with_the_trained_tokenizer(
+  tmp_path: Path,
+) -> None:
+  rng, texts = np.random.default_rng(0), {}
+  for name, letters in (('own', 'abcd'), ('other', 'cdef')):
+    texts[name] = tmp_path / f'{name}.txt'
+    texts[name].write_text(''.join(rng.choice([*letters], 4000)))
+  options = {
+    'parallel.data': 1,
+    'task.corpus': 'files',
+    'task.path': str(texts['own']),
+    'task.tokens': 'characters',
+  }
+  workdir = tmp_path / 'run'
+  assert train(small('text', 'lstm', options), workdir, lambda *run: None)
+  assert evaluate({}, workdir, set_name='validation') == 0
+  other = [f'--config.task.path={texts["other"]}']
+  assert evaluate({}, workdir, overrides=other, set_name='validation') == 0
+  own_row, row = kept(workdir)
+  assert row['overrides'] == {'task.path': str(texts['other'])}
+  assert row['protocol']['data'] != own_row['protocol']['data']
+  # e and f are unknown, and each costs the bits to tell it from all others.
+  assert own_row['metrics']['bits_per_byte'] < 3
+  assert row['metrics']['bits_per_byte'] > 10
 
 
 def test_a_config_file_works_as_well(workdir: Path) -> None:
