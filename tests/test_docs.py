@@ -22,11 +22,12 @@ ROOT = Path(__file__).parents[1]
 DOCS = sorted(ROOT.glob('docs/*.md'))
 PAGES = [
   ROOT / 'docs/architecture.md',
+  ROOT / 'docs/data.md',
   ROOT / 'docs/faq.md',
   ROOT / 'docs/laws.md',
   *sorted(ROOT.glob('docs/add_*.md')),
 ]
-SLOW = ('add_an_evaluation', 'add_an_optimiser')
+SLOW = ('data', 'add_an_evaluation', 'add_an_optimiser')
 LINES = 12  # of an example in architecture.md
 FILE = re.compile(r'# (\w+\.py)\n')
 

@@ -134,8 +134,10 @@ def unknown(text: str) -> Iterator[str]:
         file and not (ROOT / file[0]).exists()
       ):
         yield f'--{name}={value}'
+    of_data = code.endswith(('.txt', '.bin'))
     section = re.fullmatch(r'([a-z_]+)(\.[a-z_]+)+', code)
-    if section and section[1] in sections and code not in fields:
+    known = code in fields or of_data
+    if section and section[1] in sections and not known:
       yield code
 
 

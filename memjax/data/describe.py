@@ -34,7 +34,11 @@ def _files(corpus: Corpus, split: str) -> str:
   source = corpus.source
   pool, first, last = source.spans[split]
   pool_size = int(source.sizes_D[source.pools_D == pool].sum())
-  names = [f.path.name for f in source.files if (f.splits_D == pool).any()]
+  names = [
+    str(file.path).removeprefix(f'{source.place}/')
+    for file in source.files
+    if (file.splits_D == pool).any()
+  ]
   whole = last - first == pool_size
   if pool == CUT:
     return f'{(last - first) / pool_size:.1%} of the text'

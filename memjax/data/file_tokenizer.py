@@ -44,6 +44,12 @@ class FileTokenizer(Tokenizer):
       return model.get('unk_id') or -1
     return self._names.index(name)
 
+  def unknown_symbols(self, text: bytes) -> list[str]:
+    whole = text.decode()
+    encoding = self._library.encode(whole, add_special_tokens=False)
+    places = zip(encoding.ids, encoding.offsets, strict=True)
+    return sorted({whole[a:b] for i, (a, b) in places if i == self.unknown})
+
   @functools.cached_property
   def exact(self) -> bool:
     """Whether every token stands for fixed bytes: a byte-level tokenizer."""

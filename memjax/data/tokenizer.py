@@ -31,6 +31,11 @@ class Tokenizer(abc.ABC):
     """The id of every symbol outside the vocabulary; -1: there is none."""
     return -1
 
+  def unknown_symbols(self, text: bytes) -> list[str]:
+    """The symbols of a text outside the vocabulary, each once, sorted."""
+    del text
+    return []
+
   @property
   def exact(self) -> bool:
     """Whether each token stands for the amount of text in `contents`."""

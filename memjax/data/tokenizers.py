@@ -98,6 +98,9 @@ class Characters(Tokenizer):
     """The id of every character that is not among the symbols."""
     return len(self.symbols)
 
+  def unknown_symbols(self, text: bytes) -> list[str]:
+    return sorted({*text.decode()} - {*self.symbols})
+
   @property
   def unknown_bits(self) -> float:
     """Bits that identify one unknown character, if all are equally likely."""

@@ -61,6 +61,9 @@ class Words(Tokenizer):
     """The id of `<unk>`."""
     return self.symbols.index(UNKNOWN)
 
+  def unknown_symbols(self, text: bytes) -> list[str]:
+    return sorted({*text.decode().split()} - {*self.symbols})
+
   @functools.cached_property
   def contents(self) -> Contents:
     """Each symbol is one word or one end of line; bytes are not counted."""

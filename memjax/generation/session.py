@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memjax.data.tokenizers import Characters, Tokenizer
+from memjax.data.tokenizers import Tokenizer
 from memjax.errors import ConfigError
 from memjax.generation import decode
 from memjax.generation.decode import State
@@ -62,7 +62,7 @@ def begin(run: Run, seed: int = 0) -> Session:
   """
   tokenizer = tokenizer_of(run)
   ids = tokenizer.encode(b'\n')
-  if isinstance(tokenizer, Characters) and '\n' not in tokenizer.symbols:
+  if not ids.size or tokenizer.unknown in ids:
     ids = np.zeros(1, ids.dtype)
   state = decode.prefill(run.model, run.params, ids, seed)
   return Session(state, _tail(ids))
@@ -161,15 +161,16 @@ def tokenizer_of(run: Run) -> Tokenizer:
 
 
 def _encode(run: Run, text: str | bytes) -> np.ndarray:
-  """The text's tokens; characters outside the vocabulary are logged."""
+  """The text's tokens; symbols outside the vocabulary are logged."""
   tokenizer = tokenizer_of(run)
   try:  # a terminal hands undecodable bytes over as surrogates
     if isinstance(text, str):
       text = text.encode(errors='surrogateescape')
     ids = tokenizer.encode(text)
-    if isinstance(tokenizer, Characters) and tokenizer.unknown in ids:
-      unknown = ''.join(sorted({*text.decode()} - {*tokenizer.symbols}))
-      log.warning('prompt: %r: characters not in the vocabulary', unknown)
+    if count := int((ids == tokenizer.unknown).sum()):
+      symbols = ', '.join(map(repr, tokenizer.unknown_symbols(text)))
+      line = 'prompt: %d of %d tokens are not in the vocabulary: %s'
+      log.warning(line, count, len(ids), symbols)
     return ids
   except (UnicodeEncodeError, UnicodeDecodeError) as error:
     invalid = error.object[error.start : error.end]

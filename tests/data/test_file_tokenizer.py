@@ -82,6 +82,8 @@ def test_another_file_has_the_mean_of_its_split(tmp_path: Path) -> None:
   assert len(ids) > 4
   assert not tokenizer.exact
   assert library.id_to_token(tokenizer.unknown) == '[UNK]'
+  unknown = tokenizer.unknown_symbols(b'the dog, the zoo')
+  assert unknown == [',', 'dog', 'zoo']
   (tmp_path / 'text').write_text(TEXT * 200, encoding='utf-8')
   task = Text(
     corpus='files',

@@ -66,7 +66,7 @@ def test_nanogpts_files_are_read_as_they_are(nano: Path, cache: Path) -> None:
   assert train.baselines == {}
   assert isinstance(mapped(train._split.tokens), np.memmap)
   assert not list(cache.rglob('*ids*'))
-  with pytest.raises(ConfigError, match=r"'test': no file of .* says it"):
+  with pytest.raises(ConfigError, match=r"'test': no name in .* says it"):
     task(nano, split='test').prepare()
   assert train.describe() == [
     f'{nano}: 2 files as token ids',

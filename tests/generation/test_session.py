@@ -12,7 +12,7 @@ import pytest
 from configs.models import model
 from memjax.config import command_line
 from memjax.config.build import build_model
-from memjax.data.tokenizers import Bytes, Characters, Tokenizer
+from memjax.data.tokenizers import Bytes, Characters, Tokenizer, Words
 from memjax.errors import ConfigError
 from memjax.generation import saved, session
 from memjax.generation.sampler import TEMPERATURE, UNFILTERED, SamplerConfig
@@ -153,7 +153,17 @@ def test_an_unknown_character_is_read_as_one_and_said(
   run = run_of(Echo(), Characters('ab'))
   assert ''.join(sample(run, 'abéa\u3000é', 2, 0.0, 0)) == '\ufffd\ufffd'
   [record] = caplog.records
-  line = r"prompt: 'é\u3000': characters not in the vocabulary"
+  line = r"prompt: 3 of 6 tokens are not in the vocabulary: 'é', '\u3000'"
+  assert record.getMessage() == line
+
+
+def test_an_unknown_word_is_read_as_one_and_said(
+  caplog: pytest.LogCaptureFixture,
+) -> None:
+  run = run_of(Echo(), Words(('<unk>', '<eos>', 'the')))
+  prefill(run, 'the cat the dog <unk>\n')
+  [record] = caplog.records
+  line = "prompt: 3 of 6 tokens are not in the vocabulary: 'cat', 'dog'"
   assert record.getMessage() == line
 
 

@@ -158,8 +158,8 @@ class Text(Task):
 
   def prepare(self) -> None:
     has = ', '.join(self._corpus.splits)
-    rule = f'no file of {self._corpus.source.place} says it, only {has}; an '
-    rule += 'evaluation set with every=0 is left out'
+    rule = f'no name in {self._corpus.source.place} says it; there is {has}. '
+    rule += 'An evaluation set with every=0 is left out'
     require(self.split in self._corpus.splits, 'split', self.split, rule)
     have, need = len(self._split.tokens), self.length + 1
     rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
