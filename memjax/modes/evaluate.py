@@ -50,9 +50,8 @@ def evaluate(
     set_name: the set to measure; None: every set.
     step: 'latest', 'best' or a number.
   """
-  experiment = read_experiment(
-    config or config_of(workdir, overrides), read_interface(workdir).tokenizer
-  )
+  whole = measured_set(config or config_of(workdir, overrides), set_name)
+  experiment = read_experiment(whole, read_interface(workdir).tokenizer)
   names = chosen_sets(experiment, set_name)
   processes.connect(experiment.parallel)
   enable_compilation_cache()
@@ -91,6 +90,14 @@ def config_of(workdir: Path, overrides: Sequence[str]) -> dict[str, Any]:
   return override(config, overrides)
 
 
+def measured_set(config: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+  """The config, whose named set is measured although training leaves it out."""
+  sets = {**config['evals']}
+  if name in sets and sets[name].get('every', 1) == 0:
+    sets[name] = {**sets[name], 'every': 1}
+  return {**config, 'evals': sets}
+
+
 def chosen_sets(experiment: Experiment, name: str | None) -> list[str]:
   """The names of the sets to measure.
 
@@ -116,7 +123,7 @@ def changed_fields(
 
   def fields(config: Mapping[str, Any], evaluation: Any) -> dict[str, Any]:
     general = {'seed': config['seed'], 'train.dtype': config['train']['dtype']}
-    return general | flatten(evaluation)
+    return general | {**flatten(evaluation), 'every': 0}  # changes no figure
 
   sets = trained['evals']
   before = fields(trained, sets.get(name, {}))

@@ -93,6 +93,19 @@ def test_one_set_one_step_and_a_field_of_the_set(workdir: Path) -> None:
     evaluate({}, workdir, overrides=['--config.model.width=8'])
 
 
+def test_a_set_that_training_leaves_out_is_measured_when_named(
+  tmp_path: Path, capsys: Any
+) -> None:
+  left_out = SMALL | {'train.steps': 2, 'evals.twice.every': 0}
+  workdir = tmp_path / 'run'
+  assert train(small('adding', 'gru', left_out), workdir, lambda *run: None)
+  assert evaluate({}, workdir) == 0
+  assert [row['split'] for row in kept(workdir)] == ['held_out']
+  assert evaluate({}, workdir, set_name='twice') == 0
+  assert kept(workdir)[-1]['split'] == 'twice'
+  assert kept(workdir)[-1]['overrides'] == {}
+
+
 def test_another_text_is_read_with_the_trained_tokenizer(
   tmp_path: Path,
 ) -> None:
