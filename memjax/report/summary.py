@@ -90,11 +90,20 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
     if found := spread(row, name):
       notes.insert(0, describe_replicas(found))
     value = format_number(metrics[name])
-    line = f'  {name:{width}}  {value:>8}   {", ".join(notes)}'
-    print(line.rstrip())
-  text = f'({protocol(row, evaluation.changes)})'
-  print(
-    textwrap.fill(text, 80, initial_indent=INDENT, subsequent_indent=INDENT)
+    figure = f'  {name:{width}}  {value:>8}   '
+    indent = ' ' * len(figure)
+    print(wrap(figure + ', '.join(notes), indent))
+  print(wrap(f'{INDENT}({protocol(row, evaluation.changes)})', INDENT))
+
+
+def wrap(text: str, indent: str) -> str:
+  """Lines of at most 80 columns; all but the first are indented."""
+  return textwrap.fill(
+    text,
+    80,
+    subsequent_indent=indent,
+    break_long_words=False,
+    break_on_hyphens=False,
   )
 
 

@@ -86,6 +86,18 @@ def test_replicas_are_a_median_with_least_most_and_number_solved(
   assert 'median of 2 of 3 seeds (1.000 to 1.000)' in capsys.readouterr().out
 
 
+def test_a_summary_is_80_columns_wide(
+  experiment: Experiment, capsys: Any
+) -> None:
+  three = np.array([0.0, 0.5, 1.0])
+  names = ('recall', 'loss', 'a_metric_with_a_long_name')
+  figures = replicas.summary(dict.fromkeys(names, three))
+  summary.print_evaluation(experiment, ROW | figures)
+  lines = capsys.readouterr().out.splitlines()
+  assert max(map(len, lines)) <= 80
+  assert any(line.startswith(' ' * 40 + 'memoryless') for line in lines)
+
+
 def test_the_summary_has_the_last_figures_and_the_files(
   experiment: Experiment, workdir: Path, capsys: Any
 ) -> None:
@@ -156,5 +168,5 @@ def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sample_of_a_task_without_text_is_refused_before_training() -> None:
-  with pytest.raises(ConfigError, match=r'^log\.sample: 9: .* not text'):
+  with pytest.raises(ConfigError, match=r'^log\.sample: 9: no tokenizer'):
     small('copy_memory', 'lstm', {'log.sample': 9, 'log.prompt': 'a'})
