@@ -134,6 +134,8 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     (['--mode=sample'], ['workdir: ', '--mode=sample needs --workdir=DIR']),
     (['--mode=eval', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=eval', '--config.seed=1'], ['workdir: ', 'needs --workdir=DIR']),
+    (['traim'], ['flags', 'traim', 'is not a flag']),
+    (['--config=quickstart:lstm'], ['quickstart.py:lstm', 'variants are gru']),
     (['--mode=export', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=export', '--workdir=x', '--config.seed=3'], ['config.seed']),
     (['--mode=report', '--workdir=/not/there'], ['/not/there']),

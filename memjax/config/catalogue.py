@@ -20,6 +20,8 @@ from memjax.configs.base import base
 
 REQUIRED = dataclasses.MISSING
 PLAIN = (bool, int, float, str)
+# `name: text` or `name, name: text`, as in an `Attributes:` block.
+ENTRY = re.compile(r'( +)\*{0,2}(\w+(?:, \w+)*)(?: \([^)]*\))?:(?: +(.*))?$')
 
 
 class Field(NamedTuple):
@@ -184,14 +186,15 @@ def described(docstring: str | None) -> dict[str, str]:
   """{name: its text} of the `Attributes:` or `Args:` of a docstring."""
   lines = inspect.cleandoc(docstring or '').splitlines()
   found: dict[str, str] = {}
-  name, margin = '', 0
+  names, margin = [], 0
   for line in _block(lines):
-    entry = re.match(r'( +)\*{0,2}(\w+)(?: \([^)]*\))?:(?: +(.*))?$', line)
+    entry = ENTRY.match(line)
     if entry and (not margin or len(entry[1]) == margin):
-      name, margin = entry[2], len(entry[1])
-      found[name] = entry[3] or ''
-    elif name:
-      found[name] = f'{found[name]} {line.strip()}'.strip()
+      names, margin = entry[2].split(', '), len(entry[1])
+      found |= dict.fromkeys(names, entry[3] or '')
+    else:
+      for name in names:
+        found[name] = f'{found[name]} {line.strip()}'.strip()
   return found
 
 

@@ -106,23 +106,22 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
     changes = find_overrides(args) if mode == 'eval' else []
     _parse_flags([program, *(arg for arg in args if arg not in changes)])
     return {}, ''
-  require(
-    len(files) == 1,
-    'config',
-    ' '.join(files),
-    'give one --config=FILE, such as --config=quickstart; --list shows all',
-  )
+  stray = [arg for arg in args if not arg.startswith('-')]
+  rule = 'is not a flag; see --help'
+  require(not stray, 'flags', ' '.join(stray), rule)
+  rule = 'give one --config=FILE, such as --config=quickstart; --list shows all'
+  require(len(files) == 1, 'config', ' '.join(files), rule)
   field = files[0].removeprefix('--config=')
   name, _, variant = field.partition(':')
   file = find_config_file(name)
-  if file.parent == FOLDER:
-    print(f'memjax: --config={name} is {file}', file=sys.stderr)
   make_importable(os.path.dirname(file))
   config = override(load_config(file, variant), args)
   _parse_flags([program, *(a for a in args if not a.startswith(PREFIXES))])
   parts = [file.stem, *variant.split(',')]
   if 'WANDB_SWEEP_ID' in os.environ:  # each trial needs its own workdir
     parts.append(os.environ['WANDB_RUN_ID'])
+  if file.parent == FOLDER:
+    print(f'memjax: --config={name} is {file}', file=sys.stderr)
   return config, '-'.join(filter(None, parts))
 
 

@@ -72,6 +72,9 @@ def describe(name: str) -> list[str]:
     found = [*_config(name), '', *found]
   if found:
     return found[:-1]
+  if name in ('task', 'model', 'evals'):
+    rule = 'names a class: give the class, mqar.MQAR; --list shows all'
+    raise ConfigError('list', name, rule)
   module = name.rpartition('.')[0]
   if module and module not in {path.rpartition('.')[0] for path in known}:
     cls = find_class(name, 'memjax.models', 'list')

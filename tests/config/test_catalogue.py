@@ -35,6 +35,21 @@ def test_a_class_says_its_fields() -> None:
   assert 'name' not in stack
 
 
+def test_an_entry_may_have_two_names_and_several_lines() -> None:
+  text = """What it is.
+
+  Attributes:
+    a, b: one thing
+      and another: more.
+    c (int): last.
+
+  Raises:
+    Error: never.
+  """
+  both = 'one thing and another: more.'
+  assert catalogue.described(text) == {'a': both, 'b': both, 'c': 'last.'}
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_field_of_every_class_is_explained(kind: str) -> None:
   classes = catalogue.classes_of(kind)
@@ -120,6 +135,7 @@ def test_fields_are_listed_in_80_columns(name: str, words: list[str]) -> None:
     ('lstm.LSMT', 'did you mean lstm.LSTM'),
     ('own.Thing', 'no such module'),
     ('', 'has no fields'),
+    ('task', 'names a class'),
   ],
 )
 def test_a_wrong_name_is_one_line(name: str, words: str) -> None:
