@@ -186,7 +186,8 @@ def described(docstring: str | None) -> dict[str, str]:
   """{name: its text} of the `Attributes:` or `Args:` of a docstring."""
   lines = inspect.cleandoc(docstring or '').splitlines()
   found: dict[str, str] = {}
-  names, margin = [], 0
+  margin = 0
+  names: list[str] = []
   for line in _block(lines):
     entry = ENTRY.match(line)
     if entry and (not margin or len(entry[1]) == margin):
