@@ -92,8 +92,7 @@ OPTIONS = {
 }
 GROUP = 'memjax.training.parameter_groups.ParameterGroup'
 # Fields that the rest of the config sets.
-FROM_CONFIG = ('input_spec', 'output_spec', 'remat')
-OF_A_SET = ('set_name', 'fields', 'changes')
+FROM_CONFIG = ('input_spec', 'output_spec', 'set_name', 'fields', 'changes')
 
 
 def classes_of(kind: str) -> dict[str, type]:
@@ -118,7 +117,7 @@ def fields(cls: type) -> list[Field]:
   Args:
     cls: a dataclass; a linen module is one.
   """
-  linens_own = ('parent', 'name') if hasattr(cls, 'apply') else ()
+  of_a_model = ('parent', 'name', 'remat') if hasattr(cls, 'apply') else ()
   meanings: dict[str, str] = {}
   for base_class in reversed(cls.__mro__):
     meanings |= described(base_class.__doc__)
@@ -132,7 +131,7 @@ def fields(cls: type) -> list[Field]:
     for field in dataclasses.fields(cls)
     if field.init
     and not field.name.startswith('_')
-    and field.name not in (*linens_own, *FROM_CONFIG, *OF_A_SET)
+    and field.name not in (*of_a_model, *FROM_CONFIG)
   ]
 
 

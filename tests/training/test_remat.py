@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from memjax.config.catalogue import fields, section_fields
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
+from memjax.models.stack import Stack
 from memjax.tasks.base import Stream
 from memjax.training.optim import optimiser
 from memjax.training.step import gradient, initial_state, read_batch
@@ -88,3 +90,8 @@ def test_a_model_without_layers_refuses() -> None:
 def test_there_is_one_place_for_it(overrides: dict, words: str) -> None:
   with pytest.raises(ConfigError, match=words):
     small('mqar', 'gru', overrides)
+
+
+def test_it_is_listed_once() -> None:
+  assert 'remat' in {field.name for field in section_fields('train')}
+  assert 'remat' not in {field.name for field in fields(Stack)}
