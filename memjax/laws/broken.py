@@ -1,6 +1,7 @@
 """What is said of a law that does not hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+import dataclasses
 import inspect
 from pathlib import Path
 import traceback
@@ -145,20 +146,40 @@ def explain(error: Exception, model: Memory) -> Broken:
 
 
 def place(error: Exception, model: Memory) -> str:
-  """'decay.py, line 31, `c = a * c + x`: ' of the model's own last line."""
-  files = set(sources(type(model).__mro__))
-  frames = traceback.extract_tb(error.__traceback__)
-  own = [frame for frame in frames if frame.filename in files]
-  if not own:
-    return ''
-  line = f', `{own[-1].line}`' if own[-1].line else ''
-  return f'{Path(own[-1].filename).name}, line {own[-1].lineno}{line}: '
+  """'decay.py, line 31, `c = a * c + x`: ', the last line of a memory.
 
-
-def sources(classes: Iterable[type]) -> list[str]:
-  """Files of the classes that are memories."""
-  return [
-    inspect.getfile(cls)
-    for cls in classes
+  Lines of the user's own classes are preferred to those of memjax.
+  """
+  files = {
+    inspect.getfile(cls): is_own(cls)
+    for _, memory in memories(model, '')
+    for cls in type(memory).__mro__
     if issubclass(cls, Memory) and cls is not Memory
-  ]
+  }
+  frames = traceback.extract_tb(error.__traceback__)
+  inside = [frame for frame in frames if frame.filename in files]
+  own = [frame for frame in inside if files[frame.filename]]
+  if not inside:
+    return ''
+  frame = (own or inside)[-1]
+  line = f', `{frame.line}`' if frame.line else ''
+  return f'{Path(frame.filename).name}, line {frame.lineno}{line}: '
+
+
+def is_own(cls: type) -> bool:
+  """Whether a class is the user's own, not one of memjax."""
+  return cls.__module__.partition('.')[0] != 'memjax'
+
+
+def memories(memory: Memory, field: str) -> Iterator[tuple[str, Memory]]:
+  """(where it stands, memory) of a memory and of all inside it."""
+  yield field, memory
+  for part in dataclasses.fields(memory):
+    if part.name in ('parent', 'name'):  # linen's own
+      continue
+    value = getattr(memory, part.name)
+    inside = value if isinstance(value, Mapping) else {'': value}
+    for key, inner in inside.items():
+      if isinstance(inner, Memory):
+        place = f'{field}.{part.name}'
+        yield from memories(inner, f'{place}.{key}' if key else place)

@@ -94,7 +94,7 @@ class Page:
     seconds = time.monotonic() - self._start
     style = STYLES[BROKEN if self.broken else PASSED]
     self.say('')
-    self.say(f'{line} ({seconds:.1f} s)', style=style)
+    self.say(f'{line} ({seconds:.1f}s)', style=style)
 
   def say(
     self, line: str, indent: int = 0, style: str = '', end: int | None = None

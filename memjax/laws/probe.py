@@ -4,12 +4,11 @@ They take a second or two: shapes and types, and short segments, whose rows must
 not depend on one another and whose first step must equal a single step.
 """
 
-from collections.abc import Iterator, Mapping
-import dataclasses
+from collections.abc import Iterator
 
 from memjax.errors import ConfigError
 from memjax.laws import behaviour, form
-from memjax.laws.broken import require_close
+from memjax.laws.broken import is_own, memories, require_close
 from memjax.laws.check import BROKEN, Law, on_purpose, try_law
 from memjax.laws.subject import PIECE, Subject, draw
 from memjax.models.base import Memory, Model
@@ -54,7 +53,7 @@ def refuse_broken(model: Model, dtype: str) -> None:
     ConfigError: a class breaks a law; the line names the class and the law.
   """
   laws = (*CHEAP, IN_BFLOAT16) if dtype == 'bfloat16' else CHEAP
-  for field, memory in from_outside(model, 'model'):
+  for field, memory in from_outside(model):
     spec = model.input_spec if memory is model else Features(memory.width)
     subject, purposes = Subject(memory, spec, PIECE), on_purpose(memory)
     cls = type(memory)
@@ -67,17 +66,11 @@ def refuse_broken(model: Model, dtype: str) -> None:
         raise ConfigError(field, name, rule)
 
 
-def from_outside(memory: Memory, field: str) -> Iterator[tuple[str, Memory]]:
-  """(where in the config, memory) of each whose class is not memjax's."""
-  if type(memory).__module__.partition('.')[0] != 'memjax':
-    yield field, memory
-    return
-  for part in dataclasses.fields(memory):
-    if part.name in ('parent', 'name'):  # linen's own
-      continue
-    value = getattr(memory, part.name)
-    inside = value if isinstance(value, Mapping) else {'': value}
-    for key, inner in inside.items():
-      if isinstance(inner, Memory):
-        place = f'{field}.{part.name}'
-        yield from from_outside(inner, f'{place}.{key}' if key else place)
+def from_outside(model: Model) -> Iterator[tuple[str, Memory]]:
+  """(where in the config, memory) of the user's own, outermost ones only."""
+  tried: list[str] = []
+  for field, memory in memories(model, 'model'):
+    inside = any(field.startswith(f'{outer}.') for outer in tried)
+    if is_own(type(memory)) and not inside:
+      tried.append(field)
+      yield field, memory

@@ -57,11 +57,13 @@ def check(name: str, settings: Mapping[str, str]) -> int:
     return exit_code(page)
   spec = complete(read_settings(name, settings))
   if issubclass(cls, Model):
-    return check_model(name, build_model(spec, READS, ANSWERS), READS)
+    model = build_model(spec, READS, ANSWERS)
+    return check_model(name, sizes(model), model, READS)
   width = spec.pop('width')
   rule = 'must be a whole number, at least 1'
   require(type(width) is int and width > 0, f'{name}.width', width, rule)
-  return check_model(name, build_layer(spec, width, name), Features(width))
+  layer = build_layer(spec, width, name)
+  return check_model(name, sizes(layer), layer, Features(width))
 
 
 def check_config(config: Mapping[str, Any]) -> int:
@@ -73,14 +75,14 @@ def check_config(config: Mapping[str, Any]) -> int:
   task = prepare_task(config['task'])
   model = build_model(config['model'], task.input_spec, task.output_spec)
   name = f'{config["model"]["name"]} on {config["task"]["name"]}'
-  return check_model(name, model, task.input_spec)
+  return check_model(name, '', model, task.input_spec)
 
 
-def check_model(name: str, model: Memory, input_spec: Spec) -> int:
+def check_model(name: str, fields: str, model: Memory, input_spec: Spec) -> int:
   """Tries the laws on a memory that reads such inputs; returns the code."""
   length = max(LENGTH, min(model.horizon + 8, LONGEST))
   reads = f'{ROWS} rows, segments of {length} steps'
-  page = Page(name, f'{sizes(model)}: {reads}')
+  page = Page(name, f'{fields}: {reads}')
   if model.horizon >= length:
     page.say(
       f'The horizon, {model.horizon}, is longer than a segment. Check a '

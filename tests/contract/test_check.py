@@ -273,6 +273,15 @@ def whole(layer: Memory) -> Stack:
   return Stack(Tokens(7), Tokens(5), width=WIDTH, layer=layer)
 
 
+def test_an_exception_inside_a_stack_is_shown_at_the_users_line(
+  capsys: pytest.CaptureFixture[str],
+) -> None:
+  assert check.check_config(config_of(f'{BROKEN}.Branches')) == 1
+  text = ' '.join(capsys.readouterr().out.split())
+  assert 'test_broken.py, line' in text
+  assert '`if reset_BT.any():`' in text
+
+
 def test_training_takes_a_class_that_breaks_on_purpose() -> None:
   refuse_broken(whole(Decay()), 'bfloat16')
   refuse_broken(whole(ReadsAheadOnPurpose()), 'float32')

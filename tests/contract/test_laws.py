@@ -249,8 +249,9 @@ def in_small_chunks(model: Model) -> Model:
   return model.clone(layer=small(model.layer), others=others)
 
 
-# These compile programs of their own, which takes longer than all other laws.
-SLOW = ('eager', 'replicas')
+# Two compile programs of their own, which takes longer than all other laws.
+# `ranks` says nothing new here: all tests raise on ranks that differ.
+SLOW = ('eager', 'replicas', 'ranks')
 
 
 def marks(case: str, law: Law) -> list[pytest.MarkDecorator]:
