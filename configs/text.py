@@ -36,6 +36,7 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
       'carry_over': True,  # False: every row starts with an empty memory
       'stride': 0,  # between windows, without carry_over; 0: the length
       'order': 'as_is',  # or shuffled: documents or windows, in training
+      'mix': '',  # corpora and shares: 'tiny_shakespeare:0.7,FOLDER:0.3'
     }
   )
   config.model = model(name, width=256, depth=3, window=128, dropout=0.1)

@@ -1,7 +1,8 @@
 """Prepared corpora: recorded once, tokenised once, then memory-mapped.
 
 The cache folder contains:
-  records/FINGERPRINT/         the documents, a TFDS data set
+  records/FINGERPRINT/         the documents, a TFDS data set; not of text that
+                               is large or lies in this folder already
   tokenizers/FINGERPRINT-KIND-N.json
                                the tokenizer of a training text, with at most N
                                symbols
@@ -16,6 +17,7 @@ One lock protects the folder, so several processes may prepare the same corpus
 at once.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import logging
@@ -34,7 +36,7 @@ from memjax.data.local_sources import standard_library, text_files
 from memjax.data.records import Reader, open_records, regroup_words
 from memjax.data.released import NAMES, open_released
 from memjax.data.scan import scan
-from memjax.data.sources import Source
+from memjax.data.sources import Source, digest
 from memjax.data.splits import DEFAULTS, FileOptions
 from memjax.data.token_files import Split, not_utf8, open_split, write_tokens
 from memjax.data.tokenizer import Tokenizer
@@ -42,6 +44,7 @@ from memjax.data.tokenizers import Bytes, fit_tokenizer, from_json
 
 CORPORA = ('standard_library', 'files', *NAMES)
 XZ_LIMIT = 16 << 20  # bytes; compressing them takes about 20 seconds
+RECORDED = 256 << 20  # bytes of text that are at most recorded
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +88,7 @@ class Corpus:
     record = read_record(path)
     if record is None:
       with lock(self.folder):
-        pieces = open_records(self.source, self.folder / 'records')
+        pieces = _pieces(self.source, self.folder)
         text = b''.join(piece.text for piece in pieces(split))
         record = {'bytes': len(lzma.compress(text, preset=9))}
         path.parent.mkdir(exist_ok=True)
@@ -118,19 +121,14 @@ def open_corpus(
       not UTF-8 although the tokenizer needs it, or the cache folder cannot be
       used.
   """
-  local = {
-    'standard_library': standard_library,
-    'files': lambda: text_files(path, options),
-  }
-  source = local[name]() if name in local else _released(name)
-  digest = tokenizer.digest if tokenizer else f'{tokens}-{vocab}'
-  key = source.fingerprint, digest
-  if key not in _opened:
+  source = open_source(name, path, options)
+  text = source.place, source.fingerprint
+  fitted = f'{tokens}-{vocab}' if tokenizer is None else tokenizer.digest
+  if (*text, fitted) not in _opened:
     corpus = _open(source, tokens, vocab, tokenizer)
-    _opened[key] = corpus
-    if corpus.tokenizer is not None:
-      _opened[source.fingerprint, corpus.tokenizer.digest] = corpus
-  return _opened[key]
+    assert corpus.tokenizer is not None
+    _opened[*text, fitted] = _opened[*text, corpus.tokenizer.digest] = corpus
+  return _opened[*text, fitted]
 
 
 def open_ids(
@@ -154,7 +152,23 @@ def open_ids(
   return Corpus(source, tokenizer, exact, splits, cache_folder())
 
 
-_opened: dict[tuple[str, str], Corpus] = {}
+def open_source(
+  name: str, path: str, options: FileOptions = DEFAULTS
+) -> Source:
+  """The source of a corpus; see `open_corpus`."""
+  if name == 'files':
+    return text_files(path, options)
+  return standard_library() if name == 'standard_library' else _released(name)
+
+
+def fit_to(sources: Sequence[Source], tokens: str, vocab: int) -> Tokenizer:
+  """The tokenizer of the training texts of all sources, fitted once."""
+  folder = cache_folder()
+  with lock(folder):
+    return _fitted(sources, tokens, vocab, folder)
+
+
+_opened: dict[tuple[str, ...], Corpus] = {}
 _released = functools.cache(open_released)  # a release does not change
 
 
@@ -172,7 +186,7 @@ def _open(
   folder = cache_folder()
   with lock(folder):
     if tokenizer is None:
-      tokenizer = _fitted(source, tokens, vocab, folder)
+      tokenizer = _fitted([source], tokens, vocab, folder)
     place = folder / 'tokens' / f'{source.fingerprint}-{tokenizer.digest}'
     meta = read_filled(place)
     if meta is None:
@@ -182,7 +196,8 @@ def _open(
         f'{len(source.sizes_D):,}',
         source.size / 1e6,
       )
-      write_tokens(place, source, tokenizer, _pieces(source, folder))
+      pieces = regroup_words(_pieces(source, folder))
+      write_tokens(place, source, tokenizer, pieces)
       meta = read_filled(place)
     if meta is None:
       raise OSError(f'the files of {place} differ from what was written')
@@ -194,22 +209,32 @@ def _open(
 
 
 def _pieces(source: Source, folder: Path) -> Reader:
-  return regroup_words(open_records(source, folder / 'records'))
+  """The text of a source.
+
+  Text that lies in the cache folder anyway is not recorded a second time, nor
+  is text that TFDS, which sorts it in memory, may have no room for.
+  """
+  own = all(file.path.is_relative_to(folder) for file in source.files)
+  if own or source.size > RECORDED:
+    return source.pieces
+  return open_records(source, folder / 'records')
 
 
-def _fitted(source: Source, tokens: str, vocab: int, folder: Path) -> Tokenizer:
-  """The tokenizer of the source's training split, fitted once."""
+def _fitted(
+  sources: Sequence[Source], tokens: str, vocab: int, folder: Path
+) -> Tokenizer:
   if tokens == Bytes.kind:
     return Bytes()
-  name = f'{source.fingerprint}-{tokens}-{vocab}.json'
-  path = folder / 'tokenizers' / name
+  texts = [source.fingerprint for source in sources]
+  key = texts[0] if len(texts) == 1 else digest([','.join(texts).encode()])
+  path = folder / 'tokenizers' / f'{key}-{tokens}-{vocab}.json'
   record = read_record(path)
   if record is None:
-    pieces = _pieces(source, folder)
-    fault = not_utf8(source, pieces)
-    if fault is not None:
-      raise fault
-    train = (text for _, _, text in pieces('train'))
+    readers = [regroup_words(_pieces(source, folder)) for source in sources]
+    for source, pieces in zip(sources, readers, strict=True):
+      if (fault := not_utf8(source, pieces)) is not None:
+        raise fault
+    train = (text for pieces in readers for _, _, text in pieces('train'))
     record = fit_tokenizer(tokens, train, vocab).to_json()
     path.parent.mkdir(exist_ok=True)
     write_record(path, record)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from memjax.data.cache import cache_folder, fill_folder, lock, read_filled
+from memjax.data.known import known
 from memjax.data.scan import CUT, SourceFile, check_unchanged
 from memjax.data.sources import Source
 from memjax.data.splits import FileOptions, place_files, unreadable
@@ -36,6 +37,12 @@ class IdSource(Source):
 
   vocab: int = 0
   unit = 'ids'
+
+  def is_unchanged(self, file: SourceFile) -> bool:
+    try:
+      return hash_ids(file.path, self.vocab).decode() == file.digest
+    except (OSError, ConfigError):
+      return False
 
   def cut_inside(self, document: int, place: int) -> int:
     del document
@@ -88,38 +95,47 @@ def id_files(path: str, vocab: int, options: FileOptions) -> IdSource:
       stat = file.stat()
     except OSError as error:
       raise unreadable(file, error) from None
-    files.append(scan_ids(file, stat.st_size, stat.st_mtime_ns, vocab, split))
+    times = stat.st_mtime_ns, stat.st_ctime_ns
+    files.append(scan_ids(file, stat.st_size, *times, vocab, split))
   return IdSource('ids', path, tuple(files), vocab=vocab)
 
 
 @functools.lru_cache(maxsize=1 << 12)
 def scan_ids(
-  path: Path, size: int, modified: int, vocab: int, split: str = CUT
+  path: Path,
+  size: int,
+  modified: int,
+  changed: int,
+  vocab: int,
+  split: str = CUT,
 ) -> SourceFile:
-  """Reads a file of ids once, and checks every id."""
+  """What is in a file of ids; an earlier start's answer holds, see known.py."""
+  digest = known(path, f'ids below {vocab}', lambda: hash_ids(path, vocab))
+  return SourceFile(
+    path,
+    size,
+    modified,
+    np.array([len(map_ids(path, vocab))]),
+    np.array([False]),
+    np.array([split]),
+    digest.decode(),
+  )
+
+
+def hash_ids(path: Path, vocab: int) -> bytes:
+  """The SHA-256 of a file's ids, from reading and checking them all."""
   ids = map_ids(path, vocab)
-  rule = 'has no ids'
-  require(len(ids) > 0, 'path', str(path), rule)
+  require(len(ids) > 0, 'path', str(path), 'has no ids')
   sha256 = hashlib.sha256(str(ids.dtype).encode())
   for start in range(0, len(ids), CHUNK):
     part = ids[start : start + CHUNK]
     wrong = np.flatnonzero((part >= vocab) | (part < 0))
     if wrong.size:
-      rule = (
-        f'id {start + int(wrong[0]):,} is {part[wrong[0]]}, must be from 0 '
-      )
-      rule += f'to below task.vocab, {vocab}'
+      rule = f'id {start + int(wrong[0]):,} is {part[wrong[0]]}, must be from '
+      rule += f'0 to below task.vocab, {vocab}'
       raise ConfigError('path', str(path), rule)
     sha256.update(part.tobytes())
-  return SourceFile(
-    path,
-    size,
-    modified,
-    np.array([len(ids)]),
-    np.array([False]),
-    np.array([split]),
-    sha256.hexdigest(),
-  )
+  return sha256.hexdigest().encode()
 
 
 def map_ids(path: Path, vocab: int) -> np.ndarray:

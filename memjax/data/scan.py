@@ -1,18 +1,23 @@
 """What is in a user's files, from reading each once."""
 
+import array
 from collections.abc import Iterable
 import dataclasses
 import functools
 import hashlib
+import io
 from pathlib import Path
+import sys
 
 import numpy as np
 
 from memjax.data.formats import read_parts
+from memjax.data.known import known
 from memjax.data.splits import WORDS, Placed, unreadable
 from memjax.errors import ConfigError, require
 
 CUT = ''  # the split of documents that are cut by size
+RULE = 1  # counts the changes of what a file's documents are
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,14 +44,22 @@ class SourceFile:
 
 @functools.lru_cache(maxsize=1 << 16)
 def scan(
-  path: Path, size: int, modified: int, field: str, split: str = CUT
+  path: Path,
+  size: int,
+  modified: int,
+  changed: int,
+  field: str,
+  split: str = CUT,
 ) -> SourceFile | None:
-  """Reads a file once; None if it has no document.
+  """What is in a file; None if it has no document.
+
+  A file that an earlier start has read is not read again; see known.py.
 
   Args:
     path: the file.
     size: of the file.
     modified: the time of its last change, in nanoseconds.
+    changed: the time of the last change of its entry, which no program sets.
     field: the field of a record with its text.
     split: what its name or a setting says; CUT: nothing.
 
@@ -54,29 +67,51 @@ def scan(
     ConfigError: the file cannot be read or has no text, or its records say
       another split than its name does.
   """
+  question = f'documents, rule {RULE}, field {field!r}, split {split!r}'
+  answer = known(path, question, lambda: read_file(path, field, split))
+  with np.load(io.BytesIO(answer)) as found:
+    arrays = dict(found)
+  if not arrays['sizes_D'].size:
+    return None
+  digest = str(arrays.pop('digest'))
+  return SourceFile(path, size, modified, digest=digest, **arrays)
+
+
+def is_unchanged(file: SourceFile, field: str) -> bool:
+  """Whether the file's documents are the same when it is read again."""
+  try:
+    answer = read_file(file.path, field, CUT)
+  except (OSError, ConfigError):
+    return False
+  with np.load(io.BytesIO(answer)) as found:
+    same_digest = str(found['digest']) == file.digest
+    return same_digest and np.array_equal(found['sizes_D'], file.sizes_D)
+
+
+def read_file(path: Path, field: str, split: str) -> bytes:
+  """The documents of a file, from reading it: an archive of numpy.
+
+  Its arrays are sizes_D, open_D, splits_D and digest of `SourceFile`.
+  """
   sha256 = hashlib.sha256()
-  sizes: list[int] = []
-  open_: list[bool] = []
-  splits: list[str] = []
+  sizes, open_, splits = array.array('q'), bytearray(), []
   for document, _, text, said in read_parts(path, field):
     sha256.update(text)
     if document == len(sizes):
       sizes.append(0)
-      open_.append(True)
-      splits.append(_split_said(path, split, said))
+      open_.append(1)
+      splits.append(sys.intern(_split_said(path, split, said)))
     sizes[-1] += len(text)
     open_[-1] = not text.endswith(b'\n')
-  if not sizes:
-    return None
-  return SourceFile(
-    path,
-    size,
-    modified,
-    np.array(sizes),
-    np.array(open_),
-    np.array(splits),
-    sha256.hexdigest(),
+  archive = io.BytesIO()
+  np.savez_compressed(
+    archive,
+    sizes_D=np.array(sizes, np.int64),
+    open_D=np.array(open_, bool),
+    splits_D=np.array(splits, str),
+    digest=sha256.hexdigest(),
   )
+  return archive.getvalue()
 
 
 def _split_said(path: Path, name: str, field: str) -> str:
@@ -112,7 +147,8 @@ def scan_files(
       stat = path.stat()
     except OSError as error:
       raise unreadable(path, error) from None
-    files.append(scan(path, stat.st_size, stat.st_mtime_ns, field, split))
+    times = stat.st_mtime_ns, stat.st_ctime_ns
+    files.append(scan(path, stat.st_size, *times, field, split))
   found = tuple(file for file in files if file is not None)
   said = {str(split) for file in found for split in np.unique(file.splits_D)}
   if CUT in said and len(said) > 1:

@@ -25,7 +25,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from memjax.data.formats import character_start, read_parts
-from memjax.data.scan import CUT, SourceFile, check_unchanged
+from memjax.data.scan import CUT, SourceFile, check_unchanged, is_unchanged
 from memjax.data.splits import SPLITS
 from memjax.errors import require
 
@@ -135,6 +135,10 @@ class Source:
     """The file of a document."""
     counts = np.cumsum([len(file.sizes_D) for file in self.files])
     return self.files[np.searchsorted(counts, document, side='right')].path
+
+  def is_unchanged(self, file: SourceFile) -> bool:
+    """Whether a file has the same documents when it is read again."""
+    return is_unchanged(file, self.field)
 
   def document_names(self, split: str) -> list[str]:
     """The path of each document of a split, below `place`, in order.

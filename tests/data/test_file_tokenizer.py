@@ -92,7 +92,7 @@ def test_another_file_has_the_mean_of_its_split(tmp_path: Path) -> None:
     split='test',
     length=8,
   )
-  split = task._split
+  split = task._splits[0]
   assert split.unknown == (split.tokens == tokenizer.unknown).sum() > 0
   assert any('of them unknown' in line for line in task.describe())
   count, labels = 0.0, len(split.tokens) - 1

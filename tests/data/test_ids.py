@@ -61,10 +61,10 @@ def test_nanogpts_files_are_read_as_they_are(nano: Path, cache: Path) -> None:
   assert batch.inputs[0].tolist() == ids_of(0)[:8].tolist()
   assert batch.targets[0].tolist() == ids_of(0)[1:9].tolist()
   validation = task(nano, split='validation')
-  assert validation._split.tokens.tolist() == ids_of(1).tolist()
+  assert validation._splits[0].tokens.tolist() == ids_of(1).tolist()
   assert train.text_tokenizer is None
   assert train.baselines == {}
-  assert isinstance(mapped(train._split.tokens), np.memmap)
+  assert isinstance(mapped(train._splits[0].tokens), np.memmap)
   assert not list(cache.rglob('*ids*'))
   with pytest.raises(ConfigError, match=r"'test': no name in .* says it"):
     task(nano, split='test').prepare()

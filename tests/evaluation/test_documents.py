@@ -113,11 +113,11 @@ def test_the_documents_add_up_to_the_set(texts: Path, setting: str) -> None:
         assert own == pytest.approx(value)
   task = text_of(experiment)
   labels = sum(document['counts']['loss'] for document in documents)
-  assert labels == len(task._split.tokens) - 1
+  assert labels == len(task._splits[0].tokens) - 1
   names = [document['name'] for document in documents]
   assert names == sorted(names)
   assert set(names) <= {path.name for path in texts.iterdir()}
-  assert len(task.documents) == len(task._split.starts)
+  assert len(task.documents) == len(task._splits[0].starts)
 
 
 def test_replicas_have_documents_of_their_own(texts: Path) -> None:
@@ -144,8 +144,8 @@ def test_a_document_is_read_with_the_memory_of_the_protocol(
   documents = row_of(experiment, 'document')['documents']
   task, model = text_of(experiment), experiment.model
   params = jax.tree.map(lambda x: x[0], params_of(experiment))
-  tokens = jnp.asarray(task._split.tokens.astype(np.int32))
-  starts = task._split.starts
+  tokens = jnp.asarray(task._splits[0].tokens.astype(np.int32))
+  starts = task._splits[0].starts
   reset = np.isin(np.arange(len(tokens)), starts if resets else [0])
   _, y = apply(
     model, params, model.initial_carry(1), tokens[None], jnp.array(reset)[None]

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from memjax.config.reader import prepare_task, read_experiment
+from memjax.data import corpora
 from memjax.data.corpus import close_corpora, open_corpus
 from memjax.data.tokenizers import BPE, Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
 from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
-from memjax.tasks.language import text as text_module
 from memjax.tasks.language.text import Text
 from memjax.tasks.ruler.niah import NIAH
 from memjax.training.metrics import metric_values
@@ -275,13 +275,13 @@ def test_one_sum_of_nats_over_what_the_labels_stand_for(
 ) -> None:
   task = files(spaced, length=11, split='test', tokens=tokens, vocab=vocab)
   totals, nats = epoch_figures(task, 3)
-  first = tokenizer_of(task).decode(task._split.tokens[:1])
+  first = tokenizer_of(task).decode(task._splits[0].tokens[:1])
   text = split_text(task).decode()
   assert text.startswith(first)
   left = text[len(first) :]
   total = sum(n for n, _ in nats)
   for name, (expected, count) in {
-    'loss': (total, len(task._split.tokens) - 1),
+    'loss': (total, len(task._splits[0].tokens) - 1),
     'bits_per_byte': (total / math.log(2), len(left.encode())),
     'bits_per_character': (total / math.log(2), len(left)),
     'perplexity_per_word': (total, words_behind_space(text)),
@@ -317,7 +317,7 @@ def test_ends_of_lines_are_no_words_where_the_corpus_says_so(
   corpus = open_corpus('files', str(spaced), 'words', 0)
   source = dataclasses.replace(corpus.source, line_ends=False)
   changed = dataclasses.replace(corpus, source=source)
-  monkeypatch.setattr(text_module, 'open_corpus', lambda *_: changed)
+  monkeypatch.setattr(corpora, 'open_corpus', lambda *_: changed)
   task = files(spaced, length=11, split='test', tokens='words')
   totals, nats = epoch_figures(task, 3)
   text = split_text(files(spaced, length=11, split='test')).decode()
@@ -400,7 +400,7 @@ def test_other_merges_are_other_data(
   corpus = open_corpus('files', str(spaced), 'bpe', 270)
   before = task.fingerprint()
   other = dataclasses.replace(corpus, tokenizer=BPE(((97, 98),)))
-  monkeypatch.setattr(text_module, 'open_corpus', lambda *_: other)
+  monkeypatch.setattr(corpora, 'open_corpus', lambda *_: other)
   again = files(spaced, tokens='bpe', vocab=270)
   assert again.fingerprint() != before == task.fingerprint()
 
@@ -434,9 +434,11 @@ def test_an_evaluation_set_has_the_tokenizer_of_training(
   assert task.text_tokenizer == trained
   assert files(other, tokens=tokens, vocab=vocab).text_tokenizer != trained
   text = other.read_bytes()
-  _, first, last = task._corpus.source.spans['validation']
+  corpus = task._corpora.alone
+  assert corpus is not None
+  _, first, last = corpus.source.spans['validation']
   expected = trained.encode(text[first:last])
-  assert task._split.tokens.tolist() == expected.tolist()
+  assert task._splits[0].tokens.tolist() == expected.tolist()
 
 
 def test_a_run_keeps_its_tokenizer_when_its_text_changes(

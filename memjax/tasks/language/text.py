@@ -35,15 +35,16 @@ import math
 import jax
 import numpy as np
 
-from memjax.data.corpus import CORPORA, Corpus, Split, open_corpus, open_ids
+from memjax.data.corpora import Corpora, Place, open_corpora, places_of_mix
+from memjax.data.corpus import CORPORA, open_ids
 from memjax.data.describe import describe_corpus
 from memjax.data.file_tokenizer import FileTokenizer, read_tokenizer
-from memjax.data.mixture import Mixture
+from memjax.data.mixture import Mixture, parse_mix
 from memjax.data.order import ORDERS
-from memjax.data.sources import digest
 from memjax.data.splits import SPLITS, FileOptions
 from memjax.data.text_metrics import text_metrics
 from memjax.data.text_rows import TextRows
+from memjax.data.token_files import Split
 from memjax.data.tokenizers import (
   BPE,
   KINDS,
@@ -97,6 +98,10 @@ class Text(Task):
     order: 'as_is' or 'shuffled': training reads the documents with carry_over,
       the windows without, in another order in each epoch. Evaluation sets
       always read a text as it is.
+    mix: several corpora and the share of each in every batch of training, such
+      as 'tiny_shakespeare:0.7,notes:0.3', in place of `corpus` and `path`; a
+      name that is no corpus is a path. Evaluation sets read one corpus after
+      another, each label once.
   """
 
   corpus: str = 'standard_library'
@@ -115,6 +120,7 @@ class Text(Task):
   carry_over: bool = True
   stride: int = 0
   order: str = 'as_is'
+  mix: str = ''
   _tokenizer: Tokenizer | None = None  # given by `with_tokenizer`
   measures_positions = True
 
@@ -133,13 +139,20 @@ class Text(Task):
     rule = 'needs carry_over=false: windows that overlap are independent rows'
     whole = self.stride in (0, self.length)
     require(whole or not self.carry_over, 'stride', self.stride, rule)
+    if self.mix:
+      parse_mix(self.mix)
+      rule = 'must stay as it is where mix names the corpora'
+      for field, unset in (('corpus', Text.corpus), ('path', '')):
+        value = getattr(self, field)
+        require(value == unset, field, value, rule)
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
     rule = "belongs to corpus='files' only"
     for field in ('validation_path', 'test_path', 'include'):
       value = getattr(self, field)
-      require(files or not value, field, value, rule)
+      belongs = files or (bool(self.mix) and field == 'include')
+      require(belongs or not value, field, value, rule)
     rule = "'ids' belongs to corpus='files' only"
     require(files or self.tokens != IDS, 'tokens', self.tokens, rule)
     rule = "must be 'bytes', the default, or 'ids' beside task.tokenizer"
@@ -157,21 +170,23 @@ class Text(Task):
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
-    has = ', '.join(self._corpus.splits)
-    rule = f'no name in {self._corpus.source.place} says it; there is {has}. '
-    rule += 'An evaluation set with every=0 is left out'
-    require(self.split in self._corpus.splits, 'split', self.split, rule)
-    have, need = len(self._split.tokens), self.length + 1
-    rule = f'has {have} tokens in {self._corpus.source.place}; a row of length '
-    rule += f'{self.length} needs {need}'
-    require(have >= need, 'split', self.split, rule)
-    rule = 'needs several documents, this text is one; carry_over=false '
-    rule += 'shuffles windows'
-    several = not self.carry_over or len(self._split.starts) > 1
-    require(self.order == 'as_is' or several, 'order', self.order, rule)
+    for corpus in self._corpora.corpora.values():
+      place, has = corpus.source.place, ', '.join(corpus.splits)
+      rule = f'no name in {place} says it; there is {has}. An evaluation set '
+      rule += 'with every=0 is left out'
+      require(self.split in corpus.splits, 'split', self.split, rule)
+      split, need = corpus.splits[self.split], self.length + 1
+      rule = f'has {len(split.tokens)} tokens in {place}; a row of length '
+      rule += f'{self.length} needs {need}'
+      require(len(split.tokens) >= need, 'split', self.split, rule)
+      rule = f'needs several documents, {place} is one; carry_over=false '
+      rule += 'shuffles windows'
+      shuffled = self.order == 'shuffled' and self.split == 'train'
+      several = len(split.starts) > 1 or not self.carry_over
+      require(several or not shuffled, 'order', self.order, rule)
 
   @functools.cached_property
-  def _corpus(self) -> Corpus:
+  def _corpora(self) -> Corpora:
     options = FileOptions(
       validation_path=self.validation_path,
       test_path=self.test_path,
@@ -182,26 +197,29 @@ class Text(Task):
     tokenizer = self._tokenizer or self._file_tokenizer
     if self.tokens == IDS:
       vocab = self.vocab or (tokenizer.vocab if tokenizer else 0)
-      return open_ids(self.path, vocab, tokenizer, options)
-    return open_corpus(
-      self.corpus, self.path, self.tokens, self.vocab, tokenizer, options
-    )
+      corpus = open_ids(self.path, vocab, tokenizer, options)
+      return Corpora({self.path: corpus}, (1,))
+    places = [Place(self.corpus, self.path)]
+    if self.mix:
+      places = places_of_mix(self.mix)
+    return open_corpora(places, self.tokens, self.vocab, tokenizer, options)
 
   @property
   def _file_tokenizer(self) -> Tokenizer | None:
     return read_tokenizer(self.tokenizer) if self.tokenizer else None
 
   @property
-  def _split(self) -> Split:
-    return self._corpus.splits[self.split]
+  def _splits(self) -> list[Split]:
+    return self._corpora.splits(self.split)
 
   @property
   def text_tokenizer(self) -> Tokenizer | None:
     """Between text and tokens; None for 'ids' without a tokenizer."""
-    return self._corpus.tokenizer
+    return self._corpora.tokenizer
 
   def describe(self) -> list[str]:
-    return describe_corpus(self._corpus)
+    corpora = self._corpora.corpora.values()
+    return [line for corpus in corpora for line in describe_corpus(corpus)]
 
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
     if self.tokens == IDS:
@@ -233,20 +251,18 @@ class Text(Task):
   def baselines(self) -> dict[str, dict[str, float]]:
     if self.tokens == Words.kind:
       return {}
-    xz = self._corpus.xz_bytes(self.split)
-    if xz is None:
+    corpus = self._corpora.alone
+    if corpus is None or (xz := corpus.xz_bytes(self.split)) is None:
       return {}
-    figures = {'bits_per_byte': {'xz -9': 8 * xz / self._split.bytes}}
-    if self._corpus.utf8:
-      per_character = 8 * xz / self._split.characters
+    split = corpus.splits[self.split]
+    figures = {'bits_per_byte': {'xz -9': 8 * xz / split.bytes}}
+    if corpus.utf8:
+      per_character = 8 * xz / split.characters
       figures['bits_per_character'] = {'xz -9': per_character}
     return figures
 
   def fingerprint(self) -> str:
-    text, tokenizer = self._corpus.source.fingerprint, self.text_tokenizer
-    if tokenizer is None:
-      return text
-    return digest([text.encode(), tokenizer.digest.encode()])
+    return self._corpora.fingerprint
 
   def epoch_steps(self, batch_size: int) -> int:
     return self._mixture.epoch_steps(batch_size)
@@ -261,7 +277,7 @@ class Text(Task):
 
   @property
   def documents(self) -> list[str]:
-    return self._corpus.document_names(self.split)
+    return self._corpora.document_names(self.split)
 
   def label_documents(
     self, stream: Stream, step: int, row_ids: np.ndarray
@@ -271,29 +287,32 @@ class Text(Task):
 
   @functools.cached_property
   def _mixture(self) -> Mixture:
-    """How the split is cut into rows."""
-    rows = TextRows(
-      tokens=self._split.tokens,
-      starts=self._split.starts,
-      length=self.length,
-      stride=self.row_stride,
-      carry_over=self.carry_over,
-      reset_at_documents=self.reset_at_documents,
-    )
-    return Mixture((rows,), (1,))
+    """How the splits are cut into rows."""
+    texts = [
+      TextRows(
+        tokens=split.tokens,
+        starts=split.starts,
+        length=self.length,
+        stride=self.row_stride,
+        carry_over=self.carry_over,
+        reset_at_documents=self.reset_at_documents,
+      )
+      for split in self._splits
+    ]
+    return Mixture(texts, self._corpora.shares)
 
   def batch(self, host_batch: HostBatch) -> Batch:
     return host_batch
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    metrics, corpus = classification(y, batch), self._corpus
+    metrics, corpora = classification(y, batch), self._corpora
     return metrics | text_metrics(
       metrics['loss'].sum,
       batch,
-      corpus.tokenizer,
-      self._split,
-      utf8=corpus.utf8,
-      line_ends=corpus.source.line_ends,
+      corpora.tokenizer,
+      corpora.amounts(self.split),
+      utf8=corpora.utf8,
+      line_ends=corpora.line_ends,
     )
 
   @property
