@@ -1,7 +1,8 @@
 """Speed and memory of a model by the length of a segment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from memjax.analysis.across_runs import MISSING, line_plots, panels, run_table
 from memjax.analysis.base import Finding, Instrument, Places, Result, tidy
+from memjax.analysis.programs import forward, initial_carry
 from memjax.analysis.section import Section
 from memjax.analysis.state_size import State, state_size
 from memjax.errors import require
 from memjax.logs.console import format_magnitude
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Carry, Params
 
@@ -157,28 +159,18 @@ def measure_cost(
   fits = lengths.size > 0 and bool((lengths >= 1).all())
   require(fits, 'lengths', lengths.tolist(), 'must all be at least 1')
   require(repeats >= 1, 'repeats', repeats, 'must be at least 1')
-  params = jax.tree.map(lambda leaf: leaf[0], params_N)
-  carry = model.initial_carry(batch_size)
-
-  def forward(params: Params, *segment: Any) -> tuple[Carry, jax.Array]:
-    return apply(model, params, *segment)
-
-  def gradient(params: Params, *segment: Any) -> tuple[Params, Carry]:
-    def loss(params: Params) -> tuple[jax.Array, Carry]:
-      after, y = apply(model, params, *segment)
-      return jnp.square(y).mean(), after
-
-    return jax.grad(loss, has_aux=True)(params)
-
+  first_1 = jax.tree.map(lambda leaf: np.asarray(leaf)[:1], params_N)
+  carry_1 = initial_carry(model, 1, batch_size)
   speed: dict[str, list[np.ndarray]] = {program: [] for program in PROGRAMS}
   memory: dict[str, list[float]] = {program: [] for program in PROGRAMS}
   rng = np.random.default_rng(seed)
   for length in lengths.tolist():
     inputs = task.input_spec.sample(rng, batch_size, length)
-    reset_BT = jnp.zeros((batch_size, length), bool)
-    arguments = params, carry, inputs, reset_BT
-    for name, function in zip(PROGRAMS, (forward, gradient), strict=True):
-      seconds, needed = _time(function, arguments, repeats)
+    reset_BT = np.zeros((batch_size, length), bool)
+    arguments = first_1, carry_1, inputs, reset_BT
+    for name, function in zip(PROGRAMS, (forward, _gradient), strict=True):
+      program = function.lower(model, *arguments).compile()
+      seconds, needed = _time(program, arguments, repeats)
       speed[name].append(np.quantile(batch_size * length / seconds, QUARTILES))
       memory[name].append(needed)
   return Costs(
@@ -189,11 +181,24 @@ def measure_cost(
   )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _gradient(
+  model: Memory, params_N: Params, carry_N: Carry, inputs: Any, reset_BT: Any
+) -> tuple[Params, Carry]:
+  """The gradient of the mean squared output, and the carry after it."""
+
+  def loss(params_N: Params) -> tuple[jax.Array, Carry]:
+    after_N, y_N = forward(model, params_N, carry_N, inputs, reset_BT)
+    return jnp.square(y_N).mean(), after_N
+
+  return jax.grad(loss, has_aux=True)(params_N)
+
+
 def _time(
-  function: Callable[..., Any], arguments: tuple[Any, ...], repeats: int
+  program: Any, arguments: tuple[Any, ...], repeats: int
 ) -> tuple[np.ndarray, float]:
   """Seconds of each repeat, and bytes of the program; one run warms up."""
-  program = jax.jit(function).lower(*arguments).compile()
+  arguments = jax.device_put(arguments)
   jax.block_until_ready(program(*arguments))
   seconds = []
   for _ in range(repeats):

@@ -9,6 +9,7 @@ import numpy as np
 
 from memjax.analysis import recl
 from memjax.analysis.across_runs import (
+  SPACE,
   format_median,
   line_plots,
   panels,
@@ -57,7 +58,7 @@ class ContextLosses(NamedTuple):
 
 
 FLAT = 0.01  # nats, about 1% of the perplexity
-USEFUL = 'useful context'
+USEFUL, AT_LEAST = 'useful context', f'≥{SPACE}'
 NO_RECL = (
   'RECL does not apply to episodes: a label needs the one input that answers'
   ' it, and every step to a longer context without this input gains nothing.'
@@ -142,10 +143,16 @@ class LossByContext(Instrument[ContextLosses]):
   def findings(
     self, results: Mapping[str, Result[ContextLosses]]
   ) -> dict[str, Finding]:
-    return {
-      run: Finding({'useful context, inputs': _useful(result.arrays)})
-      for run, result in results.items()
-    }
+    return {run: _finding(result.arrays) for run, result in results.items()}
+
+
+def _finding(found: ContextLosses) -> Finding:
+  useful = _useful(found)
+  clause = f'it gains from context up to {useful.lstrip(AT_LEAST)} inputs'
+  if useful.startswith('≥'):
+    clause += ', the longest tried'
+  cells = {'useful context, inputs': useful}
+  return Finding(cells, '' if found.episodes else clause)
 
 
 def _useful(found: ContextLosses) -> str:

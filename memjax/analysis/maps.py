@@ -12,6 +12,7 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 FINE = 80  # steps that have labels of their own, at most
+TALL = 3.2  # inches of a panel, at most
 
 
 class Map(NamedTuple):
@@ -56,10 +57,11 @@ class MapPlot(NamedTuple):
   def draw(self, styles: Mapping[str, Style]) -> 'Figure':
     """A run has a picture of its own, so no style is needed."""
     del styles
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     heights = [max(one.values.shape[1], 8) for one in self.maps.values()]
-    inches = 0.8 + sum(heights) * 0.07 + 0.35 * len(heights)
+    inches = 0.8 + sum(min(h * 0.07, TALL) + 0.35 for h in heights)
     figure = Figure(figsize=(8, min(inches, 12)), layout='constrained')
     all_axes = figure.subplots(
       len(heights), sharex=True, height_ratios=heights, squeeze=False
@@ -69,8 +71,7 @@ class MapPlot(NamedTuple):
       image = axes.imshow(
         one.values.T,
         cmap='cividis',
-        vmin=0,
-        vmax=self.most,
+        norm=PowerNorm(0.5, 0, self.most),  # small weights are seen as well
         aspect='auto',
         interpolation='nearest',
         origin='lower',

@@ -31,6 +31,7 @@ from memjax.analysis.segment_boundaries import (
   segment_boundaries,
 )
 from memjax.errors import require
+from memjax.logs.console import format_number
 from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Batch, Carry, Metrics, Params
@@ -149,7 +150,7 @@ def _finding(result: Result[AblationEffects]) -> Finding:
   verb = 'uses' if rise >= LEAST * (1 if nats else loss) else 'does not use'
   unit = 'nats' if nats else 'in its loss'
   return Finding(
-    {'loss without memory': f'{format_median(loss_N + rise_N)}, {rise:+.3g}'},
+    {'loss without memory': f'{format_number(loss + rise)} ({rise:+.3g})'},
     f'{verb} its memory: {rise:+.2g} {unit} without it',
   )
 

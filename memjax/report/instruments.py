@@ -79,7 +79,8 @@ def section(
   )
   for reason in dict.fromkeys(filter(None, reasons.values())):
     names = [run for run, text in reasons.items() if text == reason]
-    notes.append(f'{", ".join(names)}: does not apply: {reason}')
+    whose = '' if len(names) == len(runs) else f'{", ".join(names)}: '
+    notes.append(f'{whose}does not apply: {reason}')
   name = name_of(instrument)
 
   def measure(run: ReportedRun) -> Result[Any]:

@@ -7,6 +7,7 @@ from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.merge import changed_fields
 from memjax.generation import session
 from memjax.logs.console import format_number
+from memjax.logs.headline import shown
 from memjax.logs.learning_curves import (
   learning_metrics,
   learning_panels,
@@ -102,7 +103,12 @@ def _protocol(run: ReportedRun, row: Row) -> str:
 def _table(
   split: str, rows: Mapping[str, Row], runs: Sequence[ReportedRun]
 ) -> Table:
-  metrics = dict.fromkeys(m for row in rows.values() for m in row['metrics'])
+  best = {run.name: run.config['checkpoint']['best'] for run in runs}
+  metrics = dict.fromkeys(
+    metric
+    for name, row in rows.items()
+    for metric in shown(row['metrics'], best[name])
+  )
   baselines: dict[str, dict[str, str]] = {}
   for run in runs:
     for metric, values in of_task(run, split).items():

@@ -201,7 +201,7 @@ img[src^="data:image/png"] {{ background: #fff; border-radius: 4px }}
 .wide {{ overflow-x: auto; margin: 1.25rem 0 }}
 table {{ border-collapse: collapse; font-size: .9rem; line-height: 1.4;
   font-variant-numeric: tabular-nums }}
-caption {{ text-align: left; padding-bottom: .4rem }}
+caption {{ text-align: left; padding-bottom: .4rem; white-space: nowrap }}
 th, td {{ text-align: right; vertical-align: top;
   padding: .35rem 0 .35rem 1.6rem; border-bottom: 1px solid var(--line) }}
 th {{ font-weight: 600; vertical-align: bottom }}

@@ -155,6 +155,28 @@ def test_the_useful_context_is_the_shortest_that_is_as_good_as_any() -> None:
   assert shown([1.0, 2.0, 2.0], False)[0] == '1'
 
 
+def test_a_text_has_a_clause_and_an_episode_has_none() -> None:
+  def clause(loss: list[float], episodes: bool) -> str:
+    of_contexts = np.array([loss])
+    found = ContextLosses(
+      np.array([1, 2, 4]),
+      of_contexts,
+      of_contexts,
+      of_contexts,
+      np.zeros(0),
+      episodes,
+    )
+    result: Result[ContextLosses] = Result([], {}, found)
+    return LossByContext().findings({'a': result})['a'].clause
+
+  assert (
+    clause([3.0, 2.0, 2.0], False) == 'it gains from context up to 2 inputs'
+  )
+  longest = 'it gains from context up to 4 inputs, the longest tried'
+  assert clause([3.0, 2.0, 1.0], False) == longest
+  assert clause([3.0, 2.0, 1.0], True) == ''
+
+
 def test_recl_is_of_texts_and_an_episode_says_why_it_has_none() -> None:
   assert shown([3.0, 2.0, 1.0], False)[1:] == (
     ['Each figure is a mean over 5 labels.'],

@@ -340,7 +340,7 @@ def test_the_verdict_comes_first_with_a_sentence_for_each_run(
     r'baseline\t0\.2500 \(any value of the row\)\t—',
     'best possible\t1\t—',
     r'farthest distance above 90%\tnone of \d+\t—',
-    r'loss without memory\t\d.*, [+-]\d\S*\t—',
+    r'loss without memory\t\d\S* \([+-]\d\S*\)\t—',
     'state, bytes\t128\t128',
     r'parameters\t[\d,]+\t[\d,]+',
     r'tokens per second\t\d\S*\t—',
