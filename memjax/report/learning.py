@@ -19,7 +19,7 @@ from memjax.report import summary
 from memjax.report.runs import ReportedRun, measure_runs
 from memjax.report.verdict import baselines as of_task
 
-SAMPLE_TOKENS = 400
+SAMPLE_TOKENS = 200
 
 QUARTILES = (
   'If a run has several seeds, curves are medians, and bands reach from the'

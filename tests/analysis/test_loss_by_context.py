@@ -88,7 +88,7 @@ def test_contexts_cross_segment_boundaries_but_not_documents(
 ) -> None:
   period, document = 7, 35
   for i in range(60):
-    (tmp_path / f'{i:02}.txt').write_text('abcdefg' * (document // period))
+    (tmp_path / f'{i:02}.txt').write_text('abcdef\n' * (document // period))
   task = Text(
     corpus='files', path=str(tmp_path), length=4, reset_at_documents=True
   )
@@ -157,22 +157,15 @@ def test_the_useful_context_is_the_shortest_that_is_as_good_as_any() -> None:
 
 def test_a_text_has_a_clause_and_an_episode_has_none() -> None:
   def clause(loss: list[float], episodes: bool) -> str:
-    of_contexts = np.array([loss])
-    found = ContextLosses(
-      np.array([1, 2, 4]),
-      of_contexts,
-      of_contexts,
-      of_contexts,
-      np.zeros(0),
-      episodes,
-    )
+    each, contexts = np.array([loss]), np.array([1, 2, 4])
+    labels = np.zeros((0, 3), int)
+    found = ContextLosses(contexts, each, each, each, labels, episodes)
     result: Result[ContextLosses] = Result([], {}, found)
     return LossByContext().findings({'a': result})['a'].clause
 
-  assert (
-    clause([3.0, 2.0, 2.0], False) == 'it gains from context up to 2 inputs'
-  )
-  longest = 'it gains from context up to 4 inputs, the longest tried'
+  gains = 'it gains from context up to '
+  assert clause([3.0, 2.0, 2.0], False) == f'{gains}2 inputs'
+  longest = f'{gains}4 inputs, the longest tried'
   assert clause([3.0, 2.0, 1.0], False) == longest
   assert clause([3.0, 2.0, 1.0], True) == ''
 
