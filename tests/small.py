@@ -45,7 +45,7 @@ def small(
 
 
 def run(experiment: Experiment, calls: int) -> TrainState:
-  """The state after so many calls from the start."""
+  """The state after this number of calls from the start."""
   mesh = parallel.make_mesh(experiment.parallel)
   functions = program.program(experiment, mesh)
   state = functions.initial_state()

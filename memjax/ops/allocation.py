@@ -54,7 +54,7 @@ def allocation_weights(
   With the slots in rising order of usage, each gets 1 minus its own usage times
   the product of the usages before it. The order is a constant to the gradient,
   which ignores the jumps where it changes, as the paper's does. A comparison of
-  all pairs, which is no larger than the links, takes the place of a sort.
+  all pairs, which are not larger than the links, takes the place of a sort.
   """
   slot_M = jnp.arange(usage_BM.shape[1])
   rank_BM = usage_BM + TIE * slot_M[None].astype(usage_BM.dtype)

@@ -3,10 +3,10 @@
     h_t,en = exp(dt_t,e A_en) h_(t-1),en + dt_t,e b_t,n x_t,e
     y_t,e  = sum_n c_t,n h_t,en
 
-Decays differ by step, channel and number, so a chunk is no product of matrices.
-The loop over steps makes each exponential where it is used, and no array of
-T E N numbers exists. It runs in pieces of 16 steps; the backward pass computes
-the states of a piece again from the state before it.
+Decays differ by step, channel and number, so a chunk is not a product of
+matrices. The loop over steps makes each exponential where it is used, and no
+array of T E N numbers exists. It runs in pieces of 16 steps; the backward pass
+computes the states of a piece again from the state before it.
 
 Cost per step: 4 E N, and E N exponentials; twice that again with the backward
 pass. Kept for the backward pass: a state for each piece, T E N / 16 floats.

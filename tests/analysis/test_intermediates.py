@@ -128,7 +128,7 @@ def test_what_is_shown_is_well_formed_and_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', [n for n in CASES if n not in MADE_ANYWAY])
-def test_nothing_is_computed_unless_it_is_asked_for(name: str) -> None:
+def test_nothing_is_computed_unless_it_is_collected(name: str) -> None:
   it = looked(name)
   arguments = it.params, it.carry, it.x_BTD, it.reset_BT
 

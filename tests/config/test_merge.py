@@ -75,7 +75,7 @@ def test_the_fields_that_differ_from_training_are_found() -> None:
 
 
 @pytest.mark.parametrize('part', ['task', 'model'])
-def test_what_is_no_section_is_one_line(part: str) -> None:
+def test_a_value_that_is_not_a_section_is_one_line(part: str) -> None:
   for field, sets in (
     ('evals.same', {'same': 3}),
     (f'evals.same.{part}', {'same': {part: 3}}),

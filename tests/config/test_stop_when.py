@@ -29,7 +29,7 @@ def test_a_condition_holds(
   assert parse_condition('x', str(condition)) == condition
 
 
-def test_nothing_is_no_condition() -> None:
+def test_an_empty_condition_never_ends_a_run() -> None:
   assert parse_condition('train.stop_when', '') is None
 
 

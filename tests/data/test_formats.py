@@ -265,7 +265,7 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
   assert text_files(str(path)).size == path.stat().st_size - 3
 
 
-def test_json_that_is_no_records_is_text(tmp_path: Path) -> None:
+def test_json_without_records_is_text(tmp_path: Path) -> None:
   text = json.dumps({'name': 'a package', 'version': '1'}, indent=2) * 9
   (tmp_path / 'package.json').write_text(text)
   assert documents(tmp_path / 'package.json') == [text]

@@ -138,7 +138,7 @@ def test_shards_of_numpy_are_joined(tmp_path: Path, dtype: type) -> None:
     ('a.txt', np.array([1, 2], '<u2'), 'is not a file of ids'),
   ],
 )
-def test_what_is_no_ids_is_refused(
+def test_a_file_without_ids_is_refused(
   tmp_path: Path, name: str, array: np.ndarray, rule: str
 ) -> None:
   path = tmp_path / name

@@ -147,7 +147,7 @@ def test_the_prompt_is_read_as_it_is(
   assert text_of(run, current, 3, GREEDY)[0] == text
 
 
-def test_an_unknown_character_is_read_as_one_and_said(
+def test_an_unknown_character_is_reported(
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   run = run_of(Echo(), Characters('ab'))
@@ -157,7 +157,7 @@ def test_an_unknown_character_is_read_as_one_and_said(
   assert record.getMessage() == line
 
 
-def test_an_unknown_word_is_read_as_one_and_said(
+def test_an_unknown_word_is_reported(
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   run = run_of(Echo(), Words(('<unk>', '<eos>', 'the')))
@@ -174,7 +174,7 @@ def test_an_unknown_word_is_read_as_one_and_said(
     ('', r"^prompt: '': must hold at least one token$"),
   ],
 )
-def test_a_prompt_that_is_no_text_is_refused(prompt: str, line: str) -> None:
+def test_a_prompt_that_is_not_text_is_refused(prompt: str, line: str) -> None:
   with pytest.raises(ConfigError, match=line):
     prefill(run_of(Echo(), Characters('ab')), prompt)
 
@@ -215,7 +215,7 @@ def test_another_runs_memory_is_refused(
   assert '\n' not in str(error.value)
 
 
-def test_what_is_no_carry_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_carry_is_refused(tmp_path: Path) -> None:
   run, path = run_of(Echo(), Bytes()), tmp_path / 'carry'
   with pytest.raises(ConfigError, match=r'^carry: .*No such file'):
     saved.load(path, run)

@@ -194,7 +194,7 @@ def test_wandb_without_a_network_falls_back_in_one_line(
   assert line.startswith('wandb: offline: ')
 
 
-def test_a_library_that_is_not_installed_is_asked_for_or_not_missed(
+def test_a_missing_library_is_named_if_it_is_needed(
   tmp_path: Path,
   monkeypatch: pytest.MonkeyPatch,
   capfd: pytest.CaptureFixture[str],

@@ -70,7 +70,7 @@ def test_sources_are_copied_with_their_digests(
     assert (workdir / record['copy']).read_bytes() == path.read_bytes()
 
 
-def test_a_changed_source_is_said_and_kept_beside_the_old_one(
+def test_a_changed_source_is_reported_and_kept_with_the_old_one(
   experiment: Experiment, tmp_path: Path
 ) -> None:
   workdir, path = tmp_path / 'run', tmp_path / 'files' / 'own_ops.py'

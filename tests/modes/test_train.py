@@ -30,7 +30,7 @@ def trained(workdir: Path, **changes: Any) -> None:
     (workdir / 'checkpoints/100').mkdir(parents=True)
 
 
-def test_the_number_of_steps_per_call_is_said_if_it_is_another(
+def test_another_number_of_steps_per_call_is_printed(
   tmp_path: Path,
 ) -> None:
   assert lines(tmp_path) == []

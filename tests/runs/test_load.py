@@ -281,7 +281,7 @@ def test_a_wrong_step_is_one_line(
     assert word in str(error.value)
 
 
-def test_what_is_no_workdir_is_refused(
+def test_a_folder_that_is_not_a_workdir_is_refused(
   trained: Trained, tmp_path: Path
 ) -> None:
   with pytest.raises(ConfigError, match=r'workdir: .*has no config\.json'):

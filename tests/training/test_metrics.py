@@ -99,7 +99,7 @@ def test_mfu_is_the_share_of_the_peak(
   assert np.isfinite(row['mfu'])
 
 
-def test_a_run_is_profiled_where_it_is_asked(tmp_path: Path) -> None:
+def test_the_given_steps_are_profiled(tmp_path: Path) -> None:
   experiment = small('mqar', 'gru', SIZES | {'train.steps': 4})
   train(experiment, tmp_path, lambda *_: None, '2:3')
   (trace,) = (tmp_path / 'profile').rglob('*.trace.json.gz')
