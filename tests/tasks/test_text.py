@@ -35,7 +35,7 @@ SHAKESPEARE = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'
 
 @pytest.fixture(scope='module')
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-  """Documents of 0 to 20 letters; four letters occur only in the last four."""
+  """Documents of 0 to 20 letters; ö and 😀 occur only in the last four."""
   folder = tmp_path_factory.mktemp('texts')
   rng = random.Random(1)
   for i in range(100):
