@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +24,7 @@ HEADING = re.compile(
   r'((?:Papers?|Carry|Cost per step|Parameters|Deviations|Intermediates'
   r'|Specification|Labels|Reset|Metrics|Baselines?):)'
 )
+LINKED = InclusionLevel.NOT_IN_NAV  # reached by links, not by the menu
 LINK = re.compile(r'(\]\()(?!https?:|#|mailto:)([^)#\s]+)')
 
 
@@ -67,16 +68,22 @@ def uri_of(target: Path) -> str:
 def generated(config: MkDocsConfig, uri: str, target: Path) -> File:
   """A file of the site, made from one of the repository."""
   if target.suffix in AS_THEY_ARE:
-    return File.generated(config, uri, abs_src_path=str(target))
+    return File.generated(
+      config, uri, inclusion=LINKED, abs_src_path=str(target)
+    )
   path = target.relative_to(ROOT)
   if target.suffix == '.ipynb':
-    return File.generated(config, uri, content=notebook(target))
+    return File.generated(
+      config, uri, inclusion=LINKED, content=notebook(target)
+    )
   kind = {'.py': 'python', '.yaml': 'yaml'}.get(path.suffix, 'text')
   body = f'````{kind}\n{target.read_text(encoding="utf-8")}````'
   if path.parts[0] == 'memjax' and path.suffix == '.py':
     name = '.'.join(path.with_suffix('').parts)
     body = f'::: {name}\n\n## Source\n\n{body}'
-  return File.generated(config, uri, content=f'# {path.as_posix()}\n\n{body}\n')
+  return File.generated(
+    config, uri, inclusion=LINKED, content=f'# {path.as_posix()}\n\n{body}\n'
+  )
 
 
 def notebook(path: Path) -> str:

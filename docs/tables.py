@@ -17,6 +17,7 @@ from memjax.config.catalogue import (
   REQUIRED,
   classes_of,
   evaluation_fields,
+  fields,
   section_fields,
 )
 from memjax.config.sections import SECTIONS
@@ -125,7 +126,7 @@ def tasks() -> str:
     (
       link(cls, name),
       idea(module(cls)),
-      baseline(cls()),
+      baseline(cls),
       papers(doc(module(cls))),
     )
     for name, cls in classes_of('Tasks').items()
@@ -133,11 +134,13 @@ def tasks() -> str:
   return table('name | task | baselines | source', rows)
 
 
-def baseline(task: Task) -> str:
+def baseline(cls: type[Task]) -> str:
   """What simple predictors score, with the default fields.
 
   A corpus's baselines are named without a value: they depend on the text.
   """
+  splits = any(field.name == 'split' for field in fields(cls))
+  task = cls(**({'split': 'validation'} if splits else {}))
   if not task.baselines:
     return ''
   metric = next(m for m in [*FIRST, *task.baselines] if m in task.baselines)
