@@ -84,11 +84,7 @@ def construct(
     if f.init and not f.name.startswith('_')
   }
   linens_own = ('parent', 'name') if issubclass(cls, Memory) else ()
-  settable = [
-    name
-    for name in known
-    if name not in (*linens_own, *given) and not name.startswith('_')
-  ]
+  settable = [name for name in known if name not in (*linens_own, *given)]
   for key, value in spec.items():
     if key in FROM_TRAIN and issubclass(cls, Memory):
       raise ConfigError(f'{field}.{key}', value, f'is set by train.{key}')
