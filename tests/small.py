@@ -9,9 +9,17 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs import adding, babi, copy_memory, mqar, ntm_tasks, segments, text
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import (
+  adding,
+  babi,
+  copy_memory,
+  mqar,
+  ntm_tasks,
+  segments,
+  text,
+)
 from memjax.tasks.base import Stream
 from memjax.training import parallel, prefetch, program
 from memjax.training.state import TrainState

@@ -159,7 +159,7 @@ def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:
     '  return optax.chain(optax.sgd(learning_rate), optax.scale(0.5))\n'
   )
   (tmp_path / 'mine.py').write_text(
-    'from configs import adding\n\n\ndef get_config(variant=""):\n'
+    'from memjax.configs import adding\n\n\ndef get_config(variant=""):\n'
     '  config = adding.get_config("lstm,quick").unlock()\n'
     '  config.optim.update(name="my_optim.halved", options={})\n'
     '  return config\n'

@@ -16,8 +16,8 @@ import time
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs import babi
 from memjax.config.reader import read_experiment
+from memjax.configs import babi
 from memjax.errors import ConfigError, Diverged
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs.models import model
 from experiments.bench.loop import resident
 from memjax.config.build import build_model
+from memjax.configs.models import model
 from memjax.generation import decode
 from memjax.generation.decode import State, prefill
 from memjax.models.base import Memory

@@ -26,9 +26,9 @@ import time
 import jax
 import numpy as np
 
-from configs import copy_memory, quickstart
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import copy_memory, quickstart
 from memjax.logs import metrics_file
 from memjax.tasks.base import Stream
 from memjax.training import parallel

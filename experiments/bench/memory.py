@@ -14,8 +14,8 @@ import platform
 import jax
 import jax.numpy as jnp
 
-from configs.models import MODELS, model
 from memjax.config.build import build_model
+from memjax.configs.models import MODELS, model
 from memjax.models.base import apply
 from memjax.types import Params, Tokens
 

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from configs import mqar
-from configs.models import model
 from experiments.bench.layers import Step, machine, measure, spread
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import mqar
+from memjax.configs.models import model
 from memjax.tasks.base import GeneratedTask, Stream, Task
 from memjax.training.step import initial_state, make_step
 from memjax.types import Example, RowKey, Tokens

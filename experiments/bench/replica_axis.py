@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import copy_memory, quickstart
 from experiments.bench.layers import Step, machine, measure, seconds, spread
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import copy_memory, quickstart
 from memjax.tasks.base import Stream
 from memjax.training import replicas
 from memjax.training.optim import optimiser

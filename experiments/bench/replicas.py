@@ -19,11 +19,11 @@ import time
 import jax
 import numpy as np
 
-from configs import adding, mqar
-from configs.models import model
 from experiments.bench.layers import Step, machine, measure, seconds, spread
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import adding, mqar
+from memjax.configs.models import model
 from memjax.tasks.base import Stream
 from memjax.training import parallel
 from memjax.training.prefetch import prefetch

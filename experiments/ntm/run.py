@@ -14,8 +14,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs import ntm_tasks
 from memjax.config.reader import read_experiment
+from memjax.configs import ntm_tasks
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.runs.compilation_cache import enable_compilation_cache

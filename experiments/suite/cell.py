@@ -16,10 +16,10 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs.models import model as model_of
 from experiments.suite.grid import Cell, cells
 from memjax.analysis.score_by_distance import bin_edges, scores_by_distance
 from memjax.config.reader import read_experiment
+from memjax.configs.models import model as model_of
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.models.base import Memory

@@ -28,13 +28,13 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from configs import text
-from configs.models import model as model_of
 from experiments.babi.run import reach_the_end
 from experiments.text.table import TIMING, Timing, write
 from memjax.config.build import build_model
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.configs import text
+from memjax.configs.models import model as model_of
 from memjax.errors import ConfigError, Diverged
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import TRAINING, Stream, Task

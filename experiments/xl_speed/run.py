@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs.models import model as model_of
 from memjax.config.build import build_model
+from memjax.configs.models import model as model_of
 from memjax.models.base import Memory, apply
 from memjax.types import Tokens
 

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from configs import recall
 from memjax.analysis.attention_by_lag import attention_by_lag
 from memjax.analysis.cost import PROGRAMS, measure_cost
 from memjax.analysis.linear_probes import fit_probes
 from memjax.analysis.time_constants import time_constants
 from memjax.config.build import build_model, build_task
+from memjax.configs import recall
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, Task
 from memjax.tasks.language.text import Text

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from configs import copy_memory
 from memjax.config.build import build_model
 from memjax.config.find import classes
+from memjax.configs import copy_memory
 from memjax.errors import ConfigError
 from memjax.laws.check import LAWS
 from memjax.laws.probe import refuse_broken

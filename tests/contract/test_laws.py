@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.models import MODELS, model
 from memjax.config.build import build_model, build_task
+from memjax.configs.models import MODELS, model
 from memjax.laws.broken import Broken
 from memjax.laws.check import LAWS, Law, on_purpose
 from memjax.laws.subject import LENGTH, Subject, draw

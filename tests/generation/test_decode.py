@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.models import model
 from memjax.config.build import build_model
+from memjax.configs.models import model
 from memjax.errors import ConfigError
 from memjax.generation import decode as module
 from memjax.generation.decode import State, extend, generate, key_of, prefill

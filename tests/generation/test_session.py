@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.models import model
 from memjax.config import command_line
 from memjax.config.build import build_model
+from memjax.configs.models import model
 from memjax.data.tokenizers import Bytes, Characters, Tokenizer, Words
 from memjax.errors import ConfigError
 from memjax.generation import saved, session
