@@ -21,6 +21,7 @@ from memjax.data import corpora
 from memjax.data.corpus import close_corpora, open_corpus
 from memjax.data.tokenizers import BPE, Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
+from memjax.runs.load import Run
 from memjax.runs.workdir import claim, read_interface
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.language.text import Text
@@ -455,7 +456,13 @@ def test_a_run_keeps_its_tokenizer_when_its_text_changes(
   trained = experiment.task.text_tokenizer
   assert trained is not None
   again = read_experiment(experiment.config, trained)
-  for task in (again.task, again.evals['validation'].task):
+  run = Run(experiment.config, experiment.model, {}, None, trained, 0, {})
+  for task in (
+    again.task,
+    again.evals['validation'].task,
+    run.experiment.task,
+    run.experiment.evals['validation'].task,
+  ):
     assert task.text_tokenizer == trained
     assert trained.decode(task.rows(Stream(0, 0, 1), 0, np.arange(1))[0][0])
 
