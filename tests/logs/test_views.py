@@ -139,8 +139,10 @@ def test_wandb_has_group_tags_parameters_texts_and_the_step(
 
 
 def test_after_a_stop_tensorboard_has_one_whole_file(tmp_path: Path) -> None:
-  for past in (0, 3):
-    write(tmp_path, BOARD, ROWS[: past + 3], past)
+  write(tmp_path, BOARD, ROWS[:3], 0)
+  (torn,) = (tmp_path / 'tensorboard').iterdir()
+  torn.rename(torn.with_name('events.out.tfevents.1.killed'))
+  write(tmp_path, BOARD, ROWS, 3)
   values = [
     (e.step, v)
     for e in events(tmp_path / 'tensorboard')
