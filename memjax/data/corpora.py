@@ -8,6 +8,7 @@ import numpy as np
 
 from memjax.data.cache import read_filled
 from memjax.data.corpus import CORPORA, Corpus, fit_to, open_corpus, open_source
+from memjax.data.describe import describe_corpus
 from memjax.data.mixture import parse_mix
 from memjax.data.sources import digest
 from memjax.data.splits import DEFAULTS, FileOptions
@@ -83,6 +84,16 @@ class Corpora:
       nothing([len(part.starts) for part in parts]),
       **counts,
     )
+
+  def describe(self) -> list[str]:
+    """Lines for the start of a run."""
+    lines = []
+    for corpus, share in zip(self.corpora.values(), self.shares, strict=True):
+      first, *others = describe_corpus(corpus)
+      if not self.alone:
+        first += f', {share / sum(self.shares):.1%} of training'
+      lines += [first, *others]
+    return lines
 
   def faults(self) -> list[str]:
     """What differs from the files as they were prepared, a line each.

@@ -25,6 +25,7 @@ FILES = (
   'metrics.jsonl',
   'checkpoints',
   LEARNING_CURVE,
+  'documents',
   SAMPLE,
   'config.json',
   'run.json',

@@ -87,6 +87,11 @@ def test_an_evaluation_reads_one_corpus_after_another_each_label_once(
     labels(part, 9, range(n), 4) for part, n in zip(parts, steps, strict=True)
   ]
   assert together == apart[0] + apart[1]
+  shares = [line for line in task.describe() if 'of training' in line]
+  assert [line.split(', ')[-1] for line in shares] == [
+    '70.0% of training',
+    '30.0% of training',
+  ]
   names = [[*part.documents] for part in parts]
   assert task.documents == [
     f'{folders}/{corpus}/{name}'

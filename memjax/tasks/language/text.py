@@ -37,7 +37,6 @@ import numpy as np
 
 from memjax.data.corpora import Corpora, Place, open_corpora, places_of_mix
 from memjax.data.corpus import CORPORA, open_ids
-from memjax.data.describe import describe_corpus
 from memjax.data.file_tokenizer import FileTokenizer, read_tokenizer
 from memjax.data.mixture import Mixture, parse_mix
 from memjax.data.order import ORDERS
@@ -218,8 +217,7 @@ class Text(Task):
     return self._corpora.tokenizer
 
   def describe(self) -> list[str]:
-    corpora = self._corpora.corpora.values()
-    return [line for corpus in corpora for line in describe_corpus(corpus)]
+    return self._corpora.describe()
 
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
     if self.tokens == IDS:
