@@ -7,7 +7,7 @@ import difflib
 class ConfigError(ValueError):
   """A setting, a file or a folder breaks a rule.
 
-  The message is one line, `field: value: rule`. `launch.py` prints it without a
+  The message is one line, `field: value: rule`. `memjax` prints it without a
   traceback and exits with code 2.
   """
 

@@ -1,4 +1,4 @@
-"""The exit codes of launch.py and memjax.sweep; programs rely on nothing else.
+"""The exit codes of memjax and memjax.sweep; programs rely on nothing else.
 
     0   finished
     1   failed: the disk is full, a folder was removed, or a bug; of a check: a
