@@ -199,7 +199,10 @@ def shown(value: Any) -> str:
 
 
 def exit_code_rows() -> str:
-  rows = re.findall(r'^ +(\d+) +(.*)$', doc(exit_codes), re.MULTILINE)
+  found = re.findall(
+    r'^ +(\d+) +(.*(?:\n +\D.*)*)$', doc(exit_codes), re.MULTILINE
+  )
+  rows = [(code, ' '.join(meaning.split())) for code, meaning in found]
   return table('code | meaning', rows)
 
 
