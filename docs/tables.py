@@ -200,7 +200,7 @@ def shown(value: Any) -> str:
 
 def exit_code_rows() -> str:
   found = re.findall(
-    r'^ +(\d+) +(.*(?:\n +\D.*)*)$', doc(exit_codes), re.MULTILINE
+    r'^ +(\d+) +(.*(?:\n +[^\s\d].*)*)$', doc(exit_codes), re.MULTILINE
   )
   rows = [(code, ' '.join(meaning.split())) for code, meaning in found]
   return table('code | meaning', rows)
