@@ -151,6 +151,7 @@ def test_bad_input_is_one_line(args: list[str], words: list[str]) -> None:
   assert ran.stderr.startswith('memjax: ')
   for word in words:
     assert word in ran.stderr
+  assert not Path('/not').exists()  # nothing is made before it is refused
 
 
 def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:

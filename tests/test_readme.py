@@ -1,6 +1,7 @@
 """README and docs hold: their commands run, their flags and fields exist."""
 
 from collections.abc import Iterator
+import dataclasses
 import functools
 import inspect
 import os
@@ -17,6 +18,7 @@ import pytest
 from memjax.config.find import classes
 from memjax.config.merge import merge_sets
 from memjax.config.sections import flatten
+from memjax.evaluation.stream import Loss
 from tests.flags import xla_flags
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +73,9 @@ def shortened(words: list[str]) -> list[str]:
   return [*words, *SHORT]
 
 
+OF_A_SET = dataclasses.fields(Loss)
+
+
 def known_fields() -> set[str]:
   """Every field and section of every config, model and task."""
   fields: set[str] = set()
@@ -87,6 +92,8 @@ def known_fields() -> set[str]:
     if 'get_config' in names:
       config = names['get_config']().to_dict()
       fields.update(field_paths(config), field_paths(merge_sets(config)))
+      for name in config['evals']:
+        fields.update(f'evals.{name}.{field.name}' for field in OF_A_SET)
   return fields
 
 

@@ -109,7 +109,9 @@ def write(
       twice; no such section; the folder cannot be written.
   """
   make_importable('.')
-  folder = claim(out or _parent(workdirs) / FOLDER)
+  folder = out or _parent(workdirs) / FOLDER
+  if out or folder.parent.is_dir():  # else there is no workdir, see load_runs
+    claim(folder)
   found = find_sections(sections, folder)
   runs = load_runs(workdirs)
   page = Page(folder / PAGE, runs, [title for title, _ in found.values()])
@@ -120,8 +122,8 @@ def write(
   return page.path
 
 
-def claim(folder: Path) -> Path:
-  """The folder, made and tried before anything is measured.
+def claim(folder: Path) -> None:
+  """Makes the folder and tries it, before anything is measured.
 
   Raises:
     ConfigError: it cannot be written.
@@ -134,7 +136,6 @@ def claim(folder: Path) -> Path:
   except OSError as error:
     rule = f'cannot be written ({error.strerror}): give another one, --out=DIR'
     raise ConfigError('report', str(folder), rule) from None
-  return folder
 
 
 def find_sections(
