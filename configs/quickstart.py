@@ -1,4 +1,4 @@
-"""A small GRU on bytes of Python's own library source, in about three minutes.
+"""A small GRU on bytes of Python's own library source, in about five minutes.
 
 Paper: Cho et al. 2014, https://arxiv.org/abs/1406.1078.
 Command: memjax --config=quickstart

@@ -143,7 +143,7 @@ def open_ids(
     options: which files are read.
 
   Raises:
-    ConfigError: a file is no file of ids, or an id is outside the vocabulary.
+    ConfigError: a file does not hold ids, or an id is outside the vocabulary.
   """
   known = min(vocab, tokenizer.vocab) if tokenizer else vocab
   source = id_files(path, known, options)

@@ -85,7 +85,7 @@ def id_files(path: str, vocab: int, options: FileOptions) -> IdSource:
   """The token ids of a file or of the .bin and .npy files of a folder.
 
   Raises:
-    ConfigError: a path is missing, a file is no file of ids, an id is outside
+    ConfigError: a path is missing, a file does not hold ids, an id is outside
       the vocabulary, or only some names say a split.
   """
   options = dataclasses.replace(options, include=options.include or FILES)
@@ -142,7 +142,7 @@ def map_ids(path: Path, vocab: int) -> np.ndarray:
   """The ids of a file, memory-mapped.
 
   Raises:
-    ConfigError: the file cannot be read, or is no file of ids.
+    ConfigError: the file cannot be read, or does not hold ids.
   """
   try:
     if path.suffix.lower() == '.npy':

@@ -171,7 +171,7 @@ def _data_files(folder: Path, names: list[str]) -> list[str]:
     record = json.loads(state.read_text(encoding='utf-8'))
     chosen = [entry['filename'] for entry in record['_data_files']]
   except (ValueError, KeyError, TypeError):
-    rule = 'is no record of the datasets library: it names no _data_files'
+    rule = 'is not a state.json of the datasets library: _data_files is missing'
     raise ConfigError('path', str(state), rule) from None
   rule = 'selects rows by indices: call flatten_indices() and save it again'
   mapped = record.get('_indices_files') or record.get('_indices_data_files')

@@ -1,5 +1,6 @@
 """NumPy functions that float64 evaluations of several papers share."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,12 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 
 def silu(a: np.ndarray) -> np.ndarray:
   return a * sigmoid(a)
+
+
+def gelu(a: np.ndarray) -> np.ndarray:
+  """The usual approximation, with tanh."""
+  inner = math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)
+  return 0.5 * a * (1 + np.tanh(inner))
 
 
 def softplus(a: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Griffin's recurrent block against the paper's equations in float64."""
 
-import math
 from typing import Any
 
 import jax
@@ -10,15 +9,16 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.state_space.rg_lru import RGLRU, bounded_sqrt
-from tests.parity.equations import affine, convolved, sigmoid, softplus
+from tests.parity.equations import (
+  affine,
+  convolved,
+  gelu,
+  sigmoid,
+  softplus,
+)
 from tests.parity.layers import layer
 
 WIDTH, HEAD, HEADS = 5, 4, 2  # 4/3 of 5 is 6.7, so two heads
-
-
-def gelu(a: np.ndarray) -> np.ndarray:
-  inner = math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)
-  return 0.5 * a * (1 + np.tanh(inner))
 
 
 def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """LRU, S5 and S4D against the papers' equations in complex128."""
 
-import math
 from typing import Any
 
 import jax
@@ -13,15 +12,10 @@ from memjax.models.state_space.discretisation import zero_order_hold
 from memjax.models.state_space.lru import LRU
 from memjax.models.state_space.s4d import S4D
 from memjax.models.state_space.s5 import S5, legs_eigenvectors
-from tests.parity.equations import affine, sigmoid
+from tests.parity.equations import affine, gelu, sigmoid
 from tests.parity.layers import layer
 
 WIDTH, UNITS = 6, 4
-
-
-def gelu(a: np.ndarray) -> np.ndarray:
-  inner = math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)
-  return 0.5 * a * (1 + np.tanh(inner))
 
 
 def glu(p: dict[str, Any], z: np.ndarray) -> np.ndarray:

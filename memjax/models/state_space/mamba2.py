@@ -18,9 +18,8 @@ Cost per step: D (2 E + 2 N + H) + D E + W (E + 2 N), and
 2 N E + C H (N + P) in chunks of C steps; linear in T.
 Parameters: kernels normal of variance 1 / rows, no biases but the
 convolution's; d 1; gains 1; r and c_dt as in `models/mixing.py`.
-Deviations: one group of keys for all heads; the decay and its bias are not
-spared weight decay by name but because they are vectors, as all vectors are.
-Norms and residuals are the Stack's; the paper's blocks have no MLP.
+Deviations: all heads share one group of keys. Norms and residuals are the
+Stack's; the paper's blocks have no MLP.
 """
 
 from flax import linen as nn
