@@ -2,6 +2,18 @@
 
 from ml_collections import ConfigDict
 
+HOUR = 3600.0  # seconds
+LIMITS = {
+  'import': HOUR / 6,
+  'data': 6 * HOUR,
+  'compile': 2 * HOUR,
+  'restore': 2 * HOUR,
+  'step': HOUR,
+  'evaluation': 6 * HOUR,
+  'save': 2 * HOUR,
+  'close': 2 * HOUR,
+}
+
 
 def base() -> ConfigDict:
   """All defaults. A config adds its model, its task and its steps."""
@@ -23,6 +35,7 @@ def base() -> ConfigDict:
         'stop_when': '',  # 'held_out/accuracy >= 0.99': ends when it holds
         'replicas': 1,  # number of seeds trained in one program
         'init_from': '',  # a workdir; its parameters are the initial ones
+        'limits': {**LIMITS},  # seconds of a phase without progress; 0: none
       },
       'optim': {
         'name': 'adamw',  # a path in optax, contrib.muon, or your own

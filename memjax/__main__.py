@@ -20,7 +20,7 @@ memjax --list NAME               shows the fields of one of them, of an
                                  optimiser or of a section: lstm, optim, adamw
 memjax --help                    shows this, and every flag
 Exit codes: 0 finished, 1 failed or a law is broken, 2 refused, 3 diverged,
-75 stopped and saved
+4 stuck, 75 stopped and saved
 """
 
 from collections.abc import Iterable
@@ -30,6 +30,7 @@ import sys
 
 from memjax.config import command_line
 from memjax.errors import ConfigError, Diverged
+from memjax.guards import phase
 from memjax.runs import exit_codes
 
 
@@ -48,8 +49,11 @@ def main() -> int:
 
       return show(listing.lines(words))
     config, name = command_line.parse(sys.argv)
-    workdir = command_line.WORKDIR.value or f'runs/{name}'
-    return run(config, pathlib.Path(workdir))
+    workdir = pathlib.Path(command_line.WORKDIR.value or f'runs/{name}')
+    training = command_line.MODE.value == 'train'
+    limits = phase.limits_of(config) if training else {}
+    with phase.Watchdog(limits, workdir):
+      return run(config, workdir)
   except ConfigError as error:
     return print_error(error, exit_codes.REFUSED)
   except Diverged as error:

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     'models.base',
     'tasks.base',
     'data.tokenizer',
+    'guards.phase',
   ),
   # A run keeps its tokenizer, so that its model can be read without the data;
   # compiled programs lie in the cache folder, beside the corpora.
@@ -49,7 +50,9 @@ MAY_IMPORT = {
     'tasks.base',
     'data.tokenizers',
     'data.cache',
+    'guards.phase',
   ),
+  'guards': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
   'laws': ('models.base',),
   'logs': (),
   'training': (
@@ -57,6 +60,7 @@ MAY_IMPORT = {
     'evaluation.base',
     'runs',
     'logs',
+    'guards',
     'models.base',
     'tasks.base',
   ),
@@ -79,6 +83,7 @@ MAY_IMPORT = {
     'runs',
     'logs',
     'config',
+    'guards',
     'laws',
     'models.base',
   ),
@@ -88,6 +93,7 @@ MAY_IMPORT = {
   '__main__': (
     'config.command_line',
     'config.listing',
+    'guards.phase',
     'modes',
     'runs.exit_codes',
   ),

@@ -11,6 +11,7 @@ from typing import Any
 
 from memjax.config.stop_when import parse_condition
 from memjax.errors import require
+from memjax.guards.phase import PHASES
 
 
 def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
@@ -64,6 +65,10 @@ class Train:
     replicas: number of runs with successive seeds, trained in one program.
     init_from: the workdir of a run; its parameters are the initial ones. Empty:
       random parameters.
+    limits: seconds that each phase of the run may take without progress:
+      import, data, compile, restore, step, evaluation, save, close; 0: no
+      limit. Beyond it, the stacks of all threads are written to the workdir and
+      the run ends.
   """
 
   steps: int
@@ -78,6 +83,7 @@ class Train:
   stop_when: str
   replicas: int
   init_from: str
+  limits: dict[str, float]
 
   def __post_init__(self) -> None:
     at_least_one(
@@ -90,6 +96,8 @@ class Train:
       'replicas',
     )
     one_of('remat', self.remat, ('none', 'full', 'dots'))
+    rule = f'must have the fields {", ".join(PHASES)}'
+    require({*self.limits} == {*PHASES}, 'limits', self.limits, rule)
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))
     parse_condition('stop_when', self.stop_when)
     require(

@@ -9,6 +9,7 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
+from memjax.guards import phase
 from memjax.laws.probe import refuse_broken
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
@@ -27,6 +28,7 @@ def train(config: Mapping[str, Any], workdir: Path, profile: str = '') -> int:
     workdir: folder of the run.
     profile: the flag `--profile`, the steps to trace.
   """
+  phase.enter('data')
   experiment = read_experiment(config)
   processes.connect(experiment.parallel)
   if processes.is_first():

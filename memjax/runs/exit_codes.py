@@ -5,10 +5,12 @@
         law is broken
     2   refused: a wrong flag, field, value or file; one line on standard error
     3   diverged: the training loss is not finite; earlier checkpoints are kept
+    4   stuck: a phase made no progress within its limit, `train.limits`; the
+        stacks of all threads are in `stacks.txt`
     75  stopped by SIGTERM or Ctrl-C, and saved; the same command resumes
 
 75 is EX_TEMPFAIL of sysexits.h: repeat the command later. `run.json` of the
 workdir has the same end in its field `state`.
 """
 
-FINISHED, FAILED, REFUSED, DIVERGED, STOPPED = 0, 1, 2, 3, 75
+FINISHED, FAILED, REFUSED, DIVERGED, STUCK, STOPPED = 0, 1, 2, 3, 4, 75

@@ -27,7 +27,8 @@ from memjax.runs.lock import lock
 from memjax.runs.sources import save_sources, saved_sources
 from memjax.types import Spec, spec_from_json
 
-MAY_DIFFER = ('log.', 'parallel.', 'train.remat')  # these change no result
+# These change no result.
+MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
 ENDS = ('train.steps', 'train.patience', 'train.stop_when')  # only the end
 
 

@@ -11,6 +11,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.protocol import protocol_of
 from memjax.errors import nearest, require
 from memjax.evaluation.base import DocumentMetrics, Figures, KnownMeasure
+from memjax.guards import phase
 from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
 from memjax.training import replicas
@@ -113,6 +114,7 @@ def evaluate(
   """Writes a row for each set; returns {'set/metric': figure}."""
   figures: dict[str, Figure] = {}
   for evaluator in evaluators:
+    phase.enter('evaluation')
     row = evaluator.row(step, params)
     write(row)
     figures |= figures_of(row)

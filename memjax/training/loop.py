@@ -7,6 +7,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
+from memjax.guards import phase
 from memjax.logs import metrics_file
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
@@ -46,6 +47,7 @@ def train(
     ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit.
     Diverged: the loss is not finite.
   """
+  phase.enter('compile')
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   profiler = Profiler(workdir / 'profile', profile, settings.steps)
   run = program(experiment, mesh)
@@ -53,9 +55,11 @@ def train(
   with profiler, contextlib.ExitStack() as stack:
     record = stack.enter_context(open_run(experiment, workdir))
     checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
+    phase.enter('restore')
     state = checkpoints.restore(run.abstract)
     state = state or initial_state(run, settings.init_from)
     step = int(state.step)
+    phase.enter('compile', step)
     per_call = experiment.steps_per_call(step)
     rows = past_rows(workdir, step)
     writers = stack.enter_context(open_writers(experiment, workdir, rows, run))
@@ -63,26 +67,29 @@ def train(
     early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, mesh, step, rows)
 
-    for host_batch in batches_left(experiment, mesh, step, early.end):
+    host_batches = batches_left(experiment, mesh, step, early.end)
+    for host_batch in phase.waiting('data', host_batches):
       with meter.dispatching(), profiler.call(step, state):
         state = run.advance(state, host_batch)
       meter.flush()
       step += per_call
+      phase.enter('step', step)
       if due(step, experiment.log.every, experiment):
         state, sums = run.pop_metrics(state)
         meter.push(step, sums)
       figures = {}
       if now := [e for e in evaluators if due(step, e.every, experiment)]:
-        with meter.paused():
+        with meter.paused('evaluation'):
           figures = evaluate(now, step, state.evaluated, writers.write)
       improved = early.update(step, figures)
       last = interrupts.stop(step) or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
-        with meter.paused():
+        with meter.paused('save'):
           checkpoints.save(state, figures)
       if last:
         break
     meter.flush()
+    phase.enter('close')
     checkpoints.wait()
     record.end = early.end or (LAST_STEP if step == settings.steps else '')
     if record.end and processes.is_first():

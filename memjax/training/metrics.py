@@ -13,6 +13,7 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.errors import Diverged, require
+from memjax.guards import phase
 from memjax.logs import hardware, metrics_file
 from memjax.logs.settings import LogSettings
 from memjax.logs.writers import NullWriter, Writers
@@ -115,11 +116,16 @@ class Meter:
     self._pending = step, sums
 
   @contextlib.contextmanager
-  def paused(self) -> Iterator[None]:
-    """Writes the pending row; then the clock is stopped in the body."""
+  def paused(self, name: str) -> Iterator[None]:
+    """Writes the pending row; then the clock is stopped in the body.
+
+    Args:
+      name: of the phase.
+    """
     self.flush()
     before = time.perf_counter()
-    yield
+    with phase.within(name):
+      yield
     paused = time.perf_counter() - before
     self._training_start += paused
     if self._last_time is not None:
@@ -133,7 +139,8 @@ class Meter:
     compiling.
     """
     before = time.perf_counter()
-    yield
+    with phase.within('step' if self._compiled else 'compile'):
+      yield
     if not self._compiled:
       self._training_start += time.perf_counter() - before
       self._compiled = True
