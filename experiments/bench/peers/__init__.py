@@ -1,0 +1,1 @@
+"""Whole training steps of memjax raced against PyTorch's, side by side."""
