@@ -114,6 +114,7 @@ LARGER_THAN_SOFT = {
 NO_MODEL = {
   'base.py': 'the contract',
   'stack.py': 'the frame around the layers, no paper of its own',
+  'stack_rules.py': 'what the fields of a stack must be',
   'block.py': 'one layer of a stack',
   'pattern.py': 'which memory each layer of a stack has',
   'encoder.py': 'how inputs become vectors',

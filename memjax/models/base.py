@@ -56,6 +56,14 @@ class Memory(nn.Module, abc.ABC):
     return True
 
   @property
+  def norms_inputs(self) -> bool:
+    """True if it norms its inputs itself; a block in pre-norm then does not.
+
+    So its carry can hold them as they came.
+    """
+    return False
+
+  @property
   def breaks(self) -> Mapping[str, str]:
     """{law: reason} for each law that this memory breaks on purpose.
 

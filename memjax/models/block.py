@@ -75,6 +75,8 @@ class Block(nn.Module):
     def wired(name: str, layer: Any, x: jax.Array) -> jax.Array:
       if self.wiring == 'plain':
         return drop(layer(x))
+      if name == 'memory' and self._memory_norms:
+        return x + drop(layer(x))
       norm: Any = NORMS[self.norm](epsilon=self.epsilon, name=f'{name}_norm')
       if self.wiring == 'pre_norm':
         return x + drop(layer(norm(x)))
@@ -95,6 +97,10 @@ class Block(nn.Module):
     if self.mlp_width:
       x = wired('mlp', think, x)
     return carry, x
+
+  @property
+  def _memory_norms(self) -> bool:
+    return self.wiring == 'pre_norm' and self.memory.norms_inputs
 
 
 _POLICIES = jax.checkpoint_policies

@@ -55,13 +55,16 @@ def arranged(
   return [memories[turn[i % len(turn)]] for i in range(depth)]
 
 
-def placed(memory: Memory, index: int, depth: int) -> Memory:
-  """A copy that knows its place, if it has the fields `index` and `depth`."""
+def placed(memory: Memory, **place: Any) -> Memory:
+  """A copy that knows its place, as far as it has fields for it.
+
+  Args:
+    memory: a layer of a stack.
+    place: `index` and `depth`, the number of layers; with pre-norm the `norm`
+      and its `epsilon`, for memories that norm their inputs themselves.
+  """
   fields = {field.name for field in dataclasses.fields(memory)}
-  place = {'index': index, 'depth': depth}
-  known: dict[str, Any] = {
-    name: value for name, value in place.items() if name in fields
-  }
+  known = {name: value for name, value in place.items() if name in fields}
   return memory.clone(parent=None, **known)
 
 

@@ -4,7 +4,7 @@
     h^l = h^(l-1) + memory(norm(h^(l-1)))     wiring 'pre_norm'
     h^l = norm(h^(l-1) + memory(h^(l-1)))     wiring 'post_norm'
     h^l = memory(h^(l-1))                     wiring 'plain'
-    y   = readout(norm(h^L))                  the norm only with 'pre_norm'
+    y   = readout(norm(h^L))                  norm: 'pre_norm' and `final_norm`
 
 Carry: one entry per layer (and the position, where positions are added).
 Cost per step: the layers', plus B D V of the readout.
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, Model
-from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
+from memjax.models.block import NORMS, REMAT
 from memjax.models.encoder import Encoder, exact_dot
 from memjax.models.pattern import (
   arranged,
@@ -32,8 +32,8 @@ from memjax.models.pattern import (
   placed,
   scaled,
 )
-from memjax.models.positions import KINDS, Positions, check_number
-from memjax.models.sentences import ENCODERS
+from memjax.models.positions import Positions, check_number
+from memjax.models.stack_rules import check_values
 from memjax.types import Carry, Inputs, Reset_BT, Sequence_BTD
 
 
@@ -62,6 +62,7 @@ class Stack(Model):
       (BERT), 'relu' (Transformer-XL) or 'swiglu' (Llama).
     norm: 'layer' or 'rms'.
     epsilon: of the norms.
+    final_norm: with 'pre_norm', one more norm before the readout.
     tie: read out with the table of the encoder, without a bias.
     softcap: c, for outputs c tanh(y / c); 0 for none.
     embedding_scale: factor of the encoded inputs.
@@ -72,6 +73,7 @@ class Stack(Model):
       the layers; without blocks, sinusoidal positions never start anew.
     dropout: rate on the embeddings, on what each memory and MLP adds, and
       inside the MLP.
+    readout_dropout: rate before the readout.
     remat: what the backward pass computes again, a name of `REMAT`; set by
       `train.remat`.
     sentences: how a sentence becomes a vector, where the inputs are sentences:
@@ -89,18 +91,20 @@ class Stack(Model):
   activation: str = 'gelu'
   norm: str = 'layer'
   epsilon: float = 1e-6
+  final_norm: bool = True
   tie: bool = False
   softcap: float = 0.0
   embedding_scale: float = 1.0
   positions: str = 'none'
   max_positions: int = 0
   dropout: float = 0.0
+  readout_dropout: float = 0.0
   remat: str = 'none'
   sentences: str = 'position'
 
   def __post_init__(self) -> None:
     self.others = FrozenDict(self.others)  # a field must be hashable
-    self._check_values()
+    check_values(self)
     require(
       'layer' not in self.others, 'others.layer', '', 'is the field layer'
     )
@@ -158,7 +162,8 @@ class Stack(Model):
       )
     self._dropout = nn.Dropout(self.dropout)
     self._blocks = self._make_blocks()
-    if self.wiring == 'pre_norm':
+    self._last_dropout = nn.Dropout(self.readout_dropout)
+    if self._ends_in_a_norm:
       self._norm = NORMS[self.norm](epsilon=self.epsilon, name='norm')
     if not self.tie:
       self._readout = nn.Dense(
@@ -184,13 +189,17 @@ class Stack(Model):
       block = self._blocks[i % len(self._blocks)]
       layer_carry, x = block(layer_carry, x, reset_BT, train)
       after.append(layer_carry)
-    if self.wiring == 'pre_norm':
+    if self._ends_in_a_norm:
       x = self._norm(x)
-    return tuple(after), x
+    return tuple(after), self._last_dropout(x, deterministic=not train)
 
   def readout(self, h: jax.Array) -> jax.Array:
     y = self._encoder.scores(h) if self.tie else self._readout(h)
     return self.softcap * jnp.tanh(y / self.softcap) if self.softcap else y
+
+  @property
+  def _ends_in_a_norm(self) -> bool:
+    return self.wiring == 'pre_norm' and self.final_norm
 
   def _memories(self) -> dict[str, Memory]:
     return {**self.others, 'layer': self.layer}
@@ -203,9 +212,12 @@ class Stack(Model):
     """A block for each layer; with `share`, for each place in the pattern."""
     block = REMAT[self.remat]
     number = len(names(self.pattern)) if self.share else self.depth
+    place: dict[str, Any] = {'depth': self.depth}
+    if self.wiring == 'pre_norm':
+      place |= {'norm': self.norm, 'epsilon': self.epsilon}
     return [
       block(
-        placed(memory, index, self.depth),
+        placed(memory, index=index, **place),
         self.wiring,
         round(self.mlp * self.width),
         self.activation,
@@ -216,34 +228,3 @@ class Stack(Model):
       )
       for index, memory in enumerate(self._layers()[:number])
     ]
-
-  def _check_values(self) -> None:
-    for field in ('width', 'depth'):
-      value = getattr(self, field)
-      require(value >= 1, field, value, 'must be at least 1')
-    for field, known in (
-      ('wiring', WIRINGS),
-      ('activation', ACTIVATIONS),
-      ('norm', NORMS),
-      ('positions', KINDS),
-      ('sentences', ENCODERS),
-      ('remat', REMAT),
-    ):
-      value = getattr(self, field)
-      rule = f'must be one of {", ".join(known)}'
-      require(value in known, field, value, rule)
-    for field in ('mlp', 'softcap', 'max_positions'):
-      value = getattr(self, field)
-      require(value >= 0, field, value, 'must be at least 0')
-    require(self.epsilon > 0, 'epsilon', self.epsilon, 'must be above 0')
-    require(0 <= self.dropout < 1, 'dropout', self.dropout, 'must be in [0, 1)')
-    sentences = self.input_spec.discrete and self.input_spec.shape
-    if sentences and self.sentences == 'attention':
-      rule = "must be even for sentences 'attention'"
-      require(self.width % 2 == 0, 'width', self.width, rule)
-    inputs, outputs = self.input_spec, self.output_spec
-    tied = inputs.discrete and outputs.classes == inputs.size
-    rule = (
-      f'inputs and outputs must be ids of one vocabulary, not {inputs} and '
-    )
-    require(not self.tie or tied, 'tie', self.tie, f'{rule}{outputs}')

@@ -14,7 +14,7 @@ from memjax.models.attention.transformer import (
   BlockAttention,
   SlidingAttention,
 )
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory, apply, apply_body
 from memjax.models.recurrent.gru import GRU
 from memjax.models.recurrent.lstm import LSTM
 from memjax.models.stack import Stack
@@ -164,6 +164,25 @@ def test_a_tied_capped_readout_and_a_scaled_embedding_equal_numpy() -> None:
   h = layer_norm(p['layer_0']['memory_norm'], x, 1.0)
   y = 3 * np.tanh(h @ table.T / 3)
   np.testing.assert_allclose(outputs(model, params, ids()), y, atol=1e-4)
+
+
+def test_a_pre_norm_stack_may_end_without_a_norm() -> None:
+  model = Stack(*TEXT, WIDTH, Ones(), final_norm=False)
+  params = params_of(model, ids())
+  assert 'norm' not in params
+  p = float64(params)
+  h = p['encoder']['embedding']['embedding'][np.asarray(ids())] + 1
+  y = dense(p['readout'], h)
+  np.testing.assert_allclose(outputs(model, params, ids()), y, atol=1e-4)
+
+
+def test_dropout_before_the_readout_is_of_training() -> None:
+  model = Stack(*TEXT, WIDTH, Ones(), wiring='plain', readout_dropout=0.75)
+  params = params_of(model, ids())
+  read = params, model.initial_carry(ROWS), ids(), NO_RESET
+  _, h = apply_body(model, *read, noise=jax.random.key(0))
+  assert set(np.unique(h)) == {0.0, 4.0}
+  np.testing.assert_array_equal(apply_body(model, *read)[1], 1.0)
 
 
 @pytest.mark.parametrize('specs', [(Tokens(7), Tokens(6)), (Features(7),) * 2])

@@ -11,10 +11,11 @@ from memjax.errors import ConfigError
 from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.base import apply
 from memjax.models.stack import Stack
-from memjax.types import Tokens
+from memjax.types import Features, Tokens
 
 BATCH, WIDTH, HEADS = 2, 6, 2
 HEAD_WIDTH = WIDTH // HEADS
+WINDOW = 5
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -77,7 +78,7 @@ def layer_norm(p: dict[str, Any], x: np.ndarray) -> np.ndarray:
   return x * p['scale'] + p['bias']
 
 
-def dense(p: dict[str, Any], x: np.ndarray) -> np.ndarray:
+def dense(p: dict[str, Any], x: Any) -> Any:
   return x @ p['kernel'] + p['bias']
 
 
@@ -244,7 +245,7 @@ def naive(params: Any, h_BSD: jax.Array, length: int, memory: int) -> jax.Array:
   size = h_BSD.shape[1]
   distance = np.arange(size)[:, None] - np.arange(size)[None]
   table = np.stack([sinusoid(d, WIDTH) for d in range(size)])
-  place = jnp.asarray(table[np.maximum(distance, 0)], jnp.float32)
+  place = jnp.asarray(table[np.maximum(distance, 0)], h_BSD.dtype)
   q = jnp.einsum('btd,dhk->bthk', h_BSD, heads(params['query']['kernel']))
   keys = jnp.einsum('bsd,dhk->bshk', h_BSD, heads(params['key']))
   places = jnp.einsum('tsd,dhk->tshk', place, heads(params['position']))
@@ -272,7 +273,7 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
   def ours(params: Any, h_BSD: jax.Array) -> jax.Array:
     count_B = jnp.full((BATCH,), memory, jnp.int32)
     carry = model.initial_carry(BATCH)._replace(
-      h_BMD=h_BSD[:, :memory], count_B=count_B
+      x_BMD=h_BSD[:, :memory], count_B=count_B
     )
     _, y = apply(model, params, carry, h_BSD[:, memory:], reset_BT)
     return (y * target).sum()
@@ -290,6 +291,77 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
   assert np.abs(got[1][:, :memory]).max() > 0  # through the memory's rows
 
 
+def norm_of(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
+  x = x - x.mean(-1, keepdims=True)
+  x = x / jnp.sqrt((x**2).mean(-1, keepdims=True) + epsilon)
+  return x * p['scale'] + p['bias']
+
+
+def pre_norm_stack(
+  p: Any, x: Any, memories: list[jax.Array], epsilon: float
+) -> tuple[Any, list[jax.Array]]:
+  """Two layers without a last norm; each keeps what it read, not normed."""
+  after = []
+  for i, memory in enumerate(memories):
+    layer, length = p[f'layer_{i}'], x.shape[1]
+    rows_BSD = jnp.concatenate([memory, x], axis=1)
+    after.append(jax.lax.stop_gradient(rows_BSD[:, -WINDOW:]))
+    h_BSD = norm_of(layer['memory']['norm'], rows_BSD, epsilon)
+    x = x + naive(layer['memory'], h_BSD, length, WINDOW)
+    hidden = norm_of(layer['mlp_norm'], x, epsilon)
+    hidden = jax.nn.relu(dense(layer['mlp_in'], hidden))
+    x = x + dense(layer['mlp_out'], hidden)
+  return dense(p['readout'], x), after
+
+
+def test_pre_norm_gradients_over_segments_equal_the_originals() -> None:
+  """The memory is raw and normed anew: its norm learns from every segment."""
+  model = Stack(
+    Features(WIDTH),
+    Features(WIDTH),
+    WIDTH,
+    TransformerXL(WIDTH, HEAD_WIDTH, WINDOW),
+    depth=2,
+    mlp=1.5,
+    activation='relu',
+    epsilon=1e-2,
+    final_norm=False,
+  )
+  x_BTD, _ = inputs(4 * WINDOW)
+  segments = jnp.split(x_BTD, 4, axis=1)
+  reset_BT = jnp.zeros((BATCH, WINDOW), bool)
+  params = params_of(model, segments[0], reset_BT)
+  target = np.random.default_rng(2).normal(size=(BATCH, WINDOW, WIDTH))
+
+  @jax.jit
+  @jax.grad
+  def ours(params: Any) -> Any:
+    carry, loss = model.initial_carry(BATCH), jnp.zeros(())
+    for segment in segments:
+      carry, y = apply(model, params, carry, segment, reset_BT)
+      carry = jax.lax.stop_gradient(carry)
+      loss += (y * jnp.asarray(target, jnp.float32)).sum()
+    return loss
+
+  def theirs(params: Any) -> Any:
+    memories = [jnp.zeros((BATCH, 0, WIDTH))] * 2
+    loss = jnp.zeros(())
+    for segment in np.asarray(segments, np.float64):
+      x = dense(params['encoder']['linear'], jnp.asarray(segment))
+      y, memories = pre_norm_stack(params, x, memories, 1e-2)
+      loss += (y * target).sum()
+    return loss
+
+  got = ours(params)
+  with jax.enable_x64(True), jax.numpy_rank_promotion('allow'):
+    expected = jax.grad(theirs)(float64(params))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3),
+    got,
+    expected,
+  )
+
+
 @pytest.mark.parametrize(
   ('fields', 'line'),
   [
@@ -297,6 +369,8 @@ def test_gradients_equal_the_naive_layers(length: int) -> None:
     ({'width': 7}, 'width: 7: must be even'),
     ({'window': -1}, 'window: -1: must be at least 0'),
     ({'clamp': -1}, 'clamp: -1: must be at least 0'),
+    ({'norm': 'batch'}, "norm: 'batch': must be '' or one of layer, rms"),
+    ({'epsilon': 0.0}, 'epsilon: 0.0: must be above 0'),
     ({'span': 'all'}, "span: 'all': must be one of fixed, segment"),
   ],
 )

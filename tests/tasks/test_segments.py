@@ -115,6 +115,14 @@ def test_rows_divide_into_segments(
   assert (task.segment_length, task.length) == (segment, length)
 
 
+def test_symbols_are_as_many_as_the_authors_draw() -> None:
+  for task in (SegmentCopy(), SegmentReverse()):
+    assert sorted(set(draw(task, 100).targets[:, 24:48].ravel().tolist())) == [
+      *range(2, 10)
+    ]
+    assert task.baselines['accuracy'] == {'any symbol': 1 / 8}
+
+
 @ALL
 def test_the_distance_leads_back_to_the_symbol(task: TokenTask) -> None:
   batch = draw(task, ROWS)

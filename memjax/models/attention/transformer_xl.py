@@ -7,11 +7,13 @@ the layer's inputs, those of the memory first, and for each head:
     A_ts = (q_t · k_s + q_t · p_(t-s) + u · k_s + v · p_(t-s)) / sqrt(K)
     y_t  = W_o [sum_s softmax_s(A_ts) v_s]_heads
 
-R_d holds the sines, then the cosines of d / 10000^(2i / D). A query sees itself
-and the `window` positions before it (span 'fixed'), or with the paper's growing
-span ('segment') all of the memory and all before it in its segment.
+In a stack with pre-norm, h is norm(x) and the carry holds x: the memory is
+normed anew at each reading. R_d holds the sines, then the cosines of
+d / 10000^(2i / D). A query sees itself and the `window` positions before it
+(span 'fixed'), or with the paper's growing span ('segment') all of the memory
+and all before it in its segment.
 
-Carry: the last M inputs of the layer, `(B, M, D)` float32, and the number of
+Carry: the last M inputs x of the layer, `(B, M, D)` float32, and the number of
 filled ones, `(B,)` int32. The training loop passes them as constants, which is
 the paper's stop-gradient. The gradient of W_kE and W_v runs through them.
 Cost per step: B D D + B M D, and B (M / T) D D for the memory's keys; a step on
@@ -20,14 +22,16 @@ memory grows with T M, with 'segment' with T (M + T).
 Parameters: kernels normal of variance 1 / D, u and v normal of variance 0.02^2;
 no other biases.
 Deviations: u and v are each layer's own; no dropout on R and the attention
-weights; the authors draw kernels at 0.02, and their code's `same_length`, where
-the query counts as one of the M, sees one position less than 'fixed'. Norms,
-residuals and the MLP are the Stack's: wiring 'post_norm' and activation 'relu'
-make the paper's layer.
+weights; the authors draw kernels and the table of tokens at 0.02, and their
+code's `same_length`, where the query counts as one of the M, sees one position
+less than 'fixed'. Norms, residuals and the MLP are the Stack's: wiring
+'post_norm' or 'pre_norm', activation 'relu', `epsilon` 1e-5, `embedding_scale`
+sqrt(D), `final_norm` False and a `readout_dropout` equal to `dropout` make the
+paper's model, except for its adaptive softmax.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax
@@ -36,6 +40,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.block import NORMS
 from memjax.models.positions import sinusoids
 from memjax.ops.attention import (
   CHUNK,
@@ -53,11 +58,11 @@ class Recent(NamedTuple):
   """What the layer last read, the newest in the last slot.
 
   Attributes:
-    h_BMD: float32 inputs of the layer.
+    x_BMD: float32 inputs of the layer, not yet normed.
     count_B: int32, the number of filled slots.
   """
 
-  h_BMD: jax.Array
+  x_BMD: jax.Array
   count_B: jax.Array
 
 
@@ -75,6 +80,9 @@ class TransformerXL(Memory):
     span: 'fixed' or 'segment'.
     clamp: larger distances count as this one; 0 for no limit. The authors use
       it to evaluate with longer memories than the trained ones.
+    norm: of what the layer reads, 'layer', 'rms' or '' for none; a Stack in
+      pre-norm sets it and its epsilon to its own.
+    epsilon: of the norm.
     chunk: the number of queries read at once, at least.
   """
 
@@ -83,6 +91,8 @@ class TransformerXL(Memory):
   window: int
   span: str = 'fixed'
   clamp: int = 0
+  norm: str = ''
+  epsilon: float = 1e-6
   chunk: int = CHUNK
 
   def __post_init__(self) -> None:
@@ -93,7 +103,14 @@ class TransformerXL(Memory):
     require(self.chunk >= 1, 'chunk', self.chunk, 'must be at least 1')
     known = f'must be one of {", ".join(SPANS)}'
     require(self.span in SPANS, 'span', self.span, known)
+    known = f"must be '' or one of {', '.join(NORMS)}"
+    require(self.norm in ('', *NORMS), 'norm', self.norm, known)
+    require(self.epsilon > 0, 'epsilon', self.epsilon, 'must be above 0')
     super().__post_init__()
+
+  @property
+  def norms_inputs(self) -> bool:
+    return bool(self.norm)
 
   @property
   def breaks(self) -> Mapping[str, str]:
@@ -128,7 +145,7 @@ class TransformerXL(Memory):
   ) -> tuple[Recent, Sequence_BTD]:
     del train
     batch, length, width = x.shape
-    slots, head_width = carry.h_BMD.shape[1], self.head_width
+    slots, head_width = carry.x_BMD.shape[1], self.head_width
     heads = number_of_heads(width, head_width)
     joint = heads * head_width
     window = self.window if self.span == 'fixed' else slots + length - 1
@@ -143,13 +160,14 @@ class TransformerXL(Memory):
       q_BTHK = (q_BTI + bias_I[None, None]).reshape(batch, length, heads, -1)
       return q_BTHK * head_width**-0.5
 
-    h_BSD = jnp.concatenate([carry.h_BMD.astype(x.dtype), x], axis=1)
+    x_BSD = jnp.concatenate([carry.x_BMD.astype(x.dtype), x], axis=1)
+    h_BSD = self._normed(x_BSD)
     distance_R = jnp.arange(window + 1)
     if self.clamp:
       distance_R = jnp.minimum(distance_R, self.clamp)
     r_RD = sinusoids(distance_R, width).astype(x.dtype)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
-    q_BTI = nn.Dense(joint, use_bias=False, name='query')(x)
+    q_BTI = nn.Dense(joint, use_bias=False, name='query')(h_BSD[:, slots:])
     value_DHK = kernel('value')
     short = length < head_width
     q, k = meet(query('u'), h_BSD, kernel('key'), length)
@@ -164,9 +182,15 @@ class TransformerXL(Memory):
     y_BTI = y.reshape(batch, length, joint)
     y = nn.Dense(width, use_bias=False, name='output')(y_BTI)
     after = Recent(
-      h_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.window)
+      x_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.window)
     )
     return after, y
+
+  def _normed(self, x: jax.Array) -> jax.Array:
+    if not self.norm:
+      return x
+    norm: Any = NORMS[self.norm](epsilon=self.epsilon, name='norm')
+    return norm(x)
 
 
 def project(x: jax.Array, kernel_DHK: jax.Array) -> jax.Array:

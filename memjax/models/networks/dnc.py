@@ -20,10 +20,11 @@ what was read, the controller's h and c; `(B, ...)` float32. All start at zero:
 look-up is uniform there and has a finite gradient.
 Cost per step: B C (4 (F + C + H K) + H K + 3 K + 5 H + 3) + B (C + H K) D with
 C units and F inputs, B M (M (2 H + 3) + K (2 H + 4)) of the memory. The
-backward pass keeps the carry of each step, mostly B M (M + K + H + 3) numbers,
-and computes the rest of the step again.
-Deviations: one layer of LSTM; the bias of its forget gate starts at 1. To rank
-slots by usage, slot m counts as used by 1e-6 m more, which settles ties.
+backward pass keeps each step's carry, mostly B M (M + K + H + 3) numbers.
+Deviations: one layer of LSTM, its forget bias 1; to rank slots by usage, slot m
+counts as used by 1e-6 m more. The authors' code is not followed where it leaves
+the paper: xi, y have biases, beta no 1, h and y are clipped at ±20, allocation
+has usages >= 1e-6, and no gradient flows from usages to the write weighting.
 """
 
 import functools

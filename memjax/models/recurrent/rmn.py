@@ -112,11 +112,11 @@ class RMN(Memory):
     h_BTD: jax.Array,
   ) -> tuple[Recent, jax.Array]:
     """s: what each h sees in the last inputs."""
-    slots, back = recent.h_BMD.shape[1], self.window - 1
+    slots, back = recent.x_BMD.shape[1], self.window - 1
     places_RD = self.param(
       'T', nn.initializers.normal(0.02), (self.window, self.width)
     )
-    x_BSD = jnp.concatenate([recent.h_BMD.astype(x.dtype), x], axis=1)
+    x_BSD = jnp.concatenate([recent.x_BMD.astype(x.dtype), x], axis=1)
     run_BS = run_ids(recent.count_B, slots, reset_BT)
     query = nn.Dense(self.width, use_bias=False, name='M')
     q, k = query(h_BTD)[:, :, None], x_BSD[:, :, None]

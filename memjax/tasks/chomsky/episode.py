@@ -12,10 +12,14 @@ the first stands at the marker itself. Their sequence length is L. In the paper
 a model reads the sequence, and then one step per symbol of the answer, all with
 one token that the sequence never contains. Its outputs at those steps are the
 answer. Here the first of those tokens is the marker and the others are blanks.
-Metrics: `loss`, nats per label; `accuracy` over labels; `score`, the paper's
-measure: the share of a row's labels that are right, averaged over rows, so that
-every length has the same weight; `exact_match`, the share of rows with every
-label right.
+Metrics: `loss`, nats per label; `score`, the paper's measure: the share of a
+row's labels that are right, averaged over rows, so that every length has the
+same weight; `accuracy` over labels, so that long answers weigh more;
+`exact_match`, the share of rows with every label right. The paper's code weighs
+by label among sequences of one length, and averages that over lengths: the mean
+of the instrument `ScoreByDistance` over its lengths. It equals `score` wherever
+all answers of one length have the same number of labels, which is everywhere
+but in the tasks whose answers end with a terminator.
 Deviations: the paper draws one length for a batch and averages the loss over
 that batch, so that every length has the same weight; here every row draws its
 own length and every label has the same weight. If an answer ends with a

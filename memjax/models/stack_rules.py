@@ -1,0 +1,45 @@
+"""What the fields of a stack must be."""
+
+from typing import Any
+
+from memjax.errors import require
+from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
+from memjax.models.positions import KINDS
+from memjax.models.sentences import ENCODERS
+
+
+def check_values(stack: Any) -> None:
+  """Requires values that each field of a `Stack` can have.
+
+  Raises:
+    ConfigError: a field breaks a rule.
+  """
+  for field in ('width', 'depth'):
+    value = getattr(stack, field)
+    require(value >= 1, field, value, 'must be at least 1')
+  for field, known in (
+    ('wiring', WIRINGS),
+    ('activation', ACTIVATIONS),
+    ('norm', NORMS),
+    ('positions', KINDS),
+    ('sentences', ENCODERS),
+    ('remat', REMAT),
+  ):
+    value = getattr(stack, field)
+    rule = f'must be one of {", ".join(known)}'
+    require(value in known, field, value, rule)
+  for field in ('mlp', 'softcap', 'max_positions'):
+    value = getattr(stack, field)
+    require(value >= 0, field, value, 'must be at least 0')
+  require(stack.epsilon > 0, 'epsilon', stack.epsilon, 'must be above 0')
+  for field in ('dropout', 'readout_dropout'):
+    value = getattr(stack, field)
+    require(0 <= value < 1, field, value, 'must be in [0, 1)')
+  sentences = stack.input_spec.discrete and stack.input_spec.shape
+  if sentences and stack.sentences == 'attention':
+    rule = "must be even for sentences 'attention'"
+    require(stack.width % 2 == 0, 'width', stack.width, rule)
+  inputs, outputs = stack.input_spec, stack.output_spec
+  tied = inputs.discrete and outputs.classes == inputs.size
+  rule = f'inputs and outputs must be ids of one vocabulary, not {inputs} and '
+  require(not stack.tie or tied, 'tie', stack.tie, f'{rule}{outputs}')
