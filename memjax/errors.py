@@ -26,6 +26,13 @@ def require(condition: bool, field: str, value: object, rule: str) -> None:
     raise ConfigError(field, value, rule)
 
 
+def require_at_least_one(settings: object, *fields: str) -> None:
+  """Requires each named field to be at least 1."""
+  for field in fields:
+    value = getattr(settings, field)
+    require(value >= 1, field, value, 'must be at least 1')
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
   """A hint for an unknown word: the most similar known word, then all."""
   names = sorted(known)

@@ -58,13 +58,14 @@ MAY_IMPORT = {
   'training': (
     'config',
     'evaluation.base',
+    'evaluation.protocol',
     'runs',
     'logs',
     'guards',
     'models.base',
     'tasks.base',
   ),
-  'evaluation': ('training', 'config', 'models.base', 'tasks.base'),
+  'evaluation': ('training', 'models.base', 'tasks.base'),
   'generation': ('runs', 'models.base', 'data.tokenizers'),
   'analysis': ('logs.plots', 'logs.console', 'models.base', 'tasks.base'),
   'report': (

@@ -10,20 +10,13 @@ import dataclasses
 from typing import Any
 
 from memjax.config.stop_when import parse_condition
-from memjax.errors import require
+from memjax.errors import require, require_at_least_one
 from memjax.guards.phase import PHASES
 
 
 def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
   """Requires the value to be among the known ones."""
   require(value in known, field, value, f'must be one of {", ".join(known)}')
-
-
-def at_least_one(settings: object, *fields: str) -> None:
-  """Requires each named field to be at least 1."""
-  for field in fields:
-    value = getattr(settings, field)
-    require(value >= 1, field, value, 'must be at least 1')
 
 
 def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -86,7 +79,7 @@ class Train:
   limits: dict[str, float]
 
   def __post_init__(self) -> None:
-    at_least_one(
+    require_at_least_one(
       self,
       'steps',
       'batch_size',
@@ -180,7 +173,7 @@ class Checkpoint:
   best_is: str
 
   def __post_init__(self) -> None:
-    at_least_one(self, 'every', 'keep')
+    require_at_least_one(self, 'every', 'keep')
     one_of('best_is', self.best_is, ('min', 'max'))
 
 
@@ -203,7 +196,7 @@ class Parallel:
   process: int
 
   def __post_init__(self) -> None:
-    at_least_one(self, 'fsdp')
+    require_at_least_one(self, 'fsdp')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -226,7 +219,7 @@ class Log:
   sample: int
 
   def __post_init__(self) -> None:
-    at_least_one(self, 'every')
+    require_at_least_one(self, 'every')
     require(
       set(self.wandb) == {'mode', 'project', 'name', 'group', 'tags'},
       'wandb',

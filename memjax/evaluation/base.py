@@ -15,9 +15,8 @@ import zlib
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.config.protocol import check_overlap
-from memjax.config.sections import Optim, Train, at_least_one
-from memjax.errors import require
+from memjax.errors import require, require_at_least_one
+from memjax.evaluation.protocol import check_overlap
 from memjax.models.base import Model
 from memjax.tasks.base import Stream, Task
 from memjax.types import Metrics, Params
@@ -70,6 +69,18 @@ class KnownMeasure:
     return self.measure(params)
 
 
+class TrainSettings(Protocol):
+  """What an evaluation may ask of the train section."""
+
+  @property
+  def dtype(self) -> str:
+    """The compute type."""
+
+  @property
+  def replicas(self) -> int:
+    """N, the number of replicas."""
+
+
 class Training(Protocol):
   """What an evaluation may ask of the run it belongs to."""
 
@@ -78,12 +89,8 @@ class Training(Protocol):
     """The seed of the run."""
 
   @property
-  def train(self) -> Train:
-    """The train section: compute type, number of replicas."""
-
-  @property
-  def optim(self) -> Optim:
-    """The optim section: whether parameters are a moving average."""
+  def train(self) -> TrainSettings:
+    """The train section."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,7 +120,7 @@ class Evaluation(abc.ABC):
   changes: dict[str, Any]
 
   def __post_init__(self) -> None:
-    at_least_one(self, 'every', 'batch_size')
+    require_at_least_one(self, 'every', 'batch_size')
     require(
       self.number_of_steps > 0,
       'steps',

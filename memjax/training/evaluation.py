@@ -8,9 +8,9 @@ import jax
 from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
-from memjax.config.protocol import protocol_of
 from memjax.errors import nearest, require
 from memjax.evaluation.base import DocumentMetrics, Figures, KnownMeasure
+from memjax.evaluation.protocol import protocol_of
 from memjax.guards import phase
 from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
