@@ -154,6 +154,7 @@ def test_bad_input_is_one_line(args: list[str], words: list[str]) -> None:
   assert not Path('/not').exists()  # nothing is made before it is refused
 
 
+@pytest.mark.slow
 def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:
   (tmp_path / 'my_optim.py').write_text(
     'import optax\n\n\ndef halved(learning_rate):\n'

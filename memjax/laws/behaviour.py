@@ -140,8 +140,9 @@ def horizon(s: Subject) -> str:
   bound = s.model.horizon
   if not bound:
     return 'no bound is declared'
+  length = max(s.length, bound + 8)  # mostly the one of the other laws
   for at in (0, 3):
-    inputs, reset_BT = draw(s.input_spec, at + bound + 5)
+    inputs, reset_BT = draw(s.input_spec, length)
     changed = inputs.copy()
     changed[:, at] = draw(s.input_spec, at + 1, seed=1)[0][:, at]
     changed[:, at] += np.asarray(changed[:, at] == inputs[:, at]) * 1

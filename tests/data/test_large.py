@@ -48,6 +48,7 @@ print(task.fingerprint(), round(peak - before), at_start // 2**20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
   not Path('/proc/self/io').exists(), reason='counts the bytes read on Linux'
 )

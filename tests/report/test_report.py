@@ -99,6 +99,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 def test_a_browser_shows_every_picture_without_an_error(
   looks: list[Look],
 ) -> None:

@@ -230,7 +230,10 @@ def test_two_sweeps_share_a_folder(tmp_path: Path, folder: Path) -> None:
   assert [row[RATE] for row in table(folder)][::2] == ['0.9', '0.1', '0.3']
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+  'number',
+  [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+)
 def test_a_stopped_sweep_saves_and_says_so(
   tmp_path: Path, folder: Path, number: signal.Signals
 ) -> None:

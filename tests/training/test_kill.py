@@ -19,13 +19,8 @@ from memjax.runs import exit_codes
 from memjax.runs.workdir import read_run
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    'LSTM on MQAR',
-    pytest.param('Transformer-XL on text', marks=pytest.mark.slow),
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['LSTM on MQAR', 'Transformer-XL on text'])
 def test_a_killed_run_equals_the_unbroken_one(
   name: str, tmp_path: Path
 ) -> None:

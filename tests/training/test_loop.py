@@ -43,7 +43,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, when: int) -> None:
   monkeypatch.setattr(Interrupts, 'stop', lambda self, step: step == when)
 
 
-@pytest.mark.parametrize('every', [1, 4])
+@pytest.mark.parametrize('every', [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_stopped_run_goes_on_bit_for_bit(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
@@ -138,7 +138,9 @@ MORE = SHORT | {
 }
 
 
-@pytest.mark.parametrize('per_call', [1, 4])
+@pytest.mark.parametrize(
+  'per_call', [pytest.param(1, marks=pytest.mark.slow), 4]
+)
 def test_more_steps_of_a_finished_run_equal_one_long_run(
   tmp_path: Path, per_call: int
 ) -> None:

@@ -38,6 +38,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
   return metrics_file.load_rows(folder / 'metrics.jsonl')
 
 
+@pytest.mark.slow
 def test_replicas_are_single_runs(tmp_path: Path) -> None:
   several = small(
     'copy_memory',
