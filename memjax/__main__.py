@@ -29,14 +29,26 @@ import signal
 import sys
 
 from memjax.config import command_line
-from memjax.errors import ConfigError, Diverged
-from memjax.guards import phase
+from memjax.errors import ConfigError, Diverged, Stopped
+from memjax.guards import interrupts, phase
 from memjax.runs import exit_codes
 
 
 def main() -> int:
   """Runs what the command line says; returns the exit code."""
-  words = sys.argv[1:]
+  try:
+    with interrupts.handled():
+      return run_words(sys.argv[1:])
+  except Stopped as error:
+    return print_error(error, exit_codes.STOPPED)
+
+
+def run_words(words: list[str]) -> int:
+  """Runs what these words say; an error of the user's is one line.
+
+  Raises:
+    Stopped: SIGTERM or Ctrl-C came where nothing can be lost.
+  """
   if not words or {'--help', '-h'} & {*words}:
     return show([str(__doc__), *command_line.describe_flags()])
   try:

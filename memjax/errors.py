@@ -43,3 +43,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 class Diverged(RuntimeError):
   """The training loss is NaN or infinite. The message is one line."""
+
+
+class Stopped(KeyboardInterrupt):
+  """SIGTERM or Ctrl-C ends the process. The message is one line."""

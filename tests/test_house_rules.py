@@ -65,7 +65,12 @@ MAY_IMPORT = {
     'models.base',
     'tasks.base',
   ),
-  'evaluation': ('training', 'models.base', 'tasks.base'),
+  'evaluation': (
+    'training',
+    'guards.interrupts',
+    'models.base',
+    'tasks.base',
+  ),
   'generation': ('runs', 'models.base', 'data.tokenizers'),
   'analysis': ('logs.plots', 'logs.console', 'models.base', 'tasks.base'),
   'report': (
@@ -94,7 +99,7 @@ MAY_IMPORT = {
   '__main__': (
     'config.command_line',
     'config.listing',
-    'guards.phase',
+    'guards',
     'modes',
     'runs.exit_codes',
   ),

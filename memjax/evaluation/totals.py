@@ -18,6 +18,7 @@ from memjax.evaluation.base import (
   Measured,
   Training,
 )
+from memjax.guards import interrupts
 from memjax.training import parallel, replicas
 from memjax.training.metrics import metric_values
 from memjax.training.prefetch import RowSource, prefetch
@@ -104,6 +105,7 @@ def totals_with(
     waiting: list[Sums] = []  # one call is read while the next one runs
     for starts, turns in calls:
       for host_batch in prefetch(source, stream, mesh, starts, turns, count):
+        interrupts.check()
         carry, sums = call(params, carry, host_batch)
         waiting.append(sums)
         if len(waiting) > 1:

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import jax
 import orbax.checkpoint as ocp
 
+from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
 from memjax.runs import manifest, processes
 from memjax.runs.best import Figure
@@ -79,7 +80,7 @@ class Checkpoints:
     """Copies the state to the host and returns; a thread writes it.
 
     Waits first for the previous save. A step that is already saved and whole is
-    not written again.
+    not written again; its manifest gets the metrics.
 
     Args:
       state: its buffers may be donated as soon as this returns.
@@ -93,6 +94,8 @@ class Checkpoints:
     self.wait()
     step = int(state.step)
     if self._newest([step]) is not None:
+      if processes.is_first():
+        manifest.add_metrics(self._folder / str(step), metrics)
       return
     leaves = manifest.leaf_types(state._asdict())
     try:
@@ -256,6 +259,17 @@ class Checkpoints:
     log.warning(
       'step %s is damaged: %s; moved to %s', folder.name, damage, target
     )
+
+
+def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
+  """The run's checkpoints, with the settings of its config."""
+  settings = experiment.checkpoint
+  return Checkpoints(
+    workdir / 'checkpoints',
+    keep=settings.keep,
+    best=settings.best,
+    best_is=settings.best_is,
+  )
 
 
 def silence_orbax() -> None:

@@ -7,7 +7,8 @@
     3   diverged: the training loss is not finite; earlier checkpoints are kept
     4   stuck: a phase made no progress within its limit, `train.limits`; the
         stacks of all threads are in `stacks.txt`
-    75  stopped by SIGTERM or Ctrl-C, and saved; the same command resumes
+    75  stopped by SIGTERM or Ctrl-C; the steps so far are saved, unless a third
+        signal came before the save was complete; the same command resumes
 
 75 is EX_TEMPFAIL of sysexits.h: repeat the command later. `run.json` of the
 workdir has the same end in its field `state`.

@@ -7,7 +7,7 @@ every array, the metrics, and a SHA-256 of itself. An item with a file that
 differs in one byte is damaged, and nothing is read from it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 import contextlib
 import hashlib
 import json
@@ -130,9 +130,25 @@ def seal(
     else:
       name = path.relative_to(folder).as_posix()
       files[name] = [path.stat().st_size, _sha256(path, sync=True)]
-  measured = {k: np.asarray(v, float).tolist() for k, v in metrics.items()}
-  manifest = Manifest(int(folder.name), measured, leaves, files)
+  manifest = Manifest(int(folder.name), _to_json(metrics), leaves, files)
   write_whole(folder / NAME, _render(manifest))
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, Figure]) -> None:
+  """Adds values that were measured after the step was saved.
+
+  Raises:
+    Damaged: the manifest differs from what was written.
+    OSError: the disk is full, or the folder cannot be written.
+  """
+  manifest = read_manifest(folder)
+  whole = manifest.metrics | _to_json(metrics)
+  if whole != manifest.metrics:
+    write_whole(folder / NAME, _render(manifest._replace(metrics=whole)))
+
+
+def _to_json(metrics: Mapping[str, Figure]) -> dict[str, Figure]:
+  return {k: np.asarray(v, float).tolist() for k, v in metrics.items()}
 
 
 def publish(sealed: Path, folder: Path) -> None:

@@ -19,7 +19,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.find import make_importable, own_folders
 from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
-from memjax.errors import ConfigError, Diverged, require
+from memjax.errors import ConfigError, Diverged, Stopped, require
 from memjax.runs import manifest, processes
 from memjax.runs.environment import environment
 from memjax.runs.json_files import damaged, read_json, require_keys, write_json
@@ -30,6 +30,7 @@ from memjax.types import Spec, spec_from_json
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
 ENDS = ('train.steps', 'train.patience', 'train.stop_when')  # only the end
+ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
 
 
 class Interface(NamedTuple):
@@ -89,10 +90,10 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
     try:
       yield run
     except BaseException as error:
-      diverged = isinstance(error, Diverged)
+      state = ENDED_BY.get(type(error), 'failed')
       with contextlib.suppress(OSError):  # the first error is the one to show
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        record_state(workdir, 'diverged' if diverged else 'failed', reason)
+        record_state(workdir, state, reason)
       raise
     if run.end:
       record_state(workdir, 'finished', run.end)

@@ -1,6 +1,6 @@
 """Evaluation sets during a run: figures of the parameters, a row for each."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import functools
 import time
 
@@ -11,12 +11,12 @@ from memjax.config.experiment import Experiment
 from memjax.errors import nearest, require
 from memjax.evaluation.base import DocumentMetrics, Figures, KnownMeasure
 from memjax.evaluation.protocol import protocol_of
-from memjax.guards import phase
+from memjax.guards import interrupts, phase
 from memjax.models.base import Memory
 from memjax.runs.best import Figure, figures_of
 from memjax.training import replicas
-from memjax.training.metrics import Row
-from memjax.training.state import initial_params
+from memjax.training.metrics import Meter, Row
+from memjax.training.state import TrainState, initial_params
 from memjax.types import Params
 
 
@@ -32,8 +32,8 @@ class Evaluator:
     """
     evaluation = experiment.evals[name]
     check_parameters(experiment, name)
-    self.every = evaluation.every
-    self._name, self._experiment = name, experiment
+    self.name, self.every = name, evaluation.every
+    self._experiment = experiment
     self._measure = evaluation.prepare(experiment, mesh)
     self._protocol = protocol_of(
       evaluation.task,
@@ -44,6 +44,11 @@ class Evaluator:
       dtype=experiment.train.dtype,
       fields=evaluation.fields,
     ).to_json()
+
+  def due(self, step: int) -> bool:
+    """Whether the set is measured after this step."""
+    last = self._experiment.train.steps
+    return step > 0 and (step % self.every == 0 or step == last)
 
   def metrics(self) -> set[str]:
     """The names of the metrics; empty if only measuring tells them."""
@@ -62,10 +67,10 @@ class Evaluator:
     """
     start = time.perf_counter()
     measured = self._measure(params)
-    check_watched(self._experiment, self._name, measured.figures)
+    check_watched(self._experiment, self.name, measured.figures)
     row: Row = {
       'step': step,
-      'split': self._name,
+      'split': self.name,
       **replicas.summary(measured.figures),
       'protocol': self._protocol,
       'seconds': round(time.perf_counter() - start, 3),
@@ -108,17 +113,37 @@ def prepare_sets(experiment: Experiment, mesh: Mesh) -> list[Evaluator]:
 def evaluate(
   evaluators: Sequence[Evaluator],
   step: int,
-  params: Params,
+  state: TrainState,
   write: Callable[[Row], None],
+  meter: Meter,
 ) -> dict[str, Figure]:
-  """Writes a row for each set; returns {'set/metric': figure}."""
+  """Measures the sets that are due, a row each; {'set/metric': figure}.
+
+  If a signal comes while there are steps to save, the sets that are not yet
+  measured get no row; the next start measures them.
+
+  Raises:
+    Stopped: a signal came, and there is nothing to save.
+  """
   figures: dict[str, Figure] = {}
-  for evaluator in evaluators:
-    phase.enter('evaluation')
-    row = evaluator.row(step, params)
-    write(row)
-    figures |= figures_of(row)
+  now = [evaluator for evaluator in evaluators if evaluator.due(step)]
+  if not now:
+    return figures
+  with meter.paused('evaluation'), interrupts.left_early():
+    for evaluator in now:
+      phase.enter('evaluation')
+      row = evaluator.row(step, state.evaluated)
+      write(row)
+      figures |= figures_of(row)
   return figures
+
+
+def unmeasured(
+  evaluators: Sequence[Evaluator], step: int, rows: Iterable[Row]
+) -> list[Evaluator]:
+  """The sets that are due and have no row: a signal ended their evaluation."""
+  measured = {row['split'] for row in rows if row['step'] == step}
+  return [e for e in evaluators if e.due(step) and e.name not in measured]
 
 
 def check_parameters(experiment: Experiment, name: str) -> None:

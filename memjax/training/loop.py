@@ -8,25 +8,27 @@ from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.guards import phase
+from memjax.guards.interrupts import Interrupts
 from memjax.logs import metrics_file
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
-from memjax.runs.checkpoint import Checkpoints
-from memjax.runs.interrupts import Interrupts
-from memjax.runs.workdir import open_run
+from memjax.runs.checkpoint import Checkpoints, open_checkpoints
+from memjax.runs.workdir import OpenRun, open_run
 from memjax.tasks.base import TRAINING, Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
-from memjax.training.evaluation import evaluate, prepare_sets
+from memjax.training.evaluation import evaluate, prepare_sets, unmeasured
 from memjax.training.init_from import initial_state
 from memjax.training.metrics import Meter, open_writers
 from memjax.training.prefetch import prefetch
-from memjax.training.program import program
+from memjax.training.program import Program, program
+from memjax.training.state import TrainState
 from memjax.types import HostBatch
 
 LAST_STEP = 'the last step'
 Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
+Keepers = tuple[OpenRun, Checkpoints, Writers | NullWriter]
 
 
 def train(
@@ -50,37 +52,30 @@ def train(
   phase.enter('compile')
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   profiler = Profiler(workdir / 'profile', profile, settings.steps)
-  run = program(experiment, mesh)
-  evaluators = prepare_sets(experiment, mesh)
-  with profiler, contextlib.ExitStack() as stack:
-    record = stack.enter_context(open_run(experiment, workdir))
-    checkpoints = stack.enter_context(open_checkpoints(experiment, workdir))
-    phase.enter('restore')
-    state = checkpoints.restore(run.abstract)
-    state = state or initial_state(run, settings.init_from)
+  run, evaluators = program(experiment, mesh), prepare_sets(experiment, mesh)
+  opened = open_workdir(experiment, workdir, run)
+  with profiler, Interrupts() as interrupts, opened as (keep, state, rows):
+    record, checkpoints, writers = keep
     step = int(state.step)
-    phase.enter('compile', step)
     per_call = experiment.steps_per_call(step)
-    rows = past_rows(workdir, step)
-    writers = stack.enter_context(open_writers(experiment, workdir, rows, run))
-    interrupts = stack.enter_context(Interrupts())
     early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, mesh, step, rows)
+    left = unmeasured(evaluators, step, rows)
+    if figures := evaluate(left, step, state, writers.write, meter):
+      early.update(step, figures)
+      checkpoints.save(state, figures)
 
     host_batches = batches_left(experiment, mesh, step, early.end)
     for host_batch in phase.waiting('data', host_batches):
       with meter.dispatching(), profiler.call(step, state):
         state = run.advance(state, host_batch)
-      meter.flush()
+      interrupts.hold()
       step += per_call
       phase.enter('step', step)
       if due(step, experiment.log.every, experiment):
         state, sums = run.pop_metrics(state)
         meter.push(step, sums)
-      figures = {}
-      if now := [e for e in evaluators if due(step, e.every, experiment)]:
-        with meter.paused('evaluation'):
-          figures = evaluate(now, step, state.evaluated, writers.write)
+      figures = evaluate(evaluators, step, state, writers.write, meter)
       improved = early.update(step, figures)
       last = interrupts.stop(step) or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
@@ -91,7 +86,8 @@ def train(
     meter.flush()
     phase.enter('close')
     checkpoints.wait()
-    record.end = early.end or (LAST_STEP if step == settings.steps else '')
+    if not interrupts.end(step):
+      record.end = early.end or (LAST_STEP if step == settings.steps else '')
     if record.end and processes.is_first():
       draw(experiment, workdir, writers)
   return bool(record.end)
@@ -102,15 +98,22 @@ def due(step: int, every: int, experiment: Experiment) -> bool:
   return step % every == 0 or step == experiment.train.steps
 
 
-def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
-  """The run's checkpoints, with the settings of its config."""
-  settings = experiment.checkpoint
-  return Checkpoints(
-    workdir / 'checkpoints',
-    keep=settings.keep,
-    best=settings.best,
-    best_is=settings.best_is,
-  )
+@contextlib.contextmanager
+def open_workdir(
+  experiment: Experiment, workdir: Path, run: Program
+) -> Iterator[tuple[Keepers, TrainState, list[metrics_file.Row]]]:
+  """What keeps a run; its newest state, or that of step 0; the rows so far."""
+  with (
+    open_run(experiment, workdir) as record,
+    open_checkpoints(experiment, workdir) as checkpoints,
+  ):
+    phase.enter('restore')
+    state = checkpoints.restore(run.abstract)
+    state = state or initial_state(run, experiment.train.init_from)
+    rows = past_rows(workdir, int(state.step))
+    phase.enter('compile', int(state.step))
+    with open_writers(experiment, workdir, rows, run) as writers:
+      yield (record, checkpoints, writers), state, rows
 
 
 def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:

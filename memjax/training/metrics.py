@@ -136,7 +136,7 @@ class Meter:
     """Around each call of the steps: the first compiles, which is no training.
 
     A call returns before the device has finished, so its time is that of
-    compiling.
+    compiling. The pending row, of the call before, is written after it.
     """
     before = time.perf_counter()
     with phase.within('step' if self._compiled else 'compile'):
@@ -144,6 +144,7 @@ class Meter:
     if not self._compiled:
       self._training_start += time.perf_counter() - before
       self._compiled = True
+    self.flush()
 
   def flush(self) -> None:
     """Writes the pending row, if there is one.

@@ -11,9 +11,9 @@ import pytest
 
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, Diverged
+from memjax.guards.interrupts import Interrupts
 from memjax.logs import metrics_file
 from memjax.runs.checkpoint import Checkpoints
-from memjax.runs.interrupts import Interrupts
 from memjax.runs.snapshot import Snapshot
 from memjax.runs.workdir import read_config, read_run
 from memjax.training import loop, program

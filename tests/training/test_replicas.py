@@ -11,9 +11,9 @@ import pytest
 import memjax
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
+from memjax.guards.interrupts import Interrupts
 from memjax.logs import metrics_file
 from memjax.runs import manifest
-from memjax.runs.interrupts import Interrupts
 from memjax.training import parallel
 from memjax.training.loop import train as train_and_draw
 from memjax.training.replicas import per_replica_overrides, summary

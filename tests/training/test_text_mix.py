@@ -12,8 +12,8 @@ import pytest
 from memjax.config.reader import prepare_task
 from memjax.data.corpus import close_corpora
 from memjax.errors import ConfigError
+from memjax.guards.interrupts import Interrupts
 from memjax.logs import metrics_file
-from memjax.runs.interrupts import Interrupts
 from memjax.tasks.base import Stream
 from memjax.tasks.language.text import Text
 from memjax.training import parallel

@@ -1,0 +1,132 @@
+"""SIGTERM and Ctrl-C, from the first line of `main` to the last."""
+
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from experiments.resume.kill import LIMIT, RUNS, measured, start, wait_for
+from memjax import load
+from memjax.guards import interrupts
+from memjax.logs import metrics_file
+from memjax.runs import exit_codes, manifest
+from memjax.runs.workdir import read_run
+from memjax.training.loop import train
+from tests.small import small
+
+LONG = [*RUNS['LSTM on MQAR'], '--config.train.steps=100000']
+SETTINGS: dict[str, Any] = {
+  'parallel.data': 1,
+  'train.steps': 4,
+  'checkpoint.every': 4,
+  'checkpoint.best': 'held_out/accuracy',
+  'checkpoint.best_is': 'max',
+  'evals.held_out.every': 2,
+  'evals.held_out.steps': 3,
+}
+
+
+def end(process: subprocess.Popen) -> list[str]:
+  """The lines of standard error of a process that ends soon."""
+  began = time.monotonic()
+  _, errors = process.communicate(timeout=LIMIT)
+  assert time.monotonic() - began < 20
+  assert process.returncode == exit_codes.STOPPED, errors.decode()
+  return errors.decode().splitlines()
+
+
+def test_before_the_first_step_a_signal_ends_the_run(tmp_path: Path) -> None:
+  process = start(LONG, tmp_path)
+  while not (tmp_path / 'run.json').exists():
+    assert process.poll() is None
+    time.sleep(0.01)
+  process.terminate()
+  (line,) = end(process)
+  assert line.startswith('memjax: stopped by SIGTERM during ')
+  assert not (tmp_path / 'metrics.jsonl').exists()
+
+
+def test_a_second_signal_saves_all_the_same(tmp_path: Path) -> None:
+  process = start(LONG, tmp_path)
+  wait_for(process, tmp_path, rows=3)
+  process.send_signal(signal.SIGINT)
+  time.sleep(0.01)
+  process.terminate()
+  end(process)
+  *_, (step, _, _) = measured(tmp_path)
+  assert load(tmp_path).step == step
+  assert read_run(tmp_path)[:2] == ('stopped', step)
+
+
+CHILD = """
+import hashlib, sys, time
+from memjax.guards import interrupts
+with interrupts.handled(), interrupts.Interrupts() as loop:
+  if sys.argv[1] == 'holds':
+    loop.hold()
+  print('ready', flush=True)
+  hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)  # signals wait, as in XLA
+"""
+
+
+@pytest.mark.parametrize(
+  ('state', 'signals', 'line'),
+  [
+    ('holds', 3, 'stopped by a third SIGTERM: steps since the last save'),
+    ('ends', 1, 'stopped by SIGTERM'),
+  ],
+)
+def test_a_process_that_is_not_in_python_ends(
+  state: str, signals: int, line: str
+) -> None:
+  process = subprocess.Popen(
+    [sys.executable, '-c', CHILD, state],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    cwd=Path(__file__).parents[2],
+  )
+  assert process.stdout
+  process.stdout.readline()
+  for _ in range(signals):
+    process.terminate()
+    time.sleep(0.1)
+  *_, last = end(process)
+  assert last.startswith(f'memjax: {line}')
+
+
+def test_an_evaluation_stops_between_batches_and_is_made_up_for(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  experiment = small('copy_memory', 'lstm', SETTINGS)
+
+  def run(workdir: Path) -> bool:
+    return train(experiment, workdir, lambda *run: None)
+
+  assert run(tmp_path / 'whole')
+  check, batches = interrupts.check, []
+
+  def check_and_kill() -> None:
+    batches.append(1)
+    if len(batches) == 2:
+      os.kill(os.getpid(), signal.SIGTERM)
+    check()
+
+  monkeypatch.setattr(interrupts, 'check', check_and_kill)
+  assert not run(tmp_path / 'parts')
+  assert len(batches) == 2
+  assert load(tmp_path / 'parts').step == 2
+  monkeypatch.undo()
+  assert run(tmp_path / 'parts')
+  parts, whole = (
+    metrics_file.load_rows(tmp_path / name / 'metrics.jsonl')
+    for name in ('parts', 'whole')
+  )
+  for name in ('step', 'split', 'metrics'):
+    assert [row[name] for row in parts] == [row[name] for row in whole]
+  saved = manifest.manifests_in(tmp_path / 'parts' / 'checkpoints')
+  assert 'held_out/accuracy' in saved[2].metrics
