@@ -15,7 +15,7 @@ def model(
   Args:
     name: which memory.
     width: D.
-    depth: L, of a stack.
+    depth: number of blocks of a stack; a block is the layers of its pattern.
     window: steps that a memory with a window sees, or cells that one with
       slots has.
     dropout: of a stack.
@@ -23,10 +23,11 @@ def model(
   fields = memories(width, window)[name]
   if 'name' in fields:
     return ConfigDict({'width': width} | fields)
+  pattern = fields.get('pattern', 'layer').split()
   stack = {
     'name': 'stack.Stack',
     'width': width,
-    'depth': depth,
+    'depth': len(pattern) * depth,
     'wiring': 'plain',
     'dropout': dropout,
   }

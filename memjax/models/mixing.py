@@ -3,10 +3,14 @@
     tail, y = ShortConvolution(x)    y_t = b + sum_j kernel_(W-1-j) x_(t-j)
     dt, g   = Decay(a)               dt = softplus(a + bias), g = -exp(r) dt
     unit(k)                          k / |k|_2
+    last, p = shift(last, x)         p_t = x_(t-1)
+    y = HeadNorm(y)                  mean 0, variance 1 over each head, affine
 
 Papers: short convolutions and the decay of a step size, Gu & Dao 2023, Mamba,
 https://arxiv.org/abs/2312.00752, section 3.6.
 """
+
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -15,6 +19,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.ops.convolution import convolve
+from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.types import Reset_BT, Sequence_BTD
 
 SMALLEST = 1e-6  # of a squared length that divides
@@ -90,6 +95,42 @@ def unit(x: jax.Array) -> jax.Array:
   return x * jax.lax.rsqrt(squares + SMALLEST)
 
 
+def shift(
+  last_BD: jax.Array, x: Sequence_BTD, reset_BT: Reset_BT
+) -> tuple[jax.Array, Sequence_BTD]:
+  """The last input, which is the carry, and the input before each step.
+
+  That is 0 where a run begins.
+  """
+  first = last_BD[:, None].astype(x.dtype)
+  before = jnp.concatenate([first, x[:, :-1]], axis=1)
+  before = jnp.where(reset_BT[..., None], 0, before)
+  return x[:, -1].astype(last_BD.dtype), before
+
+
+class HeadNorm(nn.Module):
+  """Each head with mean 0 and variance 1, then a gain and a bias of each unit.
+
+  Attributes:
+    epsilon: added to the variance.
+    gain: at the start.
+  """
+
+  epsilon: float
+  gain: float = 1.0
+
+  @nn.compact
+  def __call__(self, y_BTHV: jax.Array, dtype: Any) -> Sequence_BTD:
+    """`(B, T, H, V)` to `(B, T, H V)` of this type."""
+    norm = nn.LayerNorm(self.epsilon, use_bias=False, use_scale=False)
+    y = norm(y_BTHV).reshape(*y_BTHV.shape[:2], -1).astype(dtype)
+    start = nn.initializers.constant(self.gain)
+    gain = self.param('scale', start, y.shape[2:])
+    zeros = nn.initializers.zeros_init()
+    bias = self.param('bias', zeros, y.shape[2:])
+    return y * gain[None, None] + bias[None, None]
+
+
 def no_inputs(batch_size: int, taps: int, width: int) -> jax.Array:
   """The carry of a short convolution that has read nothing."""
   return jnp.zeros((batch_size, taps - 1, width))
@@ -102,3 +143,13 @@ def check_taps(taps: int) -> None:
     ConfigError: fewer than two taps.
   """
   require(taps >= 2, 'taps', taps, 'must be at least 2')
+
+
+def check_channel_chunk(chunk: int) -> None:
+  """Requires a chunk that decays of channels allow (`ops/decays.py`).
+
+  Raises:
+    ConfigError: the chunk is too short or too long.
+  """
+  rule = f'must be from 1 to {CHANNEL_CHUNK}'
+  require(1 <= chunk <= CHANNEL_CHUNK, 'chunk', chunk, rule)

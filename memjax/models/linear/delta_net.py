@@ -117,22 +117,18 @@ class DeltaNet(Memory):
       [heads * keys, (1 + self.writes) * heads * keys],
       axis=-1,
     )
-    write = nn.Dense(self.writes * heads, False, name='beta')(x)
-    share = nn.sigmoid(write.astype(jnp.float32))
-    if wants_intermediates(self):
-      self.sow('intermediates', 'write_gate', share)
+    written, erased = self.shares(x, heads)
     # Steps and their writes are one axis, S = n T.
     rows = len(x)
     k_BSHK = unit(k.reshape(rows, -1, heads, keys))
-    beta_BSH1 = share.reshape(rows, -1, heads, 1) * (2 if self.negative else 1)
     q_BTHK = unit(q.reshape(*x.shape[:2], heads, keys)) * keys**-0.5
     log_decay = self.log_decay(x, heads)
     w_BHKV, y_BSHV = correct(
       carry.w_BHKV,
       self._at(self.writes - 1, q_BTHK),
       k_BSHK,
-      beta_BSH1 * v.reshape(rows, -1, heads, values),
-      beta_BSH1 * k_BSHK,
+      written * v.reshape(rows, -1, heads, values),
+      erased * k_BSHK,
       self._at(0, reset_BT),
       log_decay=None if log_decay is None else self._at(0, log_decay),
       chunk=self.chunk,
@@ -148,6 +144,16 @@ class DeltaNet(Memory):
     after = self.writes - 1 - place
     widths = [(0, 0), (0, 0), (place, after)] + [(0, 0)] * (x.ndim - 2)
     return jnp.pad(x[:, :, None], widths).reshape(len(x), -1, *x.shape[2:])
+
+  def shares(self, x: Inputs_BTF, heads: int) -> tuple[jax.Array, jax.Array]:
+    """Factors of what is written, `(B, S, H, 1 or V)`, and erased, `1 or K`."""
+    write = nn.Dense(self.writes * heads, False, name='beta')(x)
+    share = nn.sigmoid(write.astype(jnp.float32))
+    if wants_intermediates(self):
+      self.sow('intermediates', 'write_gate', share)
+    beta_BSH1 = share.reshape(len(x), -1, heads, 1)
+    beta_BSH1 *= 2 if self.negative else 1
+    return beta_BSH1, beta_BSH1
 
   def log_decay(self, x: Inputs_BTF, heads: int) -> jax.Array | None:
     """log a, `(B, T, H)`, of the memory before each step; None: no decay."""

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.mixing import check_channel_chunk
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -55,9 +56,7 @@ class GLA(Memory):
     even = self.head_width % 2 == 0
     require(even, 'head_width', self.head_width, 'must be even')
     require(self.rank >= 1, 'rank', self.rank, 'must be at least 1')
-    within = 1 <= self.chunk <= CHANNEL_CHUNK
-    rule = f'must be from 1 to {CHANNEL_CHUNK}'
-    require(within, 'chunk', self.chunk, rule)
+    check_channel_chunk(self.chunk)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> jax.Array:

@@ -22,9 +22,9 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.mixing import check_channel_chunk
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -53,9 +53,7 @@ class HGRN2(Memory):
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
-    within = 1 <= self.chunk <= CHANNEL_CHUNK
-    rule = f'must be from 1 to {CHANNEL_CHUNK}'
-    require(within, 'chunk', self.chunk, rule)
+    check_channel_chunk(self.chunk)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> jax.Array:
