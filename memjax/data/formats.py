@@ -6,19 +6,22 @@ each record is one, the text in one of its fields. What is not text is refused.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-import csv
 import io
 import json
 from pathlib import Path
-import sys
 from typing import Any, BinaryIO, NamedTuple
 
 from memjax.data.compression import COMPRESSED, HEAD, open_unpacked
+from memjax.data.delimited import (
+  BOM,
+  csv_records,
+  lines_without_mark,
+  numbered_records,
+)
 from memjax.data.tables import SPLIT_FIELD, TABLES
 from memjax.errors import ConfigError, require
 
 PIECE = 1 << 20  # bytes of a part
-BOM = b'\xef\xbb\xbf'
 NOT_TEXT = {  # {first bytes: what the file is}
   b'\xff\xfe': 'UTF-16 text: save it as UTF-8',
   b'\xfe\xff': 'UTF-16 text: save it as UTF-8',
@@ -88,6 +91,33 @@ def read_parts(path: Path, field: str, skip: int = 0) -> Iterator[Part]:
       yield from _texts(records(file, path), path, field)
 
 
+def read_records(
+  path: Path, header: bool = True
+) -> Iterator[Mapping[str, Any]]:
+  """The records of a file, in order.
+
+  Args:
+    path: JSON lines, CSV, TSV, parquet or arrow, perhaps compressed.
+    header: whether a CSV or TSV file begins with its columns' names; else
+      these are their numbers, '1', '2', ...
+
+  Raises:
+    ConfigError: the file cannot be read or unpacked, or has no records.
+  """
+  name = path.stem if path.suffix.lower() in COMPRESSED else path.name
+  suffix = Path(name).suffix.lower()
+  rule = f'has no records; memjax reads {", ".join((*RECORDS, *TABLES))}'
+  require(suffix in (*RECORDS, *TABLES), 'path', str(path), rule)
+  if suffix in TABLES:
+    yield from TABLES[suffix](path, '')
+    return
+  read = RECORDS[suffix]
+  if read is csv_records and not header:
+    read = numbered_records
+  with open_unpacked(path) as file:
+    yield from read(file, path)
+
+
 def _plain(file: Any, path: Path, skip: int) -> Iterator[Part]:
   """A file of text, as one document."""
   head = file.peek(HEAD)[:HEAD]
@@ -153,7 +183,7 @@ def _texts(
 
 
 def _json_records(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
-  for number, line in enumerate(_without_mark(file), 1):
+  for number, line in enumerate(lines_without_mark(file), 1):
     if not line.strip():
       continue
     try:
@@ -164,12 +194,6 @@ def _json_records(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
     rule = f'line {number} is not an object with fields'
     require(isinstance(record, dict), 'path', str(path), rule)
     yield record
-
-
-def _without_mark(file: BinaryIO) -> Iterator[bytes]:
-  """The lines of a file, without a byte order mark."""
-  for number, line in enumerate(file):
-    yield line if number else line.removeprefix(BOM)
 
 
 def _is_json_lines(file: Any, field: str) -> bool:
@@ -185,22 +209,9 @@ def _is_json_lines(file: Any, field: str) -> bool:
   return isinstance(record, dict) and field in record
 
 
-def _csv_records(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
-  names = [suffix.lower() for suffix in path.suffixes]
-  delimiter = '\t' if '.tsv' in names else ','
-  csv.field_size_limit(sys.maxsize)
-  lines = (line.decode() for line in _without_mark(file))
-  try:
-    for record in csv.DictReader(lines, delimiter=delimiter, strict=True):
-      yield {name: value for name, value in record.items() if name is not None}
-  except (csv.Error, UnicodeDecodeError) as error:
-    rule = f'cannot be read as CSV in UTF-8: {error}'
-    raise ConfigError('path', str(path), rule) from None
-
-
 RECORDS: dict[str, Callable[[BinaryIO, Path], Iterator[Mapping[str, Any]]]] = {
   '.jsonl': _json_records,
   '.ndjson': _json_records,
-  '.csv': _csv_records,
-  '.tsv': _csv_records,
+  '.csv': csv_records,
+  '.tsv': csv_records,
 }

@@ -1,160 +1,139 @@
-"""Tokenizers convert text to ids and back: bytes and characters.
+"""All tokenizers: fitted to a text, read from a record, with marks for pairs.
 
-The word tokenizer is in words.py, byte-pair encoding in bpe.py.
+Bytes and characters are in characters.py, words in words.py, byte-pair encoding
+in bpe.py, a tokenizer.json in file_tokenizer.py.
 """
 
-import codecs
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import functools
-import math
+import itertools
+import re
 from typing import Any
 
 import numpy as np
 
 from memjax.data.bpe import BPE
-from memjax.data.contents import Contents, contents
+from memjax.data.characters import Bytes, Characters
+from memjax.data.contents import Contents
 from memjax.data.file_tokenizer import FileTokenizer
 from memjax.data.tokenizer import Tokenizer
 from memjax.data.words import Words
 from memjax.errors import nearest, require
 
-CODE_POINTS = 0x110000
-SCALARS = CODE_POINTS - 0x800  # possible characters: all but surrogates
+_MARKS = re.compile(b'([\x1e\x1f])')  # of Marked.signs
 
 
 @dataclasses.dataclass(frozen=True)
-class Bytes(Tokenizer):
-  """One token per byte. It encodes any text, UTF-8 or not, without loss."""
+class Marked(Tokenizer):
+  """A tokenizer and two more tokens: what ends a source, and what a target.
 
-  kind = 'bytes'
-  vocab = 256
-
-  @functools.cached_property
-  def contents(self) -> Contents:
-    """The counts of each byte."""
-    return contents([bytes([byte]) for byte in range(self.vocab)])
-
-  def encode(self, text: bytes) -> np.ndarray:
-    """`(T,)` uint8, the bytes themselves."""
-    return np.frombuffer(text, np.uint8)
-
-  def restore(self, ids: Iterable[int]) -> bytes:
-    """The encoded bytes."""
-    return bytes(int(i) for i in ids)
-
-  def decode(self, ids: Iterable[int]) -> str:
-    """The text; invalid UTF-8 becomes U+FFFD."""
-    return self.restore(ids).decode(errors='replace')
-
-  def decoder(self) -> Callable[[int], str]:
-    """A function that decodes one id per call.
-
-    It returns a character with the last of its bytes, and '' before.
-    """
-    stream = codecs.getincrementaldecoder('utf-8')('replace')
-    return lambda token: stream.decode(self.restore([token]))
-
-  def to_json(self) -> dict[str, Any]:
-    return {'kind': self.kind}
-
-  @classmethod
-  def from_json(cls, record: Mapping[str, Any]) -> 'Bytes':
-    del record
-    return cls()
-
-
-@dataclasses.dataclass(frozen=True)
-class Characters(Tokenizer):
-  """One token per character of the training text, and one for all others.
+  In encoded text they are ASCII's unit and record separators; decoded text
+  shows a tab and a newline, as in a file of pairs.
 
   Attributes:
-    symbols: the characters, sorted; a character's id is its index. The next id
-      is the unknown character, which does not occur in the training text.
+    inner: the tokenizer of all other text.
+    classes: the names of the classes, where targets are classes.
   """
 
-  symbols: str
+  inner: Tokenizer
+  classes: tuple[str, ...] = ()
 
-  kind = 'characters'
-
-  @classmethod
-  def of(cls, texts: Iterable[bytes]) -> 'Characters':
-    """The tokenizer of a training text, given in pieces.
-
-    Raises:
-      UnicodeDecodeError: a piece is not UTF-8.
-    """
-    present = np.zeros(CODE_POINTS, bool)
-    for text in texts:
-      present[_code_points(text)] = True
-    return cls(''.join(map(chr, np.flatnonzero(present))))
+  kind = 'marked'
+  signs = (b'\x1f', b'\x1e')
+  shown = ('\t', '\n')
 
   @property
   def vocab(self) -> int:
-    return len(self.symbols) + 1
+    return self.inner.vocab + len(self.signs)
+
+  @property
+  def separator(self) -> int:
+    """The id that ends a source."""
+    return self.inner.vocab
+
+  @property
+  def end(self) -> int:
+    """The id that ends a target."""
+    return self.inner.vocab + 1
 
   @property
   def unknown(self) -> int:
-    """The id of every character that is not among the symbols."""
-    return len(self.symbols)
+    return self.inner.unknown
 
   def unknown_symbols(self, text: bytes) -> list[str]:
-    return sorted({*text.decode()} - {*self.symbols})
+    return self.inner.unknown_symbols(_MARKS.sub(b' ', text))
 
   @property
-  def unknown_bits(self) -> float:
-    """Bits that identify one unknown character, if all are equally likely."""
-    return math.log2(SCALARS - len(self.symbols))
+  def exact(self) -> bool:
+    return self.inner.exact
 
   @functools.cached_property
   def contents(self) -> Contents:
-    """The counts of each symbol; the unknown character counts 0 bytes."""
-    known = contents([symbol.encode() for symbol in f'{self.symbols}\ufffd'])
-    known.bytes_V[self.unknown] = 0
-    return known
+    """Those of the inner tokenizer; the two marks stand for no text."""
+    marks = [np.zeros(2, table.dtype) for table in self.inner.contents]
+    pairs = zip(self.inner.contents, marks, strict=True)
+    return Contents(*map(np.concatenate, pairs))
 
   def encode(self, text: bytes) -> np.ndarray:
-    """`(T,)` ids, in the smallest unsigned type that fits the vocabulary.
-
-    Raises:
-      UnicodeDecodeError: the text is not UTF-8.
-    """
-    return self._ids[_code_points(text)]
+    parts = _MARKS.split(text)
+    ids = [
+      np.array([self.inner.vocab + self.signs.index(part)])
+      if part in self.signs
+      else self.inner.encode(part)
+      for part in parts
+      if part
+    ]
+    dtype = np.min_scalar_type(self.vocab - 1)
+    return np.concatenate([np.array([], dtype), *ids]).astype(dtype)
 
   def restore(self, ids: Iterable[int]) -> bytes:
-    """The encoded bytes; unknown characters become U+FFFD."""
-    return self.decode(ids).encode()
+    return b''.join(
+      self.signs[part[0] - self.inner.vocab]
+      if part[0] >= self.inner.vocab
+      else self.inner.restore(part)
+      for part in self._parts(ids)
+    )
 
   def decode(self, ids: Iterable[int]) -> str:
-    """The text; the unknown character becomes U+FFFD."""
-    known = f'{self.symbols}\ufffd'
-    return ''.join(known[i] for i in ids)
+    return ''.join(
+      self.shown[part[0] - self.inner.vocab]
+      if part[0] >= self.inner.vocab
+      else self.inner.decode(part)
+      for part in self._parts(ids)
+    )
+
+  def _parts(self, ids: Iterable[int]) -> Iterator[list[int]]:
+    """Runs of inner ids, and single marks."""
+    whole = [int(i) for i in ids]
+    for marks, run in itertools.groupby(whole, lambda i: i >= self.inner.vocab):
+      part = [*run]
+      yield from [[i] for i in part] if marks else [part]
 
   def decoder(self) -> Callable[[int], str]:
-    """A function that decodes one id per call."""
-    return lambda token: self.decode([token])
+    inner = self.inner.decoder()
+
+    def decode(token: int) -> str:
+      if token < self.inner.vocab:
+        return inner(token)
+      return self.shown[token - self.inner.vocab]
+
+    return decode
 
   def to_json(self) -> dict[str, Any]:
-    return {'kind': self.kind, 'symbols': self.symbols}
+    record = {'kind': self.kind, 'classes': [*self.classes]}
+    return record | {'inner': self.inner.to_json()}
 
   @classmethod
-  def from_json(cls, record: Mapping[str, Any]) -> 'Characters':
-    return cls(record['symbols'])
-
-  @functools.cached_property
-  def _ids(self) -> np.ndarray:
-    dtype = np.min_scalar_type(self.unknown)
-    ids = np.full(CODE_POINTS, self.unknown, dtype)
-    ids[[ord(symbol) for symbol in self.symbols]] = np.arange(
-      self.unknown, dtype=dtype
-    )
-    return ids
+  def from_json(cls, record: Mapping[str, Any]) -> 'Marked':
+    return cls(from_json(record['inner']), tuple(record['classes']))
 
 
 _FITTED: tuple[type[Tokenizer], ...] = (Bytes, Characters, Words, BPE)
 KINDS = {cls.kind: cls for cls in _FITTED}
 _CLASSES: dict[str, type[Tokenizer]] = KINDS | {
-  FileTokenizer.kind: FileTokenizer
+  FileTokenizer.kind: FileTokenizer,
+  Marked.kind: Marked,
 }
 
 
@@ -185,7 +164,3 @@ def from_json(record: Mapping[str, Any]) -> Tokenizer:
   rule = f'unknown; {nearest(kind, _CLASSES)}'
   require(kind in _CLASSES, 'kind', kind, rule)
   return _CLASSES[kind].from_json(record)
-
-
-def _code_points(text: bytes) -> np.ndarray:
-  return np.frombuffer(text.decode().encode('utf-32-le'), '<u4')

@@ -1,0 +1,250 @@
+"""Pairs: read a source, then answer: a text, a class, or a tag for each word.
+
+Translation, summaries, letters to sounds, questions, sentiment, inference and
+entities are files of such pairs.
+
+Papers: Sutskever et al. 2014, https://arxiv.org/abs/1409.3215, and Cho et al.
+2014, https://arxiv.org/abs/1406.1078, for answer='tokens'.
+Specification: with s_i the tokens of the source and t_j those of the target,
+`|` the separator and `.` the end,
+
+    answer    tokens                    label          tags
+    inputs    s_1 s_2 |   t_1 t_2       s_1 s_2 |      s_1 s_2 s_3
+    targets           t_1 t_2 .                 class  tag tag tag
+
+The separator makes the carry the bottleneck: all that the target needs must be
+in it, unless the memory keeps the source.
+Memory is reset at the start of a pair. Rows of T steps have as many pairs as
+fit, or one with packed=False. Pairs of more than T steps are left out, and a
+line at the start says how many.
+Split: see memjax/data/pairs.py. The rows of train are shuffled in each epoch by
+seed and stream; the other splits keep their order. The last step of an epoch is
+padded with rows of weight 0.
+Labels: every label of the split exactly once per epoch.
+Metrics: `loss`, nats per label, and `accuracy` over labels, the target so far
+being given. The evaluation `generation.ExactMatch`, with packed=False, measures
+what a model writes on its own.
+Baselines: `majority`, always answering the most frequent label of the train
+split, for classes and tags.
+Deviations: the papers read sources backwards, or encode them apart.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+import dataclasses
+import functools
+import hashlib
+import itertools
+import math
+
+import jax
+import numpy as np
+
+from memjax.data.order import rows_of_step
+from memjax.data.pair_rows import ANSWERS, PairRows, Steps, encode_pair, lay_out
+from memjax.data.pairs import (
+  DOCSTRINGS,
+  FILES,
+  Pair,
+  PairsBySplit,
+  open_pairs,
+)
+from memjax.data.splits import SPLITS, FileOptions
+from memjax.data.tokenizers import (
+  KINDS,
+  Marked,
+  Tokenizer,
+  Words,
+  fit_tokenizer,
+)
+from memjax.errors import ConfigError, nearest, require
+from memjax.tasks.base import Stream, Task, positive
+from memjax.types import Batch, HostBatch, Tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pairs(Task):
+  """Pairs of a source and a target.
+
+  Attributes:
+    corpus: 'docstrings' of Python's own library: what follows a docstring's
+      first line, then the first line; or 'files', the user's.
+    path: the file or folder of 'files': .jsonl, .csv, .tsv, .parquet, .arrow,
+      or .conll, whose sentences are pairs.
+    validation_path, test_path: file or folder of a split of 'files'.
+    split_names: False ignores file names that say a split.
+    include: patterns of file names, such as '*.tsv'; empty: all.
+    source: the field of a record that is read; a number is a column, from 1.
+    target: the field that is answered.
+    answer: 'tokens', 'label' (the target is a class) or 'tags' (the target has
+      a tag for each word of the source, between white space).
+    tokens: 'bytes', 'characters', 'words' or 'bpe'; 'words' for tags.
+    vocab: vocabulary size for 'bpe' and 'words'; 0: unlimited ('words' only).
+    length: T, number of steps of a row.
+    split: 'train', 'validation' or 'test'.
+    packed: whether a row has as many pairs as fit; else one.
+    share: of the train pairs, the share that is used, from the first on.
+  """
+
+  corpus: str = DOCSTRINGS
+  path: str = ''
+  validation_path: str = ''
+  test_path: str = ''
+  split_names: bool = True
+  include: str = ''
+  source: str = 'source'
+  target: str = 'target'
+  answer: str = 'tokens'
+  tokens: str = 'bytes'
+  vocab: int = 0
+  length: int = 256
+  split: str = 'train'
+  packed: bool = True
+  share: float = 1.0
+  _tokenizer: Marked | None = None  # given by `with_tokenizer`
+  score_axis = 'label_distance'
+  measures_positions = True
+
+  def __post_init__(self) -> None:
+    positive(self, 'length')
+    for field, known in (
+      ('corpus', (DOCSTRINGS, FILES)),
+      ('answer', ANSWERS),
+      ('tokens', tuple(KINDS)),
+      ('split', SPLITS),
+    ):
+      value = getattr(self, field)
+      require(value in known, field, value, f'unknown; {nearest(value, known)}')
+    files = self.corpus == FILES
+    rule = 'must be given' if files else "belongs to corpus='files' only"
+    require(bool(self.path) == files, 'path', self.path, rule)
+    rule = "must be 'words' for answer='tags'"
+    words = self.answer != 'tags' or self.tokens == Words.kind
+    require(words, 'tokens', self.tokens, rule)
+    require(0 < self.share <= 1, 'share', self.share, 'must be in (0, 1]')
+
+  def prepare(self) -> None:
+    has = ', '.join(s for s in SPLITS if s in self._pairs)
+    rule = f'no name or record says it; there is {has}'
+    require(self.split in self._pairs, 'split', self.split, rule)
+    rule = f'all {len(self._of(self.split))} pairs of {self.split} are longer'
+    require(bool(self._steps), 'length', self.length, rule)
+
+  @functools.cached_property
+  def _pairs(self) -> PairsBySplit:
+    options = FileOptions(
+      validation_path=self.validation_path,
+      test_path=self.test_path,
+      include=self.include,
+      split_names=self.split_names,
+    )
+    fields = self.source, self.target
+    return open_pairs(self.corpus, self.path, options, *fields)
+
+  def _of(self, split: str) -> tuple[Pair, ...]:
+    pairs = self._pairs.get(split, ())
+    used = self.share if split == 'train' else 1
+    return pairs[: math.ceil(len(pairs) * used)]
+
+  @functools.cached_property
+  def text_tokenizer(self) -> Marked:
+    """Fitted to the text of train; it knows marks and classes, too."""
+    if self._tokenizer:
+      return self._tokenizer
+    texts = (text for pair in self._of('train') for text in self._texts(pair))
+    encoded = (f'{text}\n'.encode() for text in texts)
+    inner = fit_tokenizer(self.tokens, encoded, self.vocab)
+    return Marked(inner, self._classes)
+
+  def _texts(self, pair: Pair) -> tuple[str, ...]:
+    return tuple(pair) if self.answer == 'tokens' else (pair.source,)
+
+  def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Pairs':
+    if not isinstance(tokenizer, Marked):
+      name, rule = type(self).__name__, 'the model was not trained on pairs'
+      raise ConfigError('name', name, rule)
+    rule = f'the model was trained with tokens={tokenizer.inner.kind!r}'
+    same = self.tokens == tokenizer.inner.kind
+    require(same, 'tokens', self.tokens, rule)
+    return dataclasses.replace(self, _tokenizer=tokenizer)
+
+  @property
+  def _classes(self) -> tuple[str, ...]:
+    """The labels or tags of all splits, sorted; empty for tokens."""
+    if self.answer == 'tokens':
+      return ()
+    answers = itertools.chain(*map(self._answers, SPLITS))
+    return tuple(sorted(set(answers)))
+
+  def _answers(self, split: str) -> Iterator[str]:
+    """The class of each label of a split, where answers are classes."""
+    for pair in self._of(split):
+      yield from pair.target.split() if self.answer == 'tags' else [pair.target]
+
+  @property
+  def input_spec(self) -> Tokens:
+    return Tokens(self.text_tokenizer.vocab)
+
+  @property
+  def output_spec(self) -> Tokens:
+    classes = self.text_tokenizer.classes
+    return Tokens(len(classes)) if classes else self.input_spec
+
+  @property
+  def labels(self) -> int:
+    return int(self._rows.loss_weights_RT.sum(axis=1).max())
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    if self.answer == 'tokens':
+      return {}
+    trained, evaluated = (
+      Counter(self._answers(split)) for split in ('train', self.split)
+    )
+    (most, _), *_ = trained.most_common(1)
+    majority = evaluated[most] / evaluated.total()
+    return {'accuracy': {'majority': majority}}
+
+  def describe(self) -> list[str]:
+    there, used = len(self._of(self.split)), len(self._steps)
+    rows = len(self._rows.reset_RT)
+    why = f'they have more than task.length={self.length} steps'
+    left_out = f'{there - used:,} of {there:,} pairs left out: {why}'
+    lines = [f'{self.split}: {used:,} pairs in {rows:,} rows', left_out]
+    return lines if used < there else lines[:1]
+
+  def fingerprint(self) -> str:
+    digest = hashlib.sha256(repr((self.answer, self.share)).encode())
+    digest.update(self.text_tokenizer.digest.encode())
+    for pair in itertools.chain(*map(self._of, SPLITS)):
+      digest.update(repr(pair).encode())
+    return digest.hexdigest()
+
+  def epoch_steps(self, batch_size: int) -> int:
+    return -(-len(self._rows.reset_RT) // batch_size)
+
+  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
+    count = len(self._rows.reset_RT)
+    seed = (stream.seed, stream.number) if self.split == 'train' else ()
+    row_B, real_B = rows_of_step(count, stream.batch_size, step, row_ids, seed)
+    batch = Batch(*(x[row_B] for x in self._rows))
+    for x in jax.tree.leaves(batch):
+      x[~real_B] = 0
+    batch.reset_BT[:, 0] = True
+    return batch
+
+  def batch(self, host_batch: HostBatch) -> Batch:
+    return host_batch
+
+  @functools.cached_property
+  def _rows(self) -> PairRows:
+    return lay_out(self._steps, self.length, self.packed)
+
+  @functools.cached_property
+  def _steps(self) -> list[Steps]:
+    """The pairs that fit."""
+    steps = [
+      encode_pair(pair, self.answer, self.text_tokenizer)
+      for pair in self._of(self.split)
+    ]
+    return [pair for pair in steps if len(pair.inputs_T) <= self.length]
