@@ -34,7 +34,7 @@ def write(folder: Path, pairs: list[tuple[str, str]], split: str) -> None:
 def task_of(folder: Path, pairs: Any = SENTIMENT, **fields: Any) -> Pairs:
   write(folder, pairs, 'train')
   write(folder, pairs[:2], 'validation')
-  own = {'corpus': 'files', 'path': str(folder), 'length': 16}
+  own: dict[str, Any] = {'corpus': 'files', 'path': str(folder), 'length': 16}
   task = Pairs(**own | fields)
   task.prepare()
   return task
@@ -101,7 +101,7 @@ def test_each_word_has_its_tag(tmp_path: Path) -> None:
   batch = rows_of(task, 1)
   assert batch.loss_weights_BT.sum() == 4
   names = [task.text_tokenizer.classes[i] for i in batch.targets[0][:4]]
-  words = [task.text_tokenizer.inner.symbols[i] for i in batch.inputs[0][:4]]
+  words = task.text_tokenizer.decode(batch.inputs[0][:4]).split()
   tags = dict(zip(words, names, strict=True))
   assert tags == {'Ann': 'PER', 'sat': 'O', 'Bo': 'PER'}
 
