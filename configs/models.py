@@ -2,9 +2,10 @@
 
 from ml_collections import ConfigDict
 
+from memjax.configs.hybrids import hybrids
 from memjax.configs.memories import memories
 
-MODELS = tuple(memories(64, 64))
+MODELS = (*memories(64, 64), *hybrids(64, 64, 1))
 
 
 def model(
@@ -16,11 +17,13 @@ def model(
     name: which memory.
     width: D.
     depth: number of blocks of a stack; a block is the layers of its pattern.
+      Of a hybrid, the number of layers, as in `hybrids`.
     window: steps that a memory with a window sees, or cells that one with
       slots has.
     dropout: of a stack.
   """
-  fields = memories(width, window)[name]
+  known = memories(width, window) | hybrids(width, window, depth)
+  fields = known[name]
   if 'name' in fields:
     return ConfigDict({'width': width} | fields)
   pattern = fields.get('pattern', 'layer').split()

@@ -2,9 +2,10 @@
 
     MLP(x) = W_2 act(W_1 x + b_1) + b_2                       gelu, relu
     MLP(x) = W_2 (silu(g) * a) + b_2,   [g, a] = W_1 x + b_1  swiglu
+                                        with gelu for silu    geglu
 
 Papers: pre-norm, Radford et al. 2019, GPT-2; post-norm, Vaswani et al. 2017,
-https://arxiv.org/abs/1706.03762; swiglu, Shazeer 2020,
+https://arxiv.org/abs/1706.03762; swiglu and geglu, Shazeer 2020,
 https://arxiv.org/abs/2002.05202, here with biases; RMS norm, Zhang & Sennrich
 2019, https://arxiv.org/abs/1910.07467.
 """
@@ -27,6 +28,12 @@ def swiglu(x: jax.Array) -> jax.Array:
   return nn.silu(gate) * value
 
 
+def geglu(x: jax.Array) -> jax.Array:
+  """Half of the units, each times the gelu of one of the other half."""
+  gate, value = jnp.split(x, 2, axis=-1)
+  return nn.gelu(gate) * value
+
+
 WIRINGS = ('pre_norm', 'post_norm', 'plain')
 NORMS: dict[str, Callable[..., nn.Module]] = {
   'layer': nn.LayerNorm,
@@ -37,8 +44,9 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'gelu_exact': functools.partial(nn.gelu, approximate=False),
   'relu': nn.relu,
   'swiglu': swiglu,
+  'geglu': geglu,
 }
-GATED = ('swiglu',)  # they halve what the MLP's first map gives
+GATED = ('swiglu', 'geglu')  # they halve what the MLP's first map gives
 
 
 class Block(nn.Module):

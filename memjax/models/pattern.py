@@ -18,6 +18,17 @@ def names(pattern: str) -> list[str]:
   return pattern.split() or ['layer']
 
 
+def check_names(field: str, value: str, memories: Mapping[str, Memory]) -> None:
+  """Requires names of memories, separated by spaces.
+
+  Raises:
+    ConfigError: a name is unknown.
+  """
+  for name in value.split():
+    if name not in memories:
+      raise ConfigError(field, value, nearest(name, memories))
+
+
 def check_pattern(
   pattern: str, memories: Mapping[str, Memory], width: int, depth: int
 ) -> None:
@@ -33,9 +44,7 @@ def check_pattern(
   Raises:
     ConfigError: a field of the stack breaks a rule.
   """
-  for name in names(pattern):
-    if name not in memories:
-      raise ConfigError('pattern', pattern, nearest(name, memories))
+  check_names('pattern', pattern, memories)
   number = len(names(pattern))
   rule = f'has {number} layers, more than the depth, {depth}'
   require(number <= depth, 'pattern', pattern, rule)

@@ -26,6 +26,7 @@ from memjax.models.pattern import (
   arranged,
   block_of,
   breaks_of,
+  check_names,
   check_pattern,
   horizon_of,
   names,
@@ -58,8 +59,9 @@ class Stack(Model):
     wiring: 'pre_norm', 'post_norm' or 'plain', the equations above.
     mlp: hidden units of each layer's MLP, as a multiple of the width; 0 for no
       MLP.
+    mlp_after: names of the layers that have an MLP, as in `pattern`; '' is all.
     activation: of the MLP: 'gelu' (tanh approximation, GPT-2), 'gelu_exact'
-      (BERT), 'relu' (Transformer-XL) or 'swiglu' (Llama).
+      (BERT), 'relu' (Transformer-XL), 'swiglu' (Llama) or 'geglu' (Griffin).
     norm: 'layer' or 'rms'.
     epsilon: of the norms.
     final_norm: with 'pre_norm', one more norm before the readout.
@@ -88,6 +90,7 @@ class Stack(Model):
   share: bool = False
   wiring: str = 'pre_norm'
   mlp: float = 0.0
+  mlp_after: str = ''
   activation: str = 'gelu'
   norm: str = 'layer'
   epsilon: float = 1e-6
@@ -109,6 +112,7 @@ class Stack(Model):
       'layer' not in self.others, 'others.layer', '', 'is the field layer'
     )
     check_pattern(self.pattern, self._memories(), self.width, self.depth)
+    check_names('mlp_after', self.mlp_after, self._memories())
     check_number(self.positions, self.max_positions, self.block)
     super().__post_init__()
 
@@ -211,15 +215,18 @@ class Stack(Model):
   def _make_blocks(self) -> list[Any]:
     """A block for each layer; with `share`, for each place in the pattern."""
     block = REMAT[self.remat]
-    number = len(names(self.pattern)) if self.share else self.depth
+    turn = names(self.pattern)
+    thinking = self.mlp_after.split() or turn
+    mlp = round(self.mlp * self.width)
     place: dict[str, Any] = {'depth': self.depth}
     if self.wiring == 'pre_norm':
       place |= {'norm': self.norm, 'epsilon': self.epsilon}
+    number = len(turn) if self.share else self.depth
     return [
       block(
         placed(memory, index=index, **place),
         self.wiring,
-        round(self.mlp * self.width),
+        mlp if turn[index % len(turn)] in thinking else 0,
         self.activation,
         self.norm,
         self.epsilon,

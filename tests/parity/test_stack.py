@@ -108,6 +108,11 @@ def swiglu(x: np.ndarray) -> np.ndarray:
   return gate / (1 + np.exp(-gate)) * value
 
 
+def geglu(x: np.ndarray) -> np.ndarray:
+  gate, value = np.split(x, 2, axis=-1)
+  return gelu(gate) * value
+
+
 @pytest.mark.parametrize(
   ('name', 'norm', 'epsilon'),
   [
@@ -123,6 +128,7 @@ def swiglu(x: np.ndarray) -> np.ndarray:
     ('gelu_exact', gelu_exact),
     ('relu', lambda x: np.maximum(x, 0)),
     ('swiglu', swiglu),
+    ('geglu', geglu),
   ],
 )
 def test_norms_and_activations_equal_numpy(
@@ -260,6 +266,15 @@ def test_a_pattern_is_repeated_and_layers_know_their_place() -> None:
   x = model.apply({'params': params}, carry, method=last)
   # Layers 0, 2 and 3 add 1; layers 1 and 4 of 5 say their place.
   np.testing.assert_array_equal(x, 3 + (10 + 5) + (40 + 5))
+
+
+def test_some_layers_have_an_mlp_and_others_none() -> None:
+  fields: dict[str, Any] = {'others': {'b': Ones()}, 'pattern': 'layer b'}
+  fields |= {'mlp': 1.0, 'mlp_after': 'b', 'depth': 4}
+  params = params_of(Stack(*TEXT, WIDTH, Ones(), **fields), ids())
+  assert {i for i in range(4) if 'mlp_in' in params[f'layer_{i}']} == {1, 3}
+  with pytest.raises(ConfigError, match=r"^mlp_after: 'c': known: b, layer$"):
+    Stack(*TEXT, WIDTH, Ones(), **fields | {'mlp_after': 'c'})
 
 
 def attention(window: int) -> SlidingAttention:
