@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from memjax.models.recurrent.gru import GRU
-from memjax.ops.attention import UNSEEN
+from memjax.ops.tiled_attention import UNSEEN
 
 Words: TypeAlias = Float[Array, '*n W D']
 Present: TypeAlias = Bool[Array, '*n W']

@@ -1,8 +1,9 @@
-"""Windows against literal matrices, chunks against no chunks, and no T x T."""
+"""Windows against literal matrices, tiles against float64, and no T x T."""
 
 from collections.abc import Iterator
+import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,8 @@ from memjax.models.attention.transformer import (
   SlidingAttention,
 )
 from memjax.models.attention.transformer_xl import TransformerXL
-from memjax.ops import attention
 from memjax.ops.attention import last_run, run_ids, windowed_attention
+from memjax.ops.scores import skew
 
 NO, YES = False, True
 
@@ -85,54 +86,150 @@ def test_run_ids_and_last_run() -> None:
 def test_scores_by_distance_become_scores_by_key() -> None:
   by_distance = jnp.array([[[[[2, 1, 0], [5, 4, 3]]]]], jnp.float32)
   # Two keys before the first query, then three.
-  assert attention._skew(by_distance, 2, 4)[0, 0, 0].tolist() == [
+  assert skew(by_distance, 2, 4)[0, 0, 0].tolist() == [
     [2, 1, 0, 0],
     [0, 5, 4, 3],
   ]
-  assert attention._skew(by_distance, 3, 5)[0, 0, 0].tolist() == [
+  assert skew(by_distance, 3, 5)[0, 0, 0].tolist() == [
     [0, 2, 1, 0, 0],
     [0, 0, 5, 4, 3],
   ]
   # One key before it: query 0 cannot be 2 away; entries after 0 are no scores.
-  short = attention._skew(by_distance, 1, 3)[0, 0, 0]
+  short = skew(by_distance, 1, 3)[0, 0, 0]
   assert short[0, :2].tolist() == [1, 0]
   assert short[1].tolist() == [5, 4, 3]
 
 
-@pytest.mark.parametrize('length', [6, 7, 13])
-@pytest.mark.parametrize('key_heads', [1, 2])
-def test_chunks_change_nothing(length: int, key_heads: int) -> None:
-  slots, batch, heads, width = 3, 2, 4, 5
+class Case(NamedTuple):
+  """Sizes, and what the rows remember.
+
+  Attributes:
+    length: T.
+    slots: M.
+    window: keys before its own that a query sees.
+    heads: H, of the queries.
+    key_heads: G.
+    relative: g, heads of the keys by distance; 0: no score by distance.
+    chunk: the least number of queries of a tile.
+    count_B: filled slots.
+    resets: rows and steps that begin a run.
+  """
+
+  length: int
+  slots: int
+  window: int
+  heads: int
+  key_heads: int
+  relative: int
+  chunk: int
+  count_B: tuple[int, int]
+  resets: tuple[tuple[int, int], ...]
+
+
+EMPTY = ((0, 0), (1, 0))
+CASES = {
+  'heads share keys': Case(13, 3, 3, 4, 1, 0, 4, (3, 1), ((0, 2),)),
+  'a score by distance': Case(13, 3, 3, 2, 2, 2, 4, (3, 1), ((0, 2), (1, 0))),
+  'shared distances': Case(7, 3, 3, 4, 2, 1, 64, (0, 0), EMPTY),
+  'a filled memory': Case(40, 64, 64, 2, 2, 2, 16, (64, 20), ((0, 7),)),
+  'a memory that is skipped': Case(40, 64, 64, 2, 2, 2, 16, (64, 9), EMPTY),
+  'one row reads it': Case(40, 64, 64, 2, 2, 2, 16, (64, 20), ((0, 0),)),
+  'many tiles': Case(100, 8, 8, 2, 2, 2, 8, (8, 0), ((0, 7), (1, 50))),
+  'a window over the segment': Case(
+    *(70, 30, 99, 2, 2, 2, 16, (30, 0), ((0, 7),))
+  ),
+  'itself alone': Case(7, 1, 0, 2, 2, 2, 2, (1, 1), ()),
+  'one slot': Case(7, 1, 1, 2, 2, 2, 2, (1, 0), ((0, 3),)),
+}
+
+
+def literal(
+  case: Case,
+  run_BS: np.ndarray,
+  q: jax.Array,
+  k: jax.Array,
+  v: jax.Array,
+  p: jax.Array,
+  r: jax.Array,
+) -> jax.Array:
+  """Attention as it is defined: all pairs, and a look-up of each distance."""
+  share = case.heads // case.key_heads
+  k, v = jnp.repeat(k, share, 2), jnp.repeat(v, share, 2)
+  place_T = case.slots + np.arange(case.length)
+  distance_TS = place_T[:, None] - np.arange(case.slots + case.length)[None]
+  near_TS = (distance_TS >= 0) & (distance_TS <= case.window)
+  seen = near_TS & (run_BS[:, place_T, None] == run_BS[:, None])
+  scores = jnp.einsum('bthk,bshk->bhts', q, k)
+  if case.relative:
+    r = jnp.repeat(r, case.heads // case.relative, 1)
+    r_TSHP = r[np.clip(distance_TS, 0, case.window)]
+    scores += jnp.einsum('bthp,tshp->bhts', p, r_TSHP)
+  weights = jax.nn.softmax(scores, where=seen[:, None], axis=-1)
+  return jnp.einsum('bhts,bshv->bthv', weights, v)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_values_and_gradients_are_those_of_float64(name: str) -> None:
+  case = CASES[name]
   rng = np.random.default_rng(0)
+  keys, heads = case.slots + case.length, case.heads
+  shapes = (
+    (2, case.length, heads, 5),
+    (2, keys, case.key_heads, 5),
+    (2, keys, case.key_heads, 6),
+    (2, case.length, heads, 3),
+    (case.window + 1, max(case.relative, 1), 3),
+  )
+  arrays = [rng.normal(size=shape) for shape in shapes]
+  weights = rng.normal(size=(2, case.length, heads, 6))
+  reset_BT = np.zeros((2, case.length), bool)
+  for place in case.resets:
+    reset_BT[place] = True
+  count_B = jnp.array(case.count_B, jnp.int32)
+  run_BS = run_ids(count_B, case.slots, jnp.asarray(reset_BT))
 
-  def draw(*shape: int) -> jax.Array:
-    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+  def tiled(q: Any, k: Any, v: Any, p: Any, r: Any) -> jax.Array:
+    relative = (p, r) if case.relative else None
+    return windowed_attention(
+      q, k, v, run_BS, case.window, relative, chunk=case.chunk
+    )
 
-  reset_BT = np.zeros((batch, length), bool)
-  reset_BT[0, 2] = True
-  run_BS = run_ids(jnp.array([3, 1], jnp.int32), slots, jnp.asarray(reset_BT))
-  q, p = draw(batch, length, heads, width), draw(batch, length, heads, 2)
-  k = draw(batch, slots + length, key_heads, width)
-  v = draw(batch, slots + length, key_heads, 6)
-  r = draw(slots + 1, 2, 2)
+  def results(attend: Any, dtype: Any) -> Any:
+    def loss(*arrays: jax.Array) -> tuple[jax.Array, jax.Array]:
+      y = attend(*arrays)
+      return (y * weights.astype(dtype)).sum(), y
 
-  def attend(chunk: int) -> jax.Array:
-    def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-      relative = p, r
-      return windowed_attention(q, k, v, run_BS, slots, relative, chunk=chunk)
+    grad = jax.jit(jax.grad(loss, argnums=range(5), has_aux=True))
+    return jax.device_get(grad(*(a.astype(dtype) for a in arrays)))
 
-    return jax.jit(attention)(q, k, v)
+  with jax.enable_x64(True):
+    runs = np.asarray(run_BS)
+    exact = results(functools.partial(literal, case, runs), np.float64)
+  for one, other in zip(
+    *map(jax.tree.leaves, (results(tiled, np.float32), exact)), strict=True
+  ):
+    assert one.dtype == np.float32
+    np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
 
-  whole, chunked = attend(64), attend(2)
-  assert chunked.shape == (batch, length, heads, 6)
-  np.testing.assert_allclose(chunked, whole, atol=1e-5)
+
+def test_replicas_skip_the_memory_together() -> None:
+  """A choice of each replica would be both ways, and a selection."""
+  case = CASES['a memory that is skipped']
+  shape = 3, 2, case.slots + case.length
+  x, run = jnp.zeros((*shape, 1, 4)), jnp.zeros(shape, jnp.int32)
+
+  def attend(x: jax.Array, run_BS: jax.Array) -> jax.Array:
+    return windowed_attention(x[:, case.slots :], x, x, run_BS, case.window)
+
+  program = jax.make_jaxpr(jax.vmap(attend))(x, run).jaxpr
+  assert 'cond' in {step.primitive.name for step in steps(program)}
 
 
 def steps(jaxpr: Any) -> Iterator[Any]:
   """Every equation of a program, those of its parts included."""
   for equation in jaxpr.eqns:
     yield equation
-    for value in equation.params.values():
+    for value in jax.tree.leaves(list(equation.params.values())):
       if hasattr(value, 'eqns') or hasattr(value, 'jaxpr'):
         yield from steps(getattr(value, 'jaxpr', value))
 
@@ -175,14 +272,14 @@ def largest(layer: Any, length: int) -> int:
   ],
   ids=lambda layer: type(layer).__name__,
 )
-def test_memory_grows_with_the_window_not_with_the_square(layer: Any) -> None:
+def test_memory_grows_with_time_not_with_its_square(layer: Any) -> None:
   assert largest(layer, 4096) <= 2 * largest(layer, 2048)
   assert largest(layer, 4096) < 4096 * 4096 / 8
 
 
-def test_the_papers_window_is_seen_to_grow_with_the_square() -> None:
+def test_no_array_of_all_queries_and_keys_with_the_papers_window() -> None:
   layer = TransformerXL(8, 4, 64, 'segment')
-  assert largest(layer, 1024) > 1024 * 1024
+  assert largest(layer, 1024) < 1024 * 1024 / 4
 
 
 def test_one_step_projects_no_memory() -> None:

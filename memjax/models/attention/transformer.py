@@ -15,7 +15,7 @@ together with the blocks.
 
 Carry: keys and values of the last M tokens, `(B, M, H, K)` float32, and a
 count, `(B,)` int32; H is D / K, rounded up. Cost per step: B D D + B M D; a
-segment's memory grows with T M. Parameters: kernels normal of variance 1 / D,
+segment's memory grows with T + M. Parameters: kernels normal of variance 1 / D,
 biases 0.
 Deviations: no dropout on the attention weights. Norms, residuals and the MLP
 are the Stack's.

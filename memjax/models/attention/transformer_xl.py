@@ -18,7 +18,7 @@ filled ones, `(B,)` int32. The training loop passes them as constants, which is
 the paper's stop-gradient. The gradient of W_kE and W_v runs through them.
 Cost per step: B D D + B M D, and B (M / T) D D for the memory's keys; a step on
 its own (T < K) takes its queries to the inputs instead, at B H M D. A segment's
-memory grows with T M, with 'segment' with T (M + T).
+memory grows with T + M.
 Parameters: kernels normal of variance 1 / D, u and v normal of variance 0.02^2;
 no other biases.
 Deviations: u and v are each layer's own; no dropout on R and the attention

@@ -41,7 +41,7 @@ from memjax.errors import ConfigError, require
 from memjax.models.base import Memory, Model, wants_intermediates
 from memjax.models.sentences import ENCODERS
 from memjax.ops import tape
-from memjax.ops.attention import UNSEEN
+from memjax.ops.tiled_attention import UNSEEN
 from memjax.types import Inputs, Reset_BT
 
 TYINGS = ('adjacent', 'layerwise')

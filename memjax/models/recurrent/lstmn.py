@@ -29,8 +29,8 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
-from memjax.ops.attention import UNSEEN
 from memjax.ops.steps import product, walk
+from memjax.ops.tiled_attention import UNSEEN
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
