@@ -19,6 +19,16 @@ def memories(width: int, window: int) -> dict[str, dict]:
     'gru': {'layer': {'name': 'gru.GRU'}},
     'transformer': attention('transformer.BlockAttention', window=window)
     | {'positions': 'learned'},
+    'universal_transformer': attention(
+      'transformer.BlockAttention', window=window
+    )
+    | {
+      'wiring': 'post_norm',
+      'activation': 'relu',
+      'share': True,
+      'positions': 'sinusoidal',
+      'timing': 'layers',
+    },
     'sliding': attention('transformer.SlidingAttention', window=window),
     'transformer_xl': attention('transformer_xl.TransformerXL', window=window)
     | {'wiring': 'post_norm', 'activation': 'relu'},

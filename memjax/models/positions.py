@@ -1,4 +1,4 @@
-"""Absolute positions, added to the inputs of a stack and counted in its carry.
+"""Absolute positions, added in a stack and counted in its carry.
 
     y_t = x_t + E[p_t],   p_t = 0 at a reset, else p_(t-1) + 1, modulo M
 
@@ -21,6 +21,7 @@ from memjax.errors import require
 from memjax.types import Carry, Reset_BT, Sequence_BTD
 
 KINDS = ('none', 'learned', 'sinusoidal')
+TIMINGS = ('inputs', 'layers')
 
 
 def positions_in_block(
@@ -79,7 +80,7 @@ def check_number(kind: str, number: int, block: int) -> None:
 
 
 class Positions(nn.Module):
-  """Adds a vector for the place of each step.
+  """A vector for the place of each step.
 
   Attributes:
     width: D.
@@ -93,11 +94,10 @@ class Positions(nn.Module):
 
   @nn.compact
   def __call__(
-    self, carry: Carry, x: Sequence_BTD, reset_BT: Reset_BT
+    self, carry: Carry, reset_BT: Reset_BT
   ) -> tuple[Carry, Sequence_BTD]:
     carry, position_BT = positions_in_block(carry, reset_BT, self.number)
     if self.kind == 'learned':
       table = nn.Embed(self.number, self.width, name='table')
-      return carry, x + table(position_BT)
-    waves = sinusoids(position_BT, self.width)[..., : self.width]
-    return carry, x + waves.astype(x.dtype)
+      return carry, table(position_BT)
+    return carry, sinusoids(position_BT, self.width)[..., : self.width]

@@ -33,7 +33,7 @@ from memjax.models.pattern import (
   placed,
   scaled,
 )
-from memjax.models.positions import Positions, check_number
+from memjax.models.positions import Positions, check_number, sinusoids
 from memjax.models.stack_rules import check_values
 from memjax.types import Carry, Inputs, Reset_BT, Sequence_BTD
 
@@ -68,16 +68,16 @@ class Stack(Model):
     tie: read out with the table of the encoder, without a bias.
     softcap: c, for outputs c tanh(y / c); 0 for none.
     embedding_scale: factor of the encoded inputs.
-    positions: absolute positions added to the encoded inputs: 'none',
-      'learned' or 'sinusoidal'. They start anew at each reset, and with each
-      block of layers that have blocks.
+    positions: absolute positions: 'none', 'learned' or 'sinusoidal'. They start
+      anew at each reset, and with each block of layers that have blocks.
     max_positions: number of positions before they start anew. 0: the block of
       the layers; without blocks, sinusoidal positions never start anew.
-    dropout: rate on the embeddings, on what each memory and MLP adds, and
-      inside the MLP.
+    timing: where positions are added: 'inputs', once, or 'layers', before each
+      layer with the sinusoids of its number, from 1: with `share` the Universal
+      Transformer, https://arxiv.org/abs/1807.03819, without adaptive halting.
+    dropout: rate on the embeddings, on what a layer adds, and inside the MLP.
     readout_dropout: rate before the readout.
-    remat: what the backward pass computes again, a name of `REMAT`; set by
-      `train.remat`.
+    remat: what backward computes again, of `REMAT`; set by `train.remat`.
     sentences: how a sentence becomes a vector, where the inputs are sentences:
       'bag', 'position', 'mask' or 'attention', see `sentences.py`.
   """
@@ -100,6 +100,7 @@ class Stack(Model):
   embedding_scale: float = 1.0
   positions: str = 'none'
   max_positions: int = 0
+  timing: str = 'inputs'
   dropout: float = 0.0
   readout_dropout: float = 0.0
   remat: str = 'none'
@@ -108,9 +109,8 @@ class Stack(Model):
   def __post_init__(self) -> None:
     self.others = FrozenDict(self.others)  # a field must be hashable
     check_values(self)
-    require(
-      'layer' not in self.others, 'others.layer', '', 'is the field layer'
-    )
+    free = 'layer' not in self.others
+    require(free, 'others.layer', '', 'is the field layer')
     check_pattern(self.pattern, self._memories(), self.width, self.depth)
     check_names('mlp_after', self.mlp_after, self._memories())
     check_number(self.positions, self.max_positions, self.block)
@@ -184,12 +184,14 @@ class Stack(Model):
   ) -> tuple[Carry, Sequence_BTD]:
     x = self._encoder(inputs)
     carries = list(carry)
-    after = []
+    after: list[Carry] = []
+    places = None
     if self.positions != 'none':
-      position, x = self._positions(carries.pop(0), x, reset_BT)
+      position, places = self._positions(carries.pop(0), reset_BT)
       after.append(position)
-    x = self._dropout(x, deterministic=not train)
+    x = self._dropout(self._timed(x, places, 0), deterministic=not train)
     for i, layer_carry in enumerate(carries):
+      x = self._timed(x, places, i + 1)
       block = self._blocks[i % len(self._blocks)]
       layer_carry, x = block(layer_carry, x, reset_BT, train)
       after.append(layer_carry)
@@ -200,6 +202,17 @@ class Stack(Model):
   def readout(self, h: jax.Array) -> jax.Array:
     y = self._encoder.scores(h) if self.tie else self._readout(h)
     return self.softcap * jnp.tanh(y / self.softcap) if self.softcap else y
+
+  def _timed(
+    self, x: Sequence_BTD, places: Sequence_BTD | None, layer: int
+  ) -> Sequence_BTD:
+    """What a layer reads, from 1, or as layer 0 what the first one reads."""
+    if (self.timing == 'layers') == (layer == 0):
+      return x
+    if layer:
+      number = sinusoids(jnp.full((1, 1), layer), self.width)
+      x = x + number[..., : self.width].astype(x.dtype)
+    return x if places is None else x + places.astype(x.dtype)
 
   @property
   def _ends_in_a_norm(self) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 from memjax.errors import require
 from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
-from memjax.models.positions import KINDS
+from memjax.models.positions import KINDS, TIMINGS
 from memjax.models.sentences import ENCODERS
 
 
@@ -22,6 +22,7 @@ def check_values(stack: Any) -> None:
     ('activation', ACTIVATIONS),
     ('norm', NORMS),
     ('positions', KINDS),
+    ('timing', TIMINGS),
     ('sentences', ENCODERS),
     ('remat', REMAT),
   ):

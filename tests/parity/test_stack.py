@@ -213,8 +213,8 @@ def test_sines_and_cosines_of_the_place_since_the_reset(number: int) -> None:
   carry = model.initial_carry(ROWS)
 
   def encoded(stack: Stack, carry: Any) -> Any:
-    x = stack._encoder(ids())
-    return stack._positions(carry[0], x, reset_BT)
+    position, places = stack._positions(carry[0], reset_BT)
+    return position, stack._timed(stack._encoder(ids()), places, 0)
 
   found: Any = model.apply({'params': params}, carry, method=encoded)
   next_B, x = found
@@ -229,6 +229,36 @@ def test_sines_and_cosines_of_the_place_since_the_reset(number: int) -> None:
   np.testing.assert_allclose(x, expected, atol=1e-5)
   after = place[:, -1] + 1
   assert next_B.tolist() == (after % number if number else after).tolist()
+
+
+def test_timing_of_layers_is_the_universal_transformers() -> None:
+  """Before each use of the shared block, place and number are added."""
+  model = Stack(
+    *TEXT,
+    WIDTH,
+    Ones(),
+    depth=3,
+    share=True,
+    wiring='post_norm',
+    epsilon=1.0,
+    positions='sinusoidal',
+    timing='layers',
+  )
+  params = params_of(model, ids())
+  p = float64(params)
+  rate = 10_000.0 ** (-np.arange(0, WIDTH, 2) / WIDTH)
+  signal = [
+    np.concatenate([np.sin(n * rate), np.cos(n * rate)])
+    for n in range(LENGTH + 1)
+  ]
+  places = np.stack(signal[:LENGTH])
+  h = p['encoder']['embedding']['embedding'][np.asarray(ids())]
+  for number in (1, 2, 3):
+    h = layer_norm(
+      p['layer_0']['memory_norm'], h + places + signal[number] + 1, 1.0
+    )
+  y = dense(p['readout'], h)
+  np.testing.assert_allclose(outputs(model, params, ids()), y, atol=1e-4)
 
 
 def test_shared_layers_are_one_block_with_a_carry_for_each_use() -> None:
