@@ -14,6 +14,20 @@ LIMITS = {
   'close': 2 * HOUR,
 }
 
+LOG = {
+  'every': 50,
+  'wandb': {
+    'mode': 'auto',  # online with an API key, else offline; disabled
+    'project': 'memjax',
+    'name': '',
+    'group': '',
+    'tags': '',  # 'first,second'
+  },
+  'tensorboard': False,
+  'prompt': '',
+  'sample': 0,
+}
+
 
 def base() -> ConfigDict:
   """All defaults. A config adds its model, its task and its steps."""
@@ -35,6 +49,7 @@ def base() -> ConfigDict:
         'stop_when': '',  # 'held_out/accuracy >= 0.99': ends when it holds
         'replicas': 1,  # number of seeds trained in one program
         'init_from': '',  # a workdir; its parameters are the initial ones
+        'nonfinite': 'raise',  # or skip, rollback: of a step that is not finite
         'limits': {**LIMITS},  # seconds of a phase without progress; 0: none
       },
       'optim': {
@@ -60,18 +75,6 @@ def base() -> ConfigDict:
         'processes': 0,
         'process': 0,
       },
-      'log': {
-        'every': 50,
-        'wandb': {
-          'mode': 'auto',  # online with an API key, else offline; disabled
-          'project': 'memjax',
-          'name': '',
-          'group': '',
-          'tags': '',  # 'first,second'
-        },
-        'tensorboard': False,
-        'prompt': '',
-        'sample': 0,
-      },
+      'log': {**LOG},
     }
   )

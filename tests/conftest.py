@@ -57,7 +57,7 @@ def few_programs() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_silent_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
   """No float type turns into another unasked; optax's own arithmetic does."""
-  folders = {'config', 'training', 'learning', 'experiments', 'modes'}
+  folders = {'config', 'training', 'faults', 'learning', 'experiments', 'modes'}
   with_optax = folders & set(request.path.parts)
   mode = 'standard' if with_optax else 'strict'
   with jax.numpy_dtype_promotion(mode):

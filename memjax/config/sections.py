@@ -58,6 +58,10 @@ class Train:
     replicas: number of runs with successive seeds, trained in one program.
     init_from: the workdir of a run; its parameters are the initial ones. Empty:
       random parameters.
+    nonfinite: what a step does whose loss, gradient or carry is not finite. It
+      is never taken. raise: its replica stops, and the run ends once every
+      replica has; skip: it goes on with the next batch; rollback: it goes on
+      with the next batch from the newest checkpoint.
     limits: seconds that each phase of the run may take without progress:
       import, data, compile, restore, step, evaluation, save, close; 0: no
       limit. Beyond it, the stacks of all threads are written to the workdir and
@@ -76,6 +80,7 @@ class Train:
   stop_when: str
   replicas: int
   init_from: str
+  nonfinite: str
   limits: dict[str, float]
 
   def __post_init__(self) -> None:
@@ -88,7 +93,10 @@ class Train:
       'grad_accum_steps',
       'replicas',
     )
+    below = 2**31  # the state counts steps in 32 bits
+    require(self.steps < below, 'steps', self.steps, 'must be below 2^31')
     one_of('remat', self.remat, ('none', 'full', 'dots'))
+    one_of('nonfinite', self.nonfinite, ('raise', 'skip', 'rollback'))
     rule = f'must have the fields {", ".join(PHASES)}'
     require({*self.limits} == {*PHASES}, 'limits', self.limits, rule)
     one_of('dtype', self.dtype, ('float32', 'bfloat16'))

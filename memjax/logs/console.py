@@ -160,7 +160,9 @@ def describe_spread(found: Spread | None) -> str:
     return ''
   least, most = format_number(found.least), format_number(found.most)
   solved = '' if found.solved is None else f', {found.solved} solved'
-  return f'({least} to {most}{solved})'
+  some = found.finite < found.replicas
+  seeds = f', {found.finite} of {found.replicas} seeds' if some else ''
+  return f'({least} to {most}{solved}{seeds})'
 
 
 def format_rate(value: float) -> str:

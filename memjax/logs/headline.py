@@ -78,3 +78,20 @@ def spread(row: Mapping[str, Any], metric: str) -> Spread | None:
   solved = sum(v >= SOLVED for v in finite) if metric in SCORES else None
   least, most = min(finite, default=math.nan), max(finite, default=math.nan)
   return Spread(least, most, solved, len(finite), len(values))
+
+
+def describe_diverged(diverged: Mapping[str, int]) -> str:
+  """'seed 1 diverged at step 40', for each; '' if none has."""
+  return ', '.join(
+    f'seed {seed} diverged at step {step}' for seed, step in diverged.items()
+  )
+
+
+def describe_seeds(row: Mapping[str, Any]) -> str:
+  """'median of 2 of 3 seeds; seed 1 diverged at step 40'; '' if none has."""
+  if 'diverged' not in row:
+    return ''
+  seeds = len(next(iter(row['replicas'].values())))
+  left = seeds - len(row['diverged'])
+  gone = describe_diverged(row['diverged'])
+  return f'median of {left} of {seeds} seeds; {gone}'

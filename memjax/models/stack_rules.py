@@ -7,6 +7,8 @@ from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
 from memjax.models.positions import KINDS, TIMINGS
 from memjax.models.sentences import ENCODERS
 
+MOST_LAYERS = 1000
+
 
 def check_values(stack: Any) -> None:
   """Requires values that each field of a `Stack` can have.
@@ -17,6 +19,8 @@ def check_values(stack: Any) -> None:
   for field in ('width', 'depth'):
     value = getattr(stack, field)
     require(value >= 1, field, value, 'must be at least 1')
+  rule = f'must be at most {MOST_LAYERS}: each layer is traced by itself'
+  require(stack.depth <= MOST_LAYERS, 'depth', stack.depth, rule)
   for field, known in (
     ('wiring', WIRINGS),
     ('activation', ACTIVATIONS),

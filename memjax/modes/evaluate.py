@@ -64,7 +64,8 @@ def evaluate(
   mesh = parallel.make_mesh(settings)
   parallel.check_divides(mesh, experiment)
   for name in names:
-    row = Evaluator(name, experiment, mesh).row(snapshot.step, params)
+    evaluator = Evaluator(name, experiment, mesh)
+    row = evaluator.row(snapshot.step, params, snapshot.diverged)
     row |= {
       'mode': metrics_file.EVAL,
       'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),

@@ -7,7 +7,7 @@ from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.merge import changed_fields
 from memjax.generation import session
 from memjax.logs.console import format_number
-from memjax.logs.headline import shown
+from memjax.logs.headline import describe_seeds, shown
 from memjax.logs.learning_curves import (
   learning_metrics,
   learning_panels,
@@ -134,7 +134,9 @@ def _figure(row: Row | None, metric: str) -> str:
   if 'quartiles' not in row:
     return value
   low, high = map(format_number, row['quartiles'][metric])
-  return f'{value} ({low} to {high})'.replace(' ', '\N{NO-BREAK SPACE}')
+  seeds = describe_seeds(row)
+  text = f'{value} ({low} to {high})'.replace(' ', '\N{NO-BREAK SPACE}')
+  return f'{text}, {seeds}' if seeds else text
 
 
 def sample(runs: Sequence[ReportedRun]) -> Section | None:

@@ -12,6 +12,7 @@ from memjax.analysis.state_size import state_size
 from memjax.config.sections import flatten
 from memjax.logs import metrics_file
 from memjax.logs.console import format_duration
+from memjax.logs.headline import describe_diverged
 from memjax.report.runs import ReportedRun, memories
 
 
@@ -36,6 +37,8 @@ def _facts(run: ReportedRun) -> dict[str, str]:
   train, seed = config['train'], config['seed']
   last = seed + replicas - 1
   params = sum(x.size for x in jax.tree.leaves(trained.params)) // replicas
+  gone = describe_diverged(run.diverged)
+  gone = gone and f'; {gone} and is measured no more'
   facts = {
     'task': config['task']['name'],
     'memory': memories(config['model']),
@@ -43,7 +46,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
     'state of a row': f'{sum(state_size(run.model)):,} bytes',
     'steps': f'{trained.step:,} of {train["steps"]:,}',
     'rows in a step': f'{train["batch_size"]:,}',
-    'seeds': f'{seed}' if last == seed else f'{seed} to {last}',
+    'seeds': (f'{seed}' if last == seed else f'{seed} to {last}') + gone,
     'trained for': format_duration(metrics_file.training_seconds(run.rows)),
   }
   return facts | _machine(run.starts)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
@@ -33,6 +34,7 @@ class ReportedRun:
     trained: its newest checkpoint, with all replicas.
     rows: of its `metrics.jsonl`.
     starts: of its `run.json`.
+    diverged: {seed: step} of the replicas that had stopped.
   """
 
   name: str
@@ -40,6 +42,7 @@ class ReportedRun:
   trained: Run
   rows: list[Row]
   starts: list[dict[str, Any]]
+  diverged: dict[str, int] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def experiment(self) -> Experiment:
@@ -76,8 +79,15 @@ class ReportedRun:
 
   @property
   def params_N(self) -> Params:
-    """The parameters, `(N, ...)`; one replica is `(1, ...)`."""
-    return self.trained.params
+    """The parameters, `(N, ...)`, of the replicas that have not diverged.
+
+    One replica is `(1, ...)`.
+    """
+    gone = [int(seed) - self.config['seed'] for seed in self.diverged]
+    left = [i for i in range(self.replicas) if i not in gone]
+    if not gone or not left:
+      return self.trained.params
+    return jax.tree.map(lambda x: x[np.array(left)], self.trained.params)
 
   @property
   def first(self) -> Run:
@@ -93,15 +103,18 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
     ConfigError: a folder is not a workdir, has no whole checkpoint, or is named
       twice.
   """
+  names = short_names(workdirs)
+  snapshots = [Snapshot(workdir) for workdir in workdirs]
   return [
     ReportedRun(
       name=name,
-      workdir=workdir,
-      trained=run_of(Snapshot(workdir), carry=False),
-      rows=metrics_file.load_rows(workdir / 'metrics.jsonl'),
-      starts=read_run(workdir).starts,
+      workdir=snapshot.workdir,
+      trained=run_of(snapshot, carry=False),
+      rows=metrics_file.load_rows(snapshot.workdir / 'metrics.jsonl'),
+      starts=read_run(snapshot.workdir).starts,
+      diverged=snapshot.diverged,
     )
-    for name, workdir in zip(short_names(workdirs), workdirs, strict=True)
+    for name, snapshot in zip(names, snapshots, strict=True)
   ]
 
 

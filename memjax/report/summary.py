@@ -14,7 +14,7 @@ from memjax.logs.console import (
   format_number,
   print_error,
 )
-from memjax.logs.headline import Spread, shown, spread
+from memjax.logs.headline import Spread, describe_diverged, shown, spread
 from memjax.logs.learning_curves import learning_curve
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs.load import load
@@ -90,6 +90,8 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
     ]
     if found := spread(row, name):
       notes.insert(0, describe_replicas(found))
+      if gone := describe_diverged(row.get('diverged', {})):
+        notes[0] += f'; {gone}'
     value = format_number(metrics[name])
     figure = f'  {name:{width}}  {value:>8}   '
     indent = ' ' * len(figure)
@@ -111,7 +113,8 @@ def wrap(text: str, indent: str) -> str:
 def describe_replicas(found: Spread) -> str:
   """Least and most over replicas, and how many solved the task."""
   seeds = f'{found.finite} of ' if found.finite < found.replicas else ''
-  return f'median of {seeds}{found.replicas} seeds {describe_spread(found)}'
+  told = describe_spread(found._replace(replicas=found.finite))
+  return f'median of {seeds}{found.replicas} seeds {told}'
 
 
 def protocol(row: Mapping[str, Any], changes: Collection[str]) -> str:

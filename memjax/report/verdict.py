@@ -14,7 +14,7 @@ from memjax.analysis.section import Section, Table
 from memjax.analysis.state_size import state_size
 from memjax.errors import ConfigError
 from memjax.logs.console import format_number
-from memjax.logs.headline import SCORES, headline
+from memjax.logs.headline import SCORES, describe_seeds, headline
 from memjax.report.runs import ReportedRun, memories
 
 TITLE = 'Verdict'
@@ -93,6 +93,8 @@ def _of_rows(run: ReportedRun) -> dict[str, str]:
   row = of_set[-1]
   metric = headline(row['metrics'], run.config['checkpoint']['best'])
   value = format_number(row['metrics'][metric])
+  if seeds := describe_seeds(row):
+    value += f' ({seeds})'
   cells = {f'{run.main_set}: {metric}'.replace('_', ' '): value}
   best = max if metric in SCORES else min
   if known := baselines(run, run.main_set).get(metric, {}):
@@ -114,7 +116,7 @@ def baselines(
 
 
 def _size(run: ReportedRun) -> dict[str, str]:
-  params = sum(x.size for x in jax.tree.leaves(run.params_N)) // run.replicas
+  params = sum(x[0].size for x in jax.tree.leaves(run.params_N))
   return {
     'state, bytes': f'{sum(state_size(run.model)):,}',
     'parameters': f'{params:,}',

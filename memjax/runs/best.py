@@ -6,6 +6,9 @@ number. The median is over the replicas that are finite in the newest
 evaluation. An earlier evaluation counts only if all of these are finite there
 too. So a poor replica that diverges makes no new best, and a good one that
 diverges leaves no best that the others cannot reach.
+
+The quorum: an evaluation is the best only if at least half of the replicas are
+finite in it. So a median that most seeds no longer reach chooses no step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ def figures_of(row: Mapping[str, Any]) -> dict[str, Figure]:
 
 
 def first_best(figures: Sequence[Figure], best_is: str) -> int | None:
-  """The index of the first best figure; None if no figure is finite.
+  """The index of the first best figure; None if none has a quorum.
 
   Args:
     figures: one metric at each evaluation, in order.
@@ -35,7 +38,8 @@ def first_best(figures: Sequence[Figure], best_is: str) -> int | None:
   replicas = np.broadcast_arrays(*map(np.atleast_1d, figures))
   values_EN = sign * np.array(replicas, float)
   finite_EN = np.isfinite(values_EN)
-  with_figure = np.flatnonzero(finite_EN.any(axis=1))
+  quorum_E = 2 * finite_EN.sum(axis=1) >= finite_EN.shape[1]
+  with_figure = np.flatnonzero(quorum_E)
   if not with_figure.size:
     return None
   finite_N = finite_EN[with_figure[-1]]

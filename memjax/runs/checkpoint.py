@@ -27,7 +27,7 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, require
 from memjax.runs import manifest, processes
 from memjax.runs.best import Figure
-from memjax.runs.manifest import Damaged
+from memjax.runs.manifest import Damaged, Manifest
 
 State: TypeAlias = Any  # a NamedTuple with the fields step and params
 ITEMS = ('params', 'ema', 'carry')
@@ -76,7 +76,12 @@ class Checkpoints:
     self._background = ThreadPoolExecutor(1, 'checkpoint')
     self._in_flight: Future[None] | None = None
 
-  def save(self, state: State, metrics: dict[str, Figure]) -> None:
+  def save(
+    self,
+    state: State,
+    metrics: dict[str, Figure],
+    diverged: dict[str, int] | None = None,
+  ) -> None:
     """Copies the state to the host and returns; a thread writes it.
 
     Waits first for the previous save. A step that is already saved and whole is
@@ -86,6 +91,7 @@ class Checkpoints:
       state: its buffers may be donated as soon as this returns.
       metrics: values measured at this step, a list for each metric with
         replicas; {} between evaluations.
+      diverged: {seed: step} of the replicas that have stopped; None: none has.
 
     Raises:
       ConfigError: this save or the previous one failed, for example because
@@ -98,6 +104,7 @@ class Checkpoints:
         manifest.add_metrics(self._folder / str(step), metrics)
       return
     leaves = manifest.leaf_types(state._asdict())
+    note = Manifest(step, metrics, leaves, diverged or {}, files={})
     try:
       self._orbax.save(
         self._unfinished / str(step),
@@ -111,9 +118,7 @@ class Checkpoints:
     except Exception as error:
       self._wipe()
       raise self._save_error(f'step {step}', error) from error
-    self._in_flight = self._background.submit(
-      self._finish, step, metrics, leaves
-    )
+    self._in_flight = self._background.submit(self._finish, note)
 
   def restore(self, abstract_state: State) -> State | None:
     """The newest state that equals its manifest, or None without any step.
@@ -177,20 +182,18 @@ class Checkpoints:
       log.error('%s', failure)
     self._release()
 
-  def _finish(
-    self, step: int, metrics: dict[str, Figure], leaves: dict[str, str]
-  ) -> None:
+  def _finish(self, note: Manifest) -> None:
     """In the background: waits for Orbax, seals, publishes, deletes."""
     try:
       self._orbax.wait_until_finished()
       if processes.is_first():
-        sealed = self._unfinished / str(step)
-        manifest.seal(sealed, metrics, leaves)
-        manifest.publish(sealed, self._folder / str(step))
+        sealed = self._unfinished / str(note.step)
+        manifest.seal(sealed, note)
+        manifest.publish(sealed, self._folder / str(note.step))
         self._delete_old()
     except Exception as error:
       self._wipe()
-      raise self._save_error(f'step {step}', error) from error
+      raise self._save_error(f'step {note.step}', error) from error
 
   def _delete_old(self) -> None:
     """Deletes all steps except the latest ones and the best."""

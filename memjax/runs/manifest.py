@@ -39,12 +39,15 @@ class Manifest(NamedTuple):
       may be empty.
     leaves: the type of every array by its path in the state, such as
       `{'params/readout/bias': 'float32[10]'}`.
+    diverged: {seed: step} of the replicas that had stopped, as a value was not
+      finite; their figures are NaN in `metrics`.
     files: `[bytes, SHA-256]` of every other file by its path in the folder.
   """
 
   step: int
   metrics: dict[str, Figure]
   leaves: dict[str, str]
+  diverged: dict[str, int]
   files: dict[str, list]
 
 
@@ -115,10 +118,8 @@ def require_leaves(
     )
 
 
-def seal(
-  folder: Path, metrics: dict[str, Figure], leaves: dict[str, str]
-) -> None:
-  """Hashes all files of a step's folder and writes its manifest, all synced.
+def seal(folder: Path, manifest: Manifest) -> None:
+  """Hashes all files of a step's folder, adds them to its manifest, syncs all.
 
   Raises:
     OSError: the disk is full, or the folder cannot be written.
@@ -130,8 +131,8 @@ def seal(
     else:
       name = path.relative_to(folder).as_posix()
       files[name] = [path.stat().st_size, _sha256(path, sync=True)]
-  manifest = Manifest(int(folder.name), _to_json(metrics), leaves, files)
-  write_whole(folder / NAME, _render(manifest))
+  whole = manifest._replace(metrics=_to_json(manifest.metrics), files=files)
+  write_whole(folder / NAME, _render(whole))
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Figure]) -> None:

@@ -81,6 +81,11 @@ class Snapshot:
     """What was measured at this step; with replicas, a list of their values."""
     return self._manifest.metrics
 
+  @property
+  def diverged(self) -> dict[str, int]:
+    """{seed: step} of the replicas that had stopped, as they diverged."""
+    return self._manifest.diverged
+
   def read(self, item: str, target: Any = None) -> Any:
     """One item, as numpy arrays.
 

@@ -29,7 +29,8 @@ from memjax.types import Spec, spec_from_json
 
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
-ENDS = ('train.steps', 'train.patience', 'train.stop_when')  # only the end
+# These change only how the run ends.
+ENDS = ('train.steps', 'train.patience', 'train.stop_when', 'train.nonfinite')
 ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
 
 

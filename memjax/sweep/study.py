@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     state: Optuna's; RUNNING if the run was stopped and can be resumed.
     value: the last value of the metric; NaN if it has none.
     step: the step of that value.
-    reason: why it failed; '' otherwise.
+    reason: why it failed, or which seeds diverged; '' otherwise.
   """
 
   state: TrialState

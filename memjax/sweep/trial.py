@@ -12,6 +12,7 @@ import time
 from optuna.trial import TrialState
 
 from memjax.logs import metrics_file
+from memjax.logs.headline import describe_seeds
 from memjax.runs import exit_codes
 from memjax.sweep.file import Sweep
 from memjax.sweep.study import Claim, Outcome
@@ -64,7 +65,8 @@ def run_trial(sweep: Sweep, claim: Claim, stop: threading.Event) -> Outcome:
     reason = f'{metric} is {value}' if rows else f'{metric} was not measured'
     return Outcome(TrialState.FAIL, value, step, reason)
   state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-  return Outcome(state, value, step)
+  reason = diverged_seeds(claim.workdir, sweep.metric)
+  return Outcome(state, value, step, reason)
 
 
 def monitor(
@@ -103,6 +105,14 @@ def load_evaluations(workdir: Path, metric: str) -> list[tuple[int, float]]:
     for row in metrics_file.load_rows(workdir / 'metrics.jsonl')
     if row['split'] == split and name in row['metrics']
   ]
+
+
+def diverged_seeds(workdir: Path, metric: str) -> str:
+  """What to say of the seeds behind the last value; '' if none diverged."""
+  split = metric.partition('/')[0]
+  rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
+  last = next(row for row in reversed(rows) if row['split'] == split)
+  return describe_seeds(last)
 
 
 def total_steps(workdir: Path) -> int:

@@ -64,7 +64,8 @@ class EarlyStopping:
 
 
 def median(figure: Figure) -> float:
-  """The median over the replicas with a finite figure; NaN if none has one."""
+  """The median over the finite replicas; NaN if they are less than half."""
   values_N = np.atleast_1d(figure)
   finite = values_N[np.isfinite(values_N)]
-  return float(np.median(finite)) if finite.size else math.nan
+  quorum = 0 < len(values_N) <= 2 * len(finite)
+  return float(np.median(finite)) if quorum else math.nan

@@ -1,6 +1,6 @@
 """Evaluation sets during a run: figures of the parameters, a row for each."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import functools
 import time
 
@@ -60,33 +60,48 @@ class Evaluator:
     """{metric: figure}, `()` or `(N,)`, over the whole set."""
     return self._measure(params).figures
 
-  def row(self, step: int, params: Params) -> Row:
+  def row(
+    self, step: int, params: Params, diverged: Mapping[str, int] | None = None
+  ) -> Row:
     """The row for `metrics.jsonl`, with the protocol beside the figures.
 
     A set that measures each document has the list of their rows as well.
+
+    Args:
+      step: the step of the parameters.
+      params: `(N, ...)`.
+      diverged: {seed: step} of replicas that have stopped: they have no figure.
     """
     start = time.perf_counter()
     measured = self._measure(params)
     check_watched(self._experiment, self.name, measured.figures)
+    gone = [int(seed) - self._experiment.seed for seed in diverged or ()]
     row: Row = {
       'step': step,
       'split': self.name,
-      **replicas.summary(measured.figures),
+      **replicas.summary(replicas.without(measured.figures, gone)),
+      **({'diverged': {**diverged}} if diverged else {}),
       'protocol': self._protocol,
       'seconds': round(time.perf_counter() - start, 3),
     }
     if measured.documents:
-      row['documents'] = [document_row(x) for x in measured.documents]
+      row['documents'] = [document_row(x, gone) for x in measured.documents]
     return row
 
 
-def document_row(document: DocumentMetrics) -> Row:
-  """A document's figures, with the sums (N,) and counts they come from."""
+def document_row(document: DocumentMetrics, gone: Sequence[int]) -> Row:
+  """A document's figures, with the sums (N,) and counts they come from.
+
+  Args:
+    document: measured by all replicas.
+    gone: numbers of the replicas that have diverged.
+  """
   metrics = document.metrics.items()
+  values = {name: metric.value() for name, metric in metrics}
   return {
     'document': document.number,
     'name': document.name,
-    **replicas.summary({name: metric.value() for name, metric in metrics}),
+    **replicas.summary(replicas.without(values, gone)),
     'sums': {name: metric.sum.tolist() for name, metric in metrics},
     'counts': {name: metric.count[0].item() for name, metric in metrics},
   }
@@ -132,7 +147,7 @@ def evaluate(
   with meter.paused('evaluation'), interrupts.left_early():
     for evaluator in now:
       phase.enter('evaluation')
-      row = evaluator.row(step, state.evaluated)
+      row = evaluator.row(step, state.evaluated, meter.diverged)
       write(row)
       figures |= figures_of(row)
   return figures

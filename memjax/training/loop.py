@@ -2,33 +2,31 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import functools
 from pathlib import Path
-
-from jax.sharding import Mesh
 
 from memjax.config.experiment import Experiment
 from memjax.guards import phase
 from memjax.guards.interrupts import Interrupts
+from memjax.guards.nonfinite import NonFinite
 from memjax.logs import metrics_file
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
 from memjax.runs.checkpoint import Checkpoints, open_checkpoints
 from memjax.runs.workdir import OpenRun, open_run
-from memjax.tasks.base import TRAINING, Stream
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import evaluate, prepare_sets, unmeasured
 from memjax.training.init_from import initial_state
 from memjax.training.metrics import Meter, open_writers
-from memjax.training.prefetch import prefetch
+from memjax.training.prefetch import batches_left
 from memjax.training.program import Program, program
 from memjax.training.state import TrainState
-from memjax.types import HostBatch
 
 LAST_STEP = 'the last step'
 Draw = Callable[[Experiment, Path, Writers | NullWriter], None]
-Keepers = tuple[OpenRun, Checkpoints, Writers | NullWriter]
+Keepers = tuple[OpenRun, Checkpoints, Writers | NullWriter, NonFinite]
 
 
 def train(
@@ -47,7 +45,7 @@ def train(
 
   Raises:
     ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit.
-    Diverged: the loss is not finite.
+    Diverged: a value is not finite, and `train.nonfinite` does not go on.
   """
   phase.enter('compile')
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
@@ -55,32 +53,32 @@ def train(
   run, evaluators = program(experiment, mesh), prepare_sets(experiment, mesh)
   opened = open_workdir(experiment, workdir, run)
   with profiler, Interrupts() as interrupts, opened as (keep, state, rows):
-    record, checkpoints, writers = keep
+    record, checkpoints, writers, nonfinite = keep
     step = int(state.step)
     per_call = experiment.steps_per_call(step)
     early = EarlyStopping(experiment, rows)
-    meter = Meter(writers.write, experiment, mesh, step, rows)
+    meter = Meter(writers.write, experiment, mesh, step, rows, nonfinite)
     left = unmeasured(evaluators, step, rows)
     if figures := evaluate(left, step, state, writers.write, meter):
       early.update(step, figures)
-      checkpoints.save(state, figures)
-
-    host_batches = batches_left(experiment, mesh, step, early.end)
-    for host_batch in phase.waiting('data', host_batches):
+      checkpoints.save(state, figures, nonfinite.diverged)
+    for host_batch in batches_left(experiment, mesh, step, early.end):
       with meter.dispatching(), profiler.call(step, state):
         state = run.advance(state, host_batch)
       interrupts.hold()
       step += per_call
       phase.enter('step', step)
       if due(step, experiment.log.every, experiment):
-        state, sums = run.pop_metrics(state)
-        meter.push(step, sums)
+        state, popped = run.pop_metrics(state)
+        meter.push(step, *popped)
+      state = nonfinite.before_measuring(step, state, meter.flush)
       figures = evaluate(evaluators, step, state, writers.write, meter)
       improved = early.update(step, figures)
       last = interrupts.stop(step) or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
         with meter.paused('save'):
-          checkpoints.save(state, figures)
+          state = nonfinite.mend(step, state)
+          checkpoints.save(state, figures, nonfinite.diverged)
       if last:
         break
     meter.flush()
@@ -108,12 +106,23 @@ def open_workdir(
     open_checkpoints(experiment, workdir) as checkpoints,
   ):
     phase.enter('restore')
-    state = checkpoints.restore(run.abstract)
-    state = state or initial_state(run, experiment.train.init_from)
+    earlier = functools.partial(newest_state, experiment, run, checkpoints)
+    nonfinite = NonFinite(
+      experiment, workdir, earlier, run.examine, checkpoints.wait
+    )
+    state = nonfinite.start()
     rows = past_rows(workdir, int(state.step))
     phase.enter('compile', int(state.step))
     with open_writers(experiment, workdir, rows, run) as writers:
-      yield (record, checkpoints, writers), state, rows
+      yield (record, checkpoints, writers, nonfinite), state, rows
+
+
+def newest_state(
+  experiment: Experiment, run: Program, checkpoints: Checkpoints
+) -> TrainState:
+  """That of the newest checkpoint, or the one at step 0."""
+  state = checkpoints.restore(run.abstract)
+  return state or initial_state(run, experiment.train.init_from)
 
 
 def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
@@ -123,16 +132,3 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
     metrics_file.drop_rows_after(path, step)
   processes.barrier('rows are trimmed')
   return metrics_file.load_rows(path)
-
-
-def batches_left(
-  experiment: Experiment, mesh: Mesh, step: int, end: str
-) -> Iterator[HostBatch]:
-  """What is still to be trained on, one host batch a call; none at an end."""
-  train = experiment.train
-  stream = Stream(experiment.seed, TRAINING, train.batch_size)
-  per_call = experiment.steps_per_call(step)
-  calls = range(step, step if end else train.steps, per_call)
-  return prefetch(
-    experiment.task, stream, mesh, calls, per_call, train.replicas
-  )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import math
 from pathlib import Path
 import time
 from typing import Any
@@ -12,8 +11,10 @@ from jax.sharding import Mesh
 import numpy as np
 
 from memjax.config.experiment import Experiment
-from memjax.errors import Diverged, require
+from memjax.errors import require
 from memjax.guards import phase
+from memjax.guards.finite import Faults
+from memjax.guards.nonfinite import NonFinite
 from memjax.logs import hardware, metrics_file
 from memjax.logs.settings import LogSettings
 from memjax.logs.writers import NullWriter, Writers
@@ -95,9 +96,10 @@ class Meter:
     mesh: Mesh,
     step: int,
     rows: Sequence[Row],
+    nonfinite: NonFinite,
   ):
     """Starts at a step of a run, which has these rows so far."""
-    self._write = write
+    self._write, self._nonfinite = write, nonfinite
     train = experiment.train
     self._tokens = train.replicas * train.batch_size * experiment.task.length
     now = time.perf_counter()
@@ -106,14 +108,19 @@ class Meter:
     self._last_step = step
     self._last_time: float | None = None  # the first interval compiles
     self._compiled = False
-    self._pending: tuple[int, Sums] | None = None
+    self._pending: tuple[int, Sums, Faults] | None = None
     self._rates = learning_rates(experiment, step)
     peak = hardware.total_peak(mesh.devices.flat)
     self._least_seconds = step_flops(experiment) / peak if peak else None
 
-  def push(self, step: int, sums: Sums) -> None:
+  @property
+  def diverged(self) -> dict[str, int]:
+    """{seed: step} of the replicas that have stopped."""
+    return self._nonfinite.diverged
+
+  def push(self, step: int, sums: Sums, faults: Faults) -> None:
     """Takes the sums of the steps up to this one, still on the device."""
-    self._pending = step, sums
+    self._pending = step, sums, faults
 
   @contextlib.contextmanager
   def paused(self, name: str) -> Iterator[None]:
@@ -150,12 +157,12 @@ class Meter:
     """Writes the pending row, if there is one.
 
     Raises:
-      Diverged: its loss is not finite, with several replicas in every one; the
-        row is written first.
+      Diverged: no replica can go on; the row is written first.
     """
     if self._pending is None:
       return
-    (step, sums), self._pending = self._pending, None
+    (step, sums, on_device), self._pending = self._pending, None
+    faults = to_host(on_device)
     values = metric_values(jax.tree.map(np.float64, to_host(sums)))
     now = time.perf_counter()
     row: Row = {
@@ -164,7 +171,9 @@ class Meter:
       'seconds': round(now - self._start, 3),
       'training_seconds': round(now - self._training_start, 3),
       'learning_rate': self._rates[step],
-    } | summary(values)
+      **summary(values),
+      **self._nonfinite.fields(faults),
+    }
     if self._last_time is not None:
       pace = (step - self._last_step) / (now - self._last_time)
       row['tokens_per_second'] = round(pace * self._tokens, 1)
@@ -175,9 +184,4 @@ class Meter:
       row['memory'] = memory
     self._last_step, self._last_time = step, now
     self._write(row)
-    loss = row['metrics']['loss']
-    if not math.isfinite(loss):
-      raise Diverged(
-        f'step {step}: the training loss is {loss}: stopped; '
-        'earlier checkpoints are kept'
-      )
+    self._nonfinite.report(step, faults)

@@ -140,6 +140,17 @@ def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
   )
 
 
+def placed(mesh: Mesh, shapes: TrainState) -> TrainState:
+  """The state's shapes and types, with the sharding of each array."""
+  return jax.tree.map(
+    lambda leaf, place: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=place
+    ),
+    shapes,
+    state_shardings(mesh, shapes),
+  )
+
+
 def place_batches(
   mesh: Mesh,
   replicas: int,

@@ -10,7 +10,9 @@ import jax
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.tasks.base import Stream
+from memjax.config.experiment import Experiment
+from memjax.guards import phase
+from memjax.tasks.base import TRAINING, Stream
 from memjax.training.parallel import place_batches
 from memjax.types import HostBatch
 
@@ -68,6 +70,20 @@ def prefetch(
     )
 
   return in_background(make, calls)
+
+
+def batches_left(
+  experiment: Experiment, mesh: Mesh, step: int, end: str
+) -> Iterator[HostBatch]:
+  """What is still to be trained on, one host batch a call; none at an end."""
+  train = experiment.train
+  stream = Stream(experiment.seed, TRAINING, train.batch_size)
+  per_call = experiment.steps_per_call(step)
+  calls = range(step, step if end else train.steps, per_call)
+  host_batches = prefetch(
+    experiment.task, stream, mesh, calls, per_call, train.replicas
+  )
+  return phase.waiting('data', host_batches)
 
 
 def in_background(

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 import numpy as np
 
 from memjax.config.experiment import Experiment
+from memjax.guards import finite, memory
+from memjax.guards.finite import Faults, Health
 from memjax.logs import hardware
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
@@ -27,14 +29,17 @@ class Program(NamedTuple):
     abstract: the state's shapes, types and shardings.
     initial_state: the state at step 0.
     advance: the state after the steps of one host batch; donates the buffers
-      of the given state.
-    pop_metrics: the state with its sums at zero, and the sums it had.
+      of the given state; refuses a step that does not fit in memory.
+    pop_metrics: the state with its sums at zero, and the sums and the faults
+      that it had.
+    examine: the state's faults, and whether all of it is finite, on the host.
   """
 
   abstract: TrainState
   initial_state: Callable[[], TrainState]
   advance: Callable[[TrainState, HostBatch], TrainState]
-  pop_metrics: Callable[[TrainState], tuple[TrainState, Sums]]
+  pop_metrics: Callable[[TrainState], tuple[TrainState, tuple[Sums, Faults]]]
+  examine: Callable[[TrainState], Health]
 
 
 def program(experiment: Experiment, mesh: Mesh) -> Program:
@@ -43,11 +48,12 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   Raises:
     ConfigError: the mesh does not divide the batch, or the optim section does
       not describe an optimiser that can take a step on these parameters, or not
-      one for each replica.
+      one for each replica; or the run does not fit in memory.
   """
+  limit = memory.memory_limit(mesh)
+  memory.check_rows(experiment, limit)
   parallel.check_divides(mesh, experiment)
-  count = experiment.train.replicas
-  steps = experiment.train.steps
+  count, steps = experiment.train.replicas, experiment.train.steps
   overrides_N = replicas.per_replica_overrides(experiment.optim, count)
 
   def first(seed: jax.Array) -> TrainState:
@@ -70,30 +76,43 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   def advance(state: TrainState, host_batch: HostBatch) -> TrainState:
     return call_of_each(state, host_batch, overrides_N)
 
-  def pop_metrics(state: TrainState) -> tuple[TrainState, Sums]:
+  def pop_metrics(
+    state: TrainState,
+  ) -> tuple[TrainState, tuple[Sums, Faults]]:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
-    return state._replace(sums=zero), state.sums
+    return state._replace(sums=zero), (state.sums, state.faults)
 
   key = jax.random.key(experiment.seed)
   params = jax.eval_shape(
     lambda: initial_params(experiment.model, experiment.task, key)
   )
+  memory.check_model(experiment, params, mesh, limit)
   check_step(experiment.optim, steps, params, overrides_N)
-  shapes = jax.eval_shape(first_state)
-  places = parallel.state_shardings(mesh, shapes)
+  abstract = parallel.placed(mesh, jax.eval_shape(first_state))
+  memory.check_state(experiment, abstract, limit)
+  places = jax.tree.map(lambda leaf: leaf.sharding, abstract)
   whole = parallel.replicated(mesh)
+  jitted = jax.jit(advance, donate_argnums=0, out_shardings=places)
   return Program(
-    abstract=jax.tree.map(
-      lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
-      shapes,
-      places,
-    ),
+    abstract=abstract,
     initial_state=jax.jit(first_state, out_shardings=places),
-    advance=jax.jit(advance, donate_argnums=0, out_shardings=places),
+    advance=memory.CheckedStep(jitted, experiment, limit),
     pop_metrics=jax.jit(
       pop_metrics, donate_argnums=0, out_shardings=(places, whole)
     ),
+    examine=examiner(experiment, whole),
   )
+
+
+def examiner(
+  experiment: Experiment, place: NamedSharding
+) -> Callable[[TrainState], Health]:
+  """Reads the health of a state's replicas, numpy arrays (N,)."""
+  one = functools.partial(finite.health, experiment.model)
+  count = experiment.train.replicas
+  health = replicas.each(one, count, (replicas.STATE_AXES,), 0)
+  examine = jax.jit(health, out_shardings=place)
+  return lambda state: parallel.to_host(examine(state))
 
 
 def step_flops(experiment: Experiment) -> int:

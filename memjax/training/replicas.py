@@ -9,7 +9,7 @@ array is N, also if N is 1. Only the fields of the state that `state.SHARED`
 names lack it. `each` is the one place that takes the axis off and puts it back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
 from typing import Any
@@ -132,6 +132,18 @@ def summary(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     'quartiles': {name: [low[name], high[name]] for name in values},
     'replicas': {name: v.tolist() for name, v in values.items()},
   }
+
+
+def without(
+  values: Mapping[str, np.ndarray], gone: Sequence[int]
+) -> dict[str, np.ndarray]:
+  """The figures, NaN for the replicas of these numbers."""
+  if not gone:
+    return dict(values)
+  kept = {name: np.array(v, float) for name, v in values.items()}
+  for value in kept.values():
+    value[..., list(gone)] = np.nan
+  return kept
 
 
 def _quantile(values_N: np.ndarray, share: float) -> float:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from memjax.guards.finite import Faults
 from memjax.models.base import Memory
 from memjax.tasks.base import TRAINING, Stream, Task
 from memjax.types import Carry, Params, Sums
@@ -28,6 +29,7 @@ class TrainState(NamedTuple):
     carry: the memory after the last batch, rows of the batch first.
     key: the key of the training noise; each step folds its number in.
     sums: of metrics, since the last training row.
+    faults: the steps that were not taken, as a value was not finite.
   """
 
   step: jax.Array
@@ -37,6 +39,7 @@ class TrainState(NamedTuple):
   carry: Carry
   key: jax.Array
   sums: Sums
+  faults: Faults
 
   @property
   def evaluated(self) -> Params:

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from memjax.config.experiment import Experiment
+from memjax.guards import finite
 from memjax.models.base import Model, apply_body
 from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
 from memjax.training.optim import average
@@ -28,12 +29,14 @@ def make_step(
   The carry enters as a constant, so the gradient ends at the start of the
   batch. The loss is summed over all rows, and its gradient is divided once by
   the count of all rows. So the number of parts that the rows are read in
-  changes nothing.
+  changes nothing. A step with a value that is not finite is not taken; see
+  `guards/finite.py`.
   """
-  ema = experiment.optim.ema
+  ema, policy = experiment.optim.ema, experiment.train.nonfinite
   whole = experiment.train.grad_accum_steps == 1
   differentiate = gradient if whole else gradient_in_parts
   update = optax.with_extra_args_support(optimiser).update
+  infinite = finite.starts_infinite(experiment.model)
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     key = jax.random.fold_in(state.key, state.step)
@@ -47,7 +50,8 @@ def make_step(
       grads, state.opt_state, state.params, value=metrics['loss'].sum / count
     )
     params = optax.apply_updates(state.params, updates)
-    metrics |= {'gradient_norm': Metric(optax.tree.norm(grads), jnp.ones(()))}
+    norm = optax.tree.norm(grads)
+    metrics |= {'gradient_norm': Metric(norm, jnp.ones(()))}
     after = state._replace(
       step=state.step + 1,
       params=params,
@@ -55,10 +59,11 @@ def make_step(
       ema=average(state.ema, params, ema) if ema else (),
       carry=carry,
     )
-    task = experiment.task
-    return after, Sums(
-      metrics, invalid_ids(task, batch), lost_labels(task, batch)
-    )
+    values = metrics['loss'].sum, norm
+    after, taken = finite.keep(policy, state, after, infinite, *values)
+    metrics = finite.counted(metrics, policy, taken, state.faults.stopped)
+    invalid = invalid_ids(experiment.task, batch)
+    return after, Sums(metrics, invalid, lost_labels(experiment.task, batch))
 
   return step
 
@@ -146,6 +151,7 @@ def initial_state(
     carry=model.initial_carry(batch_size),
     key=noise_key,
     sums=Sums({}, jnp.zeros(()), jnp.zeros(())),
+    faults=finite.no_faults(),
   )
   stream = Stream(experiment.seed, TRAINING, batch_size)
   host_batch = task.rows(stream, 0, np.arange(batch_size))

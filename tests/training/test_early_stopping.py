@@ -5,7 +5,7 @@ import itertools
 import math
 
 from memjax.runs.best import Figure, first_best
-from memjax.training.early_stopping import EarlyStopping
+from memjax.training.early_stopping import EarlyStopping, median
 from tests.small import small
 
 
@@ -99,12 +99,20 @@ def test_a_poor_replica_that_diverges_makes_no_best() -> None:
 def test_a_good_replica_that_diverges_does_not_stop_the_others() -> None:
   stopping = watching(patience=2)
   values = [[0.1, 5.0, 8.0], [0.1, 4.0, 7.0]]
-  values += [[NAN, 3.9, 6.9], [NAN, 3.8, 6.8], [NAN, 3.7, 6.7], [NAN, NAN, 6.6]]
-  assert losses(stopping, values) == [True] * 6
+  values += [[NAN, 3.9, 6.9], [NAN, 3.8, 6.8], [NAN, 3.7, 6.7]]
+  assert losses(stopping, values) == [True] * 5
   assert losses(stopping, [[NAN] * 3]) == [False]
   assert not stopping.end
   assert losses(stopping, [[NAN] * 3]) == [False]
   assert stopping.end
+
+
+def test_the_best_needs_half_of_the_replicas() -> None:
+  values: list[Figure] = [[5.0] * 4, [NAN, NAN, 4.0, 4.0], [NAN, NAN, NAN, 1.0]]
+  assert losses(watching(), values) == [True, True, False]
+  assert first_best(values, 'min') == 1
+  assert median([NAN, 4.0]) == 4.0
+  assert math.isnan(median([NAN, NAN, 4.0]))
 
 
 def test_none_is_best_where_none_is_a_number() -> None:
