@@ -107,6 +107,10 @@ def _model(
 ) -> Model:
   """The model of a spec for a task, as `train.remat` wants it."""
   model = build_model(spec, task.input_spec, task.output_spec)
+  rule = f'reads later inputs, and those of {config["task"]["name"]} may be '
+  rule += 'the answers: use a causal memory'
+  hidden = model.causal or not task.labels_are_inputs
+  require(hidden, 'model', spec['name'], rule)
   try:
     return model.with_remat(config['train']['remat'])
   except ConfigError as error:

@@ -9,7 +9,7 @@ import numpy as np
 from memjax.data.order import shuffled
 from memjax.data.pairs import Pair
 from memjax.data.tokenizers import Marked
-from memjax.errors import nearest, require
+from memjax.errors import ConfigError, nearest, require
 
 ANSWERS = ('tokens', 'label', 'tags')
 ORDER = 0  # seeds the order in which pairs are packed
@@ -57,9 +57,10 @@ def encode_pair(pair: Pair, answer: str, marks: Marked) -> Steps:
 def class_ids(names: Sequence[str], marks: Marked) -> list[int]:
   """The numbers of the classes of these names."""
   for name in names:
-    rule = f'the training data do not have it; {nearest(name, marks.classes)}'
-    require(name in marks.classes, 'target', name, rule)
-  return [marks.classes.index(name) for name in names]
+    if name not in marks.class_ids:
+      rule = f'the training data do not have it; {nearest(name, marks.classes)}'
+      raise ConfigError('target', name, rule)
+  return [marks.class_ids[name] for name in names]
 
 
 def _steps(parts: list, answers: list[int]) -> Steps:

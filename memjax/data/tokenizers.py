@@ -47,6 +47,11 @@ class Marked(Tokenizer):
   def vocab(self) -> int:
     return self.inner.vocab + len(self.signs)
 
+  @functools.cached_property
+  def class_ids(self) -> dict[str, int]:
+    """{name: number} of the classes."""
+    return {name: i for i, name in enumerate(self.classes)}
+
   @property
   def separator(self) -> int:
     """The id that ends a source."""

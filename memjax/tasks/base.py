@@ -104,6 +104,14 @@ class Task(abc.ABC):
     return 0
 
   @property
+  def labels_are_inputs(self) -> bool:
+    """Whether a label may be among later inputs, as the next token of a text.
+
+    A model that is not causal would read it there, and is refused.
+    """
+    return True
+
+  @property
   def row_stride(self) -> int:
     """Steps between the starts of two rows of a sequence; T: no overlap."""
     return self.length

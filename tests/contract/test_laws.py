@@ -132,6 +132,9 @@ ODD = {
   'memn2n-long': memn2n(slots=LENGTH + 5, hops=2),
   'key-value-1': layer('key_value.KeyValueMemory', slots=1),
   'key-value-5': layer('key_value.KeyValueMemory', 2, slots=5, hops=3),
+  'bidirectional': layer(
+    'bidirectional.Bidirectional', 2, layer={'name': 'gru.GRU'}
+  ),
   'key-value-long': layer('key_value.KeyValueMemory', slots=LENGTH + 5),
 }
 
@@ -287,6 +290,8 @@ def test_models_that_break_laws_on_purpose_are_few() -> None:
     ('segment-0', 'segments'),
     ('segment-5', 'segments'),
     ('key-value-1', 'horizon'),
+    ('bidirectional', 'segments'),
+    ('bidirectional', 'causal'),
   }
 
 

@@ -1,7 +1,6 @@
 """Pairs: read a source, then answer: a text, a class, or a tag for each word.
 
-Translation, summaries, letters to sounds, questions, sentiment, inference and
-entities are files of such pairs.
+Translations, summaries, questions, sentiment, entities are files of pairs.
 
 Papers: Sutskever et al. 2014, https://arxiv.org/abs/1409.3215, and Cho et al.
 2014, https://arxiv.org/abs/1406.1078, for answer='tokens'.
@@ -17,7 +16,7 @@ in it, unless the memory keeps the source.
 Memory is reset at the start of a pair. Rows of T steps have as many pairs as
 fit, or one with packed=False. Pairs of more than T steps are left out, and a
 line at the start says how many.
-Split: see memjax/data/pairs.py. The rows of train are shuffled in each epoch by
+Split: see data/pairs.py. The rows of train are shuffled in each epoch by
 seed and stream; the other splits keep their order. The last step of an epoch is
 padded with rows of weight 0.
 Labels: every label of the split exactly once per epoch.
@@ -69,8 +68,7 @@ class Pairs(Task):
   Attributes:
     corpus: 'docstrings' of Python's own library: what follows a docstring's
       first line, then the first line; or 'files', the user's.
-    path: the file or folder of 'files': .jsonl, .csv, .tsv, .parquet, .arrow,
-      or .conll, whose sentences are pairs.
+    path: the file or folder of 'files'; docs/data.md lists the formats.
     validation_path, test_path: file or folder of a split of 'files'.
     split_names: False ignores file names that say a split.
     include: patterns of file names, such as '*.tsv'; empty: all.
@@ -118,8 +116,8 @@ class Pairs(Task):
     files = self.corpus == FILES
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
-    rule = "must be 'words' for answer='tags'"
     words = self.answer != 'tags' or self.tokens == Words.kind
+    rule = "must be 'words' for answer='tags'"
     require(words, 'tokens', self.tokens, rule)
     require(0 < self.share <= 1, 'share', self.share, 'must be in (0, 1]')
 
@@ -151,13 +149,14 @@ class Pairs(Task):
     """Fitted to the text of train; it knows marks and classes, too."""
     if self._tokenizer:
       return self._tokenizer
-    texts = (text for pair in self._of('train') for text in self._texts(pair))
-    encoded = (f'{text}\n'.encode() for text in texts)
+    texts = (self._text(pair) for pair in self._of('train'))
+    encoded = (text.encode() for text in texts)
     inner = fit_tokenizer(self.tokens, encoded, self.vocab)
     return Marked(inner, self._classes)
 
-  def _texts(self, pair: Pair) -> tuple[str, ...]:
-    return tuple(pair) if self.answer == 'tokens' else (pair.source,)
+  def _text(self, pair: Pair) -> str:
+    parts = pair if self.answer == 'tokens' else pair[:1]
+    return ''.join(f'{part}\n' for part in parts)
 
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Pairs':
     if not isinstance(tokenizer, Marked):
@@ -195,15 +194,16 @@ class Pairs(Task):
     return int(self._rows.loss_weights_RT.sum(axis=1).max())
 
   @property
+  def labels_are_inputs(self) -> bool:
+    return self.answer == 'tokens'
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     if self.answer == 'tokens':
       return {}
-    trained, evaluated = (
-      Counter(self._answers(split)) for split in ('train', self.split)
-    )
+    trained, seen = (Counter(self._answers(s)) for s in ('train', self.split))
     (most, _), *_ = trained.most_common(1)
-    majority = evaluated[most] / evaluated.total()
-    return {'accuracy': {'majority': majority}}
+    return {'accuracy': {'majority': seen[most] / seen.total()}}
 
   def describe(self) -> list[str]:
     there, used = len(self._of(self.split)), len(self._steps)

@@ -1,0 +1,1 @@
+"""Memories made of other memories."""
