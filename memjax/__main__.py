@@ -9,6 +9,10 @@ memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
                                  reads the workdir and needs no --config:
                                  measures sets, writes text, a page, or the
                                  weights; report takes several: DIR,DIR
+  --mode=verify                  hashes every checkpoint of the workdir and its
+                                 data, and says which bytes are wrong
+  --mode=replay --step=N         computes a training row again and compares its
+                                 bits with metrics.jsonl
 memjax check my_memory.Decay     tries the laws of a memory on a class of your
                                  own or built in, lstm.LSTM; more words set
                                  fields: slots=8; --mode=check tries them on
@@ -91,7 +95,16 @@ def show(lines: Iterable[str]) -> int:
 
 def run(config: dict, workdir: pathlib.Path) -> int:
   """Imports what the mode needs, and runs it."""
-  from memjax.modes import check, evaluate, export, report, sample, train
+  from memjax.modes import (
+    check,
+    evaluate,
+    export,
+    replay,
+    report,
+    sample,
+    train,
+    verify,
+  )
 
   mode = command_line.MODE.value
   if mode == 'eval':
@@ -100,6 +113,10 @@ def run(config: dict, workdir: pathlib.Path) -> int:
     return export.export(workdir, **command_line.exporting())
   if mode == 'check':
     return check.check_config(config)
+  if mode == 'verify':
+    return verify.verify(workdir)
+  if mode == 'replay':
+    return replay.replay(workdir, command_line.step())
   if mode == 'report':
     return report.report(workdir, **command_line.reporting())
   if mode == 'sample':

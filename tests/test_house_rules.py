@@ -51,6 +51,7 @@ MAY_IMPORT = {
     'data.tokenizers',
     'data.cache',
     'guards.phase',
+    'guards.file_hashes',
   ),
   'guards': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
   'laws': ('models.base',),

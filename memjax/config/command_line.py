@@ -13,8 +13,9 @@ from memjax.config.find import make_importable
 from memjax.config.overrides import PREFIXES, override
 from memjax.errors import ConfigError, require
 
-MODES = ('train', 'eval', 'sample', 'export', 'report', 'check')
-OF_A_WORKDIR = ('eval', 'export', 'sample', 'report')  # need no config
+# The modes that read a workdir need no config.
+OF_A_WORKDIR = ('eval', 'export', 'sample', 'report', 'verify', 'replay')
+MODES = ('train', *OF_A_WORKDIR, 'check')
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')

@@ -14,6 +14,7 @@ from memjax.laws.probe import refuse_broken
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
+from memjax.runs.environment import describe_changes, environment
 from memjax.runs.sources import own_modules, sha256
 from memjax.runs.workdir import read_config, read_run
 from memjax.training import loop
@@ -55,6 +56,8 @@ def describe_start(experiment: Experiment, workdir: Path) -> Iterator[str]:
   train, step = experiment.train, 0
   if (workdir / 'run.json').exists():
     _, step, starts, _ = read_run(workdir)
+    for line in describe_changes(starts[-1], environment()):
+      yield f'{line}: later figures may differ in their last bits'
     yield from describe_sources(starts[-1].get('sources', {}), experiment)
     steps_before = read_config(workdir)['train']['steps']
     if train.steps > steps_before:

@@ -2,7 +2,7 @@
 
     0   finished
     1   failed: the disk is full, a folder was removed, or a bug; of a check: a
-        law is broken
+        law is broken; of verify and replay: something differs
     2   refused: a wrong flag, field, value or file; one line on standard error
     3   diverged: the training loss is not finite; earlier checkpoints are kept
     4   stuck: a phase made no progress within its limit, `train.limits`; the

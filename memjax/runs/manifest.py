@@ -2,16 +2,15 @@
 
 A flipped bit in an array file restores silently as a wrong weight, and a partly
 written folder looks like a whole one. So the last file of a step is its
-manifest, `manifest.json`: size and SHA-256 of all other files, the type of
+manifest, `manifest.json`: size and hashes of all other files, the type of
 every array, the metrics, and a SHA-256 of itself. An item with a file that
 differs in one byte is damaged, and nothing is read from it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 import re
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import jax
 import numpy as np
 
 from memjax.errors import require
+from memjax.guards.file_hashes import find_fault, hash_parts
 from memjax.runs.best import Figure, first_best
 from memjax.runs.json_files import sync_folder, write_whole
 
@@ -41,7 +41,8 @@ class Manifest(NamedTuple):
       `{'params/readout/bias': 'float32[10]'}`.
     diverged: {seed: step} of the replicas that had stopped, as a value was not
       finite; their figures are NaN in `metrics`.
-    files: `[bytes, SHA-256]` of every other file by its path in the folder.
+    files: `[bytes, [SHA-256 of each MiB]]` of every other file by its path in
+      the folder.
   """
 
   step: int
@@ -60,6 +61,11 @@ def steps_in(folder: Path) -> list[int]:
     for path in folder.iterdir()
     if re.fullmatch('0|[1-9][0-9]*', path.name) and path.is_dir()
   )
+
+
+def newest_step(workdir: Path) -> int:
+  """The newest saved step of a run, verified or not; 0 if none is saved."""
+  return max([0, *steps_in(workdir / 'checkpoints')])
 
 
 def manifests_in(folder: Path) -> dict[int, Manifest]:
@@ -130,7 +136,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
       sync_folder(path)
     else:
       name = path.relative_to(folder).as_posix()
-      files[name] = [path.stat().st_size, _sha256(path, sync=True)]
+      files[name] = [path.stat().st_size, hash_parts(path, sync=True)]
   whole = manifest._replace(metrics=_to_json(manifest.metrics), files=files)
   write_whole(folder / NAME, _render(whole))
 
@@ -218,20 +224,19 @@ def verify_files(
   Raises:
     Damaged: a file is missing, unreadable or differs.
   """
-  for name, (size, sha256) in manifest.files.items():
-    if items is not None and name.partition('/')[0] not in items:
-      continue
-    try:
-      bytes_found = (folder / name).stat().st_size
-      same = bytes_found == size and _sha256(folder / name) == sha256
-    except FileNotFoundError:
-      raise Damaged(f'{name} is missing') from None
-    except OSError as error:
-      raise Damaged(f'{name} cannot be read: {error.strerror}') from None
-    if bytes_found != size:
-      raise Damaged(f'{name} has {bytes_found} bytes instead of {size}')
-    if not same:
-      raise Damaged(f'{name} differs from its hash')
+  for fault in find_faults(folder, manifest, items):
+    raise Damaged(fault)
+
+
+def find_faults(
+  folder: Path, manifest: Manifest, items: Collection[str] | None = None
+) -> Iterator[str]:
+  """What is wrong with each file; see `verify_files`."""
+  for name, (size, hashes) in manifest.files.items():
+    if items is None or name.partition('/')[0] in items:
+      fault = find_fault(folder, name, size, hashes)
+      if fault:
+        yield fault
 
 
 def _render(manifest: Manifest) -> str:
@@ -241,10 +246,3 @@ def _render(manifest: Manifest) -> str:
     'sha256': hashlib.sha256(body.encode()).hexdigest(),
   }
   return json.dumps(whole, sort_keys=True, indent=1) + '\n'
-
-
-def _sha256(path: Path, sync: bool = False) -> str:
-  with path.open('rb') as file:
-    if sync:
-      os.fsync(file.fileno())
-    return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -29,7 +29,6 @@ from memjax.types import Spec, spec_from_json
 
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
-# These change only how the run ends.
 ENDS = ('train.steps', 'train.patience', 'train.stop_when', 'train.nonfinite')
 ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
 
@@ -50,9 +49,9 @@ class RunRecord(NamedTuple):
       'diverged' or 'failed'. A run that was killed stays 'running'; the
       workdir's lock is free then.
     step: the newest saved step, from which a resume starts.
-    starts: of every start: time, command, versions, devices, processor, the
-      fingerprint of the data, digests and copies of the user's own sources, and
-      the folders where they were looked up.
+    starts: of every start: its first step, time, command, what bits depend on
+      (`environment.py`), the fingerprint of the data, digests and copies of the
+      user's own sources, and the folders where they were looked up.
     reason: why the run ended, in one line: the last step, `train.patience`,
       `train.stop_when`, or an error; empty while it is running.
   """
@@ -139,13 +138,15 @@ def claim(workdir: Path, experiment: Experiment) -> None:
       f'its data have changed since {workdir} was created; use a new workdir',
     )
   write_json(path, experiment.config)
-  task = experiment.task
+  task, saved = experiment.task, manifest.newest_step(workdir)
   interface = interface_to_json(
     task.input_spec, task.output_spec, task.text_tokenizer
   )
   write_json(workdir / 'interface.json', interface)
   start = {
     **environment(),
+    'step': saved,
+    'steps_per_call': experiment.steps_per_call(saved),
     'data_fingerprint': fingerprint,
     'sources': save_sources(workdir, experiment.config),
     'folders': own_folders(),
@@ -161,8 +162,7 @@ def record_state(workdir: Path, state: str, reason: str) -> None:
 def _write_run(
   workdir: Path, state: str, reason: str, starts: list[dict[str, Any]]
 ) -> None:
-  steps = manifest.steps_in(workdir / 'checkpoints')
-  record = RunRecord(state, max([0, *steps]), starts, reason)
+  record = RunRecord(state, manifest.newest_step(workdir), starts, reason)
   write_json(workdir / 'run.json', record._asdict())
 
 

@@ -152,6 +152,10 @@ class Task(abc.ABC):
     """
     return []
 
+  def data_faults(self) -> list[str]:
+    """What has changed in the files of the data, a line each; reads them."""
+    return []
+
   @abc.abstractmethod
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     """Host half: what `batch` needs for these rows of this step.

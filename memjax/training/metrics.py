@@ -65,6 +65,11 @@ def metric_values(sums: Sums) -> dict[str, np.ndarray]:
   return {name: metric.value() for name, metric in sums.metrics.items()}
 
 
+def interval_values(sums: Sums) -> dict[str, np.ndarray]:
+  """The figures of an interval, `(N,)` float64, from sums on the devices."""
+  return metric_values(jax.tree.map(np.float64, to_host(sums)))
+
+
 def learning_rates(experiment: Experiment, after: int) -> dict[int, Any]:
   """The learning rate at each step of a training row after this step.
 
@@ -163,7 +168,7 @@ class Meter:
       return
     (step, sums, on_device), self._pending = self._pending, None
     faults = to_host(on_device)
-    values = metric_values(jax.tree.map(np.float64, to_host(sums)))
+    values = interval_values(sums)
     now = time.perf_counter()
     row: Row = {
       'step': step,

@@ -76,14 +76,22 @@ def batches_left(
   experiment: Experiment, mesh: Mesh, step: int, end: str
 ) -> Iterator[HostBatch]:
   """What is still to be trained on, one host batch a call; none at an end."""
+  last = step if end else experiment.train.steps
+  per_call = experiment.steps_per_call(step)
+  host_batches = batches_between(experiment, mesh, step, last, per_call)
+  return phase.waiting('data', host_batches)
+
+
+def batches_between(
+  experiment: Experiment, mesh: Mesh, step: int, last: int, per_call: int
+) -> Iterator[HostBatch]:
+  """The training batches from one step to another, one host batch a call."""
   train = experiment.train
   stream = Stream(experiment.seed, TRAINING, train.batch_size)
-  per_call = experiment.steps_per_call(step)
-  calls = range(step, step if end else train.steps, per_call)
-  host_batches = prefetch(
+  calls = range(step, last, per_call)
+  return prefetch(
     experiment.task, stream, mesh, calls, per_call, train.replicas
   )
-  return phase.waiting('data', host_batches)
 
 
 def in_background(

@@ -219,6 +219,9 @@ class Text(Task):
   def describe(self) -> list[str]:
     return self._corpora.describe()
 
+  def data_faults(self) -> list[str]:
+    return self._corpora.faults()
+
   def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Text':
     if self.tokens == IDS:
       rule = 'the model was trained with another tokenizer than task.tokenizer'
