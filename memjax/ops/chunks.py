@@ -6,6 +6,8 @@ Further letters: N chunks, C steps of a chunk, V width of the values.
 import jax
 import jax.numpy as jnp
 
+from memjax.ops.precision import widened
+
 
 def cut_heads(x_BTH: jax.Array, chunk: int) -> jax.Array:
   """`(B, T, H, ...)` to `(N, B, H, C, ...)`."""
@@ -13,7 +15,11 @@ def cut_heads(x_BTH: jax.Array, chunk: int) -> jax.Array:
 
 
 def cut_chunks(x_BT: jax.Array, chunk: int) -> jax.Array:
-  """`(B, T, ...)` to `(N, B, C, ...)`; zeros at the end write nothing."""
+  """`(B, T, ...)` to `(N, B, C, ...)`; zeros at the end write nothing.
+
+  Floats are at least float32 (`ops/precision.py`).
+  """
+  x_BT = widened(x_BT)
   batch, length, *rest = x_BT.shape
   chunks = -(-length // chunk)
   widths = [(0, 0), (0, -length % chunks)] + [(0, 0)] * len(rest)

@@ -10,6 +10,8 @@ Cost per step: W D. Kept for the backward pass: x and the masks.
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.ops.precision import widened
+
 
 def convolve(
   tail_BWD: Float[Array, 'B before D'],
@@ -26,9 +28,10 @@ def convolve(
     reset_BT: where the inputs before are forgotten.
 
   Returns:
-    The last W - 1 inputs, 0 where they are forgotten, and y.
+    The last W - 1 inputs, 0 where they are forgotten, and y in the type of x.
   """
   before, length = tail_BWD.shape[1], x_BTD.shape[1]
+  dtype, x_BTD, kernel_WD = x_BTD.dtype, widened(x_BTD), widened(kernel_WD)
   x = jnp.concatenate([tail_BWD.astype(x_BTD.dtype), x_BTD], axis=1)
   run_BT = jnp.cumsum(reset_BT.astype(jnp.int32), axis=1)
   run = jnp.pad(run_BT, ((0, 0), (before, 0)))
@@ -39,4 +42,4 @@ def convolve(
     y_BTD += kernel_WD[None, tap : tap + 1] * seen_BTD
   remembered = (run[:, length:] == run_BT[:, -1:])[..., None]
   tail = jnp.where(remembered, x[:, length:], 0)
-  return tail.astype(tail_BWD.dtype), y_BTD
+  return tail.astype(tail_BWD.dtype), y_BTD.astype(dtype)

@@ -27,6 +27,8 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.ops.precision import widened
+
 Product = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -47,7 +49,8 @@ def diagonal(
   Returns:
     The state after the last step, and h of every step.
   """
-  return _read(jnp.multiply, _same, h_BD, decay, x_BTD, reset_BT)
+  a, x_BTD = widened(decay), widened(x_BTD)
+  return _read(jnp.multiply, _same, h_BD, a, x_BTD, reset_BT)
 
 
 def rotating(
@@ -69,6 +72,7 @@ def rotating(
   Returns:
     The state after the last step, and h of every step.
   """
+  decay, angle, x_BTD2 = (widened(a) for a in (decay, angle, x_BTD2))
   turn = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
   factor = decay[..., None] * turn
   return _read(complex_product, _conjugate, h_BD2, factor, x_BTD2, reset_BT)

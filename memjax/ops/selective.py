@@ -21,6 +21,8 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.ops.precision import widened
+
 PIECE = 16  # steps
 
 
@@ -59,8 +61,10 @@ def selective(
   def read(h_BEN: jax.Array, steps: Any) -> tuple[jax.Array, jax.Array]:
     return lax.scan(step, h_BEN, steps)
 
+  a_EN = widened(a_EN)
   steps = tuple(
-    jnp.swapaxes(x, 0, 1) for x in (dt_BTE, x_BTE, b_BTN, c_BTN, reset_BT)
+    jnp.swapaxes(widened(x), 0, 1)
+    for x in (dt_BTE, x_BTE, b_BTN, c_BTN, reset_BT)
   )
   length = x_BTE.shape[1]
   whole = length - length % PIECE
