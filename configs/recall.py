@@ -1,8 +1,9 @@
-"""Small recall tasks: induction heads, selective copy, overwritten keys.
+"""Small recall tasks: induction heads, selective copy, kinds of keys.
 
 Paper: Gu & Dao 2023, Mamba, https://arxiv.org/abs/2312.00752, section 4.1, for
-the first two; the third is multi-query recall with keys written several times.
-Some evaluation sets are harder than training.
+the first two; the others are multi-query recall with keys written several
+times, with keys of two tokens, or with vectors as keys and values. Some
+evaluation sets are harder than training.
 Command: python launch.py --config=configs/recall.py:induction_heads-transformer
 Result: not measured.
 """
@@ -35,6 +36,18 @@ TASKS = {
       'once': {'keys': 32},
       'twice': {'length': 256, 'keys': 16, 'writes': 64},
     },
+  ),
+  'mqar_compositional': (
+    'mqar_compositional.MQARCompositional',
+    {'length': 128, 'grid': 2, 'vocab': 8192},
+    {'length': 24, 'vocab': 24},
+    {'grid_3': {'grid': 3}},
+  ),
+  'mqar_continuous': (
+    'mqar_continuous.MQARContinuous',
+    {'pairs': 16},
+    {'pairs': 2, 'vectors': 8, 'width': 8},
+    {'pairs_64': {'pairs': 64}},
   ),
 }
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)

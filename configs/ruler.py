@@ -1,6 +1,7 @@
-"""Hidden in text: one needle, several, chains of names, common words.
+"""Hidden in text: needles, several values, chains of names, common words.
 
 Paper: Hsieh et al. 2024, RULER, https://arxiv.org/abs/2404.06654.
+S-NIAH-2 is `niah`; MK-, MV- and MQ-NIAH have several keys, values and queries.
 Command: python launch.py --config=configs/ruler.py:niah-transformer
   your own text: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
 Result: not measured.
@@ -12,9 +13,13 @@ from memjax.configs.base import base
 from memjax.configs.models import MODELS, model
 from memjax.configs.variants import quick, split_variant
 
-TASKS = {
+TASKS: dict[str, tuple[str, dict]] = {
   'niah': ('niah.NIAH', {'needles': 1}),
   'multi_niah': ('niah.NIAH', {'needles': 4}),
+  's_niah_1': ('niah.NIAH', {'corpus': 'noise'}),
+  's_niah_3': ('niah.NIAH', {'kind': 'uuid'}),
+  'mv_niah': ('niah.NIAH', {'values': 4}),
+  'mq_niah': ('niah.NIAH', {'needles': 4, 'queries': 4, 'digits': 3}),
   'variable_tracking': (
     'variable_tracking.VariableTracking',
     {'chains': 1, 'hops': 2},

@@ -133,9 +133,11 @@ NO_MODEL = {
 NO_TASK = {
   'base.py': 'the contract',
   'draws.py': 'random draws that several tasks share',
+  'stages.py': 'other sizes of a task in training',
   'chomsky/episode.py': 'what the fifteen tasks have in common',
   'ntm/bits.py': 'what tasks on vectors of bits have in common',
   'ruler/haystack.py': 'what tasks that hide sentences in text share',
+  'ruler/story.py': 'the sentences, question and answers of a row',
 }
 MODEL_HEADINGS = ('Paper:', 'Carry:', 'Cost per step', 'Deviations:')
 TASK_HEADINGS = ('Specification:', 'Labels:', 'Metrics:')

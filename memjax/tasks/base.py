@@ -19,6 +19,7 @@ import optax
 
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
+from memjax.tasks.stages import draw_examples, parse_parts
 from memjax.types import (
   Batch,
   Example,
@@ -212,7 +213,21 @@ class Task(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
-  """A task that draws each row, an independent episode, from a key."""
+  """A task that draws each row, an independent episode, from a key.
+
+  Attributes:
+    curriculum: other sizes in training, by step: the step at which each begins
+      and the fields that differ, as in '0 length=16; 2000 length=32; 5000'.
+    mixture: other sizes in training, row by row: the share of each and the
+      fields that differ, as in '5 length=64 pairs=4; 1 length=128 pairs=8'.
+  """
+
+  curriculum: str = ''
+  mixture: str = ''
+
+  def prepare(self) -> None:
+    for field in ('curriculum', 'mixture'):
+      parse_parts(self, field)
 
   @abc.abstractmethod
   def example(self, key: RowKey) -> Example:
@@ -225,13 +240,7 @@ class GeneratedTask(Task):
     return rows
 
   def batch(self, host_batch: HostBatch) -> Batch:
-    def row(ids: jax.Array) -> Example:
-      key = jax.random.key(ids[0])
-      for i in range(1, 4):
-        key = jax.random.fold_in(key, ids[i])
-      return self.example(key)
-
-    rows = jax.vmap(row)(host_batch)
+    rows = draw_examples(self, host_batch, TRAINING)
     reset_BT = jnp.zeros(rows.loss_weights_T.shape, bool).at[:, 0].set(True)
     return Batch(*rows[:3], reset_BT, rows.score_axis_T)
 

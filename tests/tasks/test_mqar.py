@@ -1,5 +1,6 @@
 """Multi-query recall: an oracle with a dictionary scores everything."""
 
+import dataclasses
 import math
 
 import jax
@@ -11,7 +12,7 @@ from memjax.errors import ConfigError
 from memjax.tasks.draws import distinct
 from memjax.tasks.recall.mqar import MQAR
 from memjax.types import Batch
-from tests.tasks.drawn import assert_as_it_was, draw
+from tests.tasks.drawn import assert_as_it_was, assert_uniform, draw
 
 LENGTH, PAIRS, VOCAB, ROWS = 32, 4, 64, 400
 TASK = MQAR(length=LENGTH, pairs=PAIRS, vocab=VOCAB)
@@ -158,12 +159,34 @@ def test_the_data_is_what_it_was() -> None:
   assert_as_it_was(TASK, ROWS, GOLDEN)
 
 
+def test_passes_come_one_after_another_and_fillers_are_random() -> None:
+  task = MQAR(length=32, pairs=2, vocab=16, passes=3, random_fillers=True)
+  batch = draw(task, ROWS)
+  inputs, bare = (
+    np.asarray(draw(t, ROWS).inputs)
+    for t in (task, dataclasses.replace(task, random_fillers=False))
+  )
+  np.testing.assert_array_equal(
+    inputs[:, :12].reshape(-1, 3, 4)[:, 1:],
+    np.repeat(inputs[:, None, :4], 2, axis=1),
+  )
+  assert_uniform(inputs[bare == 0], 0, 15)
+  assert (inputs[bare > 0] == bare[bare > 0]).all()
+  b, t = np.nonzero(batch.loss_weights_BT)
+  shown = t - np.asarray(batch.score_axis_BT)[b, t]
+  np.testing.assert_array_equal(inputs[b, shown], batch.targets[b, t])
+  assert ((shown >= 8) & (shown < 12)).all()
+  assert len(b) == 2 * ROWS
+
+
 @pytest.mark.parametrize(
   ('fields', 'message'),
   [
     ({'length': 33}, 'length: 33: must be even'),
     ({'length': 12}, 'length: 12: must be at least 4 x pairs, 16'),
     ({'length': -64}, 'length: -64'),
+    ({'length': 16, 'passes': 2}, 'length: 16: must be at least 6 x pairs, 24'),
+    ({'passes': 0}, 'passes: 0: must be at least 1'),
     ({'pairs': 0}, 'pairs: 0: must be at least 1'),
     ({'pairs': -1}, 'pairs: -1: must be at least 1'),
     ({'vocab': 9}, 'vocab: 9: must be at least 2 x pairs \\+ 2, 10'),

@@ -15,13 +15,14 @@ import pytest
 from memjax.data.corpus import open_corpus
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, invalid_ids
-from memjax.tasks.ruler.haystack import Numbers
 from memjax.tasks.ruler.niah import NIAH
+from memjax.tasks.ruler.story import NOISE
 from memjax.tasks.ruler.variable_tracking import VariableTracking
 from memjax.types import Tokens
 from tests.tasks.drawn import assert_uniform
 from tests.tasks.haystack import ROWS, drawn, hay, scored, texts
 
+Kind = NIAH | VariableTracking
 GOLDEN = {
   'one': '93c7d3e99a332e96',
   'three': '54ba23b488158469',
@@ -33,7 +34,7 @@ GOLDEN = {
 @pytest.fixture(scope='module')
 def tasks(
   tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Numbers]]:
+) -> Iterator[dict[str, Kind]]:
   with hay(tmp_path_factory) as text_fields:
     yield {
       'one': NIAH(**text_fields, length=150),
@@ -61,7 +62,7 @@ def answer_to(text: bytes) -> bytes:
 
 @every_task
 def test_the_oracle_scores_everything(
-  tasks: dict[str, Numbers], name: str
+  tasks: dict[str, Kind], name: str
 ) -> None:
   task = tasks[name]
   batch = drawn(task)
@@ -76,7 +77,7 @@ def test_the_oracle_scores_everything(
 
 @every_task
 def test_labels_are_the_digits_at_the_end(
-  tasks: dict[str, Numbers], name: str
+  tasks: dict[str, Kind], name: str
 ) -> None:
   task = tasks[name]
   batch = drawn(task)
@@ -100,7 +101,7 @@ def test_labels_are_the_digits_at_the_end(
 
 @every_task
 def test_the_distance_leads_back_to_the_digit(
-  tasks: dict[str, Numbers], name: str
+  tasks: dict[str, Kind], name: str
 ) -> None:
   batch = drawn(tasks[name])
   b, t = np.nonzero(batch.loss_weights_BT)
@@ -117,7 +118,7 @@ def test_the_distance_leads_back_to_the_digit(
 
 @every_task
 def test_the_hay_is_one_window_of_the_split(
-  tasks: dict[str, Numbers], name: str
+  tasks: dict[str, Kind], name: str
 ) -> None:
   task = tasks[name]
   corpus = open_corpus('files', task.path, 'bytes')
@@ -132,7 +133,7 @@ def test_the_hay_is_one_window_of_the_split(
   assert len(starts) > ROWS * 0.95
 
 
-def test_the_queried_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
+def test_the_queried_needle_lies_anywhere(tasks: dict[str, Kind]) -> None:
   task = tasks['one']
   distance = np.concatenate(
     [drawn(task, step=s).score_axis_BT.max(axis=1) for s in range(3)]
@@ -146,7 +147,7 @@ def test_the_queried_needle_lies_anywhere(tasks: dict[str, Numbers]) -> None:
 
 @pytest.mark.parametrize(('name', 'numbers'), [('three', 3), ('chains', 2)])
 def test_names_differ_and_any_is_queried(
-  tasks: dict[str, Numbers], name: str, numbers: int
+  tasks: dict[str, Kind], name: str, numbers: int
 ) -> None:
   queried = []
   for text in texts(drawn(tasks[name])):
@@ -160,7 +161,7 @@ def test_names_differ_and_any_is_queried(
     assert counts[-1] > counts[:-1].max()  # the last of a chain of four
 
 
-def test_chains_stand_in_their_order(tasks: dict[str, Numbers]) -> None:
+def test_chains_stand_in_their_order(tasks: dict[str, Kind]) -> None:
   for text in texts(drawn(tasks['chains'])):
     known: set[bytes] = set()
     for name, value in re.findall(rb'VAR ([a-z]+) = (?:VAR )?(\w+)\.', text):
@@ -171,7 +172,7 @@ def test_chains_stand_in_their_order(tasks: dict[str, Numbers]) -> None:
 
 @every_task
 def test_guessing_scores_the_baselines(
-  tasks: dict[str, Numbers], name: str
+  tasks: dict[str, Kind], name: str
 ) -> None:
   task, rng = tasks[name], np.random.default_rng(0)
   batch = drawn(task)
@@ -195,7 +196,7 @@ def test_guessing_scores_the_baselines(
 
 
 def test_a_row_depends_on_seed_stream_step_and_row_only(
-  tasks: dict[str, Numbers],
+  tasks: dict[str, Kind],
 ) -> None:
   task = tasks['three']
   rows = task.rows(Stream(3, 1, 4), 2, np.arange(4))
@@ -212,13 +213,13 @@ def test_a_row_depends_on_seed_stream_step_and_row_only(
 
 
 @every_task
-def test_the_data_is_what_it_was(tasks: dict[str, Numbers], name: str) -> None:
+def test_the_data_is_what_it_was(tasks: dict[str, Kind], name: str) -> None:
   batch = drawn(tasks[name], seed=17)
   seen = hashlib.sha256(batch.inputs.tobytes() + batch.targets.tobytes())
   assert seen.hexdigest()[:16] == GOLDEN[name]
 
 
-def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
+def test_a_task_is_its_fields(tasks: dict[str, Kind]) -> None:
   task = tasks['chains']
   assert pickle.loads(pickle.dumps(task)) == task
   assert task.fingerprint() == tasks['one'].fingerprint() != ''
@@ -247,14 +248,14 @@ def test_a_task_is_its_fields(tasks: dict[str, Numbers]) -> None:
   ],
 )
 def test_a_bad_field_is_refused(
-  tasks: dict[str, Numbers], task: type, fields: dict, message: str
+  tasks: dict[str, Kind], task: type, fields: dict, message: str
 ) -> None:
   text_fields = {'corpus': 'files', 'path': tasks['one'].path}
   with pytest.raises(ConfigError, match=message):
     task(**text_fields | fields).prepare()
 
 
-def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:
+def test_the_smallest_task_works(tasks: dict[str, Kind]) -> None:
   task = NIAH(corpus='files', path=tasks['one'].path, length=71)
   for text in texts(drawn(task)):
     hay = re.fullmatch(
@@ -264,3 +265,58 @@ def test_the_smallest_task_works(tasks: dict[str, Numbers]) -> None:
     )
     assert hay
     assert len(hay[1] + hay[4]) == 1
+
+
+def answers_of(text: bytes, size: int) -> bytes:
+  """All values of all keys that the end of a row asks for, in order."""
+  values: dict[bytes, list[bytes]] = {}
+  for key, value in re.findall(rb' for ([a-z]{4}) is ([0-9a-f]+)\. ', text):
+    values.setdefault(key, []).append(value)
+  (keys,) = re.findall(rb' for ([a-z, ]+) is $', text[:-size])
+  return b''.join(b''.join(values[key]) for key in keys.split(b', '))
+
+
+@pytest.mark.parametrize(
+  ('fields', 'size', 'chance'),
+  [
+    ({'values': 3, 'digits': 2}, 6, 1 / 10),
+    ({'needles': 3, 'queries': 2, 'digits': 2}, 4, 1 / 10),
+    ({'needles': 2, 'queries': 2, 'values': 2, 'digits': 1}, 4, 1 / 10),
+    ({'kind': 'uuid'}, 32, 1 / 16),
+    ({'corpus': 'noise', 'path': ''}, 5, 1 / 10),
+  ],
+)
+def test_several_values_queries_and_kinds(
+  tasks: dict[str, Kind], fields: dict, size: int, chance: float
+) -> None:
+  place = {'corpus': 'files', 'path': tasks['one'].path, 'length': 320}
+  task = NIAH(**place | fields)
+  task.prepare()
+  batch = drawn(task)
+  for text in texts(batch):
+    assert text.endswith(answers_of(text, size))
+    if task.corpus == 'noise':
+      plain = re.sub(rb' The magic number for .... is \d+$', b'', text)
+      plain = re.sub(rb'The magic number for .... is \d+\. ', b'', plain)
+      assert plain in NOISE * 9
+  assert task.labels == size == batch.loss_weights_BT[0].sum()
+  assert task.baselines['accuracy'] == {'chance': chance}
+  b, t = np.nonzero(batch.loss_weights_BT)
+  shown = batch.inputs[b, t - batch.score_axis_BT[b, t]]
+  np.testing.assert_array_equal(shown, batch.targets[b, t])
+  symbols = np.unique(batch.targets[batch.loss_weights_BT > 0])
+  assert len(symbols) == round(1 / chance)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'kind': 'word'}, "kind: 'word': must be one of number, uuid"),
+    ({'queries': 2}, 'queries: 2: must be at most needles, 1'),
+    ({'values': 0}, 'values: 0: must be at least 1'),
+    ({'curriculum': '0 length=60'}, 'curriculum: .*length: 60: .*at least 71'),
+  ],
+)
+def test_a_bad_kind_is_refused(fields: dict, message: str) -> None:
+  with pytest.raises(ConfigError, match=message):
+    NIAH(**{'corpus': 'noise'} | fields).prepare()

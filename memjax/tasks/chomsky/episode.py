@@ -20,6 +20,9 @@ by label among sequences of one length, and averages that over lengths: the mean
 of the instrument `ScoreByDistance` over its lengths. It equals `score` wherever
 all answers of one length have the same number of labels, which is everywhere
 but in the tasks whose answers end with a terminator.
+`scaled_accuracy` is (accuracy - chance) / (1 - chance), the measure of Beck et al.
+2024, xLSTM, https://arxiv.org/abs/2405.04517, and of Grazzi et al. 2024,
+https://arxiv.org/abs/2411.12537.
 Deviations: the paper draws one length for a batch and averages the loss over
 that batch, so that every length has the same weight; here every row draws its
 own length and every label has the same weight. If an answer ends with a
@@ -132,9 +135,14 @@ class SequenceTask(GeneratedTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return classification(y, batch) | {
+    metrics = classification(y, batch)
+    accuracy, chance = metrics['accuracy'], 1 / self.answers
+    above_chance = accuracy.sum - chance * accuracy.count
+    possible = (1 - chance) * accuracy.count
+    return metrics | {
       'score': score(y, batch),
       'exact_match': exact_match(y, batch),
+      'scaled_accuracy': Metric(above_chance, possible),
     }
 
 

@@ -2,18 +2,21 @@
 
 Paper: Arora et al. 2023, Zoology, https://arxiv.org/abs/2312.04927.
 Specification: P different keys from 1..V/2-1 and P different values from
-V/2..V-1 alternate at the first 2P positions. Each key then appears once more,
-at position 2P + 2(g - 1). Its gap g is drawn from 1..(T - 2P)/2 with
-probability proportional to a g^(a - 1), without repetition; the first key draws
-first. All other positions are 0.
-Labels: the value, at the second position of its key. The distance is the number
-of steps back to the value.
+V/2..V-1 alternate at the first 2P positions; with n passes, these 2P tokens
+come n times. Each key then appears once more, at position 2Pn + 2(g - 1). Its
+gap g is drawn from 1..(T - 2Pn)/2 with probability proportional to a g^(a - 1),
+without repetition; the first key draws first. All other positions are 0, or
+with `random_fillers` tokens that are uniform in 0..V-1.
+Labels: the value, at the last position of its key. The distance is the number
+of steps back to the value, where it was last.
 Metrics: `loss`, nats per label; `accuracy` over labels; `exact_match`, the
-share of rows with every label right. Answering with a random value scores
+share of rows with every label right. With a `mixture`, also `accuracy_P_pairs`,
+the accuracy of the rows with P pairs. Answering with a random value scores
 1/(V/2), with a random value of the row 1/P.
 Deviations: none from the paper's Figure 2, whose (T, P) are (64, 4), (128, 8),
-(256, 16), (512, 64) with V 8192 and a 0.01. Its code can also fill the other
-positions with random tokens, and does so in later studies.
+(256, 16), (512, 64) with V 8192 and a 0.01; configs/mqar_mixture.py has the
+protocol of later studies. Several passes are those of Arora et al. 2024, Just
+read twice, https://arxiv.org/abs/2407.05483.
 """
 
 import dataclasses
@@ -28,7 +31,10 @@ from memjax.tasks.base import (
   positive,
 )
 from memjax.tasks.draws import distinct
-from memjax.types import Example, RowKey
+from memjax.tasks.stages import parse_parts
+from memjax.types import Batch, Example, Metric, Metrics, RowKey
+
+FILLERS = 1  # folded into a row's key to draw its random fillers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,27 +43,29 @@ class MQAR(TokenTask):
 
   Attributes:
     length: T, even.
-    pairs: P, number of pairs; at most T/4, so that every query has a position.
+    pairs: P, number of pairs; at most T/(2n + 2), so that every query has a
+      position.
     vocab: V, half keys and half values.
     power: the paper's a. Small values favour short gaps; 1 makes all gaps
       equally likely.
+    passes: n, number of times that the pairs are shown.
+    random_fillers: whether the other positions hold random tokens, not 0.
   """
 
   length: int = 64
   pairs: int = 4
   vocab: int = 8192
   power: float = 0.01
+  passes: int = 1
+  random_fillers: bool = False
   score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
-    positive(self, 'pairs')
+    positive(self, 'pairs', 'passes')
     require(self.length % 2 == 0, 'length', self.length, 'must be even')
-    require(
-      self.length >= 4 * self.pairs,
-      'length',
-      self.length,
-      f'must be at least 4 x pairs, {4 * self.pairs}',
-    )
+    factor = 2 * self.passes + 2
+    rule = f'must be at least {factor} x pairs, {factor * self.pairs}'
+    require(self.length >= factor * self.pairs, 'length', self.length, rule)
     require(
       self.vocab // 2 > self.pairs,
       'vocab',
@@ -91,16 +99,34 @@ class MQAR(TokenTask):
     values_P = first_value + distinct(
       of_values, self.pairs, self.vocab - first_value
     )
-    context = jnp.stack([keys_P, values_P], -1).reshape(-1)
-    query_P = 2 * self.pairs + 2 * self._gaps(of_gaps)
-    tokens = jnp.zeros(self.length, jnp.int32)
-    value_P = 2 * jnp.arange(self.pairs) + 1
+    pairs = jnp.stack([keys_P, values_P], -1).reshape(-1)
+    shown = self.passes * pairs.size
+    query_P = shown + 2 * self._gaps(of_gaps)
+    nothing = jnp.zeros(self.length, jnp.int32)
+    value_P = shown - pairs.size + 2 * jnp.arange(self.pairs) + 1
+    tokens = nothing
+    if self.random_fillers:
+      of_fillers = jax.random.fold_in(key, FILLERS)
+      tokens = jax.random.randint(of_fillers, (self.length,), 0, self.vocab)
+    context = jnp.tile(pairs, self.passes)
     return Example(
-      tokens.at[: 2 * self.pairs].set(context).at[query_P].set(keys_P),
-      tokens.at[query_P].set(values_P),
+      tokens.at[:shown].set(context).at[query_P].set(keys_P),
+      nothing.at[query_P].set(values_P),
       jnp.zeros(self.length).at[query_P].set(1.0),
-      tokens.at[query_P].set(query_P - value_P),
+      nothing.at[query_P].set(query_P - value_P),
     )
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    right_BT = jnp.argmax(y, -1) == batch.targets
+    weight_BT = batch.loss_weights_BT
+    pairs_B1 = (weight_BT > 0).sum(axis=1, keepdims=True)
+    metrics = super().measure(y, batch)
+    sizes = {part.task.pairs for part in parse_parts(self, 'mixture')}
+    for pairs in sorted(sizes):
+      counted_BT = jnp.where(pairs_B1 == pairs, weight_BT, 0.0)
+      right = jnp.where(right_BT, counted_BT, 0.0).sum()
+      metrics[f'accuracy_{pairs}_pairs'] = Metric(right, counted_BT.sum())
+    return metrics
 
   def _gaps(self, key: RowKey) -> jax.Array:
     """`(P,)` g - 1 for each key, drawn one by one without repetition.
@@ -108,7 +134,8 @@ class MQAR(TokenTask):
     The P largest values of log p(g) plus Gumbel noise, in falling order, are
     such a draw (Vieira 2014, Gumbel-max trick and weighted reservoir sampling).
     """
-    gaps = jnp.arange(1, (self.length - 2 * self.pairs) // 2 + 1)
+    shown = 2 * self.pairs * self.passes
+    gaps = jnp.arange(1, (self.length - shown) // 2 + 1)
     log_p = (self.power - 1) * jnp.log(gaps.astype(jnp.float32))
     noise = jax.random.gumbel(key, log_p.shape)
     return jax.lax.top_k(log_p + noise, self.pairs)[1]

@@ -24,7 +24,8 @@ closed form. RULER shows an example first.
 import dataclasses
 
 from memjax.errors import require
-from memjax.tasks.ruler.haystack import NAMES, Draws, Haystack, Story
+from memjax.tasks.ruler.haystack import Haystack
+from memjax.tasks.ruler.story import NAMES, Answer, Draws, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,5 +67,7 @@ class CommonWordExtraction(Haystack):
     order = draws.shuffled(words)
     places = [i for i, word in enumerate(order) if word == common]
     sentences = [b'A word is %s. ' % word for word in order]
-    decisive = 0, places[-self.seldom - 1]
-    return Story([sentences], b' The most common word is ', common, decisive)
+    decisive = places[-self.seldom - 1]
+    offset = sentences[decisive].index(common)
+    answer = Answer(common, 0, decisive, offset)
+    return Story([sentences], b' The most common word is ', [answer])

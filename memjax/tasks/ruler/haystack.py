@@ -1,20 +1,18 @@
 """What tasks share that hide sentences in a text and ask a question at its end.
 
-A row is a window of a split's bytes, at a random place. Sentences are inserted
-into it, each before a uniformly drawn byte or after the last; the sentences of
-a chain keep their order. A question and its answer follow. The model reads T
-bytes of this text, all but the last. The labels are the bytes of the answer,
-each at the position of the byte before it. Their distance is the number of
-steps back to the same byte in the sentence that decides the answer. Seed,
-stream, step and row determine a row. The number of rows is unlimited; there is
-no epoch.
+A row is a window of a split's bytes, at a random place. Sentences are hidden in
+it as `story.py` says. A question and its answer follow. The model reads T bytes
+of this text, all but the last. The labels are the bytes of the answer, each at
+the position of the byte before it. Their distance is the number of steps back
+to the same byte in the sentence that decides the answer. Seed, stream, step and
+row determine a row. The number of rows is unlimited; there is no epoch.
 """
 
 import abc
 import dataclasses
 import functools
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -24,61 +22,18 @@ from memjax.data.splits import SPLITS
 from memjax.data.tokenizers import Bytes, Tokenizer
 from memjax.errors import nearest, require
 from memjax.tasks.base import (
+  TRAINING,
   Stream,
   Task,
   classification,
   exact_match,
   positive,
 )
+from memjax.tasks.ruler.story import NOISE, Draws, Story, hide
+from memjax.tasks.stages import pad_time, parse_parts, part_of_step
 from memjax.types import Batch, HostBatch, Metrics, Tokens
 
-LETTERS = 4  # of a name
-NAMES = 26**LETTERS
-
-
-class Draws:
-  """Random integers from a seed, with bits that NumPy keeps stable."""
-
-  def __init__(self, *seed: int):
-    self._bits = np.random.PCG64(seed)
-
-  def below(self, size: int) -> int:
-    """A uniform integer of [0, size)."""
-    return int(self._bits.random_raw()) % size
-
-  def number(self, digits: int) -> bytes:
-    """`digits` uniform digits."""
-    return b'%0*d' % (digits, self.below(10**digits))
-
-  def names(self, count: int) -> list[bytes]:
-    """Different names of lower-case letters."""
-    rule = f'must be at most {NAMES}, the number of names of {LETTERS} letters'
-    require(count <= NAMES, 'names', count, rule)
-    found: dict[bytes, None] = {}
-    while len(found) < count:
-      letters = [97 + self.below(26) for _ in range(LETTERS)]
-      found[bytes(letters)] = None
-    return list(found)
-
-  def shuffled(self, items: list[bytes]) -> list[bytes]:
-    """The items in uniformly random order."""
-    return sorted(items, key=lambda _: self.below(1 << 64))
-
-
-class Story(NamedTuple):
-  """The sentences of a row, its question and its answer.
-
-  Attributes:
-    chains: sentences; those of a chain keep their order.
-    question: the end of the row, without the answer.
-    answer: the bytes of the answer.
-    decisive: chain, and index in it, of the sentence that decides the answer.
-  """
-
-  chains: list[list[bytes]]
-  question: bytes
-  answer: bytes
-  decisive: tuple[int, int]
+NOISE_CORPUS = 'noise'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,24 +41,26 @@ class Haystack(Task):
   """Sentences hidden in a text, and an answer that they contain.
 
   Attributes:
-    symbols: number of different bytes of answers.
     counts: the fields that determine the amount of hidden text.
     corpus: the text, any that `text.Text` reads: 'standard_library', 'files',
-      'enwik8' and others.
+      'enwik8' and others; or 'noise', five sentences that repeat.
     path: the file or folder of 'files', else empty.
     split: the split of the text: 'train', 'validation' or 'test'.
     length: T, number of bytes of a row.
+    curriculum: other sizes in training, by step: the step at which each begins
+      and the fields that differ, as in '0 length=128; 2000 length=256; 5000'.
   """
 
-  symbols: ClassVar[int]
   counts: ClassVar[tuple[str, ...]]
   corpus: str = 'standard_library'
   path: str = ''
   split: str = 'train'
   length: int = 512
+  curriculum: str = ''
   score_axis = 'label_distance'
 
   def __post_init__(self) -> None:
+    self._check_corpus()
     positive(self, *self.counts)
     for field in self.counts:
       value, rule = (
@@ -111,29 +68,48 @@ class Haystack(Task):
         f'must be at most length {self.length}',
       )
       require(value <= self.length, field, value, rule)
-    for field, known in (('corpus', CORPORA), ('split', SPLITS)):
+    self._check_room()
+
+  def _check_corpus(self) -> None:
+    corpora = (*CORPORA, NOISE_CORPUS)
+    for field, known in (('corpus', corpora), ('split', SPLITS)):
       value = getattr(self, field)
       require(value in known, field, value, f'unknown; {nearest(value, known)}')
     files = self.corpus == 'files'
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
+
+  def _check_room(self) -> None:
     least = self.length - self._room + 1
     rule = f'must be at least {least}, for one byte of text'
     require(self.length >= least, 'length', self.length, rule)
 
   def prepare(self) -> None:
+    parse_parts(self, 'curriculum')
+    if self.corpus == NOISE_CORPUS:
+      return
     have, place = len(self._tokens), self._corpus.source.place
     rule = f'has {have} bytes in {place}; a row needs {self._room}'
     require(have >= self._room, 'split', self.split, rule)
 
   @abc.abstractmethod
   def story(self, draws: Draws) -> Story:
-    """What a row hides; the number of bytes is the same for any draws."""
+    """What a row hides."""
+
+  @property
+  @abc.abstractmethod
+  def symbols(self) -> int:
+    """Number of different bytes of answers."""
 
   @property
   def answer_size(self) -> int:
-    """Bytes of an answer."""
+    """Bytes of the longest answer."""
     return len(self.story(Draws(0)).answer)
+
+  @property
+  def story_size(self) -> int:
+    """Bytes of the longest story, its question and answer included."""
+    return self.story(Draws(0)).size
 
   @property
   def text_tokenizer(self) -> Tokenizer:
@@ -158,24 +134,21 @@ class Haystack(Task):
     }
 
   def fingerprint(self) -> str:
-    return self._corpus.source.fingerprint
+    noise = self.corpus == NOISE_CORPUS
+    return '' if noise else self._corpus.source.fingerprint
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    room, tokens = self._room, self._tokens
+    of, parts = self, parse_parts(self, 'curriculum')
+    if parts and stream.number == TRAINING:
+      of = part_of_step(parts, step)
     drawn_rows = [
-      self._row(Draws(stream.seed, stream.number, step, row), room, tokens)
+      of._row(Draws(stream.seed, stream.number, step, row))
       for row in row_ids.tolist()
     ]
-    inputs, targets, distance = map(np.stack, zip(*drawn_rows, strict=True))
-    labelled_T = np.arange(self.length) >= self.length - self.answer_size
-    shape = inputs.shape
-    return Batch(
-      inputs,
-      targets,
-      np.broadcast_to(labelled_T, shape).astype(np.float32),
-      np.broadcast_to(np.arange(self.length) == 0, shape).copy(),
-      np.where(labelled_T, distance[:, None], 0).astype(np.int32),
-    )
+    padded = [
+      [pad_time(x, self.length) for x in drawn_row] for drawn_row in drawn_rows
+    ]
+    return Batch(*map(np.stack, zip(*padded, strict=True)))
 
   def batch(self, host_batch: HostBatch) -> Batch:
     return host_batch
@@ -183,37 +156,32 @@ class Haystack(Task):
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     return classification(y, batch) | {'exact_match': exact_match(y, batch)}
 
-  def _row(
-    self, draws: Draws, room: int, tokens: np.ndarray
-  ) -> tuple[np.ndarray, np.ndarray, int]:
-    story = self.story(draws)
+  def _row(self, draws: Draws) -> tuple[np.ndarray, ...]:
+    """The arrays of a row, in the order of a Batch."""
+    story, tokens = self.story(draws), self._tokens
+    room = self.length + 1 - story.size
     start = draws.below(len(tokens) - room + 1)
     hay = tokens[start : start + room].tobytes()
-    hidden = []
-    for number, chain in enumerate(story.chains):
-      cuts = sorted(draws.below(room + 1) for _ in chain)
-      decides = [(number, i) == story.decisive for i in range(len(chain))]
-      hidden += list(zip(cuts, chain, decides, strict=True))
-    text, done, source = b'', 0, 0
-    for cut, sentence, decisive in sorted(hidden, key=lambda piece: piece[0]):
-      text += hay[done:cut]
-      if decisive:
-        source = len(text) + sentence.index(story.answer)
-      text += sentence
-      done = cut
-    text += hay[done:] + story.question + story.answer
+    text, sources = hide(story, hay, draws)
     read = np.frombuffer(text, np.uint8).astype(np.int32)
-    targets = read[1:].copy()
-    size = len(story.answer)
-    targets[:-size] = 0
-    return read[:-1], targets, self.length - size - source
+    size, steps = len(story.answer), np.arange(self.length)
+    labelled = steps >= self.length - size
+    sizes = [len(answer.text) for answer in story.answers]
+    first = np.cumsum([0, *sizes[:-1]]) + self.length - size  # label of each
+    distance = np.zeros(self.length, np.int32)
+    distance[labelled] = np.repeat(first - np.array(sources), sizes)
+    return (
+      read[:-1],
+      np.where(labelled, read[1:], 0).astype(np.int32),
+      labelled.astype(np.float32),
+      steps == 0,
+      distance,
+    )
 
   @property
   def _room(self) -> int:
-    """Number of bytes of the text in a row."""
-    story = self.story(Draws(0))
-    hidden = sum(len(sentence) for chain in story.chains for sentence in chain)
-    return self.length + 1 - hidden - len(story.question + story.answer)
+    """Number of bytes of the text in the row of the longest story."""
+    return self.length + 1 - self.story_size
 
   @functools.cached_property
   def _corpus(self) -> Corpus:
@@ -221,29 +189,19 @@ class Haystack(Task):
 
   @property
   def _tokens(self) -> np.ndarray:
+    if self.corpus == NOISE_CORPUS:
+      copies = -(-2 * self.length // len(NOISE)) + 1
+      return np.frombuffer(NOISE * copies, np.uint8)
     return self._corpus.splits[self.split].tokens
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Numbers(Haystack):
-  """Sentences that contain numbers, and one of the numbers to answer.
-
-  The first field of `counts` is the number of numbers in a row.
-
-  Attributes:
-    digits: number of digits of a number.
-  """
-
-  digits: int = 5
-  symbols = 10
-
-  @property
-  def baselines(self) -> dict[str, dict[str, float]]:
-    figures = super().baselines
-    numbers = getattr(self, self.counts[0])
-    if numbers > 1:
-      for metric in ('accuracy', 'exact_match'):
-        chance = figures[metric]['chance']
-        any_number = (1 + (numbers - 1) * chance) / numbers
-        figures[metric]['any number of the row'] = any_number
-    return figures
+def with_any_number(
+  figures: dict[str, dict[str, float]], numbers: int
+) -> dict[str, dict[str, float]]:
+  """The baselines, and those of a random number of the row's, if several."""
+  if numbers > 1:
+    for metric in ('accuracy', 'exact_match'):
+      chance = figures[metric]['chance']
+      any_number = (1 + (numbers - 1) * chance) / numbers
+      figures[metric]['any number of the row'] = any_number
+  return figures

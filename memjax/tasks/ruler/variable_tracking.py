@@ -23,21 +23,29 @@ five sentences, and it shows an example first.
 
 import dataclasses
 
-from memjax.tasks.ruler.haystack import Draws, Numbers, Story
+from memjax.tasks.ruler.haystack import Haystack, with_any_number
+from memjax.tasks.ruler.story import Answer, Draws, Story
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VariableTracking(Numbers):
+class VariableTracking(Haystack):
   """Chains of assignments in a text, and a query for one chain's last name.
 
   Attributes:
     chains: number of chains.
     hops: assignments from name to name in each chain.
+    digits: number of digits of a number.
   """
 
   chains: int = 1
   hops: int = 2
+  digits: int = 5
+  symbols = 10
   counts = ('chains', 'hops', 'digits')
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    return with_any_number(super().baselines, self.chains)
 
   def story(self, draws: Draws) -> Story:
     size = self.hops + 1
@@ -51,4 +59,6 @@ class VariableTracking(Numbers):
       sentences.append([b'VAR %s = %s. ' % pair for pair in pairs])
     queried = draws.below(self.chains)
     question = b' VAR %s is ' % names[queried * size + self.hops]
-    return Story(sentences, question, numbers[queried], (queried, 0))
+    value = numbers[queried]
+    offset = sentences[queried][0].index(value)
+    return Story(sentences, question, [Answer(value, queried, 0, offset)])
