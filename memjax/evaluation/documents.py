@@ -1,9 +1,11 @@
 """Figures of each document of a text, beside those of the whole.
 
 The rows are those of the whole set. Each label's metrics are added to the sums
-of its document, so the documents' sums add up to the sums of the set.
+of its document, so the documents' sums add up to the sums of the set. Labels
+can be put into other groups in the same way.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,6 +23,7 @@ from memjax.evaluation.totals import totals_with
 from memjax.models.base import apply_body
 from memjax.tasks.base import Stream, Task, invalid_ids
 from memjax.training.metrics import metric_values
+from memjax.training.prefetch import RowSource
 from memjax.training.readout import lost_labels, measure_positions
 from memjax.training.step import cast
 from memjax.types import Carry, HostBatch, Params, Sums
@@ -46,30 +49,9 @@ def measure_documents(
     training: the run's experiment.
     mesh: where the arrays lie.
   """
-  task, model = evaluation.task, evaluation.model
-  names, dtype = task.documents, training.train.dtype
-
-  def read_rows(
-    params: Params, carry: Carry, host_batch: HostBatch
-  ) -> tuple[Carry, Sums]:
-    rows, document_BT = host_batch
-    batch = task.batch(rows)
-    invalid = invalid_ids(task, batch), lost_labels(task, batch)
-    params, batch = cast(params, batch, dtype)
-    carry, h_BTD = apply_body(
-      model, params, carry, batch.inputs, batch.reset_BT
-    )
-    by_label = measure_positions(model, task, params, h_BTD, batch)
-    by_document = jax.tree.map(
-      lambda x_BT: jax.ops.segment_sum(
-        x_BT.ravel(), document_BT.ravel(), len(names)
-      ),
-      by_label,
-    )
-    return carry, Sums(by_document, *invalid)
-
-  source = _WithDocuments(task)
-  totals_of = totals_with(read_rows, source, evaluation, training, mesh)
+  task = evaluation.task
+  names, source = task.documents, _WithDocuments(task)
+  totals_of = totals_by_group(source, len(names), evaluation, training, mesh)
 
   def measure(params: Params) -> Measured:
     totals = totals_of(params)
@@ -87,3 +69,42 @@ def measure_documents(
     return Measured(figures, documents)
 
   return measure
+
+
+def totals_by_group(
+  source: RowSource,
+  groups: int,
+  evaluation: Evaluation,
+  training: Training,
+  mesh: Mesh,
+) -> Callable[[Params], Sums]:
+  """A function from parameters to the sums of each group, `(N, groups)`.
+
+  Args:
+    source: makes the task's rows, and `(R, T)` int32, the group of each label.
+    groups: their number.
+    evaluation: the set; its task measures positions.
+    training: the run's experiment.
+    mesh: where the arrays lie.
+  """
+  task, model = evaluation.task, evaluation.model
+  dtype = training.train.dtype
+
+  def read_rows(
+    params: Params, carry: Carry, host_batch: HostBatch
+  ) -> tuple[Carry, Sums]:
+    rows, group_BT = host_batch
+    batch = task.batch(rows)
+    invalid = invalid_ids(task, batch), lost_labels(task, batch)
+    params, batch = cast(params, batch, dtype)
+    carry, h_BTD = apply_body(
+      model, params, carry, batch.inputs, batch.reset_BT
+    )
+    by_label = measure_positions(model, task, params, h_BTD, batch)
+    by_group = jax.tree.map(
+      lambda x_BT: jax.ops.segment_sum(x_BT.ravel(), group_BT.ravel(), groups),
+      by_label,
+    )
+    return carry, Sums(by_group, *invalid)
+
+  return totals_with(read_rows, source, evaluation, training, mesh)
