@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
+from memjax.evaluation.base import KnownMeasure
 from memjax.evaluation.recall_split import RecallSplit, repeated, seen_labels
 from memjax.tasks.base import Stream
+from memjax.tasks.language.text import Text
 from memjax.training import parallel
 from memjax.training.state import initial_params
 from tests.small import small
@@ -38,7 +40,9 @@ def test_repetitions_are_those_found_by_hand(ngram: int) -> None:
   reset = rng.random(300) < 0.02
   for forgets in (reset, np.arange(300) == 0, np.zeros(300, bool)):
     seen = repeated(tokens[:-1], tokens[1:], forgets, ngram)
-    expected = by_hand(tokens[:-1], tokens[1:], forgets.tolist(), ngram)
+    expected = by_hand(
+      tokens[:-1].tolist(), tokens[1:].tolist(), forgets.tolist(), ngram
+    )
     np.testing.assert_array_equal(seen, expected)
     assert 20 < seen.sum() < 300
 
@@ -68,7 +72,8 @@ def test_the_parts_add_up_and_the_stream_goes_on(tmp_path: Path) -> None:
   stream = evaluation.stream(experiment.seed)
   seen = seen_labels(task, stream, steps, 3)
   assert seen.shape == (steps, 2, 8)
-  text = task._splits[0].tokens
+  assert isinstance(task, Text)
+  text = task._splits[0].tokens.tolist()
   half = -(-(len(text) - 1) // 2)
   start = [True] + [False] * (half - 1)
   expected = by_hand(text[:half], text[1 : half + 1], start, 3)
@@ -79,6 +84,7 @@ def test_the_parts_add_up_and_the_stream_goes_on(tmp_path: Path) -> None:
     initial_params(experiment.model, task, jax.random.key(0)),
   )
   measure = evaluation.prepare(experiment, mesh)
+  assert isinstance(measure, KnownMeasure)
   figures = measure(params).figures
   assert set(figures) == measure.metrics()
   share = figures['seen_share']
@@ -98,11 +104,11 @@ def test_the_parts_add_up_and_the_stream_goes_on(tmp_path: Path) -> None:
 
 
 def test_windows_are_read_alone(tmp_path: Path) -> None:
-  fields = {'task.carry_over': False, 'task.length': 64}
+  fields = {'task.carry_over': False, 'task.length': 24}
   evaluation = experiment_of(tmp_path, **fields).evals['validation']
-  seen = seen_labels(evaluation.task, Stream(0, 1, 2), 2, 3)
-  assert not seen[:, :, :2].any()
-  assert seen[:, :, 8:].any(axis=-1).all()
+  seen = seen_labels(evaluation.task, Stream(0, 1, 2), 2, 2)
+  assert not seen[:, :, 0].any()
+  assert seen.any(axis=-1).all()  # of 23 bigrams, 16 can differ
 
 
 def test_a_task_without_positions_is_refused(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from experiments.mad.run import (
 from memjax.config.build import build_task
 from memjax.config.command_line import read_config_file
 from memjax.config.overrides import override
+from memjax.tasks.base import Task
 
 
 def test_every_cell_changes_one_field_of_its_task(tmp_path: Path) -> None:
   grid = list(cells(list(CHANGES)))
   assert len(set(grid)) == len(grid) == 6 + 6 + 6 + 9 + 8 + 6 + 5
-  bases = {}
+  bases: dict[str, Task] = {}
   for cell in grid:
     words = command(cell, 'gru', 0.1, tmp_path, 0)
     (file,) = [word for word in words if word.startswith('--config=')]
@@ -42,7 +43,12 @@ def test_the_best_of_all_runs_is_the_score(tmp_path: Path) -> None:
     path = folder(cell, decay, tmp_path)
     path.mkdir(parents=True)
     rows = [
-      {'step': step, 'split': split, 'replicas': {'accuracy': accuracies}}
+      {
+        'step': step,
+        'split': split,
+        'metrics': {'accuracy': 0.0},
+        'replicas': {'accuracy': accuracies},
+      }
       for step, split, accuracies in (
         (1, 'held_out', [0.9, 0.9]),
         (2, 'held_out', values),

@@ -40,10 +40,10 @@ def test_two_tokens_tell_the_value_and_one_does_not() -> None:
   np.testing.assert_array_equal(weights > 0, answers > 0)
   scores = score(GRID, np.eye(36)[answers], batch)
   assert scores['accuracy'] == scores['exact_match'] == 1
-  b, t = np.nonzero(weights)
-  shown = t - np.asarray(batch.score_axis_BT)[b, t]
+  row_L, label_L = np.nonzero(weights)
+  shown_L = label_L - np.asarray(batch.score_axis_BT)[row_L, label_L]
   np.testing.assert_array_equal(
-    np.asarray(batch.inputs)[b, shown], answers[b, t]
+    np.asarray(batch.inputs)[row_L, shown_L], answers[row_L, label_L]
   )
   assert GRID.baselines['accuracy'] == {
     'any value': 1 / 12,

@@ -20,8 +20,8 @@ by label among sequences of one length, and averages that over lengths: the mean
 of the instrument `ScoreByDistance` over its lengths. It equals `score` wherever
 all answers of one length have the same number of labels, which is everywhere
 but in the tasks whose answers end with a terminator.
-`scaled_accuracy` is (accuracy - chance) / (1 - chance), the measure of Beck et al.
-2024, xLSTM, https://arxiv.org/abs/2405.04517, and of Grazzi et al. 2024,
+`scaled_accuracy` is (accuracy - chance) / (1 - chance), the measure of Beck et
+al. 2024, xLSTM, https://arxiv.org/abs/2405.04517, and of Grazzi et al. 2024,
 https://arxiv.org/abs/2411.12537.
 Deviations: the paper draws one length for a batch and averages the loss over
 that batch, so that every length has the same weight; here every row draws its
