@@ -74,6 +74,7 @@ def base() -> ConfigDict:
         'coordinator': '',
         'processes': 0,
         'process': 0,
+        'timeout': 60.0,  # seconds until a silent or stuck host ends the run
       },
       'log': {**LOG},
     }

@@ -12,7 +12,7 @@ from memjax.config.build import (
   construct,
 )
 from memjax.config.experiment import Experiment
-from memjax.config.sections import SECTIONS, flatten
+from memjax.config.sections import SECTIONS, Parallel, flatten
 from memjax.data.tokenizer import Tokenizer
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
@@ -78,6 +78,20 @@ def read_experiment(
     },
     **sections,
   )
+
+
+def read_parallel(config: Mapping[str, Any]) -> Parallel:
+  """The parallel section alone: the processes of a run join before all else.
+
+  Raises:
+    ConfigError: a field is unknown, missing, of the wrong type or breaks a
+      rule; the message names it.
+  """
+  rule = 'this section must be given'
+  require('parallel' in config, 'parallel', '', rule)
+  section = _plain(config)['parallel']
+  _check_numbers({'parallel': section})
+  return construct(Parallel, section, 'parallel')
 
 
 def prepare_task(

@@ -195,6 +195,8 @@ class Parallel:
     coordinator: address:port of host 0; empty: detected, or one host.
     processes: number of hosts, if a coordinator is given.
     process: the number of this host, if a coordinator is given.
+    timeout: seconds after which a host that is silent, stuck or not there ends
+      the run.
   """
 
   data: int
@@ -202,9 +204,19 @@ class Parallel:
   coordinator: str
   processes: int
   process: int
+  timeout: float
 
   def __post_init__(self) -> None:
-    require_at_least_one(self, 'fsdp')
+    require_at_least_one(self, 'fsdp', 'timeout')
+    host, _, port = self.coordinator.rpartition(':')
+    given, count = bool(self.coordinator), self.processes
+    rule = 'must be HOST:PORT'
+    is_address = bool(host) and port.isdecimal()
+    require(is_address or not given, 'coordinator', self.coordinator, rule)
+    rule = 'needs parallel.coordinator, the HOST:PORT of process 0'
+    require(given or not count, 'processes', count, rule)
+    rule = f'must be below parallel.processes, {count}'
+    require(self.process < max(count, 1), 'process', self.process, rule)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

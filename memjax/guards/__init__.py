@@ -1,4 +1,7 @@
 """What keeps a run honest when something goes wrong.
 
 `phase` knows what the process is doing and ends it if that takes too long.
+`interrupts` handles SIGTERM and Ctrl-C. `join`, `peers`, `verdict` and `hosts`
+are about runs of several processes: they find each other, watch each other and
+must agree on what they train.
 """

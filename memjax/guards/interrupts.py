@@ -9,7 +9,7 @@ and leave. The second one changes nothing and says so. The third one ends the
 process; the steps since the last save are lost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import os
 import select
@@ -40,6 +40,8 @@ class _Signals:
 
   handled = held = False
   first = ''
+  # Whether all processes stop here, if this one has or has not got a signal.
+  agree: Callable[[bool], bool] = staticmethod(bool)
 
 
 @contextlib.contextmanager
@@ -83,7 +85,8 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _line() -> str:
-  return f'stopped by {_Signals.first} during {phase.current()}'
+  name = _Signals.first or 'a signal to another process'
+  return f'stopped by {name} during {phase.current()}'
 
 
 def _watch(reader: int) -> None:
@@ -141,7 +144,7 @@ class Interrupts:
   def stop(self, step: int) -> bool:
     """Whether to save and leave after this step."""
     del step
-    return bool(_Signals.first)
+    return _Signals.agree(bool(_Signals.first))
 
   def end(self, step: int) -> bool:
     """As `stop`, once all is saved: from here on a signal ends the process."""
@@ -159,11 +162,16 @@ def left_early() -> Iterator[None]:
       raise
 
 
+def agree_by(function: Callable[[bool], bool]) -> None:
+  """Several processes agree by this function where they stop."""
+  _Signals.agree = staticmethod(function)
+
+
 def check() -> None:
   """Between two batches of an evaluation: ends it if a signal has come.
 
   Raises:
     Stopped: a signal has come.
   """
-  if _Signals.first:
+  if _Signals.agree(bool(_Signals.first)):
     raise Stopped(_line())

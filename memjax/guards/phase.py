@@ -68,6 +68,11 @@ def current() -> Phase:
   return _Now.phase
 
 
+def progress() -> int:
+  """How often the process has made progress."""
+  return _Now.progress
+
+
 def enter(name: str, step: int | None = None) -> None:
   """Begins a phase, or says that it makes progress.
 

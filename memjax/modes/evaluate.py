@@ -14,6 +14,8 @@ from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.config.sections import flatten
 from memjax.errors import ConfigError, nearest, require
+from memjax.guards.hosts import require_same
+from memjax.guards.join import joined
 from memjax.logs import documents_file, metrics_file
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
@@ -53,15 +55,35 @@ def evaluate(
   whole = measured_set(config or config_of(workdir, overrides), set_name)
   experiment = read_experiment(whole, read_interface(workdir).tokenizer)
   names = chosen_sets(experiment, set_name)
-  processes.connect(experiment.parallel)
+  own = bool(config) or any('config.parallel.' in o for o in overrides)
+  with joined(experiment.parallel):
+    require_same(experiment, workdir)
+    measure_sets(experiment, names, workdir, step, fits=own)
+  return exit_codes.FINISHED
+
+
+def measure_sets(
+  experiment: Experiment,
+  names: Sequence[str],
+  workdir: Path,
+  step: int | str,
+  fits: bool,
+) -> None:
+  """Prints the figures of these sets, and appends them to the metrics.
+
+  Args:
+    experiment: has the sets.
+    names: of the sets.
+    workdir: the folder of the run.
+    step: 'latest', 'best' or a number.
+    fits: whether the parallel section was written for this machine.
+  """
   enable_compilation_cache()
   snapshot = Snapshot(workdir, step)
   check_same_model(snapshot, experiment)
   params = jax.tree.map(jnp.asarray, snapshot.read(WEIGHTS))
   settings = experiment.parallel
-  if not config and not any('config.parallel.' in o for o in overrides):
-    settings = parallel.fitting(settings)
-  mesh = parallel.make_mesh(settings)
+  mesh = parallel.make_mesh(settings if fits else parallel.fitting(settings))
   parallel.check_divides(mesh, experiment)
   for name in names:
     evaluator = Evaluator(name, experiment, mesh)
@@ -74,7 +96,6 @@ def evaluate(
     if processes.is_first():
       summary.print_evaluation(experiment, row)
       keep(row, workdir)
-  return exit_codes.FINISHED
 
 
 def config_of(workdir: Path, overrides: Sequence[str]) -> dict[str, Any]:

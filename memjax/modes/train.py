@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from memjax.config.experiment import Experiment
-from memjax.config.reader import read_experiment
+from memjax.config.reader import read_experiment, read_parallel
 from memjax.guards import phase
+from memjax.guards.hosts import require_same
+from memjax.guards.join import joined
 from memjax.laws.probe import refuse_broken
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
@@ -30,8 +32,14 @@ def train(config: Mapping[str, Any], workdir: Path, profile: str = '') -> int:
     profile: the flag `--profile`, the steps to trace.
   """
   phase.enter('data')
+  with joined(read_parallel(config)):
+    return train_joined(config, workdir, profile)
+
+
+def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
+  """As `train`, once the other processes of the run have joined."""
   experiment = read_experiment(config)
-  processes.connect(experiment.parallel)
+  require_same(experiment, workdir)
   if processes.is_first():
     for line in [*experiment.describe(), *describe_start(experiment, workdir)]:
       print(line, flush=True)

@@ -7,6 +7,8 @@
     3   diverged: the training loss is not finite; earlier checkpoints are kept
     4   stuck: a phase made no progress within its limit, `train.limits`; the
         stacks of all threads are in `stacks.txt`
+    5   another process of the run died, was silent, stuck or not there, or
+        failed; the line names it, its step and its phase
     75  stopped by SIGTERM or Ctrl-C; the steps so far are saved, unless a third
         signal came before the save was complete; the same command resumes
 
@@ -14,4 +16,5 @@
 workdir has the same end in its field `state`.
 """
 
-FINISHED, FAILED, REFUSED, DIVERGED, STUCK, STOPPED = 0, 1, 2, 3, 4, 75
+FINISHED, FAILED, REFUSED, DIVERGED, STUCK, PEER = range(6)
+STOPPED = 75

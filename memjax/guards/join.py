@@ -1,0 +1,105 @@
+"""The processes of one run find each other.
+
+with join.joined(experiment.parallel):
+  ...
+"""
+
+from collections.abc import Iterator
+import contextlib
+import json
+import os
+import sys
+import threading
+from typing import Any
+
+import jax
+
+from memjax.config.sections import Parallel
+from memjax.guards import interrupts, link, phase
+from memjax.guards.peers import Peers
+from memjax.runs import exit_codes
+
+LATER = 60  # seconds after `parallel.timeout` at which jax would end the run
+DAY = 86_400_000  # milliseconds
+
+
+@contextlib.contextmanager
+def joined(parallel: Parallel) -> Iterator[None]:
+  """The other processes of the run have joined in the body, if it has any.
+
+  The config's coordinator names them, or they are detected on SLURM, TPU pods
+  and GKE. Must be entered before the first array is created.
+  """
+  jax.config.update('jax_threefry_partitionable', True)
+  if not parallel.coordinator and not on_a_cluster():
+    yield
+    return
+  initialise(parallel)
+  peers = Peers(jax.process_index(), jax.process_count(), parallel.timeout)
+  interrupts.agree_by(peers.stopping.here)
+  try:
+    yield
+  except BaseException as error:
+    peers.fail(error)
+    raise
+  peers.finish()
+
+
+def initialise(parallel: Parallel) -> None:
+  """Waits at most `parallel.timeout` for the others, then ends the process."""
+  later = int(parallel.timeout) + LATER
+  limits: dict[str, Any] = {
+    'initialization_timeout': later,
+    'heartbeat_timeout_seconds': later,
+    'shutdown_timeout_seconds': later,
+  }
+  jax.config.update('jax_enable_preemption_service', False)  # see Stopping
+  late = threading.Timer(parallel.timeout, give_up, (parallel,))
+  late.daemon = True
+  late.start()
+  if parallel.coordinator:
+    jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+    jax.distributed.initialize(
+      parallel.coordinator, parallel.processes, parallel.process, **limits
+    )
+  else:
+    jax.distributed.initialize(**limits)
+  late.cancel()
+
+
+def give_up(parallel: Parallel) -> None:
+  """Ends a process that the others did not join."""
+  missing = 'not all processes of the run have joined'
+  if parallel.coordinator:
+    of = f'process {parallel.process} of {parallel.processes}'
+    missing = f'{of}: the others have not joined'
+  if parallel.process:
+    missing += f'; process 0 must run at {parallel.coordinator}'
+  print(
+    f'memjax: {missing} within {parallel.timeout:g} seconds (parallel.timeout) '
+    f'during {phase.current()}: start all with the same coordinator',
+    file=sys.stderr,
+    flush=True,
+  )
+  os._exit(exit_codes.PEER)
+
+
+def on_a_cluster() -> bool:
+  """Whether SLURM, a TPU pod or GKE has started several processes."""
+  env = os.environ
+  slurm = int(env.get('SLURM_NTASKS', '1')) > 1 and 'SLURM_PROCID' in env
+  tpu_pod = ',' in env.get('TPU_WORKER_HOSTNAMES', '')
+  return slurm or tpu_pod or 'MEGASCALE_COORDINATOR_ADDRESS' in env
+
+
+def share(name: str, value: Any) -> list[Any]:
+  """The values of all processes, in the order of their numbers."""
+  count = jax.process_count()
+  if count == 1:
+    return [value]
+  client, key = link.store(), f'memjax/{name}'
+  client.key_value_set(f'{key}/{jax.process_index()}', json.dumps(value))
+  values = (
+    client.blocking_key_value_get(f'{key}/{i}', DAY) for i in range(count)
+  )
+  return [json.loads(value) for value in values]
