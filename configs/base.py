@@ -3,15 +3,17 @@
 from ml_collections import ConfigDict
 
 HOUR = 3600.0  # seconds
-LIMITS = {
-  'import': HOUR / 6,
-  'data': 6 * HOUR,
-  'compile': 2 * HOUR,
-  'restore': 2 * HOUR,
-  'step': HOUR,
-  'evaluation': 6 * HOUR,
-  'save': 2 * HOUR,
-  'close': 2 * HOUR,
+LIMITS = dict.fromkeys(('compile', 'restore', 'save', 'close'), 2 * HOUR)
+LIMITS |= {'import': HOUR / 6, 'step': HOUR}
+LIMITS |= {'data': 6 * HOUR, 'evaluation': 6 * HOUR}
+
+PARALLEL = {
+  'data': 0,  # devices that share the batch; 0: all
+  'fsdp': 1,
+  'coordinator': '',
+  'processes': 0,
+  'process': 0,
+  'timeout': 60.0,  # seconds until a silent or stuck process ends the run
 }
 
 LOG = {
@@ -68,14 +70,7 @@ def base() -> ConfigDict:
       },
       'evals': {},
       'checkpoint': {'every': 500, 'keep': 2, 'best': '', 'best_is': 'min'},
-      'parallel': {
-        'data': 0,  # devices that share the batch; 0: all
-        'fsdp': 1,
-        'coordinator': '',
-        'processes': 0,
-        'process': 0,
-        'timeout': 60.0,  # seconds until a silent or stuck host ends the run
-      },
+      'parallel': {**PARALLEL},
       'log': {**LOG},
     }
   )

@@ -7,11 +7,11 @@ import dataclasses
 import math
 from typing import Any
 
+from memjax.config.parallel import Parallel
 from memjax.config.sections import (
   Checkpoint,
   Log,
   Optim,
-  Parallel,
   Train,
   one_of,
 )

@@ -12,7 +12,8 @@ from memjax.config.build import (
   construct,
 )
 from memjax.config.experiment import Experiment
-from memjax.config.sections import SECTIONS, Parallel, flatten
+from memjax.config.parallel import Parallel
+from memjax.config.sections import SECTIONS, flatten
 from memjax.data.tokenizer import Tokenizer
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from memjax.config.sections import Parallel
+from memjax.config.parallel import Parallel
 from memjax.guards import interrupts, link, phase
 from memjax.guards.peers import Peers
 from memjax.runs import exit_codes

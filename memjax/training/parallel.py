@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from memjax.config.experiment import Experiment
-from memjax.config.sections import Parallel
+from memjax.config.parallel import Parallel
 from memjax.errors import require
 from memjax.training.state import SHARED, TrainState
 from memjax.types import HostBatch

@@ -20,7 +20,7 @@ CHILD = """
 import os, signal, sys, time
 import numpy as np
 from jax.experimental import multihost_utils
-from memjax.config.sections import Parallel
+from memjax.config.parallel import Parallel
 from memjax.errors import ConfigError
 from memjax.guards import interrupts, join, phase
 
