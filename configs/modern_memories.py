@@ -34,6 +34,7 @@ def modern_memories(width: int) -> dict[str, dict]:
     'gated_delta_net_2': attention('gated_delta_net_2.GatedDeltaNet2'),
     'gsa': attention('gated_slot_attention.GatedSlotAttention'),
     'based': attention('based.Based', feature_width=min(head_width, 16)),
+    'mesa_net': attention('mesa_net.MesaNet'),
     'gla': attention('gla.GLA'),
     'hgrn': residual('hgrn.HGRN'),
     'hgrn2': attention('hgrn2.HGRN2'),

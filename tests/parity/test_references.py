@@ -19,6 +19,7 @@ from memjax.models.state_space.rg_lru import RGLRU
 from memjax.ops import exponential
 from memjax.ops.dplr import dplr
 from memjax.ops.linear_attention import add, correct
+from memjax.ops.mesa import regress
 from memjax.ops.slots import attend_slots
 from memjax.ops.taylor import add_taylor, number_of_features
 
@@ -139,6 +140,24 @@ def based(x: Arrays) -> Arrays:
   return {'y': y[..., :-1] / y[..., -1:]}
 
 
+def mesa(x: Arrays) -> Arrays:
+  w = x['w'] @ jnp.swapaxes(x['w'], 2, 3)
+  g, r, y = regress(
+    w,
+    w,
+    x['q'],
+    x['k'],
+    x['at'],
+    x['beta'],
+    x['penalty'],
+    never(x),
+    log_decay=x['log_decay'],
+    chunk=CHUNK,
+    iterations=12,
+  )
+  return {'y': y, 'g': g, 'r': r}
+
+
 def mlstm(x: Arrays) -> Arrays:
   batch, _, heads, keys = x['q'].shape
   _, y = exponential.exponential(
@@ -194,6 +213,7 @@ CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
   'gsa': ('fla', gsa),
   'rwkv6': ('fla', rwkv6),
   'dplr': ('fla', rwkv7),
+  'mesa': ('fla', mesa),
   'based': ('fla', based),
   'ssd': ('mamba', lambda x: additive(x, 'log_decay', scale=False)),
   'griffin': ('recurrentgemma', griffin),

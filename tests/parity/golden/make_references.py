@@ -65,6 +65,7 @@ def draw() -> Tensors:
     'share': uniform(*step, SLOTS),
     'at': unit(normal(*step, KEY), dim=-1),
     'bonus': normal(HEADS, KEY),
+    'penalty': 0.25 + uniform(HEADS, KEY),
     'log_decay': decays(*step),
     'channels': decays(*step, KEY),
     'slots': decays(*step, SLOTS),
@@ -115,6 +116,7 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
   gsa = rule('gsa.naive', 'naive_recurrent_gsa')
   rwkv6 = rule('rwkv6.recurrent_naive', 'naive_recurrent_rwkv6')
   dplr = rule('generalized_delta_rule.dplr.naive', 'dplr_recurrence')
+  mesa = rule('mesa_net.naive', 'naive_mesa_net_exact')
   based = rule('based.naive', 'naive_parallel_based')
 
   def heads_first(*x: torch.Tensor) -> list[torch.Tensor]:
@@ -169,6 +171,12 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
     )
     return heads_second(dplr(*steps, initial_state=x['w']))
 
+  def of_mesa(x: Tensors) -> Tensors:
+    w = x['w'] @ x['w'].transpose(2, 3)  # its values are as wide as its keys
+    steps = (x[n] for n in ('q', 'k', 'at', 'log_decay', 'penalty', 'beta'))
+    y, g, r = mesa(*steps, w, w)
+    return {'y': y, 'g': g, 'r': r}
+
   def of_based(x: Tensors) -> Tensors:
     steps = heads_first(*(x[n] for n in ('q', 'k', 'v')))
     return {'y': based(*steps).transpose(1, 2)}
@@ -182,6 +190,7 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
     'gsa': ('q k v share slots keys values', of_gsa),
     'rwkv6': ('q k v channels bonus w', of_rwkv6),
     'dplr': ('q k v at erase channels w', of_dplr),
+    'mesa': ('q k at log_decay penalty beta w', of_mesa),
     'based': ('q k v', of_based),
   }
 
