@@ -35,11 +35,12 @@ import sys
 from memjax.config import command_line
 from memjax.errors import ConfigError, Diverged, Stopped
 from memjax.guards import interrupts, phase
-from memjax.runs import exit_codes
+from memjax.runs import exit_codes, heap
 
 
 def main() -> int:
   """Runs what the command line says; returns the exit code."""
+  heap.keep_freed_memory()
   try:
     with interrupts.handled():
       return run_words(sys.argv[1:])

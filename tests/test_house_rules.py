@@ -103,6 +103,7 @@ MAY_IMPORT = {
     'guards',
     'modes',
     'runs.exit_codes',
+    'runs.heap',
   ),
 }
 LAUNCH_MAY_IMPORT = ('__main__',)
@@ -125,6 +126,7 @@ NO_MODEL = {
   'block.py': 'one layer of a stack',
   'pattern.py': 'which memory each layer of a stack has',
   'encoder.py': 'how inputs become vectors',
+  'dense.py': 'the linear map of all models',
   'mixing.py': 'what memories since 2022 have before and after their state',
   'state_space/discretisation.py': 'continuous units as steps',
   'recurrent/cell.py': 'what the recurrent cells have in common',

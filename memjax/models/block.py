@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.types import Carry, Reset_BT, Sequence_BTD
 
 
@@ -97,9 +98,9 @@ class Block(nn.Module):
 
     def think(x: jax.Array) -> jax.Array:
       units = self.mlp_width * (2 if self.activation in GATED else 1)
-      hidden = nn.Dense(units, name='mlp_in')(x)
+      hidden = Dense(units, name='mlp_in')(x)
       hidden = ACTIVATIONS[self.activation](hidden)
-      return nn.Dense(x.shape[-1], name='mlp_out')(drop(hidden))
+      return Dense(x.shape[-1], name='mlp_out')(drop(hidden))
 
     x = wired('memory', remember, x)
     if self.mlp_width:

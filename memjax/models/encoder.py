@@ -1,18 +1,12 @@
 """Raw inputs to vectors, and back to the ids that they are most like."""
 
-import functools
-
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from memjax.models.dense import Dense
 from memjax.models.sentences import ENCODERS
 from memjax.types import Inputs, Sequence_BTD, Spec
-
-# Products whose result is float32 whatever the type of their factors.
-exact_dot = functools.partial(
-  jax.lax.dot_general, preferred_element_type=jnp.float32
-)
 
 
 class Encoder(nn.Module):
@@ -35,7 +29,7 @@ class Encoder(nn.Module):
     if self.spec.discrete:
       self._table = nn.Embed(self.spec.size, self.width, name='embedding')
     else:
-      self._linear = nn.Dense(self.width, name='linear')
+      self._linear = Dense(self.width, name='linear')
 
   @nn.compact
   def __call__(self, inputs: Inputs) -> Sequence_BTD:
@@ -47,4 +41,9 @@ class Encoder(nn.Module):
   def scores(self, h: jax.Array) -> jax.Array:
     """h times each row of the table, `(..., V)` float32."""
     table_VD = self._table.embedding.astype(h.dtype)
-    return exact_dot(h, table_VD, (((h.ndim - 1,), (1,)), ((), ())))
+    return jax.lax.dot_general(
+      h,
+      table_VD,
+      (((h.ndim - 1,), (1,)), ((), ())),
+      preferred_element_type=jnp.float32,
+    )

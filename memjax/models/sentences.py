@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.models.dense import Dense
 from memjax.models.recurrent.gru import GRU
 from memjax.ops.tiled_attention import UNSEEN
 
@@ -81,7 +82,7 @@ class Scores(nn.Module):
   @nn.compact
   def __call__(self, h: Vectors) -> Float[Array, '*n']:
     width = h.shape[-1]
-    view = jnp.tanh(nn.Dense(width, name='view')(h))
+    view = jnp.tanh(Dense(width, name='view')(h))
     draw = nn.initializers.normal(width**-0.5)
     context_D = self.param('context', draw, (width,))
     return jnp.matmul(view, context_D, preferred_element_type=jnp.float32)

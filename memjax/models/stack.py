@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.base import Memory, Model
 from memjax.models.block import NORMS, REMAT
-from memjax.models.encoder import Encoder, exact_dot
+from memjax.models.dense import ExactDense
+from memjax.models.encoder import Encoder
 from memjax.models.pattern import (
   arranged,
   block_of,
@@ -170,9 +171,7 @@ class Stack(Model):
     if self._ends_in_a_norm:
       self._norm = NORMS[self.norm](epsilon=self.epsilon, name='norm')
     if not self.tie:
-      self._readout = nn.Dense(
-        self.output_spec.size, dot_general=exact_dot, name='readout'
-      )
+      self._readout = ExactDense(self.output_spec.size, name='readout')
 
   def body(
     self,

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.positions import positions_in_block
 from memjax.ops.attention import (
   CHUNK,
@@ -106,7 +107,7 @@ class SlidingAttention(Memory):
   ) -> tuple[Cache, Sequence_BTD]:
     del train
     slots, heads, head_width = carry.k_BMHK.shape[1:]
-    qkv = nn.Dense(3 * heads * head_width, name='qkv')(x)
+    qkv = Dense(3 * heads * head_width, name='qkv')(x)
     qkv = qkv.reshape(*x.shape[:2], 3, heads, head_width)
     q_BTHK, k_BTHK, v_BTHK = (qkv[:, :, i] for i in range(3))
     k_BSHK = jnp.concatenate([carry.k_BMHK.astype(k_BTHK.dtype), k_BTHK], 1)
@@ -125,7 +126,7 @@ class SlidingAttention(Memory):
       last_run(run_BS, self.horizon),
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], heads * head_width)
-    return after, nn.Dense(self.width, name='output')(y_BTI)
+    return after, Dense(self.width, name='output')(y_BTI)
 
 
 class BlockAttention(SlidingAttention):

@@ -41,6 +41,7 @@ from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
 from memjax.models.block import NORMS
+from memjax.models.dense import Dense
 from memjax.models.positions import sinusoids
 from memjax.ops.attention import (
   CHUNK,
@@ -49,6 +50,7 @@ from memjax.ops.attention import (
   weights_by_lag,
   windowed_attention,
 )
+from memjax.ops.products import flat_product
 from memjax.types import Reset_BT, Sequence_BTD
 
 SPANS = ('fixed', 'segment')
@@ -167,7 +169,7 @@ class TransformerXL(Memory):
       distance_R = jnp.minimum(distance_R, self.clamp)
     r_RD = sinusoids(distance_R, width).astype(x.dtype)
     run_BS = run_ids(carry.count_B, slots, reset_BT)
-    q_BTI = nn.Dense(joint, use_bias=False, name='query')(h_BSD[:, slots:])
+    q_BTI = Dense(joint, use_bias=False, name='query')(h_BSD[:, slots:])
     value_DHK = kernel('value')
     short = length < head_width
     q, k = meet(query('u'), h_BSD, kernel('key'), length)
@@ -180,7 +182,7 @@ class TransformerXL(Memory):
     if short:
       y = jnp.einsum('BTHD,DHK->BTHK', y, value_DHK)
     y_BTI = y.reshape(batch, length, joint)
-    y = nn.Dense(width, use_bias=False, name='output')(y_BTI)
+    y = Dense(width, use_bias=False, name='output')(y_BTI)
     after = Recent(
       x_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.window)
     )
@@ -195,7 +197,9 @@ class TransformerXL(Memory):
 
 def project(x: jax.Array, kernel_DHK: jax.Array) -> jax.Array:
   """`(..., D)` to `(..., H, K)`."""
-  return jnp.einsum('...D,DHK->...HK', x, kernel_DHK)
+  width, heads, head_width = kernel_DHK.shape
+  y = flat_product(x, kernel_DHK.reshape(width, heads * head_width))
+  return y.reshape(*x.shape[:-1], heads, head_width)
 
 
 def meet(

@@ -23,6 +23,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.types import Carry, Reset_BT, Sequence_BTD
 
 
@@ -80,4 +81,4 @@ class Bidirectional(Memory):
       train=train,
     )
     both = jnp.concatenate([f_BTD, b_BTD[:, ::-1]], axis=-1)
-    return carry, nn.Dense(self.width, name='output')(both)
+    return carry, Dense(self.width, name='output')(both)

@@ -17,6 +17,7 @@ import jax
 
 from memjax.errors import require
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -54,7 +55,7 @@ class BaseConv(Memory):
     train: bool = False,
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
-    gate = nn.Dense(self.width, name='gate')(x)
+    gate = Dense(self.width, name='gate')(x)
     convolution = ShortConvolution(self.taps, bias=True, name='convolution')
     tail, u = convolution(carry, x, reset_BT)
     return tail, gate * u

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.ops.taylor import add_taylor, number_of_features
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -73,7 +74,7 @@ class Based(Memory):
     del train
     heads, keys = carry.shape[1], self.feature_width
     columns = heads * (2 * keys + self.head_width)
-    qkv = nn.Dense(columns, False, name='qkv')(x).astype(jnp.float32)
+    qkv = Dense(columns, False, name='qkv')(x).astype(jnp.float32)
     q_BTHK, k_BTHK, v_BTHV = (
       a.reshape(*x.shape[:2], heads, -1)
       for a in jnp.split(qkv, [heads * keys, 2 * heads * keys], axis=-1)
@@ -88,4 +89,4 @@ class Based(Memory):
     )
     y_BTHV = y_BTHV[..., :-1] / y_BTHV[..., -1:]
     y_BTI = y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype)
-    return after, nn.Dense(self.width, False, name='output')(y_BTI)
+    return after, Dense(self.width, False, name='output')(y_BTI)

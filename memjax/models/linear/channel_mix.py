@@ -26,6 +26,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.models.mixing import shift
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -71,9 +72,9 @@ class ChannelMix(Memory):
     last, before = shift(carry, x, reset_BT)
     c = 1 - self.index / self.depth
     x_k = self.shifted('shift', x, before, self.power(c))
-    units = nn.Dense(int(self.ratio * self.width), False, name='key')(x_k)
+    units = Dense(int(self.ratio * self.width), False, name='key')(x_k)
     squares = jnp.square(nn.relu(units))
-    y = nn.Dense(self.width, False, name='value')(squares)
+    y = Dense(self.width, False, name='value')(squares)
     return last, self.gated(y, x, before)
 
   def power(self, c: float) -> float:
@@ -114,4 +115,4 @@ class GatedChannelMix(ChannelMix):
   ) -> Sequence_BTD:
     c = 1 - self.index / self.depth
     x_r = self.shifted('gate_shift', x, before, self.power(c))
-    return y * nn.sigmoid(nn.Dense(self.width, False, name='receptance')(x_r))
+    return y * nn.sigmoid(Dense(self.width, False, name='receptance')(x_r))

@@ -34,6 +34,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs, unit
 from memjax.ops.linear_attention import correct
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -109,7 +110,7 @@ class DeltaNet(Memory):
   ) -> tuple[Matrix, Sequence_BTD]:
     del train
     heads, keys, values = self._sizes()
-    qkv = nn.Dense(carry.tail_BWI.shape[2], False, name='qkv')(x)
+    qkv = Dense(carry.tail_BWI.shape[2], False, name='qkv')(x)
     convolution = ShortConvolution(self.taps, name='convolution')
     tail, qkv = convolution(carry.tail_BWI, qkv, reset_BT)
     q, k, v = jnp.split(
@@ -136,7 +137,7 @@ class DeltaNet(Memory):
     y_BTHV = y_BSHV[:, self.writes - 1 :: self.writes]
     y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
     y_BTI = self.gated(y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype), x)
-    output = nn.Dense(self.width, False, name='output')(y_BTI)
+    output = Dense(self.width, False, name='output')(y_BTI)
     return Matrix(w_BHKV, tail), output
 
   def _at(self, place: int, x: jax.Array) -> jax.Array:
@@ -147,7 +148,7 @@ class DeltaNet(Memory):
 
   def shares(self, x: Inputs_BTF, heads: int) -> tuple[jax.Array, jax.Array]:
     """Factors of what is written, `(B, S, H, 1 or V)`, and erased, `1 or K`."""
-    write = nn.Dense(self.writes * heads, False, name='beta')(x)
+    write = Dense(self.writes * heads, False, name='beta')(x)
     share = nn.sigmoid(write.astype(jnp.float32))
     if wants_intermediates(self):
       self.sow('intermediates', 'write_gate', share)

@@ -22,6 +22,7 @@ from flax import linen as nn
 import jax
 
 from memjax.models.base import wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.delta_net import DeltaNet
 from memjax.models.mixing import Decay
 from memjax.types import Inputs_BTF
@@ -40,11 +41,11 @@ class GatedDeltaNet(DeltaNet):
   value_ratio: int = 2
 
   def log_decay(self, x: Inputs_BTF, heads: int) -> jax.Array:
-    a_BTH = nn.Dense(heads, False, name='decay_input')(x)
+    a_BTH = Dense(heads, False, name='decay_input')(x)
     _, log_decay_BTH = Decay(name='decay')(a_BTH)
     if wants_intermediates(self):
       self.sow('intermediates', 'forget_gate', jax.numpy.exp(log_decay_BTH))
     return log_decay_BTH
 
   def gated(self, y_BTI: jax.Array, x: Inputs_BTF) -> jax.Array:
-    return y_BTI * nn.silu(nn.Dense(y_BTI.shape[-1], False, name='gate')(x))
+    return y_BTI * nn.silu(Dense(y_BTI.shape[-1], False, name='gate')(x))

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.models.base import wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.kimi_delta import KimiDelta
 from memjax.types import Inputs_BTF
 
@@ -40,7 +41,7 @@ class GatedDeltaNet2(KimiDelta):
     keys, values = self.head_width, self.value_ratio * self.head_width
 
     def gate(name: str, width: int) -> jax.Array:
-      a = nn.Dense(self.writes * heads * width, False, name=name)(x)
+      a = Dense(self.writes * heads * width, False, name=name)(x)
       share = nn.sigmoid(a.astype(jnp.float32))
       if wants_intermediates(self):
         self.sow('intermediates', f'{name}_gate', share)

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import check_channel_chunk
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.slots import attend_slots
@@ -92,12 +93,12 @@ class GatedSlotAttention(Memory):
   ) -> tuple[Slots, Sequence_BTD]:
     del train
     _, heads, slots, keys = carry.keys_BHMK.shape
-    qkv = nn.Dense(3 * heads * keys, False, name='qkv')(x)
+    qkv = Dense(3 * heads * keys, False, name='qkv')(x)
     qkv = nn.silu(qkv).astype(jnp.float32)
     q_BTHK, k_BTHK, v_BTHK = (
       a.reshape(*x.shape[:2], heads, keys) for a in jnp.split(qkv, 3, axis=-1)
     )
-    f = nn.Dense(heads * slots, False, name='forget')(x).astype(jnp.float32)
+    f = Dense(heads * slots, False, name='forget')(x).astype(jnp.float32)
     log_decay = nn.log_sigmoid(f) / POWER
     log_decay_BTHM = log_decay.reshape(*x.shape[:2], heads, slots)
     after, p_BTHM, y_BTHK = attend_slots(
@@ -116,4 +117,4 @@ class GatedSlotAttention(Memory):
       self.sow('intermediates', 'read_weights', p_BTHM)
     y_BTI = nn.silu(y_BTHK.reshape(*x.shape[:2], -1)).astype(x.dtype)
     y_BTI = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTI)
-    return Slots(*after), nn.Dense(self.width, False, name='output')(y_BTI)
+    return Slots(*after), Dense(self.width, False, name='output')(y_BTI)

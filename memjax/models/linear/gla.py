@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import check_channel_chunk
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.linear_attention import add
@@ -75,13 +76,13 @@ class GLA(Memory):
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
     _, heads, keys, values = carry.shape
-    qkv = nn.Dense(heads * (2 * keys + values), False, name='qkv')(x)
+    qkv = Dense(heads * (2 * keys + values), False, name='qkv')(x)
     q, k, v = (
       a.astype(jnp.float32).reshape(*x.shape[:2], heads, -1)
       for a in jnp.split(qkv, [heads * keys, 2 * heads * keys], axis=-1)
     )
-    low = nn.Dense(self.rank, False, name='decay_low')(x)
-    a = nn.Dense(heads * keys, name='decay_input')(low).astype(jnp.float32)
+    low = Dense(self.rank, False, name='decay_low')(x)
+    a = Dense(heads * keys, name='decay_input')(low).astype(jnp.float32)
     log_decay = nn.log_sigmoid(a) / POWER
     if wants_intermediates(self):
       self.sow('intermediates', 'forget_gate', jnp.exp(log_decay))
@@ -96,5 +97,5 @@ class GLA(Memory):
     )
     y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
     y_BTI = y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype)
-    gate = nn.silu(nn.Dense(y_BTI.shape[-1], False, name='gate')(x))
-    return after, nn.Dense(self.width, False, name='output')(y_BTI * gate)
+    gate = nn.silu(Dense(y_BTI.shape[-1], False, name='gate')(x))
+    return after, Dense(self.width, False, name='output')(y_BTI * gate)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import check_channel_chunk
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.linear_attention import add
@@ -71,7 +72,7 @@ class HGRN2(Memory):
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
     _, heads, keys, _ = carry.shape
-    columns = nn.Dense(3 * heads * keys, False, name='input')(x)
+    columns = Dense(3 * heads * keys, False, name='input')(x)
     q, f, v = jnp.split(columns.astype(jnp.float32), 3, axis=-1)
     floor = self.index / self.depth
     kept = floor + (1 - floor) * nn.sigmoid(f)
@@ -94,4 +95,4 @@ class HGRN2(Memory):
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
     y_BTI = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTI)
-    return after, nn.Dense(self.width, False, name='output')(y_BTI)
+    return after, Dense(self.width, False, name='output')(y_BTI)

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.models.base import wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.delta_net import DeltaNet
 from memjax.models.mixing import draw_log_rate, draw_step_bias
 from memjax.types import Inputs_BTF
@@ -39,8 +40,8 @@ class KimiDelta(DeltaNet):
 
   def log_decay(self, x: Inputs_BTF, heads: int) -> jax.Array:
     keys = self.head_width
-    low = nn.Dense(keys, False, name='decay_low')(x)
-    a = nn.Dense(heads * keys, False, name='decay_input')(low)
+    low = Dense(keys, False, name='decay_low')(x)
+    a = Dense(heads * keys, False, name='decay_input')(low)
     log_rate_H = self.param('log_rate', draw_log_rate, (heads,))
     bias_I = self.param('decay_bias', draw_step_bias, (heads * keys,))
     dt = nn.softplus((a + bias_I[None, None]).astype(jnp.float32))
@@ -54,7 +55,5 @@ class KimiDelta(DeltaNet):
     return log_decay
 
   def gated(self, y_BTI: jax.Array, x: Inputs_BTF) -> jax.Array:
-    low = nn.Dense(self.value_ratio * self.head_width, False, name='gate_low')(
-      x
-    )
-    return y_BTI * nn.sigmoid(nn.Dense(y_BTI.shape[-1], name='gate')(low))
+    low = Dense(self.value_ratio * self.head_width, False, name='gate_low')(x)
+    return y_BTI * nn.sigmoid(Dense(y_BTI.shape[-1], name='gate')(low))

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.ops.linear_attention import CHUNK, add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -90,7 +91,7 @@ class LinearAttention(Memory):
     y_BTHK = y_BTHV[..., :-1] / jnp.maximum(y_BTHV[..., -1:], LEAST)
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
     after = Sums(w_BHKV[..., :-1], w_BHKV[..., -1])
-    return after, nn.Dense(self.width, name='output')(y_BTI)
+    return after, Dense(self.width, name='output')(y_BTI)
 
 
 def project(
@@ -98,6 +99,6 @@ def project(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Queries, keys and values `(B, T, H, K)`, float32."""
   heads = number_of_heads(width, head_width)
-  qkv = nn.Dense(3 * heads * head_width, name='qkv')(x).astype(jnp.float32)
+  qkv = Dense(3 * heads * head_width, name='qkv')(x).astype(jnp.float32)
   qkv = qkv.reshape(*x.shape[:2], 3, heads, head_width)
   return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]

@@ -29,6 +29,7 @@ import numpy as np
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -75,7 +76,7 @@ class RetNet(Memory):
     _, heads, keys, values = carry.shape
     batch, length = x.shape[:2]
     q, k, v = jnp.split(
-      nn.Dense(heads * (2 * keys + values), False, name='qkv')(x).astype(
+      Dense(heads * (2 * keys + values), False, name='qkv')(x).astype(
         jnp.float32
       ),
       [heads * keys, 2 * heads * keys],
@@ -99,11 +100,11 @@ class RetNet(Memory):
     )
     norm = nn.LayerNorm(EPSILON, use_bias=False, use_scale=False)
     y_BTI = norm(y_BTHV).reshape(batch, length, -1).astype(x.dtype)
-    gate = nn.silu(nn.Dense(y_BTI.shape[-1], False, name='gate')(x))
+    gate = nn.silu(Dense(y_BTI.shape[-1], False, name='gate')(x))
     # The next segment counts its places from 0: its step 0 is step T of this.
     keys_last = jnp.swapaxes(w_BHKV, 2, 3)[:, None]
     turned = rotated(keys_last, np.array([-length]))[:, 0]
-    output = nn.Dense(self.width, False, name='output')(y_BTI * gate)
+    output = Dense(self.width, False, name='output')(y_BTI * gate)
     return jnp.swapaxes(turned, 2, 3), output
 
 

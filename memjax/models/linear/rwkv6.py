@@ -37,6 +37,7 @@ import numpy as np
 
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import HeadNorm, check_channel_chunk, shift
 from memjax.ops.decays import CHANNEL_CHUNK, LEAST_LOG_DECAY
 from memjax.ops.linear_attention import add
@@ -106,7 +107,7 @@ class RWKV6(Memory):
       return a.astype(jnp.float32).reshape(*x.shape[:2], heads, keys)
 
     r_BTHK, k_BTHK, v_BTHK = (
-      by_head(nn.Dense(units, False, name=name)(a))
+      by_head(Dense(units, False, name=name)(a))
       for name, a in (('receptance', x_r), ('key', x_k), ('value', x_v))
     )
     log_decay = self._log_decay(x_w, units)
@@ -127,8 +128,8 @@ class RWKV6(Memory):
       -1, keepdims=True
     ) * v_BTHK
     y = HeadNorm(keys * EPSILON, name='norm')(y_BTHK, x.dtype)
-    y *= nn.silu(nn.Dense(units, False, name='gate')(x_g))
-    output = nn.Dense(self.width, False, name='output')(y)
+    y *= nn.silu(Dense(units, False, name='gate')(x_g))
+    output = Dense(self.width, False, name='output')(y)
     return Shifted(w_BHKK, last), output
 
   def _mixed(self, x: jax.Array, d: jax.Array) -> list[jax.Array]:
@@ -139,7 +140,7 @@ class RWKV6(Memory):
       'shifts', self._first_shares, (5 * width,), (1.0, 1.0, 1.0, 0.5, 0.5)
     )
     zeros = nn.initializers.zeros_init()
-    low = nn.Dense(5 * MIX_RANK, False, kernel_init=zeros, name='shift_low')(
+    low = Dense(5 * MIX_RANK, False, kernel_init=zeros, name='shift_low')(
       x + d * mu_x[None, None]
     )
     parts = jnp.tanh(low).reshape(*x.shape[:2], 5, MIX_RANK)
@@ -151,8 +152,8 @@ class RWKV6(Memory):
   def _log_decay(self, x_w: jax.Array, units: int) -> jax.Array:
     """log a, `(B, T, D)`, float32."""
     zeros = nn.initializers.zeros_init()
-    low = nn.Dense(DECAY_RANK, False, kernel_init=zeros, name='decay_low')(x_w)
-    w = nn.Dense(
+    low = Dense(DECAY_RANK, False, kernel_init=zeros, name='decay_low')(x_w)
+    w = Dense(
       units,
       kernel_init=_near_zero,
       bias_init=self._first_decays,

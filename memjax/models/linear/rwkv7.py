@@ -40,6 +40,7 @@ import numpy as np
 
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.rwkv6 import EPSILON, Shifted
 from memjax.models.mixing import HeadNorm, check_channel_chunk, shift, unit
 from memjax.ops.decays import CHANNEL_CHUNK
@@ -99,7 +100,7 @@ class RWKV7(Memory):
       return a.astype(jnp.float32).reshape(*a.shape[:-1], heads, keys)
 
     r, k, v = (
-      nn.Dense(units, False, name=name)(x_i[name[0]])
+      Dense(units, False, name=name)(x_i[name[0]])
       for name in ('receptance', 'key', 'value')
     )
     decay = self._low_rank('decay', x_i['w'], units, jnp.tanh, 2.5)
@@ -141,7 +142,7 @@ class RWKV7(Memory):
     y = HeadNorm(epsilon, gain, name='norm')(y_BTHK, x_g.dtype)
     y += own_BTHK.reshape(y.shape).astype(y.dtype)
     y *= self._low_rank('gate', x_g, y.shape[-1], nn.sigmoid, 5.0)
-    return nn.Dense(self.width, False, name='output')(y)
+    return Dense(self.width, False, name='output')(y)
 
   def _mixed(self, x: jax.Array, d: jax.Array) -> dict[str, jax.Array]:
     """x_i, between each step and the one before."""
@@ -163,9 +164,9 @@ class RWKV7(Memory):
     """A map of rank max(32, factor sqrt(D)), with a bias if it has a start."""
     rank = 32 * max(1, round(factor * self.width**0.5 / 32))
     zeros = nn.initializers.zeros_init()
-    low = nn.Dense(rank, False, kernel_init=zeros, name=f'{name}_low')(x)
+    low = Dense(rank, False, kernel_init=zeros, name=f'{name}_low')(x)
     orthogonal = nn.initializers.orthogonal(0.1)
-    high = nn.Dense(units, False, kernel_init=orthogonal, name=f'{name}_high')
+    high = Dense(units, False, kernel_init=orthogonal, name=f'{name}_high')
     y = high(act(low))
     if name in ('decay', 'rate'):
       y += self._of_units(name, units)[None, None]

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.linear_attention import LEAST, project
 from memjax.ops.linear_attention import CHUNK, correct
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -73,7 +74,7 @@ class SchlagDelta(Memory):
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
     q_BTHK, k_BTHK, v_BTHK = project(x, self.width, self.head_width)
-    beta_BTH = nn.Dense(q_BTHK.shape[2], name='beta')(x).astype(jnp.float32)
+    beta_BTH = Dense(q_BTHK.shape[2], name='beta')(x).astype(jnp.float32)
     gate_BTH = nn.sigmoid(beta_BTH)
     if wants_intermediates(self):
       self.sow('intermediates', 'write_gate', gate_BTH)
@@ -88,7 +89,7 @@ class SchlagDelta(Memory):
       chunk=self.chunk,
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
-    return after, nn.Dense(self.width, name='output')(y_BTI)
+    return after, Dense(self.width, name='output')(y_BTI)
 
 
 def dpfp(

@@ -37,6 +37,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.recurrent import lstm
 from memjax.ops import addressing, allocation
 from memjax.ops.steps import product, walk
@@ -155,7 +156,7 @@ class DNC(Memory):
     units, heads, k = self.controller_width, self.read_heads, self.slot_width
     init = nn.initializers.lecun_normal()
     bias_init = nn.initializers.constant(np.repeat([0, 1, 0, 0], units))
-    z_BTG = nn.Dense(4 * units, bias_init=bias_init, name='input')(x)
+    z_BTG = Dense(4 * units, bias_init=bias_init, name='input')(x)
     known, asks = units + heads * k, sum(_sizes(heads, k))
     recurrent_EG = self.param('recurrent_kernel', init, (known, 4 * units))
     interface_CI = self.param('interface_kernel', init, (units, asks))
@@ -179,9 +180,7 @@ class DNC(Memory):
     carry, (output_BTE, shown) = walk(step, fresh, carry, z_BTG, reset_BT)
     for name, what in zip(INTERMEDIATES, shown, strict=wanted):
       self.sow('intermediates', name, what)
-    return carry, nn.Dense(self.width, use_bias=False, name='output')(
-      output_BTE
-    )
+    return carry, Dense(self.width, use_bias=False, name='output')(output_BTE)
 
 
 def _sizes(heads: int, k: int) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.steps import product, walk
 from memjax.types import Reset_BT, Sequence_BTD
 
@@ -98,7 +99,7 @@ class EntNet(Memory):
     slot_DD = self.param('slot_kernel', draw, (width, width))
     slope_D = self.param('slot_slope', ones, (width,)).astype(jnp.float32)
     keys_MD = keys.astype(jnp.float32)
-    of_keys_MD = nn.Dense(width, use_bias=False, name='key')(keys)
+    of_keys_MD = Dense(width, use_bias=False, name='key')(keys)
     of_keys_MD = of_keys_MD.astype(jnp.float32)
     wanted = wants_intermediates(self)
 
@@ -119,7 +120,7 @@ class EntNet(Memory):
       return h_BMD, (read_BD, shown if wanted else {})
 
     s_BTD = x.astype(jnp.float32)
-    of_input_BTD = nn.Dense(width, use_bias=False, name='input')(x)
+    of_input_BTD = Dense(width, use_bias=False, name='input')(x)
     of_input_BTD = of_input_BTD.astype(jnp.float32)
     of_keys_BTM = jnp.einsum('btd,md->btm', s_BTD, keys_MD)
     fresh_BMD = jnp.broadcast_to(keys_MD[None], (batch, *keys_MD.shape))
@@ -133,7 +134,7 @@ class EntNet(Memory):
     )
     for name, array in shown.items():
       self.sow('intermediates', name, array)
-    read = nn.Dense(width, use_bias=False, name='read')
+    read = Dense(width, use_bias=False, name='read')
     y_BTD = prelu(
       x + read(read_BTD.astype(x.dtype)),
       self.param('output_slope', ones, (width,)),

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.attention import (
   CHUNK,
   last_run,
@@ -114,7 +115,7 @@ class HopfieldMemory(Memory):
 
     def pattern(name: str) -> jax.Array:
       normed = nn.LayerNorm(name=f'{name}_norm')(x)
-      pattern_BTI = nn.Dense(heads * head_width, name=name)(normed)
+      pattern_BTI = Dense(heads * head_width, name=name)(normed)
       return pattern_BTI.reshape(*x.shape[:2], heads, head_width)
 
     xi_BTHK, x_BTHK = pattern('state'), pattern('stored')
@@ -132,4 +133,4 @@ class HopfieldMemory(Memory):
       x_BSHK[:, -slots:].astype(jnp.float32), last_run(run_BS, self.slots)
     )
     xi_BTI = xi_BTHK.reshape(*x.shape[:2], heads * head_width)
-    return after, nn.Dense(self.width, name='value')(xi_BTI)
+    return after, Dense(self.width, name='value')(xi_BTI)

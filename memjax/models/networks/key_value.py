@@ -31,6 +31,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.attention import (
   CHUNK,
   last_run,
@@ -116,7 +117,7 @@ class KeyValueMemory(Memory):
   ) -> tuple[Pairs, Sequence_BTD]:
     del train
     q_BTD, k_BTD, v_BTD = (
-      nn.Dense(self.width, use_bias=False, name=name)(x)
+      Dense(self.width, use_bias=False, name=name)(x)
       for name in ('query', 'key', 'value')
     )
     # The first step of a run is a run of its own, its pair no key and no value.
@@ -139,7 +140,7 @@ class KeyValueMemory(Memory):
         weights = weights_by_lag(q, k, run_BS, self.slots - 1)
         weights = jnp.where(first_BT[:, :, None, None], 0, weights)
         self.sow('intermediates', f'hop_{j}_lag_weights', weights)
-      turn = nn.Dense(self.width, use_bias=False, name=f'hop_{j}')
+      turn = Dense(self.width, use_bias=False, name=f'hop_{j}')
       q_BTD = turn(q_BTD + o_BTD)
     after = Pairs(
       k_BSD[:, -self.slots :].astype(jnp.float32),

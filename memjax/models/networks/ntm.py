@@ -35,6 +35,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.recurrent import lstm
 from memjax.ops import addressing
 from memjax.ops.steps import product, walk
@@ -130,7 +131,7 @@ class NTM(Memory):
     hidden, kept = self.controller_width, self.read_heads * self.slot_width
     if self.controller == 'lstm':
       hidden, kept = 4 * hidden, kept + hidden
-    inputs = nn.Dense(hidden, bias_init=self._bias, name='input')
+    inputs = Dense(hidden, bias_init=self._bias, name='input')
     focus = self.slot_width + 3 + 2 * self.shifts + 1
     emitted = self.read_heads * focus
     emitted += self.write_heads * (focus + 2 * self.slot_width)
@@ -162,9 +163,7 @@ class NTM(Memory):
       self.sow('intermediates', name, weights_BTHM)
     seen_BTF = reads_BTHK.reshape(*x.shape[:2], -1)
     known_BTF = jnp.concatenate([h_BTC, seen_BTF], axis=2)
-    return carry, nn.Dense(self.width, name='output')(
-      known_BTF.astype(back.dtype)
-    )
+    return carry, Dense(self.width, name='output')(known_BTF.astype(back.dtype))
 
   def _bias(self, key: jax.Array, shape: tuple[int], dtype: type) -> jax.Array:
     """0, but 1 for the LSTM's forget gate, the second of four."""

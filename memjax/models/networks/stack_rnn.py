@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.steps import walk
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -79,7 +80,7 @@ class Controller(nn.Module):
     def bias(name: str, columns: int) -> jax.Array:
       return self.param(f'{name}_bias', nn.initializers.zeros, (columns,))[None]
 
-    z_BTD = nn.Dense(self.width, name='input')(x)
+    z_BTD = Dense(self.width, name='input')(x)
     recurrent = kernel('recurrent', self.width + cell_width, self.width)
     sizes = self.width, *self.hidden, cell_width
     (first, shift), *layers = [

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.diagonal import rotating
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -66,7 +67,7 @@ class HGRN(Memory):
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
     units = self.width
-    columns = nn.Dense(5 * units, name='input')(x).astype(jnp.float32)
+    columns = Dense(5 * units, name='input')(x).astype(jnp.float32)
     c, f, gate = jnp.split(columns, [2 * units, 3 * units], axis=-1)
     floor = self.index / self.depth
     kept_BTD = floor + (1 - floor) * nn.sigmoid(f)
@@ -85,7 +86,7 @@ class HGRN(Memory):
     parts = jnp.concatenate([h_BTD2[..., 0], h_BTD2[..., 1]], axis=-1)
     gated = (nn.sigmoid(gate) * parts).astype(x.dtype)
     gated = nn.LayerNorm(name='norm')(gated)
-    return carry, nn.Dense(units, name='output')(gated)
+    return carry, Dense(units, name='output')(gated)
 
 
 def _first_angles(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.steps import product, walk
 from memjax.ops.tiled_attention import UNSEEN
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -123,8 +124,8 @@ class LSTMN(Memory):
       return (after, of_tape_BMD), (h_BD, shown)
 
     fresh = self.initial_carry(x.shape[0])
-    of_input_BTD = nn.Dense(width, use_bias=False, name='attention')(x)
-    input_BTG = nn.Dense(4 * width, bias_init=self._bias, name='gates')(x)
+    of_input_BTD = Dense(width, use_bias=False, name='attention')(x)
+    input_BTG = Dense(4 * width, bias_init=self._bias, name='gates')(x)
     (carry, _), (y_BTD, shown) = walk(
       jax.checkpoint(step),
       (fresh, jnp.zeros_like(fresh.h_BMD)),

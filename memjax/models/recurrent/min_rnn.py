@@ -30,6 +30,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.ops.diagonal import diagonal
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -84,7 +85,7 @@ class MinGRU(Memory):
     del train
     convolution = ShortConvolution(self.taps, name='convolution')
     tail, u = convolution(carry.tail_BWF, x, reset_BT)
-    columns = nn.Dense((1 + self.gates) * self.width, name='input')(u)
+    columns = Dense((1 + self.gates) * self.width, name='input')(u)
     value, *gates = jnp.split(
       columns.astype(jnp.float32), 1 + self.gates, axis=-1
     )

@@ -34,6 +34,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.ops import exponential
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -108,7 +109,7 @@ class MLSTM(Memory):
     del train
     heads, width = self._heads(), self.head_width
     units = heads * width
-    up = nn.Dense(2 * units, False, name='up')(x)
+    up = Dense(2 * units, False, name='up')(x)
     u, z = jnp.split(up, 2, axis=-1)
     convolution = ShortConvolution(self.taps, bias=True, name='convolution')
     tail, c = convolution(carry.tail_BWE, u, reset_BT)
@@ -136,7 +137,7 @@ class MLSTM(Memory):
     gain_E, skip_E = (self.param(n, ones, (units,)) for n in ('gain', 'skip'))
     y_BTE = norm(y_BTHK).reshape(*x.shape[:2], units).astype(x.dtype)
     y_BTE = gain_E[None, None] * y_BTE + skip_E[None, None] * c
-    output = nn.Dense(self.width, False, name='down')(y_BTE * nn.silu(z))
+    output = Dense(self.width, False, name='down')(y_BTE * nn.silu(z))
     return Gated(memory, tail), output
 
   def _blocks(self, name: str, x: jax.Array) -> jax.Array:
@@ -160,7 +161,7 @@ class MLSTM(Memory):
       return jnp.concatenate([written, jnp.linspace(3.0, 6.0, shape[0] // 2)])
 
     zeros = nn.initializers.zeros_init()
-    gates = nn.Dense(
+    gates = Dense(
       2 * self._heads(), kernel_init=zeros, bias_init=bias, name='gates'
     )(qkv)
     i_BTH, f_BTH = jnp.split(gates.astype(jnp.float32), 2, axis=-1)

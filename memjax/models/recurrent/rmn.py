@@ -34,6 +34,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer_xl import Recent
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.recurrent.lstm import LSTM, LSTMState
 from memjax.ops.attention import (
   CHUNK,
@@ -118,7 +119,7 @@ class RMN(Memory):
     )
     x_BSD = jnp.concatenate([recent.x_BMD.astype(x.dtype), x], axis=1)
     run_BS = run_ids(recent.count_B, slots, reset_BT)
-    query = nn.Dense(self.width, use_bias=False, name='M')
+    query = Dense(self.width, use_bias=False, name='M')
     q, k = query(h_BTD)[:, :, None], x_BSD[:, :, None]
     relative = h_BTD[:, :, None], places_RD[:, None]
     seen_BTHD = windowed_attention(
@@ -130,14 +131,14 @@ class RMN(Memory):
     after = Recent(
       x_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, back)
     )
-    value = nn.Dense(self.width, use_bias=False, name='C')
+    value = Dense(self.width, use_bias=False, name='C')
     return after, value(seen_BTHD[:, :, 0])
 
   def _combine(self, s_BTD: jax.Array, h_BTD: jax.Array) -> jax.Array:
     """The gated unit of a GRU whose input is s and whose state is h."""
 
     def linear(name: str, x_BTD: jax.Array, blocks: int) -> jax.Array:
-      return nn.Dense(blocks * self.width, use_bias=False, name=name)(x_BTD)
+      return Dense(blocks * self.width, use_bias=False, name=name)(x_BTD)
 
     of_s_BTG = linear('U', s_BTD, 3)
     gates = jax.nn.sigmoid(

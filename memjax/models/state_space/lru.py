@@ -26,6 +26,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.ops.diagonal import rotating
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
@@ -81,18 +82,18 @@ class LRU(Memory):
         'intermediates', 'forget_gate', jnp.broadcast_to(modulus_P, shape)
       )
     half = nn.initializers.variance_scaling(0.5, 'fan_in', 'normal')
-    u = nn.Dense(2 * units, False, kernel_init=half, name='input')(x)
+    u = Dense(2 * units, False, kernel_init=half, name='input')(x)
     u_BTP2 = jnp.stack(jnp.split(u.astype(jnp.float32), 2, axis=-1), axis=-1)
     u_BTP2 *= scale_P[None, None, :, None]
     carry, h_BTP2 = rotating(carry, modulus_P, angle_P, u_BTP2, reset_BT)
     # Re(C h) = Re C Re h - Im C Im h; the sign is a part of the kernel.
     parts = h_BTP2.reshape(*x.shape[:2], 2 * units).astype(x.dtype)
     power = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
-    z = nn.Dense(self.width, False, kernel_init=power, name='readout')(parts)
+    z = Dense(self.width, False, kernel_init=power, name='readout')(parts)
     normal = nn.initializers.normal(1.0)
     z += self.param('skip', normal, (x.shape[-1],))[None, None] * x
     value, gate = jnp.split(
-      nn.Dense(2 * self.width, name='output')(nn.gelu(z)), 2, axis=-1
+      Dense(2 * self.width, name='output')(nn.gelu(z)), 2, axis=-1
     )
     return carry, value * nn.sigmoid(gate)
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.models.mixing import (
   ShortConvolution,
   check_taps,
@@ -91,13 +92,13 @@ class Mamba(Memory):
   ) -> tuple[Channels, Sequence_BTD]:
     del train
     _, channels, numbers = carry.h_BEN.shape
-    columns = nn.Dense(2 * channels, False, name='input')(x)
+    columns = Dense(2 * channels, False, name='input')(x)
     u, z = jnp.split(columns, 2, axis=-1)
     convolution = ShortConvolution(self.taps, bias=True, name='convolution')
     tail, u = convolution(carry.tail_BWE, u, reset_BT)
     u = nn.silu(u)
     rank = -(-self.width // 16)
-    chosen = nn.Dense(rank + 2 * numbers, False, name='selection')(u)
+    chosen = Dense(rank + 2 * numbers, False, name='selection')(u)
     low, b_BTN, c_BTN = jnp.split(
       chosen.astype(jnp.float32), [rank, rank + numbers], axis=-1
     )
@@ -117,7 +118,7 @@ class Mamba(Memory):
     skip_E = self.param('skip', nn.initializers.ones_init(), (channels,))
     y_BTE += skip_E.astype(jnp.float32)[None, None] * u_BTE
     gated = y_BTE.astype(x.dtype) * nn.silu(z)
-    output = nn.Dense(self.width, False, name='output')(gated)
+    output = Dense(self.width, False, name='output')(gated)
     return Channels(h_BEN, tail), output
 
   def _step_size(self, low_BTR: jax.Array, channels: int) -> jax.Array:

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.linear.delta_net import Matrix
 from memjax.models.mixing import Decay, ShortConvolution, check_taps, no_inputs
 from memjax.ops.linear_attention import add
@@ -90,7 +91,7 @@ class Mamba2(Memory):
     inner = heads * self.head_width
     widths = inner, inner + 2 * keys, heads
     z, u, dt = jnp.split(
-      nn.Dense(sum(widths), False, name='input')(x),
+      Dense(sum(widths), False, name='input')(x),
       [widths[0], sum(widths[:2])],
       axis=-1,
     )
@@ -117,5 +118,5 @@ class Mamba2(Memory):
     y_BTHP += skip_H.astype(jnp.float32)[None, None, :, None] * value_BTHP
     y_BTE = y_BTHP.reshape(*x.shape[:2], inner).astype(x.dtype)
     y_BTE = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTE * nn.silu(z))
-    output = nn.Dense(self.width, False, name='output')(y_BTE)
+    output = Dense(self.width, False, name='output')(y_BTE)
     return Matrix(w_BHNP, tail), output

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.ops.diagonal import diagonal
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -87,8 +88,8 @@ class RGLRU(Memory):
   ) -> tuple[Units, Sequence_BTD]:
     del train
     units = carry.h_BR.shape[1]
-    branch = nn.Dense(units, name='branch')(x)
-    u = nn.Dense(units, name='input')(x)
+    branch = Dense(units, name='branch')(x)
+    u = Dense(units, name='input')(x)
     convolution = ShortConvolution(self.taps, bias=True, name='convolution')
     tail, u = convolution(carry.tail_BWR, u, reset_BT)
     r_BTR, i_BTR = self._gates(u)
@@ -102,7 +103,7 @@ class RGLRU(Memory):
     added_BTR *= i_BTR * u.astype(jnp.float32)
     h_BR, h_BTR = diagonal(carry.h_BR, a_BTR, added_BTR, reset_BT)
     gated = nn.gelu(branch) * h_BTR.astype(x.dtype)
-    return Units(h_BR, tail), nn.Dense(self.width, name='output')(gated)
+    return Units(h_BR, tail), Dense(self.width, name='output')(gated)
 
   def _gates(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
     """r and i, `(B, T, R)` each, float32."""

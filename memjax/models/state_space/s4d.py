@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.models.base import Memory
+from memjax.models.dense import Dense
 from memjax.models.state_space.discretisation import (
   draw_log_step,
   zero_order_hold,
@@ -81,9 +82,7 @@ class S4D(Memory):
     z = 2 * jnp.einsum('BTDNC,DNC->BTD', h_BTDN2, signed_DN2)
     skip_D = self.param('skip', normal, (width,)).astype(jnp.float32)
     z = nn.gelu((z + skip_D[None, None] * x32).astype(x.dtype))
-    value, gate = jnp.split(
-      nn.Dense(2 * self.width, name='output')(z), 2, axis=-1
-    )
+    value, gate = jnp.split(Dense(2 * self.width, name='output')(z), 2, axis=-1)
     return carry, value * nn.sigmoid(gate)
 
   def _discretised(self, width: int, pairs: int) -> tuple[jax.Array, ...]:

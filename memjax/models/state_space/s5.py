@@ -31,6 +31,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.state_space.discretisation import (
   draw_log_step,
   zero_order_hold,
@@ -110,7 +111,7 @@ class S5(Memory):
     normal = nn.initializers.normal(1.0)
     z += self.param('skip', normal, (features,))[None, None] * x
     z = nn.gelu(z)
-    return carry, z * nn.sigmoid(nn.Dense(self.width, name='output')(z))
+    return carry, z * nn.sigmoid(Dense(self.width, name='output')(z))
 
   def _discretised(self, eigenvalues: np.ndarray) -> tuple[jax.Array, ...]:
     """|lambda|, its angle, `(P / 2,)`, and the scale of inputs, a complex."""

@@ -43,6 +43,7 @@ from memjax.tasks.base import (
   classification,
   exact_match,
   ordered,
+  predicts,
 )
 from memjax.tasks.draws import between
 from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
@@ -199,7 +200,7 @@ class ArithmeticTask(SequenceTask):
 def score(logits_BTV: jax.Array, batch: Batch) -> Metric:
   """The mean over rows with labels of the share of labels that are right."""
   labelled_BT = batch.loss_weights_BT > 0
-  right_BT = labelled_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
+  right_BT = labelled_BT & predicts(logits_BTV, batch.targets)
   labels_B = labelled_BT.sum(axis=1, dtype=jnp.float32)
   share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(labels_B, 1)
   return Metric(share_B.sum(), (labels_B > 0).sum(dtype=jnp.float32))
