@@ -51,4 +51,4 @@ def memories(width: int, window: int) -> dict[str, dict]:
       'layer': {'name': 'key_value.KeyValueMemory', 'slots': window}
     },
   }
-  return classic | modern_memories(width)
+  return classic | modern_memories(width, window)

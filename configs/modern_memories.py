@@ -11,7 +11,7 @@ def residual(name: str, **fields: int | float | bool) -> dict:
   return {'wiring': 'pre_norm', 'mlp': 4.0, 'layer': layer}
 
 
-def modern_memories(width: int) -> dict[str, dict]:
+def modern_memories(width: int, window: int) -> dict[str, dict]:
   """{name: the fields of its Stack}."""
   head_width = min(width, 64)
 
@@ -27,6 +27,13 @@ def modern_memories(width: int) -> dict[str, dict]:
     }
 
   return {
+    'fox': attention(
+      'transformer.SlidingAttention',
+      window=window,
+      forget=True,
+      gate=True,
+      qk_norm=True,
+    ),
     'delta_net': attention('delta_net.DeltaNet'),
     'delta_product': attention('delta_net.DeltaNet', writes=2, negative=True),
     'gated_delta_net': attention('gated_delta_net.GatedDeltaNet'),

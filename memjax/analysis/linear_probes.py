@@ -37,7 +37,7 @@ class ProbeScores(NamedTuple):
   Attributes:
     metric: 'accuracy' for tokens, 'R2' for features.
     lags: `(L,)` int steps back; 0 is the last step read.
-    score: {'all', or a leaf if there are several, '1/k_BMHK': `(N, L)`}; NaN
+    score: {'all', or a leaf if there are several, '1/k_BMGK': `(N, L)`}; NaN
       where the input is always the same.
     chance: `(L,)`, the score without the carry.
     entropy: `(L,)`, of the token, in bits; NaN for features.

@@ -12,6 +12,8 @@ heads of queries for each of them, P width of the second score, R distances, V
 width of the values.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -57,6 +59,8 @@ def windowed_attention(
   window: int,
   relative: tuple[Float[Array, 'B T H P'], Float[Array, 'R g P']] | None = None,
   *,
+  log_decay_BSH: Float[Array, 'B S H'] | None = None,
+  sinks_H: Float[Array, 'H'] | None = None,
   chunk: int = CHUNK,
 ) -> Float[Array, 'B T H V']:
   """Softmax attention of each query over the window behind it.
@@ -73,40 +77,31 @@ def windowed_attention(
     window: the number of keys before its own that a query sees, at most S - 1.
     relative: queries and keys of a second score, by distance: row d of the
       keys is distance d, R = window + 1.
+    log_decay_BSH: added to the scores of a query are those of all keys after
+      the key, up to the query's own.
+    sinks_H: scores that belong to no key; the weights of the keys then have a
+      sum below 1.
     chunk: the number of queries that are read at once, at least.
 
   Returns:
     The average of the values a query sees, weighted by the softmax.
   """
-  batch, length, heads, _ = q_BTHK.shape
-  slots, shared = k_BSGK.shape[1] - length, k_BSGK.shape[2]
+  length, shared = q_BTHK.shape[1], k_BSGK.shape[2]
+  slots = k_BSGK.shape[1] - length
   # On other devices a choice costs a message to the host, and small products
   # leave most of the device idle. This was not measured there.
   on_cpu = jax.default_backend() == 'cpu'
   skip = on_cpu and slots * length >= LEAST_SKIPPED and window > 0
   size = chunk if on_cpu else max(chunk, LARGE_CHUNK)
-
-  def of_queries(x_BTH: jax.Array) -> jax.Array:
-    x = x_BTH.reshape(batch, length, shared, heads // shared, -1)
-    return x.transpose(2, 0, 3, 1, 4)
-
-  def of_keys(x_BSG: jax.Array) -> jax.Array:
-    return x_BSG.transpose(2, 0, 1, 3)
-
-  terms = Terms({}, {}, {})
-  if relative is not None:
-    p_BTHP, r_RgP = relative
-    r_gPR = turned(r_RgP[::-1].swapaxes(0, 1))
-    terms = Terms({'p': of_queries(p_BTHP)}, {}, {'r': r_gPR})
   y = attend(
     Reach(window, size, skip),
-    of_queries(q_BTHK),
-    of_keys(k_BSGK),
-    of_keys(v_BSGV),
-    terms,
+    _of_queries(q_BTHK, shared),
+    _of_keys(k_BSGK),
+    _of_keys(v_BSGV),
+    _terms(relative, log_decay_BSH, sinks_H, slots, shared),
     run_BS,
   )
-  return y.transpose(1, 3, 0, 2, 4).reshape(batch, length, heads, -1)
+  return y.transpose(1, 3, 0, 2, 4).reshape(*q_BTHK.shape[:3], -1)
 
 
 def weights_by_lag(
@@ -115,8 +110,7 @@ def weights_by_lag(
   run_BS: Int[Array, 'B S'],
   window: int,
   relative: tuple[Float[Array, 'B T H P'], Float[Array, 'R g P']] | None = None,
-  *,
-  chunk: int = CHUNK,
+  **others: Any,
 ) -> Float[Array, 'B T H R']:
   """The softmax of `windowed_attention` by distance, for inspection.
 
@@ -126,7 +120,7 @@ def weights_by_lag(
     run_BS: runs.
     window: the number of keys before its own that a query sees.
     relative: the second score.
-    chunk: the number of queries that are read at once, at least.
+    others: further scores.
 
   Returns:
     The weights of the R distances 0 ... window; 0 where the query sees no key.
@@ -137,7 +131,7 @@ def weights_by_lag(
   each_SS = jnp.eye(keys, dtype=jnp.float32)[None, :, None]
   each_BSGS = jnp.broadcast_to(each_SS, (*k_BSGK.shape[:3], keys))
   by_key_BTHS = windowed_attention(
-    q_BTHK, k_BSGK, each_BSGS, run_BS, window, relative, chunk=chunk
+    q_BTHK, k_BSGK, each_BSGS, run_BS, window, relative, **others
   )
   place_T1 = jnp.arange(keys - length, keys)[:, None]
   place_TR = place_T1 - jnp.arange(window + 1)[None]
@@ -145,3 +139,39 @@ def weights_by_lag(
     by_key_BTHS, jnp.maximum(place_TR, 0)[None, :, None], axis=3
   )
   return jnp.where(place_TR[None, :, None] >= 0, by_lag_BTHR, 0.0)
+
+
+def _terms(
+  relative: tuple[jax.Array, jax.Array] | None,
+  log_decay_BSH: jax.Array | None,
+  sinks_H: jax.Array | None,
+  slots: int,
+  shared: int,
+) -> Terms:
+  """The further scores of `windowed_attention`, for G key heads."""
+  terms = Terms({}, {}, {})
+  if relative is not None:
+    p_BTHP, r_RgP = relative
+    terms.by_query['p'] = _of_queries(p_BTHP, shared)
+    terms.shared['r'] = turned(r_RgP[::-1].swapaxes(0, 1))
+  if log_decay_BSH is not None:
+    sum_BSH = jnp.cumsum(log_decay_BSH.astype(jnp.float32), axis=1)
+    batch, keys, _ = sum_BSH.shape
+    terms.by_query['decay'] = _of_queries(sum_BSH[:, slots:, :, None], shared)
+    terms.by_key['decay'] = _of_keys(sum_BSH.reshape(batch, keys, shared, -1))
+  if sinks_H is not None:
+    sinks_H = sinks_H.astype(jnp.float32)
+    terms.shared['sink'] = sinks_H.reshape(shared, 1, -1, 1, 1)
+  return terms
+
+
+def _of_queries(x_BTHX: jax.Array, shared: int) -> jax.Array:
+  """`(G, B, J, T, X)`."""
+  batch, length, heads, _ = x_BTHX.shape
+  x = x_BTHX.reshape(batch, length, shared, heads // shared, -1)
+  return x.transpose(2, 0, 3, 1, 4)
+
+
+def _of_keys(x_BSGX: jax.Array) -> jax.Array:
+  """`(G, B, S, X)`."""
+  return x_BSGX.transpose(2, 0, 1, 3)

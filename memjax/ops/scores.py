@@ -25,10 +25,12 @@ class Terms(NamedTuple):
 
   Attributes:
     by_query: time is axis 3. `p`, `(G, B, J, T, P)`, are the queries of the
-      score by distance.
-    by_key: time is axis 2.
+      score by distance; `decay`, `(G, B, J, T, 1)`, sums of log-decays up to
+      the query.
+    by_key: time is axis 2. `decay`, `(G, B, S, J)`, are those up to the key.
     shared: `r`, `(g, P, R)`, are the keys of the score by distance, distances
-      falling to 0; g is 1 or G J.
+      falling to 0; g is 1 or G J. `sink`, `(G, 1, J, 1, 1)`, is a score that
+      belongs to no key.
   """
 
   by_query: Arrays
@@ -52,6 +54,9 @@ def with_terms(scores: jax.Array, terms: Terms, back: int) -> jax.Array:
     scores += by_distance(
       terms.by_query['p'], terms.shared['r'], back, scores.shape[4]
     )
+  if 'decay' in terms.by_query:
+    of_key = jnp.swapaxes(terms.by_key['decay'], 2, 3)[:, :, :, None]
+    scores += terms.by_query['decay'] - of_key
   return scores
 
 

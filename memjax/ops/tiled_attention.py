@@ -7,8 +7,8 @@ weights A, the gradient D of the outputs y, and w the row sums of D * y:
 
     dV = A' D,   dS = A * (D V' - w),   dQ = dS K,   dK = dS' Q
 
-A score that belongs to no key, such as a sink, would be part of `total` in
-`_outputs`; the scores themselves are made in `ops/scores.py`.
+A sink, a score that belongs to no key, is part of each sum, and its weight has
+the gradient -w. The other scores are made in `ops/scores.py`.
 
 Letters are those of `ops/scores.py`; V width of the values.
 """
@@ -120,14 +120,15 @@ def _outputs(
 ) -> tuple[jax.Array, jax.Array]:
   """Outputs, and the logarithms of the softmaxes' sums, `(G, B, J, T, 1)`."""
   k_turned = turned(k)
+  sink = terms.shared.get('sink', jnp.full((1,) * 5, UNSEEN))
 
   def one(nothing: None, tile: Tile) -> Any:
     scores = product(tile.of_queries(q), tile.of_keys(k_turned, 3))
     scores = with_terms(scores, terms.within(tile), tile.back)
     scores = jnp.where(tile.seen(run_BS, window), scores, UNSEEN)
-    top = scores.max(-1, keepdims=True)
+    top = jnp.maximum(scores.max(-1, keepdims=True), sink)
     weights = jnp.exp(scores - top)
-    total = weights.sum(-1, keepdims=True)
+    total = weights.sum(-1, keepdims=True) + jnp.exp(sink - top)
     y = product(weights.astype(v.dtype), tile.of_keys(v)) / total
     return nothing, (y.astype(v.dtype), top + jnp.log(total))
 
@@ -177,6 +178,9 @@ def _gradients(
   of = k_turned, v_turned, terms.by_key, terms.shared
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), of)
   sums, (dq, d_by_query) = sweep(one, zeros, stretches)
+  if 'sink' in terms.shared:
+    pulled = jnp.exp(terms.shared['sink'] - log_sum) * inner
+    sums[3]['sink'] -= pulled.sum((1, 3), keepdims=True)
   dk, dv, d_by_key, d_shared = jax.tree.map(
     lambda total, x: total.astype(x.dtype), sums, of
   )

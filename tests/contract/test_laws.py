@@ -88,6 +88,15 @@ ODD = {
   'causal-1': block(1, positions='learned'),
   'causal-7': block(7, positions='learned', depth=2, dropout=0.5),
   'causal-long': block(LENGTH + 5, mlp=0.75),
+  'sliding-options': attentive(
+    'transformer.SlidingAttention',
+    {'window': 5, 'positions': 'rotary', 'key_heads': 1, 'qk_norm': True}
+    | {'forget': True, 'sinks': True, 'gate': True},
+  ),
+  'causal-shaw': attentive(
+    'transformer.BlockAttention',
+    {'window': 7, 'positions': 'shaw', 'clip': 3, 'forget': True},
+  ),
   'relative-0': relative(0),
   'relative-5': relative(5, depth=2, wiring='post_norm', mlp=0.75),
   'relative-long': relative(LENGTH + 5, wiring='plain'),

@@ -113,6 +113,8 @@ class Case(NamedTuple):
     chunk: the least number of queries of a tile.
     count_B: filled slots.
     resets: rows and steps that begin a run.
+    decay: whether heads forget.
+    sinks: whether heads may see nothing.
   """
 
   length: int
@@ -124,6 +126,8 @@ class Case(NamedTuple):
   chunk: int
   count_B: tuple[int, int]
   resets: tuple[tuple[int, int], ...]
+  decay: bool = False
+  sinks: bool = False
 
 
 EMPTY = ((0, 0), (1, 0))
@@ -138,6 +142,12 @@ CASES = {
   'a window over the segment': Case(
     *(70, 30, 99, 2, 2, 2, 16, (30, 0), ((0, 7),))
   ),
+  'heads forget': Case(
+    *(40, 64, 64, 4, 2, 0, 16, (64, 20), ((0, 7), (0, 8))), decay=True
+  ),
+  'heads see nothing': Case(
+    *(100, 8, 8, 4, 2, 1, 8, (8, 0), ((0, 7),)), decay=True, sinks=True
+  ),
   'itself alone': Case(7, 1, 0, 2, 2, 2, 2, (1, 1), ()),
   'one slot': Case(7, 1, 1, 2, 2, 2, 2, (1, 0), ((0, 3),)),
 }
@@ -151,6 +161,8 @@ def literal(
   v: jax.Array,
   p: jax.Array,
   r: jax.Array,
+  g: jax.Array,
+  c: jax.Array,
 ) -> jax.Array:
   """Attention as it is defined: all pairs, and a look-up of each distance."""
   share = case.heads // case.key_heads
@@ -164,7 +176,15 @@ def literal(
     r = jnp.repeat(r, case.heads // case.relative, 1)
     r_TSHP = r[np.clip(distance_TS, 0, case.window)]
     scores += jnp.einsum('bthp,tshp->bhts', p, r_TSHP)
-  weights = jax.nn.softmax(scores, where=seen[:, None], axis=-1)
+  if case.decay:
+    later = np.arange(seen.shape[2])
+    after_TSU = (later > later[:, None]) & (later <= place_T[:, None, None])
+    scores += jnp.einsum('buh,tsu->bhts', g, after_TSU.astype(g.dtype))
+  scores = jnp.where(seen[:, None], scores, -jnp.inf)
+  if case.sinks:
+    nothing = jnp.broadcast_to(c[None, :, None, None], (*scores.shape[:3], 1))
+    scores = jnp.concatenate([scores, nothing], axis=-1)
+  weights = jax.nn.softmax(scores, axis=-1)[..., : seen.shape[2]]
   return jnp.einsum('bhts,bshv->bthv', weights, v)
 
 
@@ -179,8 +199,11 @@ def test_values_and_gradients_are_those_of_float64(name: str) -> None:
     (2, keys, case.key_heads, 6),
     (2, case.length, heads, 3),
     (case.window + 1, max(case.relative, 1), 3),
+    (2, keys, heads),
+    (heads,),
   )
   arrays = [rng.normal(size=shape) for shape in shapes]
+  arrays[5] = -np.exp(arrays[5])  # logarithms of decays
   weights = rng.normal(size=(2, case.length, heads, 6))
   reset_BT = np.zeros((2, case.length), bool)
   for place in case.resets:
@@ -188,10 +211,15 @@ def test_values_and_gradients_are_those_of_float64(name: str) -> None:
   count_B = jnp.array(case.count_B, jnp.int32)
   run_BS = run_ids(count_B, case.slots, jnp.asarray(reset_BT))
 
-  def tiled(q: Any, k: Any, v: Any, p: Any, r: Any) -> jax.Array:
-    relative = (p, r) if case.relative else None
+  def tiled(
+    q: Any, k: Any, v: Any, p: Any, r: Any, g: Any, c: Any
+  ) -> jax.Array:
     return windowed_attention(
-      q, k, v, run_BS, case.window, relative, chunk=case.chunk
+      *(q, k, v, run_BS, case.window),
+      relative=(p, r) if case.relative else None,
+      log_decay_BSH=g if case.decay else None,
+      sinks_H=c if case.sinks else None,
+      chunk=case.chunk,
     )
 
   def results(attend: Any, dtype: Any) -> Any:
@@ -199,7 +227,7 @@ def test_values_and_gradients_are_those_of_float64(name: str) -> None:
       y = attend(*arrays)
       return (y * weights.astype(dtype)).sum(), y
 
-    grad = jax.jit(jax.grad(loss, argnums=range(5), has_aux=True))
+    grad = jax.jit(jax.grad(loss, argnums=range(len(arrays)), has_aux=True))
     return jax.device_get(grad(*(a.astype(dtype) for a in arrays)))
 
   with jax.enable_x64(True):

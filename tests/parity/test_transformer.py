@@ -1,6 +1,6 @@
 """The Transformer's attention against a float64 NumPy evaluation."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -213,3 +213,115 @@ def test_wrong_fields_are_refused(kind: Any, fields: tuple, line: str) -> None:
   with pytest.raises(ConfigError) as error:
     kind(*fields)
   assert str(error.value) == line
+
+
+class Option(NamedTuple):
+  """Fields of an attention with four heads, and what they come to."""
+
+  fields: dict[str, Any]
+  key_heads: int = 4
+
+
+ROTARY = {'positions': 'rotary', 'rotary_share': 0.5, 'rotary_base': 100.0}
+OPTIONS = {
+  'heads share keys': Option({'key_heads': 2}, key_heads=2),
+  'turned by places': Option(ROTARY),
+  'vectors of distances': Option({'positions': 'shaw', 'clip': 3}),
+  'norms of queries and keys': Option({'qk_norm': True}),
+  'heads forget': Option({'forget': True}),
+  'heads see nothing': Option({'sinks': True}),
+  'a gate': Option({'gate': True}),
+  'all': Option(
+    {'forget': True, 'sinks': True, 'gate': True, 'qk_norm': True}
+    | {'key_heads': 1}
+    | ROTARY,
+    key_heads=1,
+  ),
+}
+
+
+def rms(p: dict[str, Any], x: np.ndarray) -> np.ndarray:
+  return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * p['scale']
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+  return 1 / (1 + np.exp(-x))
+
+
+def affine(p: dict[str, Any], x: np.ndarray) -> np.ndarray:
+  return x @ p['kernel'] + p['bias']
+
+
+def turned(x_SK: np.ndarray, places: np.ndarray) -> np.ndarray:
+  """The first four of eight channels as two complex numbers, turned."""
+  z = x_SK[:, :2] + 1j * x_SK[:, 2:4]
+  z = z * np.exp(1j * places[:, None] * 100.0 ** -np.array([0, 0.5]))
+  return np.concatenate([z.real, z.imag, x_SK[:, 4:]], axis=1)
+
+
+def full_attention(
+  p: dict[str, Any], x: np.ndarray, seen: list[range], option: Option
+) -> np.ndarray:
+  """One row in float64; each option where its paper has it."""
+  fields, width, shared = option.fields, 8, option.key_heads
+  qkv = affine(p['qkv'], x).reshape(len(x), -1, width)
+  q, k, v = np.split(qkv, [4, 4 + shared], axis=1)
+  if fields.get('qk_norm'):
+    q, k = rms(p['query_norm'], q), rms(p['key_norm'], k)
+  places = np.arange(100, 100 + len(x))  # any origin does
+  y = np.zeros((len(x), 4, width))
+  for h in range(4):
+    g = h * shared // 4
+    of_q, of_k = q[:, h], k[:, g]
+    if fields.get('positions') == 'rotary':
+      of_q, of_k = turned(of_q, places), turned(of_k, places)
+    for t, positions in enumerate(seen):
+      scores = of_k[positions] @ of_q[t]
+      if fields.get('positions') == 'shaw':
+        lags = [min(t - s, fields['clip']) for s in positions]
+        scores = scores + p['distance'][lags] @ of_q[t]
+      scores = scores / np.sqrt(width)
+      if fields.get('forget'):
+        log_f = np.log(sigmoid(affine(p['forget'], x)[:, h]))
+        scores = scores + [log_f[s + 1 : t + 1].sum() for s in positions]
+      weights = np.exp(scores)
+      total = weights.sum()
+      if fields.get('sinks'):
+        total += np.exp(p['sink'][h])
+      y[t, h] = weights @ v[positions, g] / total
+  seen_by_heads = y.reshape(len(x), -1)
+  if fields.get('gate'):
+    seen_by_heads = seen_by_heads * sigmoid(affine(p['gate'], x))
+  return affine(p['output'], seen_by_heads)
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_options_equal_their_papers(name: str) -> None:
+  option = OPTIONS[name]
+  model = SlidingAttention(32, 8, 5, **option.fields)
+  x_BTD = jax.random.normal(jax.random.key(0), (2, LENGTH, 32))
+  params = random_params(model, x_BTD)
+  params = jax.tree.map(lambda p: p / 2 if p.ndim == 2 else p, params)
+  expected = [
+    full_attention(float64(params), x, windows(reset, 5), option)
+    for x, reset in zip(float64(x_BTD), RESETS_BT, strict=True)
+  ]
+  y = in_pieces(model, params, x_BTD, [6, 1, 8])
+  np.testing.assert_allclose(y, np.stack(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'line'),
+  [
+    ({'key_heads': 4}, 'key_heads: 4: must be 0 or divide the number of'),
+    ({'positions': 'alibi'}, "positions: 'alibi': must be one of none, rotary"),
+    ({'rotary_share': 0.0}, r'rotary_share: 0.0: must be in \(0, 1\]'),
+    ({'head_width': 1}, 'head_width: 1: must be at least 2 to be turned'),
+    ({'rotary_base': 1.0}, 'rotary_base: 1.0: must be above 1'),
+    ({'clip': 0}, 'clip: 0: must be at least 1'),
+  ],
+)
+def test_wrong_options_are_refused(fields: dict[str, Any], line: str) -> None:
+  fields = dict[str, Any](head_width=4, positions='rotary') | fields
+  with pytest.raises(ConfigError, match=f'^{line}'):
+    SlidingAttention(width=12, window=3, **fields)
