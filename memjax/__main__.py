@@ -33,7 +33,7 @@ import signal
 import sys
 
 from memjax.config import command_line
-from memjax.errors import ConfigError, Diverged, Stopped
+from memjax.errors import ConfigError, Diverged, NotSaved, Stopped
 from memjax.guards import interrupts, phase
 from memjax.runs import exit_codes, heap
 
@@ -71,6 +71,8 @@ def run_words(words: list[str]) -> int:
     limits = phase.limits_of(config) if training else {}
     with phase.Watchdog(limits, workdir):
       return run(config, workdir)
+  except NotSaved as error:
+    return print_error(error, exit_codes.FAILED)
   except ConfigError as error:
     return print_error(error, exit_codes.REFUSED)
   except Diverged as error:

@@ -20,6 +20,10 @@ class ConfigError(ValueError):
     return ConfigError(f'{section}.{self.field}', self.value, self.rule)
 
 
+class NotSaved(ConfigError):
+  """A checkpoint could not be written, for example because the disk is full."""
+
+
 def require(condition: bool, field: str, value: object, rule: str) -> None:
   """Raises ConfigError(field, value, rule) unless the condition holds."""
   if not condition:

@@ -52,6 +52,7 @@ MAY_IMPORT = {
     'data.cache',
     'guards.phase',
     'guards.file_hashes',
+    'guards.place',
   ),
   'guards': ('config', 'runs', 'logs', 'models.base', 'tasks.base'),
   'laws': ('models.base',),

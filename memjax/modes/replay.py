@@ -8,10 +8,11 @@ from typing import Any
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, nearest, require
+from memjax.guards.join import joined
 from memjax.logs import metrics_file
 from memjax.logs.metrics_file import Row
 from memjax.modes.evaluate import config_of
-from memjax.runs import exit_codes, manifest, processes
+from memjax.runs import exit_codes, manifest
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.environment import describe_changes, environment
@@ -44,7 +45,12 @@ def replay(workdir: Path, step: int | str) -> int:
   """
   experiment = read_experiment(config_of(workdir, []))
   recorded = row_of(workdir, step)
-  processes.connect(experiment.parallel)
+  with joined(experiment.parallel):
+    return recompute(experiment, workdir, recorded)
+
+
+def recompute(experiment: Experiment, workdir: Path, recorded: Row) -> int:
+  """As `replay`, of a row that was read."""
   enable_compilation_cache()
   start = start_of(workdir, recorded['step'])
   for line in describe_changes(start, environment()):

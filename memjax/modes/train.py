@@ -44,6 +44,7 @@ def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
     for line in [*experiment.describe(), *describe_start(experiment, workdir)]:
       print(line, flush=True)
   enable_compilation_cache()
+  phase.enter('compile')
   refuse_broken(experiment.model, experiment.train.dtype)
   finished = loop.train(experiment, workdir, summary.draw, profile)
   if not finished:

@@ -15,16 +15,18 @@ the optimiser. `rest` holds the other fields of the state.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+import functools
 import logging
 from pathlib import Path
 import shutil
+import sys
 from typing import Any, TypeAlias
 
 import jax
 import orbax.checkpoint as ocp
 
 from memjax.config.experiment import Experiment
-from memjax.errors import ConfigError, require
+from memjax.errors import ConfigError, NotSaved, require
 from memjax.runs import manifest, processes
 from memjax.runs.best import Figure
 from memjax.runs.manifest import Damaged, Manifest
@@ -74,7 +76,8 @@ class Checkpoints:
     silence_orbax()
     self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
     self._background = ThreadPoolExecutor(1, 'checkpoint')
-    self._in_flight: Future[None] | None = None
+    self._in_flight: Future[NotSaved | None] | None = None
+    self._failure: NotSaved | None = None  # of the newest save
 
   def save(
     self,
@@ -85,19 +88,17 @@ class Checkpoints:
     """Copies the state to the host and returns; a thread writes it.
 
     Waits first for the previous save. A step that is already saved and whole is
-    not written again; its manifest gets the metrics.
+    not written again; its manifest gets the metrics. If a save fails, because
+    the disk is full, a line says so at once, older steps are unchanged, and the
+    next save tries again; `wait` raises what the newest one met.
 
     Args:
       state: its buffers may be donated as soon as this returns.
       metrics: values measured at this step, a list for each metric with
         replicas; {} between evaluations.
       diverged: {seed: step} of the replicas that have stopped; None: none has.
-
-    Raises:
-      ConfigError: this save or the previous one failed, for example because
-        the disk is full; older steps are unchanged.
     """
-    self.wait()
+    self._settle()
     step = int(state.step)
     if self._newest([step]) is not None:
       if processes.is_first():
@@ -116,8 +117,8 @@ class Checkpoints:
         ),
       )
     except Exception as error:
-      self._wipe()
-      raise self._save_error(f'step {step}', error) from error
+      self._failure = self._report(f'step {step}', error)
+      return
     self._in_flight = self._background.submit(self._finish, note)
 
   def restore(self, abstract_state: State) -> State | None:
@@ -177,12 +178,16 @@ class Checkpoints:
     if kind is None:
       self.close()
       return
-    failure = self._in_flight and self._in_flight.exception()
-    if failure:
-      log.error('%s', failure)
     self._release()
 
-  def _finish(self, note: Manifest) -> None:
+  def follow(self, folder: Path) -> None:
+    """Goes on in another folder, to which this one was moved."""
+    self._settle()
+    self._folder = folder.absolute()
+    self._unfinished = self._folder / 'unfinished'
+    self._wipe()
+
+  def _finish(self, note: Manifest) -> NotSaved | None:
     """In the background: waits for Orbax, seals, publishes, deletes."""
     try:
       self._orbax.wait_until_finished()
@@ -192,8 +197,8 @@ class Checkpoints:
         manifest.publish(sealed, self._folder / str(note.step))
         self._delete_old()
     except Exception as error:
-      self._wipe()
-      raise self._save_error(f'step {note.step}', error) from error
+      return self._report(f'step {note.step}', error)
+    return None
 
   def _delete_old(self) -> None:
     """Deletes all steps except the latest ones and the best."""
@@ -212,21 +217,38 @@ class Checkpoints:
         shutil.rmtree(path, ignore_errors=True)
 
   def wait(self) -> None:
-    """Waits for the current save; raises its error."""
+    """Waits for the current save.
+
+    Raises:
+      NotSaved: the newest save failed.
+    """
+    self._settle()
+    if self._failure:
+      raise self._failure
+
+  def _settle(self) -> None:
+    """Waits for the current save; keeps what it met."""
     if self._in_flight is None:
       return
-    failure = self._in_flight.exception()
-    self._in_flight = None
-    if processes.any_process(failure is not None):
-      raise failure or self._save_error('a step', 'failed in another process')
+    failure, self._in_flight = self._in_flight.result(), None
+    if processes.any_process(failure is not None) and failure is None:
+      failure = self._not_saved('a step', 'failed in another process')
+    self._failure = failure
 
-  def _save_error(self, step: object, reason: object) -> ConfigError:
-    """One line from Orbax's many; the whole chain stays as the cause."""
+  def _report(self, step: str, reason: Exception) -> NotSaved:
+    """Wipes what was written of a step, and says why it was not saved."""
+    self._wipe()
+    failure = self._not_saved(step, reason)
+    failure.__cause__ = reason
+    log.error('memjax: %s', failure)
+    return failure
+
+  def _not_saved(self, step: str, reason: object) -> NotSaved:
+    """One line from Orbax's many."""
     first_line = str(reason).strip().partition('\n')[0]
     short = ': '.join(first_line.split(': ')[-2:])
-    return ConfigError(
-      'checkpoints', str(self._folder), f'{step} was not saved: {short}'
-    )
+    rule = f'{step} was not saved: {short}'
+    return NotSaved('checkpoints', str(self._folder), rule)
 
   def _release(self) -> None:
     self._background.shutdown()
@@ -275,13 +297,26 @@ def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
   )
 
 
+@functools.cache
 def silence_orbax() -> None:
-  """Keeps Orbax's log lines off the terminal; its errors are still raised."""
-  logging.getLogger('absl').addFilter(_not_from_orbax)
+  """Keeps Orbax's log lines off the terminal; its errors are still raised.
+
+  If one write of a step fails, others may come back to an event loop that Orbax
+  has closed. Python would print a traceback for each.
+  """
+  for name in ('absl', 'asyncio'):
+    logging.getLogger(name).addFilter(_not_from_orbax)
+  show = sys.unraisablehook
+
+  def hook(raised: Any) -> None:
+    if str(raised.exc_value) != 'Event loop is closed':
+      show(raised)
+
+  sys.unraisablehook = hook
 
 
 def _not_from_orbax(record: logging.LogRecord) -> bool:
-  return '/orbax/' not in record.pathname
+  return '/orbax/' not in f'{record.pathname} {record.getMessage()}'
 
 
 def _items(state: State) -> dict[str, Any]:

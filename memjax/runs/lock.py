@@ -16,11 +16,11 @@ class InUse(ConfigError):
 
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[TextIO]:
   """Holds `folder/.lock` while the body runs; creates the folder if missing.
 
   The kernel releases the lock when the process ends, even if it is killed. With
-  several processes in one run only the first takes it.
+  several processes in one run only the first takes it. Yields the open file.
 
   Raises:
     InUse: another process holds it.
@@ -33,7 +33,7 @@ def lock(folder: Path) -> Iterator[None]:
     raise _unwritable(folder, error) from None
   with file:
     _take(file, folder)
-    yield
+    yield file
 
 
 def _take(file: TextIO, folder: Path) -> None:

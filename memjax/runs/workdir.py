@@ -20,6 +20,7 @@ from memjax.config.find import make_importable, own_folders
 from memjax.config.sections import flatten
 from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, Diverged, Stopped, require
+from memjax.guards.place import OpenRun, Place
 from memjax.runs import manifest, processes
 from memjax.runs.environment import environment
 from memjax.runs.json_files import damaged, read_json, require_keys, write_json
@@ -62,16 +63,6 @@ class RunRecord(NamedTuple):
   reason: str
 
 
-class OpenRun:
-  """A workdir while a run trains in it.
-
-  Attributes:
-    end: why the run has finished; empty: it has not. Set by the training loop.
-  """
-
-  end = ''
-
-
 @contextlib.contextmanager
 def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
   """Locks and claims a workdir; at the end `run.json` says how the run ended.
@@ -85,20 +76,25 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
   if not processes.is_first():
     yield run
     return
-  with lock(workdir):
+  with contextlib.ExitStack() as stack:
+    file = stack.enter_context(lock(workdir))
     claim(workdir, experiment)
+    run.place = place = stack.enter_context(
+      contextlib.closing(Place(workdir, file))
+    )
     try:
       yield run
     except BaseException as error:
       state = ENDED_BY.get(type(error), 'failed')
-      with contextlib.suppress(OSError):  # the first error is the one to show
+      with contextlib.suppress(ConfigError, OSError):  # the first error counts
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        record_state(workdir, state, reason)
+        record_state(place.folder, state, reason)
       raise
+    state, reason = 'stopped', place.end or 'SIGTERM or Ctrl-C'
     if run.end:
-      record_state(workdir, 'finished', run.end)
-    else:
-      record_state(workdir, 'stopped', 'SIGTERM or Ctrl-C')
+      state, reason = 'finished', run.end
+    record_state(place.folder, state, reason)
+    place.check(manifest.newest_step(place.folder))
 
 
 def claim(workdir: Path, experiment: Experiment) -> None:

@@ -9,12 +9,13 @@ from memjax.config.experiment import Experiment
 from memjax.guards import phase
 from memjax.guards.interrupts import Interrupts
 from memjax.guards.nonfinite import NonFinite
+from memjax.guards.place import OpenRun
 from memjax.logs import metrics_file
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
 from memjax.runs.checkpoint import Checkpoints, open_checkpoints
-from memjax.runs.workdir import OpenRun, open_run
+from memjax.runs.workdir import open_run
 from memjax.training import parallel
 from memjax.training.early_stopping import EarlyStopping
 from memjax.training.evaluation import evaluate, prepare_sets, unmeasured
@@ -47,7 +48,6 @@ def train(
     ConfigError: workdir, mesh, data, `init_from` or `profile` do not fit.
     Diverged: a value is not finite, and `train.nonfinite` does not go on.
   """
-  phase.enter('compile')
   settings, mesh = experiment.train, parallel.make_mesh(experiment.parallel)
   profiler = Profiler(workdir / 'profile', profile, settings.steps)
   run, evaluators = program(experiment, mesh), prepare_sets(experiment, mesh)
@@ -58,8 +58,8 @@ def train(
     per_call = experiment.steps_per_call(step)
     early = EarlyStopping(experiment, rows)
     meter = Meter(writers.write, experiment, mesh, step, rows, nonfinite)
-    left = unmeasured(evaluators, step, rows)
-    if figures := evaluate(left, step, state, writers.write, meter):
+    late = unmeasured(evaluators, step, rows)
+    if figures := evaluate(late, step, state, writers.write, meter):
       early.update(step, figures)
       checkpoints.save(state, figures, nonfinite.diverged)
     for host_batch in batches_left(experiment, mesh, step, early.end):
@@ -74,7 +74,8 @@ def train(
       state = nonfinite.before_measuring(step, state, meter.flush)
       figures = evaluate(evaluators, step, state, writers.write, meter)
       improved = early.update(step, figures)
-      last = interrupts.stop(step) or bool(early.end)
+      left = record.left(checkpoints.follow)
+      last = left or interrupts.stop(step) or bool(early.end)
       if last or improved or due(step, experiment.checkpoint.every, experiment):
         with meter.paused('save'):
           state = nonfinite.mend(step, state)

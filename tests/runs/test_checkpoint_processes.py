@@ -62,7 +62,7 @@ with Checkpoints(folder, keep=2) as checkpoints:
     manifest.seal = full
   checkpoints.save(make_state(5), {})
   try:
-    checkpoints.save(make_state(6), {})
+    checkpoints.wait()
   except ConfigError as error:
     print(error)
 print('end')
