@@ -24,7 +24,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.configs import copy_memory, quickstart
 from memjax.tasks.base import Stream
-from memjax.training import replicas
+from memjax.training import parallel, replicas
 from memjax.training.optim import optimiser
 from memjax.training.state import TrainState
 from memjax.training.step import initial_state, make_call
@@ -54,6 +54,7 @@ def experiments(width: int) -> dict[str, Experiment]:
     with config.unlocked():
       config.model.width = width
       config.evals = {}
+      config.parallel.data = 1
       config.train.update(steps_per_call=1, patience=0)
       config.checkpoint.best = ''
     built[name] = read_experiment(config.to_dict())
@@ -65,6 +66,7 @@ def competitors(experiment: Experiment) -> dict[str, Step]:
   transformation = optimiser(experiment.optim, experiment.train.steps)
   one = make_call(experiment, transformation)
   axes = (replicas.STATE_AXES, 0), replicas.STATE_AXES
+  mesh = parallel.make_mesh(experiment.parallel)
   stream = Stream(0, 0, experiment.train.batch_size)
   rows = experiment.task.rows(stream, 0, np.arange(stream.batch_size))
   host_batch = jax.tree.map(lambda x: jnp.asarray(x)[None], rows)
@@ -94,7 +96,7 @@ def competitors(experiment: Experiment) -> dict[str, Step]:
 
   return {
     'none': step(one, axis=False),
-    'each': step(replicas.each(one, 1, *axes), axis=True),
+    'each': step(replicas.each(one, 1, mesh, *axes), axis=True),
     'vmap': step(jax.vmap(one, *axes), axis=True),
   }
 

@@ -92,7 +92,7 @@ def totals_with(
 
   begin = jax.jit(initial_carry, out_shardings=rows)
   call = jax.jit(
-    replicas.each(read_call, count, (0, 0, 0), 0),
+    replicas.each(read_call, count, mesh, (0, 0, 0), 0),
     donate_argnums=1,
     out_shardings=(rows, parallel.replicated(mesh)),
   )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 import numpy as np
 
 from memjax.config.experiment import Experiment
@@ -65,9 +65,9 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     transformation = optimiser(experiment.optim, steps, overrides)
     return make_call(experiment, transformation)(state, host_batch)
 
-  first_of_each = replicas.each(first, count, (0,), replicas.STATE_AXES)
+  first_of_each = replicas.each(first, count, mesh, (0,), replicas.STATE_AXES)
   call_of_each = replicas.each(
-    call, count, (replicas.STATE_AXES, 0, 0), replicas.STATE_AXES
+    call, count, mesh, (replicas.STATE_AXES, 0, 0), replicas.STATE_AXES
   )
 
   def first_state() -> TrainState:
@@ -100,18 +100,18 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     pop_metrics=jax.jit(
       pop_metrics, donate_argnums=0, out_shardings=(places, whole)
     ),
-    examine=examiner(experiment, whole),
+    examine=examiner(experiment, mesh),
   )
 
 
 def examiner(
-  experiment: Experiment, place: NamedSharding
+  experiment: Experiment, mesh: Mesh
 ) -> Callable[[TrainState], Health]:
   """Reads the health of a state's replicas, numpy arrays (N,)."""
   one = functools.partial(finite.health, experiment.model)
   count = experiment.train.replicas
-  health = replicas.each(one, count, (replicas.STATE_AXES,), 0)
-  examine = jax.jit(health, out_shardings=place)
+  health = replicas.each(one, count, mesh, (replicas.STATE_AXES,), 0)
+  examine = jax.jit(health, out_shardings=parallel.replicated(mesh))
   return lambda state: parallel.to_host(examine(state))
 
 

@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.peers import attention
+from experiments.bench.peers import attention, recurrent
 from experiments.bench.peers.race import Race
 
-RACES: dict[str, Race] = {**attention.RACES}
+RACES: dict[str, Race] = {**attention.RACES, **recurrent.RACES}
 
 
 class Process:
