@@ -25,7 +25,7 @@ from memjax.config.reader import read_experiment
 from memjax.configs import copy_memory, quickstart
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
-from memjax.training.optim import optimiser
+from memjax.training.optimisers.optim import optimiser
 from memjax.training.state import TrainState
 from memjax.training.step import initial_state, make_call
 from memjax.types import HostBatch

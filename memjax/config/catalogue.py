@@ -79,18 +79,18 @@ KINDS = {
 # {section of options: (functions by name, arguments that others set)}
 OPTIONS = {
   'optim.options': (
-    'memjax.training.optim.known_optimisers',
+    'memjax.training.optimisers.optim.known_optimisers',
     ('learning_rate', 'weight_decay', 'mask'),
   ),
   'optim.schedule_options': (
-    'memjax.training.schedules.known_schedules',
+    'memjax.training.optimisers.schedules.known_schedules',
     (
       *('learning_rate', 'peak_value', 'init_value', 'value'),
       *('steps', 'warmup_steps', 'final_lr_ratio'),
     ),
   ),
 }
-GROUP = 'memjax.training.parameter_groups.ParameterGroup'
+GROUP = 'memjax.training.optimisers.parameter_groups.ParameterGroup'
 # Fields that the rest of the config sets.
 FROM_CONFIG = ('input_spec', 'output_spec', 'set_name', 'fields', 'changes')
 

@@ -20,7 +20,7 @@ from memjax.runs.environment import describe_changes, environment
 from memjax.runs.sources import own_modules, sha256
 from memjax.runs.workdir import read_config, read_run
 from memjax.training import loop
-from memjax.training.schedules import rates_of_steps
+from memjax.training.optimisers.schedules import rates_of_steps
 
 
 def train(config: Mapping[str, Any], workdir: Path, profile: str = '') -> int:

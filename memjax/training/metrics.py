@@ -19,10 +19,10 @@ from memjax.logs import hardware, metrics_file
 from memjax.logs.settings import LogSettings
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
+from memjax.training.optimisers.schedules import rates_of_steps
 from memjax.training.parallel import to_host
 from memjax.training.program import Program, step_flops
 from memjax.training.replicas import per_replica_overrides, summary
-from memjax.training.schedules import rates_of_steps
 from memjax.types import Sums
 
 Row = dict[str, Any]

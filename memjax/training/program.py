@@ -15,8 +15,8 @@ from memjax.guards.finite import Faults, Health
 from memjax.logs import hardware
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
-from memjax.training.optim import check_step, optimiser
-from memjax.training.schedules import Overrides
+from memjax.training.optimisers.optim import check_step, optimiser
+from memjax.training.optimisers.schedules import Overrides
 from memjax.training.state import TRAINING, TrainState, initial_params
 from memjax.training.step import initial_state, make_call, read_batch
 from memjax.types import HostBatch, Sums

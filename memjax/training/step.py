@@ -12,8 +12,8 @@ from memjax.config.experiment import Experiment
 from memjax.guards import finite
 from memjax.models.base import Model, apply_body
 from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
-from memjax.training.optim import average
-from memjax.training.parameter_groups import zero_frozen
+from memjax.training.optimisers.optim import average
+from memjax.training.optimisers.parameter_groups import zero_frozen
 from memjax.training.readout import lost_labels, measure_labels
 from memjax.training.state import TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums

@@ -13,7 +13,7 @@ from memjax.errors import ConfigError
 from memjax.models.recurrent.lstm import LSTM
 from memjax.models.stack import Stack
 from memjax.tasks.recall.mqar import MQAR
-from memjax.training.schedules import OURS
+from memjax.training.optimisers.schedules import OURS
 
 
 def by_name(fields: list[Field]) -> dict[str, Field]:

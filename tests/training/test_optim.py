@@ -13,9 +13,13 @@ import pytest
 from memjax.config.sections import Optim
 from memjax.errors import ConfigError
 from memjax.training import parallel
-from memjax.training.optim import check_step, known_optimisers, optimiser
+from memjax.training.optimisers.optim import (
+  check_step,
+  known_optimisers,
+  optimiser,
+)
+from memjax.training.optimisers.schedules import known_schedules, make_schedule
 from memjax.training.program import program
-from memjax.training.schedules import known_schedules, make_schedule
 from memjax.training.state import TrainState
 from tests.small import assert_close, run, small
 

@@ -12,7 +12,7 @@ from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.models.stack import Stack
 from memjax.tasks.base import Stream
-from memjax.training.optim import optimiser
+from memjax.training.optimisers.optim import optimiser
 from memjax.training.step import gradient, initial_state, read_batch
 from memjax.types import Params
 from tests.small import small

@@ -14,7 +14,7 @@ from memjax.tasks.base import Stream
 from memjax.tasks.long_range.copy_memory import CopyMemory
 from memjax.training import parallel
 from memjax.training.metrics import metric_values
-from memjax.training.optim import optimiser
+from memjax.training.optimisers.optim import optimiser
 from memjax.training.program import program
 from memjax.training.step import initial_state, make_step, read_batch
 from memjax.types import Batch

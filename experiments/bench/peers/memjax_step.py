@@ -17,7 +17,7 @@ from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
 from memjax.configs.base import base
 from memjax.tasks.base import Stream, Task
-from memjax.training.optim import optimiser
+from memjax.training.optimisers.optim import optimiser
 from memjax.training.step import initial_state, make_step
 from memjax.types import Batch, HostBatch, Tokens
 

@@ -22,13 +22,17 @@ from memjax.config.build import call_with_options
 from memjax.config.find import find_function
 from memjax.config.sections import Optim
 from memjax.errors import ConfigError, require
-from memjax.training.parameter_groups import (
+from memjax.training.optimisers.parameter_groups import (
   DEFAULT,
   ParameterGroup,
   group_labels,
   parameter_groups,
 )
-from memjax.training.schedules import NO_OVERRIDES, Overrides, make_schedule
+from memjax.training.optimisers.schedules import (
+  NO_OVERRIDES,
+  Overrides,
+  make_schedule,
+)
 from memjax.types import Params
 
 
