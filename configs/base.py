@@ -9,7 +9,8 @@ LIMITS |= {'data': 6 * HOUR, 'evaluation': 6 * HOUR}
 
 PARALLEL = {
   'data': 0,  # devices that share the batch; 0: all
-  'fsdp': 1,
+  'fsdp': 1,  # devices that share the parameters
+  'tensor': 1,  # devices that share the units of layers
   'coordinator': '',
   'processes': 0,
   'process': 0,

@@ -12,6 +12,8 @@ class Parallel:
   Attributes:
     data: number of devices that share only the batch; 0: all devices.
     fsdp: number of devices that share the parameters as well.
+    tensor: number of devices that share the units of each layer, and read the
+      same rows.
     coordinator: address:port of host 0; empty: detected, or one host.
     processes: number of hosts, if a coordinator is given.
     process: the number of this host, if a coordinator is given.
@@ -21,6 +23,7 @@ class Parallel:
 
   data: int
   fsdp: int
+  tensor: int
   coordinator: str
   processes: int
   process: int

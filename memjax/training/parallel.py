@@ -1,14 +1,16 @@
 """Devices: the mesh, and which array lies where. Nothing else knows.
 
-The mesh has two axes. `data` cuts the batch. `fsdp` cuts the batch too, and
-the parameters with their optimiser state (ZeRO). The carry is cut with the
-batch. If the replicas divide over the mesh, all its devices cut the replicas
-instead, and nothing else is cut. Programs are written for the whole arrays;
-XLA's partitioner does the rest.
+The mesh has three axes. `data` cuts the batch. `fsdp` cuts the batch too, and
+the parameters with their optimiser state (ZeRO). `tensor` cuts the units of
+parameters, optimiser state and carry, see cuts.py. The carry is cut with the
+batch, too. If the replicas divide over the mesh, all its devices cut the
+replicas instead, and nothing else is cut. Programs are written for the whole
+arrays; XLA's partitioner does the rest.
 """
 
 from collections.abc import Callable
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -18,35 +20,46 @@ import numpy as np
 from memjax.config.experiment import Experiment
 from memjax.config.parallel import Parallel
 from memjax.errors import require
+from memjax.training.cuts import (
+  ROWS,
+  carry_sharding,
+  check_units,
+  params_shardings,
+)
 from memjax.training.state import SHARED, TrainState
 from memjax.types import HostBatch
 
-ROWS = ('data', 'fsdp')  # the mesh axes that cut a batch
+AXES = (*ROWS, 'tensor')
 
 
 def make_mesh(parallel: Parallel) -> Mesh:
-  """The devices in a grid (data, fsdp).
+  """The devices in a grid (data, fsdp, tensor).
 
   Raises:
     ConfigError: the grid does not fit the devices there are.
   """
   devices = jax.devices()
-  data = parallel.data or max(len(devices) // parallel.fsdp, 1)
-  devices_found = f'there are {len(devices)} devices'
+  inner = parallel.fsdp * parallel.tensor
+  data = parallel.data or max(len(devices) // inner, 1)
+  shape = data, parallel.fsdp, parallel.tensor
+  grid = ' x '.join(map(str, shape))
+  field = 'tensor' if parallel.tensor > 1 else 'fsdp'
+  field = 'data' if parallel.data else field
+  found = f'there are {len(devices)} devices'
   require(
-    data * parallel.fsdp <= len(devices),
-    'parallel.data' if parallel.data else 'parallel.fsdp',
-    parallel.data or parallel.fsdp,
-    f'{data} x {parallel.fsdp} does not fit: {devices_found}',
+    math.prod(shape) <= len(devices),
+    f'parallel.{field}',
+    getattr(parallel, field),
+    f'{grid} does not fit: {found}',
   )
   require(
-    bool(parallel.data) or data * parallel.fsdp == len(devices),
-    'parallel.fsdp',
-    parallel.fsdp,
-    f'must divide the devices: {devices_found}',
+    bool(parallel.data) or math.prod(shape) == len(devices),
+    f'parallel.{field}',
+    getattr(parallel, field),
+    f'must divide the devices: {found}',
   )
-  grid = np.array(devices[: data * parallel.fsdp]).reshape(data, -1)
-  return Mesh(grid, ROWS, axis_types=(AxisType.Auto,) * 2)
+  chosen = np.array(devices[: math.prod(shape)]).reshape(shape)
+  return Mesh(chosen, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def fitting(parallel: Parallel) -> Parallel:
@@ -54,11 +67,11 @@ def fitting(parallel: Parallel) -> Parallel:
 
   Any mesh gives the same figures, up to round-off.
   """
-  count, fsdp = len(jax.devices()), parallel.fsdp
-  fits = parallel.data * fsdp <= count
-  if fits and (parallel.data or count % fsdp == 0):
+  count, inner = len(jax.devices()), parallel.fsdp * parallel.tensor
+  fits = parallel.data * inner <= count
+  if fits and (parallel.data or count % inner == 0):
     return parallel
-  return dataclasses.replace(parallel, data=0, fsdp=1)
+  return dataclasses.replace(parallel, data=0, fsdp=1, tensor=1)
 
 
 def cuts_replicas(mesh: Mesh, replicas: int) -> bool:
@@ -75,7 +88,8 @@ def check_divides(mesh: Mesh, experiment: Experiment) -> None:
   replicas = experiment.train.replicas
   if cuts_replicas(mesh, replicas):
     return
-  shape = ' x '.join(f'{axis} {size}' for axis, size in mesh.shape.items())
+  shape = ' x '.join(f'{axis} {mesh.shape[axis]}' for axis in ROWS)
+  shards = math.prod(mesh.shape[axis] for axis in ROWS)
   parts = experiment.train.grad_accum_steps
   sizes = {'train.batch_size': (experiment.train.batch_size, parts)} | {
     f'evals.{name}.batch_size': (e.batch_size, 1)
@@ -89,39 +103,24 @@ def check_divides(mesh: Mesh, experiment: Experiment) -> None:
   for field, (size, parts) in sizes.items():
     in_parts = f', in {parts} parts' if parts > 1 else ''
     require(
-      size % (mesh.size * parts) == 0,
+      size % (shards * parts) == 0,
       field,
       size,
       f'must divide over the mesh, {shape}{in_parts}: '
-      f'a multiple of {mesh.size * parts}{also}',
+      f'a multiple of {shards * parts}{also}',
     )
 
 
 def rows_sharding(mesh: Mesh, replicas: int, between: int = 0) -> NamedSharding:
   """Cuts `(N, ..., B, ...)` along N or B; `between` axes lie between them."""
   if cuts_replicas(mesh, replicas):
-    return NamedSharding(mesh, PartitionSpec(ROWS))
+    return NamedSharding(mesh, PartitionSpec(AXES))
   return NamedSharding(mesh, PartitionSpec(None, *(None,) * between, ROWS))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
   """A whole copy on each device."""
   return NamedSharding(mesh, PartitionSpec())
-
-
-def params_shardings(mesh: Mesh, abstract: Any) -> Any:
-  """Cuts each array `(N, ...)` along its largest axis that fsdp divides."""
-  fsdp = mesh.shape['fsdp']
-
-  def sharding(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-    sizes = dict(enumerate(leaf.shape[1:], start=1))
-    fits = [axis for axis, n in sizes.items() if n % fsdp == 0 and n > 1]
-    if fsdp == 1 or not fits:
-      return replicated(mesh)
-    spec = [None] * max(fits, key=sizes.__getitem__) + ['fsdp']
-    return NamedSharding(mesh, PartitionSpec(*spec))
-
-  return jax.tree.map(sharding, abstract)
 
 
 def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
@@ -136,12 +135,17 @@ def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
     params=params_shardings(mesh, abstract.params),
     opt_state=params_shardings(mesh, abstract.opt_state),
     ema=params_shardings(mesh, abstract.ema),
-    carry=jax.tree.map(lambda _: rows, abstract.carry),
+    carry=jax.tree.map(lambda leaf: carry_sharding(mesh, leaf), abstract.carry),
   )
 
 
 def placed(mesh: Mesh, shapes: TrainState) -> TrainState:
-  """The state's shapes and types, with the sharding of each array."""
+  """The state's shapes and types, with the sharding of each array.
+
+  Raises:
+    ConfigError: `parallel.tensor` leaves most of the parameters whole.
+  """
+  check_units(mesh, shapes.params)
   return jax.tree.map(
     lambda leaf, place: jax.ShapeDtypeStruct(
       leaf.shape, leaf.dtype, sharding=place

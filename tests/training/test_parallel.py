@@ -9,15 +9,23 @@ import pytest
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError
 from memjax.training import parallel
+from memjax.training.cuts import params_shardings
 from memjax.training.evaluation import Evaluator
+from memjax.training.program import program
 from memjax.training.state import TrainState
 from tests.small import assert_close, run, small
 
 SGD = {'optim.name': 'sgd', 'optim.learning_rate': 0.1}
 
 
-def on(data: int, fsdp: int, variant: str = 'lstm') -> Experiment:
-  places = {'parallel.data': data, 'parallel.fsdp': fsdp}
+def on(
+  data: int, fsdp: int, tensor: int = 1, variant: str = 'lstm'
+) -> Experiment:
+  places = {
+    'parallel.data': data,
+    'parallel.fsdp': fsdp,
+    'parallel.tensor': tensor,
+  }
   return small('copy_memory', variant, SGD | places)
 
 
@@ -49,6 +57,49 @@ def test_fsdp_cuts_parameters_and_their_moments() -> None:
       assert leaf.addressable_shards[0].data.size * 8 == leaf.size
 
 
+@pytest.mark.parametrize(
+  'variant',
+  [
+    'lstm',
+    pytest.param('transformer_xl', marks=pytest.mark.slow),
+    pytest.param('delta_net', marks=pytest.mark.slow),
+  ],
+)
+def test_units_cut_over_devices_train_as_one_device_does(variant: str) -> None:
+  alone = run(on(1, 1, variant=variant), 3)
+  state = run(on(2, 2, 2, variant), 3)
+  assert_close(state.params, alone.params, 1e-6)
+  assert_close(state.carry, alone.carry, 1e-5)
+  largest = max(jax.tree.leaves(state.params), key=lambda x: x.size)
+  assert largest.addressable_shards[0].data.size * 4 == largest.size
+  for leaf in jax.tree.leaves(state.carry):
+    part = leaf.addressable_shards[0].data.shape
+    assert part[1] * 4 == leaf.shape[1]
+    if leaf.ndim > 2:
+      assert part[-1] * 2 == leaf.shape[-1]
+
+
+def test_kernels_out_of_a_layer_are_cut_by_rows() -> None:
+  mesh = parallel.make_mesh(on(1, 1, 8).parallel)
+  shapes = {
+    'qkv': {'kernel': (1, 16, 48), 'bias': (1, 48)},
+    'output': {'kernel': (1, 24, 16)},
+    'gates': {'kernel': (1, 16, 3)},
+    'odd': (1, 5, 7),
+  }
+  abstract = jax.tree.map(
+    lambda shape: jax.ShapeDtypeStruct(shape, np.float32),
+    shapes,
+    is_leaf=lambda x: isinstance(x, tuple),
+  )
+  places = params_shardings(mesh, abstract)
+  cut = jax.tree.map(lambda place: tuple(place.spec), places)
+  assert cut['qkv'] == {'kernel': (None, None, 'tensor'), 'bias': (None, None)}
+  assert cut['output']['kernel'] == (None, 'tensor', None)
+  assert cut['gates']['kernel'] == (None, 'tensor', None), 'the axis that fits'
+  assert cut['odd'] == (None, None, None)
+
+
 def test_evaluation_gives_the_same_figures_on_a_mesh() -> None:
   figures = []
   for data in (1, 8):
@@ -69,7 +120,8 @@ def test_evaluation_gives_the_same_figures_on_a_mesh() -> None:
     ({'parallel.data': 8, 'train.grad_accum_steps': 2}, 'a multiple of 16'),
     ({'evals.held_out.batch_size': 6}, 'evals.held_out.batch_size: 6'),
     ({'parallel.fsdp': 3}, 'parallel.fsdp: 3: must divide the devices'),
-    ({'parallel.data': 16}, '16 x 1 does not fit: there are 8 devices'),
+    ({'parallel.tensor': 3}, 'parallel.tensor: 3: must divide the devices'),
+    ({'parallel.data': 16}, '16 x 1 x 1 does not fit: there are 8 devices'),
   ],
 )
 def test_what_does_not_fit_the_mesh_is_refused(
@@ -79,3 +131,15 @@ def test_what_does_not_fit_the_mesh_is_refused(
   with pytest.raises(ConfigError) as error:
     parallel.check_divides(parallel.make_mesh(experiment.parallel), experiment)
   assert words in str(error.value)
+
+
+def test_units_that_tensor_does_not_divide_are_refused() -> None:
+  experiment = small(
+    'copy_memory',
+    'rnn',
+    {'parallel.data': 1, 'parallel.tensor': 8, 'model.width': 12},
+  )
+  mesh = parallel.make_mesh(experiment.parallel)
+  rule = r'parallel.tensor: 8: cuts .*, less than half: it divides no axis of '
+  with pytest.raises(ConfigError, match=rule):
+    program(experiment, mesh)
