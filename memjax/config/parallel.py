@@ -30,7 +30,7 @@ class Parallel:
   timeout: float
 
   def __post_init__(self) -> None:
-    require_at_least_one(self, 'fsdp', 'timeout')
+    require_at_least_one(self, 'fsdp', 'tensor', 'timeout')
     host, _, port = self.coordinator.rpartition(':')
     given, count = bool(self.coordinator), self.processes
     rule = 'must be HOST:PORT'
