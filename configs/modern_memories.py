@@ -50,6 +50,8 @@ def modern_memories(width: int, window: int) -> dict[str, dict]:
     'rwkv7': rwkv('rwkv7.RWKV7', 'channel_mix.ChannelMix'),
     'mamba': residual('mamba.Mamba') | {'mlp': 0.0},
     'mamba2': attention('mamba2.Mamba2') | {'mlp': 0.0},
+    'log_linear_mamba2': attention('log_linear_mamba2.LogLinearMamba2')
+    | {'mlp': 0.0},
     'lru': residual('lru.LRU') | {'mlp': 0.0},
     's5': residual('s5.S5') | {'mlp': 0.0},
     's4d': residual('s4d.S4D') | {'mlp': 0.0},

@@ -18,6 +18,7 @@ from memjax.models.recurrent import slstm
 from memjax.models.state_space.rg_lru import RGLRU
 from memjax.ops import exponential
 from memjax.ops.dplr import dplr
+from memjax.ops.fenwick import add_levels
 from memjax.ops.linear_attention import add, correct
 from memjax.ops.mesa import regress
 from memjax.ops.slots import attend_slots
@@ -158,6 +159,23 @@ def mesa(x: Arrays) -> Arrays:
   return {'y': y, 'g': g, 'r': r}
 
 
+def log_linear(x: Arrays) -> Arrays:
+  (batch, _, heads, keys), values = x['q'].shape, x['v'].shape[3]
+  levels = x['levels'].shape[3] - 1
+  _, y = add_levels(
+    jnp.zeros((batch, levels, heads, keys, values)),
+    jnp.zeros(batch, jnp.int32),
+    x['q'],
+    x['k'],
+    x['v'],
+    x['levels'],
+    never(x),
+    log_decay=x['log_decay'],
+    chunk=7,
+  )
+  return {'y': y}
+
+
 def mlstm(x: Arrays) -> Arrays:
   batch, _, heads, keys = x['q'].shape
   _, y = exponential.exponential(
@@ -214,6 +232,7 @@ CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
   'rwkv6': ('fla', rwkv6),
   'dplr': ('fla', rwkv7),
   'mesa': ('fla', mesa),
+  'log_linear': ('fla', log_linear),
   'based': ('fla', based),
   'ssd': ('mamba', lambda x: additive(x, 'log_decay', scale=False)),
   'griffin': ('recurrentgemma', griffin),

@@ -22,7 +22,10 @@ Deviations: all heads share one group of keys. Norms and residuals are the
 Stack's; the paper's blocks have no MLP.
 """
 
+from typing import Any
+
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
@@ -70,7 +73,7 @@ class Mamba2(Memory):
   def _heads(self) -> int:
     return number_of_heads(self.expand * self.width, self.head_width)
 
-  def initial_carry(self, batch_size: int) -> Matrix:
+  def initial_carry(self, batch_size: int) -> Any:
     heads, keys, values = self._heads(), self.state_width, self.head_width
     return Matrix(
       jnp.zeros((batch_size, heads, keys, values)),
@@ -80,12 +83,12 @@ class Mamba2(Memory):
   @nn.compact
   def __call__(
     self,
-    carry: Matrix,
+    carry: Any,
     x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,
-  ) -> tuple[Matrix, Sequence_BTD]:
+  ) -> tuple[Any, Sequence_BTD]:
     del train
     heads, keys = self._heads(), self.state_width
     inner = heads * self.head_width
@@ -105,18 +108,36 @@ class Mamba2(Memory):
       self.sow('intermediates', 'forget_gate', jnp.exp(log_decay_BTH))
     value_BTHP = value.reshape(*x.shape[:2], heads, self.head_width)
     shape = *x.shape[:2], heads, keys
-    w_BHNP, y_BTHP = add(
-      carry.w_BHKV,
+    carry, y_BTHP = self.remember(
+      carry,
+      x,
       jnp.broadcast_to(query[:, :, None], shape),
       jnp.broadcast_to(key[:, :, None], shape),
       dt_BTH[..., None] * value_BTHP,
       reset_BT,
-      log_decay=log_decay_BTH,
-      chunk=self.chunk,
+      log_decay_BTH,
     )
     skip_H = self.param('skip', nn.initializers.ones_init(), (heads,))
     y_BTHP += skip_H.astype(jnp.float32)[None, None, :, None] * value_BTHP
     y_BTE = y_BTHP.reshape(*x.shape[:2], inner).astype(x.dtype)
     y_BTE = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTE * nn.silu(z))
     output = Dense(self.width, False, name='output')(y_BTE)
-    return Matrix(w_BHNP, tail), output
+    return carry._replace(tail_BWI=tail), output
+
+  def remember(
+    self,
+    carry: Any,
+    x: Inputs_BTF,
+    q_BTHN: jax.Array,
+    k_BTHN: jax.Array,
+    v_BTHP: jax.Array,
+    reset_BT: Reset_BT,
+    log_decay_BTH: jax.Array,
+  ) -> tuple[Any, jax.Array]:
+    """The carry with the memory after the segment, and what each step reads."""
+    del x
+    steps = q_BTHN, k_BTHN, v_BTHP, reset_BT
+    w_BHNP, y_BTHP = add(
+      carry.w_BHKV, *steps, log_decay=log_decay_BTH, chunk=self.chunk
+    )
+    return carry._replace(w_BHKV=w_BHNP), y_BTHP

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 ROWS, STEPS, HEADS, KEY, VALUE, SLOTS = 2, 24, 2, 4, 3, 5
+LEVELS = 5  # the least whose bits hold all steps
 Tensors = dict[str, Any]
 Case = Callable[[Tensors], Tensors]
 
@@ -69,6 +70,7 @@ def draw() -> Tensors:
     'log_decay': decays(*step),
     'channels': decays(*step, KEY),
     'slots': decays(*step, SLOTS),
+    'levels': uniform(*step, LEVELS + 1),
     'i': 3 * normal(*step),
     'f': 3 * normal(*step),
     'w': normal(ROWS, HEADS, KEY, VALUE),
@@ -117,6 +119,7 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
   rwkv6 = rule('rwkv6.recurrent_naive', 'naive_recurrent_rwkv6')
   dplr = rule('generalized_delta_rule.dplr.naive', 'dplr_recurrence')
   mesa = rule('mesa_net.naive', 'naive_mesa_net_exact')
+  log_linear = rule('log_linear_attn.naive', 'naive_log_linear_attn')
   based = rule('based.naive', 'naive_parallel_based')
 
   def heads_first(*x: torch.Tensor) -> list[torch.Tensor]:
@@ -177,6 +180,10 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
     y, g, r = mesa(*steps, w, w)
     return {'y': y, 'g': g, 'r': r}
 
+  def of_log_linear(x: Tensors) -> Tensors:
+    steps = (x[n] for n in ('q', 'k', 'v', 'log_decay', 'levels'))
+    return {'y': log_linear(*steps)}
+
   def of_based(x: Tensors) -> Tensors:
     steps = heads_first(*(x[n] for n in ('q', 'k', 'v')))
     return {'y': based(*steps).transpose(1, 2)}
@@ -191,6 +198,7 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
     'rwkv6': ('q k v channels bonus w', of_rwkv6),
     'dplr': ('q k v at erase channels w', of_dplr),
     'mesa': ('q k at log_decay penalty beta w', of_mesa),
+    'log_linear': ('q k v log_decay levels', of_log_linear),
     'based': ('q k v', of_based),
   }
 
