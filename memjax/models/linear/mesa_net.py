@@ -34,6 +34,7 @@ import numpy as np
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
+from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs, unit
 from memjax.ops.mesa import regress
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -102,7 +103,7 @@ class MesaNet(Memory):
     del train
     _, heads, keys, _ = carry.g_BHKK.shape
     units = heads * keys
-    qkv = nn.Dense(3 * units, False, name='qkv')(x)
+    qkv = Dense(3 * units, False, name='qkv')(x)
     qk, v = jnp.split(qkv, [2 * units], axis=-1)
     convolution = ShortConvolution(self.taps, name='convolution')
     tail, qk = convolution(carry.tail_BWI, qk, reset_BT)
@@ -110,7 +111,7 @@ class MesaNet(Memory):
       a.astype(jnp.float32).reshape(*x.shape[:2], heads, keys)
       for a in (*jnp.split(nn.silu(qk), 2, axis=-1), v)
     )
-    gates = nn.Dense(2 * heads, name='gates')(x).astype(jnp.float32)
+    gates = Dense(2 * heads, name='gates')(x).astype(jnp.float32)
     a_BTH, b_BTH = jnp.split(gates, 2, axis=-1)
     log_decay, beta_BTH = nn.log_sigmoid(a_BTH), nn.sigmoid(b_BTH)
     if wants_intermediates(self):
@@ -136,5 +137,5 @@ class MesaNet(Memory):
     )
     y_BTHK = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHK)
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
-    output = nn.Dense(self.width, False, name='output')(y_BTI)
+    output = Dense(self.width, False, name='output')(y_BTI)
     return Regression(g_BHKK, r_BHKK, tail), output
