@@ -8,7 +8,8 @@ pairs, up to 256 in 1024 tokens. A figure is accuracy against the bytes of the
 carry; the models have no MLP and no positions.
 Command: python launch.py --config=configs/mqar_mixture.py:delta_net
 Result: not measured.
-Deviations: every row is new. A row of a small size is padded to 256 steps.
+Deviations: every row is new, the sizes mix in every batch, and a row of a small
+size is padded to 256 steps.
 """
 
 from ml_collections import ConfigDict

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -65,7 +66,8 @@ def _parse(task: Any, field: str) -> tuple[Part, ...]:
     rising = all(a < b for a, b in itertools.pairwise(numbers))
     require(numbers[0] == 0 and rising, field, value, rule)
   else:
-    require(min(numbers) > 0, field, value, 'shares must be above 0')
+    fits = all(0 < number < math.inf for number in numbers)
+    require(fits, field, value, 'shares must be above 0')
   return parts
 
 
@@ -88,34 +90,46 @@ def draw_examples(task: Any, ids_R4: Any, training: int) -> Example:
     ids_R4: one (seed, stream, step, row) a row; all have the same step.
     training: the number of the stream that trains.
   """
-  stages, components = (parse_parts(task, field) for field in FIELDS)
   ids_R4 = jnp.asarray(ids_R4)
-  whole = len(stages) or len(components)  # the index of the task itself
-  tasks = [part.task for part in stages or components] + [task]
-  numbers = jnp.array([part.number for part in stages or components])
-
-  def row(ids: jax.Array, of: Any) -> Example:
-    example = of.example(_key(ids))
-    return jax.tree.map(lambda x: pad_time(x, task.length), example)
-
-  def rows(of: Any) -> Any:
-    return lambda ids: jax.vmap(lambda ids: row(ids, of))(ids)
-
-  def component(ids: jax.Array) -> jax.Array:
-    chosen = pick(jax.random.fold_in(_key(ids), COMPONENT), numbers)
-    return jnp.where(ids[1] == training, chosen, whole)
-
-  if stages:
-    begun = numbers <= ids_R4[0, 2].astype(jnp.float32)
-    trains = ids_R4[0, 1] == training
-    index = jnp.where(trains, begun.sum() - 1, whole)
-    return jax.lax.switch(index, [rows(of) for of in tasks], ids_R4)
-  if components:
-    branches = [lambda ids, of=of: row(ids, of) for of in tasks]
-    return jax.vmap(lambda ids: jax.lax.switch(component(ids), branches, ids))(
-      ids_R4
-    )
+  if task.curriculum:
+    return _draw_by_step(task, ids_R4, training)
+  if task.mixture:
+    return _draw_by_row(task, ids_R4, training)
   return jax.vmap(lambda ids: task.example(_key(ids)))(ids_R4)
+
+
+def _draw_by_step(task: Any, ids_R4: jax.Array, training: int) -> Example:
+  stages = parse_parts(task, 'curriculum')
+  starts = jnp.array([stage.number for stage in stages])
+  begun = (starts <= ids_R4[0, 2].astype(jnp.int32)).sum()
+  index = jnp.where(ids_R4[0, 1] == training, begun - 1, len(stages))
+  branches = [
+    jax.vmap(lambda ids, of=of: _draw_row(of, ids, task.length))
+    for of in (*(stage.task for stage in stages), task)
+  ]
+  return jax.lax.switch(index, branches, ids_R4)
+
+
+def _draw_by_row(task: Any, ids_R4: jax.Array, training: int) -> Example:
+  components = parse_parts(task, 'mixture')
+  shares = jnp.array([component.number for component in components])
+  branches = [
+    lambda ids, of=of: _draw_row(of, ids, task.length)
+    for of in (*(component.task for component in components), task)
+  ]
+
+  def draw(ids: jax.Array) -> Example:
+    chosen = pick(jax.random.fold_in(_key(ids), COMPONENT), shares)
+    index = jnp.where(ids[1] == training, chosen, len(components))
+    return jax.lax.switch(index, branches, ids)
+
+  return jax.vmap(draw)(ids_R4)
+
+
+def _draw_row(of: Any, ids: jax.Array, length: int) -> Example:
+  """A row of a part, padded to the task's length."""
+  example = of.example(_key(ids))
+  return jax.tree.map(lambda x: pad_time(x, length), example)
 
 
 def _key(ids: jax.Array) -> jax.Array:
@@ -129,7 +143,7 @@ def _parse_part(task: Any, field: str, text: str) -> Part:
   value = getattr(task, field)
   number, *settings = text.split() or ['']
   try:
-    count = float(number)
+    count = int(number) if field == 'curriculum' else float(number)
   except ValueError:
     raise ConfigError(field, value, FORM) from None
   changes = {name: '' for name in FIELDS if hasattr(task, name)}
@@ -139,6 +153,7 @@ def _parse_part(task: Any, field: str, text: str) -> Part:
     changes[name] = _typed(task, field, name, given)
   try:
     part = dataclasses.replace(task, **changes)
+    part.prepare()
   except ConfigError as error:
     rule = f'{error.field}: {error.value!r}: {error.rule}'
     raise ConfigError(field, value, rule) from None

@@ -120,6 +120,7 @@ def test_the_data_is_what_it_was(fields: dict) -> None:
     ({'source': 'files'}, "source: 'files': unknown"),
     ({'facts': 1}, 'facts: 1: .*no story with so few sentences'),
     ({'length': 200}, 'length: 200: must be at least'),
+    ({'curriculum': '0 length=200'}, 'curriculum: .*length: 200: must be at l'),
     ({'curriculum': '0 qa=x'}, 'curriculum: .*qa=x: must be of type int'),
   ],
 )

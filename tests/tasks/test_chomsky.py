@@ -15,6 +15,7 @@ from memjax.tasks.chomsky.modular_arithmetic import ModularArithmetic
 from memjax.tasks.chomsky.modular_arithmetic_brackets import (
   ModularArithmeticBrackets,
 )
+from memjax.tasks.chomsky.parity import Parity
 from memjax.tasks.chomsky.reverse import Reverse
 from memjax.tasks.chomsky.solve_equation import SolveEquation
 from memjax.tasks.chomsky.square_root import SquareRoot
@@ -50,6 +51,17 @@ def test_the_oracle_scores_everything(kind: type[SequenceTask]) -> None:
     1,
   )
   assert scores['loss'] < 1e-6
+
+
+def test_scaled_accuracy_is_0_at_chance_and_1_at_best() -> None:
+  task, batch = drawn(Parity)
+  right = np.asarray(batch.targets)
+  for answers, expected in ((right, 1), (1 - right, -1)):
+    scores = score(task, np.eye(2)[answers], batch)
+    assert scores['scaled_accuracy'] == pytest.approx(expected)
+  zeros = score(task, np.eye(2)[0 * right], batch)
+  scaled = 2 * zeros['accuracy'] - 1
+  assert zeros['scaled_accuracy'] == pytest.approx(scaled)
 
 
 @pytest.mark.parametrize(

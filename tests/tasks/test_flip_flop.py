@@ -1,5 +1,8 @@
 """Flip-flops: an oracle that keeps one bit reads it right."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 
@@ -52,6 +55,21 @@ def test_players_score_the_baselines(fields: dict) -> None:
     seen = score(task, np.eye(5)[players[name]], batch)['accuracy']
     deviation = np.sqrt(max(share * (1 - share), 1e-6) / ROWS)
     assert abs(seen - share) < 4 * deviation, name
+
+
+@pytest.mark.parametrize('length', [4, 6, 8, 10])
+def test_the_bit_before_is_right_as_often_as_counted(length: int) -> None:
+  shares = {WRITE: 0.2, READ: 0.2, IGNORE: 0.6}
+  right = reads = 0.0
+  for between in itertools.product(shares, repeat=length // 2 - 2):
+    p = math.prod(shares[one] for one in between)
+    instructions = [WRITE, *between, READ]
+    for before, now in itertools.pairwise(instructions):
+      reads += p * (now == READ)
+      right += p * (now == READ) * (0.5 if before == IGNORE else 1)
+  task = FlipFlop(length=length, ignore=0.6)
+  counted = task.baselines['accuracy']['the bit before']
+  assert counted == pytest.approx(right / reads)
 
 
 def test_the_data_is_what_it_was() -> None:

@@ -100,6 +100,8 @@ def test_a_mixture_measures_each_number_of_pairs() -> None:
   [
     ({'curriculum': '5 length=16'}, 'curriculum: .*must begin at step 0'),
     ({'curriculum': '0; 9 length=16; 9'}, 'its steps must rise'),
+    ({'curriculum': '0.5 length=16'}, "must be like '0 length=16"),
+    ({'mixture': 'nan length=16'}, 'shares must be above 0'),
     ({'curriculum': 'length=8'}, "must be like '0 length=16"),
     ({'curriculum': '0 length'}, "must be like '0 length=16"),
     ({'curriculum': '0 size=8'}, 'no such field: size; .*known: length, pairs'),
