@@ -1,9 +1,8 @@
-"""Small recall tasks: induction heads, selective copy, kinds of keys.
+"""Small recall tasks: induction heads, selective copy, kinds of keys, names.
 
 Paper: Gu & Dao 2023, Mamba, https://arxiv.org/abs/2312.00752, section 4.1, for
 the first two; the others are multi-query recall with keys written several
-times, with keys of two tokens, or with vectors as keys and values. Some
-evaluation sets are harder than training.
+times, of two tokens or with vectors, and types of entities by their names.
 Command: python launch.py --config=configs/recall.py:induction_heads-transformer
 Result: not measured.
 """
@@ -48,6 +47,12 @@ TASKS = {
     {'pairs': 16},
     {'pairs': 2, 'vectors': 8, 'width': 8},
     {'pairs_64': {'pairs': 64}},
+  ),
+  'mentions': (
+    'mentions.Mentions',
+    {'length': 256, 'entities': 8},
+    {'length': 16, 'entities': 2},
+    {'length_1024': {'length': 1024}, 'entities_32': {'entities': 32}},
   ),
 }
 VARIANTS = tuple(f'{task}-{name}' for task in TASKS for name in MODELS)
