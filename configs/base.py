@@ -14,6 +14,7 @@ PARALLEL = {
   'coordinator': '',
   'processes': 0,
   'process': 0,
+  'determinism': 'fixed',  # or elastic: no bit depends on the devices
   'timeout': 60.0,  # seconds until a silent or stuck process ends the run
 }
 

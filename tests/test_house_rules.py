@@ -69,6 +69,7 @@ MAY_IMPORT = {
   ),
   'evaluation': (
     'training',
+    'guards.elastic',
     'guards.interrupts',
     'models.base',
     'tasks.base',

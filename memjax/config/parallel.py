@@ -4,6 +4,8 @@ import dataclasses
 
 from memjax.errors import require, require_at_least_one
 
+DETERMINISM = ('fixed', 'elastic')
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parallel:
@@ -19,6 +21,9 @@ class Parallel:
     process: the number of this host, if a coordinator is given.
     timeout: seconds after which a process that is silent, stuck or not there
       ends the run.
+    determinism: fixed: the same bits on the same number of devices, equal up to
+      round-off on another one. elastic: the same bits on 1, 2, 4 and 8 devices
+      of one or several processes, at a price; see docs/devices.md.
   """
 
   data: int
@@ -28,9 +33,13 @@ class Parallel:
   processes: int
   process: int
   timeout: float
+  determinism: str
 
   def __post_init__(self) -> None:
     require_at_least_one(self, 'fsdp', 'tensor', 'timeout')
+    rule = f'must be one of {", ".join(DETERMINISM)}'
+    known = self.determinism in DETERMINISM
+    require(known, 'determinism', self.determinism, rule)
     host, _, port = self.coordinator.rpartition(':')
     given, count = bool(self.coordinator), self.processes
     rule = 'must be HOST:PORT'

@@ -81,6 +81,14 @@ class TrainSettings(Protocol):
     """N, the number of replicas."""
 
 
+class ParallelSettings(Protocol):
+  """What an evaluation may ask of the section `parallel`."""
+
+  @property
+  def determinism(self) -> str:
+    """'fixed' or 'elastic'."""
+
+
 class Training(Protocol):
   """What an evaluation may ask of the run it belongs to."""
 
@@ -91,6 +99,10 @@ class Training(Protocol):
   @property
   def train(self) -> TrainSettings:
     """The train section."""
+
+  @property
+  def parallel(self) -> ParallelSettings:
+    """The parallel section."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ are added in float64 on the host, and only the carry goes on.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from memjax.evaluation.base import (
   Measured,
   Training,
 )
-from memjax.guards import interrupts
+from memjax.guards import elastic, interrupts
 from memjax.training import parallel, replicas
 from memjax.training.metrics import metric_values
 from memjax.training.prefetch import RowSource, prefetch
@@ -75,13 +76,13 @@ def totals_with(
   count = training.train.replicas
   stream, steps = evaluation.stream(training.seed), evaluation.number_of_steps
   rows = parallel.rows_sharding(mesh, count)
+  if training.parallel.determinism == elastic.ELASTIC:
+    read_rows = elastic.reader_in_groups(mesh, read_rows)
 
   def read_call(
     params: Params, carry: Carry, host_batch: HostBatch
   ) -> tuple[Carry, Sums]:
-    def step(carry: Carry, host_batch: HostBatch) -> tuple[Carry, Sums]:
-      return read_rows(params, carry, host_batch)
-
+    step = functools.partial(read_rows, params)
     turns = jax.tree.leaves(host_batch)[0].shape[0]
     carry, sums = jax.lax.scan(step, carry, host_batch, unroll=turns == 1)
     return carry, jax.tree.map(lambda x: x.sum(0), sums)

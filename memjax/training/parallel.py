@@ -20,6 +20,7 @@ import numpy as np
 from memjax.config.experiment import Experiment
 from memjax.config.parallel import Parallel
 from memjax.errors import require
+from memjax.guards import elastic
 from memjax.training.cuts import (
   ROWS,
   carry_sharding,
@@ -86,6 +87,7 @@ def check_divides(mesh: Mesh, experiment: Experiment) -> None:
     ConfigError: names the size and the mesh.
   """
   replicas = experiment.train.replicas
+  elastic.check_divides(mesh, experiment)
   if cuts_replicas(mesh, replicas):
     return
   shape = ' x '.join(f'{axis} {mesh.shape[axis]}' for axis in ROWS)
@@ -195,6 +197,20 @@ def place_batches(
     return jax.make_array_from_single_device_arrays(shape, sharding, on_devices)
 
   return jax.tree.map(assemble, *made.values())
+
+
+def split_rows(tree: Any, parts: int) -> Any:
+  """`(B, ...)` to `(parts, B / parts, ...)`; each part lies on all devices."""
+  return jax.tree.map(
+    lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
+  )
+
+
+def join_rows(tree: Any) -> Any:
+  """The inverse of `split_rows`."""
+  return jax.tree.map(
+    lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), tree
+  )
 
 
 def to_host(tree: Any) -> Any:

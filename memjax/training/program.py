@@ -63,7 +63,7 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     state: TrainState, host_batch: HostBatch, overrides: Overrides
   ) -> TrainState:
     transformation = optimiser(experiment.optim, steps, overrides)
-    return make_call(experiment, transformation)(state, host_batch)
+    return make_call(experiment, transformation, mesh)(state, host_batch)
 
   first_of_each = replicas.each(first, count, mesh, (0,), replicas.STATE_AXES)
   call_of_each = replicas.each(

@@ -1,19 +1,23 @@
 """The training step: pure, the same for every memory and every task."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import numpy as np
 import optax
 
 from memjax.config.experiment import Experiment
 from memjax.guards import finite
+from memjax.guards.elastic import ELASTIC, gradient_in_groups
 from memjax.models.base import Model, apply_body
 from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
 from memjax.training.optimisers.optim import average
 from memjax.training.optimisers.parameter_groups import zero_frozen
+from memjax.training.parallel import join_rows, split_rows
 from memjax.training.readout import lost_labels, measure_labels
 from memjax.training.state import TrainState, initial_params
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
@@ -22,7 +26,9 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 
 def make_step(
-  experiment: Experiment, optimiser: optax.GradientTransformation
+  experiment: Experiment,
+  optimiser: optax.GradientTransformation,
+  mesh: Mesh | None = None,
 ) -> Step:
   """One optimiser step on one batch.
 
@@ -30,11 +36,13 @@ def make_step(
   batch. The loss is summed over all rows, and its gradient is divided once by
   the count of all rows. So the number of parts that the rows are read in
   changes nothing. A step with a value that is not finite is not taken; see
-  `guards/finite.py`.
+  `guards/finite.py`. An elastic run needs the mesh.
   """
   ema, policy = experiment.optim.ema, experiment.train.nonfinite
   whole = experiment.train.grad_accum_steps == 1
   differentiate = gradient if whole else gradient_in_parts
+  if mesh is not None and experiment.parallel.determinism == ELASTIC:
+    differentiate = functools.partial(gradient_in_groups, mesh, gradient)
   update = optax.with_extra_args_support(optimiser).update
   infinite = finite.starts_infinite(experiment.model)
 
@@ -111,14 +119,16 @@ def gradient_in_parts(
 
 
 def make_call(
-  experiment: Experiment, optimiser: optax.GradientTransformation
+  experiment: Experiment,
+  optimiser: optax.GradientTransformation,
+  mesh: Mesh | None = None,
 ) -> Callable[[TrainState, HostBatch], TrainState]:
   """Several steps in one dispatch; metrics add up in the state.
 
   The function is that of one replica: the arrays of its host batch are
   `(steps, B, ...)`.
   """
-  step = make_step(experiment, optimiser)
+  step = make_step(experiment, optimiser, mesh)
 
   def one(state: TrainState, host_batch: HostBatch) -> tuple[TrainState, None]:
     before = state.sums
@@ -233,17 +243,3 @@ def cut_time(x: jax.Array, segments: int) -> jax.Array:
   """`(B, T, ...)` to `(segments, B, T / segments, ...)`."""
   x = x.reshape(x.shape[0], segments, -1, *x.shape[2:])
   return jnp.moveaxis(x, 1, 0)
-
-
-def split_rows(tree: Any, parts: int) -> Any:
-  """`(B, ...)` to `(parts, B / parts, ...)`; each part lies on all devices."""
-  return jax.tree.map(
-    lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
-  )
-
-
-def join_rows(tree: Any) -> Any:
-  """The inverse of `split_rows`."""
-  return jax.tree.map(
-    lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), tree
-  )

@@ -92,6 +92,7 @@ def test_a_process_that_is_not_in_python_ends(
   )
   assert process.stdout
   process.stdout.readline()
+  time.sleep(0.5)
   for _ in range(signals):
     process.terminate()
     time.sleep(0.1)
