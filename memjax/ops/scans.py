@@ -72,6 +72,7 @@ def recur(
   x_BTF: Inputs_BTF,
   reset_BT: Reset_BT,
   *,
+  mask_BD: Float[Array, 'B D'] | None = None,
   piece: int = PIECE,
 ) -> tuple[State, Sequence_BTD]:
   """Reads T steps; differentiable in weights, state and inputs, backwards only.
@@ -83,6 +84,7 @@ def recur(
       pre-activations, states and the sums of gradients.
     x_BTF: the inputs.
     reset_BT: where the state is that of the cell's `fresh` before the step.
+    mask_BD: a constant factor of h where U multiplies it.
     piece: the number of steps of a piece.
 
   Returns:
@@ -102,13 +104,13 @@ def recur(
   h = []
   if whole:
     state, h_PTBD = lax.scan(
-      lambda state, x: read(state, *x),
+      lambda state, x: read(state, *x, mask_BD),
       state,
       (pieces(x_TBF), pieces(reset_TB1)),
     )
     h.append(h_PTBD.reshape(-1, *h_PTBD.shape[2:]))
   if whole < steps:
-    state, h_TBD = read(state, x_TBF[whole:], reset_TB1[whole:])
+    state, h_TBD = read(state, x_TBF[whole:], reset_TB1[whole:], mask_BD)
     h.append(h_TBD)
   return state, jnp.swapaxes(jnp.concatenate(h), 0, 1).astype(dtype)
 
@@ -142,9 +144,10 @@ def _read(
   state: State,
   x_TBF: jax.Array,
   reset_TB1: jax.Array,
+  mask_BD: jax.Array | None,
 ) -> tuple[State, jax.Array]:
   """One piece. The weights come in the type their gradients are summed in."""
-  return _forward(cell, dtype, weights, state, x_TBF, reset_TB1)[0]
+  return _forward(cell, dtype, weights, state, x_TBF, reset_TB1, mask_BD)[0]
 
 
 def _forward(
@@ -154,27 +157,28 @@ def _forward(
   state: State,
   x_TBF: jax.Array,
   reset_TB1: jax.Array,
+  mask_BD: jax.Array | None,
 ) -> tuple[tuple[State, jax.Array], Any]:
   recurrent_DG = weights.recurrent_DG.astype(dtype)
 
   def read(state: State, now: Any) -> tuple[State, Any]:
     z_BG, reset_B1 = now
     state = _forgotten(cell, reset_B1, state)
-    p_BG = product(state[0], recurrent_DG)
+    p_BG = product(_masked(state[0], mask_BD), recurrent_DG)
     a_BG = cell.merge(z_BG, p_BG) + weights.bias_G[None]
     state = cell.step(state, a_BG)
     return state, (state, a_BG)
 
   z_TBG = product(x_TBF, weights.input_FG.astype(dtype), state[0].dtype)
   last, (after_T, a_TBG) = lax.scan(read, state, (z_TBG, reset_TB1))
-  kept = weights, state, x_TBF, reset_TB1, after_T, a_TBG
+  kept = weights, state, x_TBF, reset_TB1, mask_BD, after_T, a_TBG
   return (last, after_T[0]), kept
 
 
 def _backward(
   cell: Cell, dtype: Any, kept: Any, cotangents: Any
-) -> tuple[Weights, State, jax.Array, None]:
-  weights, state, x_TBF, reset_TB1, after_T, a_TBG = kept
+) -> tuple[Weights, State, jax.Array, None, None]:
+  weights, state, x_TBF, reset_TB1, mask_BD, after_T, a_TBG = kept
   d_last, d_h_TBD = cotangents
   before_T = tuple(
     jnp.concatenate([first[None], after[:-1]])
@@ -195,7 +199,7 @@ def _backward(
     _, unstep = jax.vjp(cell.step, before, a_BG)
     d_before, d_a_BG = unstep((d_state[0] + d_h_BD, *d_state[1:]))
     _, d_p_BG = unmerge(d_a_BG)
-    through_BD = product(d_p_BG, recurrent_GD)
+    through_BD = _masked(product(d_p_BG, recurrent_GD), mask_BD)
     d_before = (d_before[0] + through_BD, *d_before[1:])
     return _zeroed(reset_B1, d_before), d_a_BG
 
@@ -203,16 +207,23 @@ def _backward(
     unread, d_last, (d_h_TBD, reset_TB1, before_T, a_TBG), reverse=True
   )
   d_z_TBG, d_p_TBG = jax.vmap(unmerge)(d_a_TBG)
+  h_TBD = before_T[0]
+  if mask_BD is not None:
+    h_TBD = h_TBD * mask_BD[None]
   d_weights = Weights(
     outer(x_TBF, d_z_TBG, weights.input_FG, dtype),
-    outer(before_T[0], d_p_TBG, weights.recurrent_DG, dtype),
+    outer(h_TBD, d_p_TBG, weights.recurrent_DG, dtype),
     d_a_TBG.sum((0, 1)),
   )
   d_x_TBF = product(d_z_TBG, input_GF).astype(x_TBF.dtype)
-  return d_weights, d_state, d_x_TBF, None
+  return d_weights, d_state, d_x_TBF, None, None
 
 
 _read.defvjp(_forward, _backward)
+
+
+def _masked(h_BD: jax.Array, mask_BD: jax.Array | None) -> jax.Array:
+  return h_BD if mask_BD is None else h_BD * mask_BD
 
 
 def _forgotten(

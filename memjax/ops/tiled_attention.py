@@ -120,15 +120,19 @@ def _outputs(
 ) -> tuple[jax.Array, jax.Array]:
   """Outputs, and the logarithms of the softmaxes' sums, `(G, B, J, T, 1)`."""
   k_turned = turned(k)
-  sink = terms.shared.get('sink', jnp.full((1,) * 5, UNSEEN))
+  sink = terms.shared.get('sink')
 
   def one(nothing: None, tile: Tile) -> Any:
     scores = product(tile.of_queries(q), tile.of_keys(k_turned, 3))
     scores = with_terms(scores, terms.within(tile), tile.back)
     scores = jnp.where(tile.seen(run_BS, window), scores, UNSEEN)
-    top = jnp.maximum(scores.max(-1, keepdims=True), sink)
+    top = scores.max(-1, keepdims=True)
+    if sink is not None:
+      top = jnp.maximum(top, sink)
     weights = jnp.exp(scores - top)
-    total = weights.sum(-1, keepdims=True) + jnp.exp(sink - top)
+    total = weights.sum(-1, keepdims=True)
+    if sink is not None:
+      total += jnp.exp(sink - top)
     y = product(weights.astype(v.dtype), tile.of_keys(v)) / total
     return nothing, (y.astype(v.dtype), top + jnp.log(total))
 

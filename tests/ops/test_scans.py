@@ -19,6 +19,9 @@ CELLS = {
   'tanh': (rnn.CELLS['tanh'], 1, 1, 1),
   'relu': (rnn.CELLS['relu'], 1, 1, 1),
   'lstm': (lstm.CELL, 2, 4, 4),
+  'coupled': (lstm.cell(True, False), 2, 3, 3),
+  'peepholes': (lstm.cell(False, True), 2, 4, 7),
+  'coupled peepholes': (lstm.cell(True, True), 2, 3, 5),
   'gru': (gru.CELL, 1, 3, 4),
   'slstm': (slstm.cell(2), 4, 4, 4),
 }
@@ -55,7 +58,12 @@ def dense(kernel: jax.Array) -> jax.Array:
 
 
 def plain(
-  cell: Cell, weights: Weights, state: tuple, x_BTF: Any, reset_BT: Any
+  cell: Cell,
+  weights: Weights,
+  state: tuple,
+  x_BTF: Any,
+  reset_BT: Any,
+  mask: Any = 1,
 ) -> tuple[tuple, jax.Array]:
   def read(state: tuple, now: tuple) -> tuple[tuple, jax.Array]:
     x_BF, reset_B = now
@@ -65,7 +73,7 @@ def plain(
       for value, v in zip(fresh, state, strict=True)
     )
     z_BG = x_BF @ dense(weights.input_FG)
-    p_BG = state[0] @ dense(weights.recurrent_DG)
+    p_BG = (mask * state[0]) @ dense(weights.recurrent_DG)
     state = cell.step(state, cell.merge(z_BG, p_BG) + weights.bias_G[None])
     return state, state[0]
 
@@ -103,6 +111,17 @@ def test_a_piece_or_several_are_a_plain_loop(name: str, length: int) -> None:
     cell, leaves, reset_BT = problem(name, length)
     got = gradients(recur, cell, leaves, reset_BT)
     assert_close(got, gradients(plain, cell, leaves, reset_BT), 1e-10)
+
+
+def test_a_mask_is_on_h_where_it_is_multiplied() -> None:
+  with jax.enable_x64(True):
+    cell, leaves, reset_BT = problem('lstm', 20)
+    rng = np.random.default_rng(0)
+    mask_BD = jnp.asarray(2.0 * rng.integers(0, 2, (ROWS, WIDTH)))
+    masked = functools.partial(recur, mask_BD=mask_BD)
+    got = gradients(masked, cell, leaves, reset_BT)
+    loop = functools.partial(plain, mask=mask_BD)
+    assert_close(got, gradients(loop, cell, leaves, reset_BT), 1e-10)
 
 
 def test_gradients_cross_the_borders_of_segments() -> None:

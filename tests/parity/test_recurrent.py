@@ -20,7 +20,7 @@ from tests.trees import structure
 
 GOLDEN = Path(__file__).parent / 'golden'
 ROWS, STEPS, FEATURES, WIDTH = 2, 35, 3, 4
-LAYERS = {
+LAYERS: dict[str, Memory] = {
   'rnn': RNN(WIDTH),
   'rnn_relu': RNN(WIDTH, activation='relu'),
   'lstm': LSTM(WIDTH),
@@ -44,6 +44,18 @@ def draw(layer: Memory) -> tuple[dict[str, Any], Any, jax.Array]:
     (params, carry),
   )
   return params, carry, x
+
+
+def draw_fresh(layer: Memory) -> tuple[dict[str, Any], Any, jax.Array]:
+  """Parameters as the layer draws them, an empty carry and zeros."""
+  x, carry = jnp.zeros((ROWS, 1, FEATURES)), layer.initial_carry(ROWS)
+  init = layer.init(jax.random.key(0), carry, x, jnp.zeros((ROWS, 1), bool))
+  return init['params']['cell'], carry, x
+
+
+def read_plainly(params: Any, carry: Any, x: Any) -> np.ndarray:
+  reset_BT = jnp.zeros((ROWS, STEPS), bool)
+  return np.asarray(apply(LSTM(WIDTH), {'cell': params}, carry, x, reset_BT)[1])
 
 
 # Flax
@@ -231,6 +243,22 @@ def numpy_step(
     i, f, g, o = np.split(z + p + bias, 4)
     c = sigma(f) * state[1] + sigma(i) * np.tanh(g)
     return [sigma(o) * np.tanh(c), c]
+  if name == 'coupled':
+    f, g, o = np.split(z + p + bias, 3)
+    c = sigma(f) * state[1] + (1 - sigma(f)) * np.tanh(g)
+    return [sigma(o) * np.tanh(c), c]
+  if name == 'peepholes':
+    i, f, g, o = np.split(z + p + bias[: 4 * WIDTH], 4)
+    to_i, to_f, to_o = np.split(bias[4 * WIDTH :], 3)
+    kept = sigma(f + to_f * state[1]) * state[1]
+    c = kept + sigma(i + to_i * state[1]) * np.tanh(g)
+    return [sigma(o + to_o * c) * np.tanh(c), c]
+  if name == 'coupled peepholes':
+    f, g, o = np.split(z + p + bias[: 3 * WIDTH], 3)
+    to_f, to_o = np.split(bias[3 * WIDTH :], 2)
+    f = sigma(f + to_f * state[1])
+    c = f * state[1] + (1 - f) * np.tanh(g)
+    return [sigma(o + to_o * c) * np.tanh(c), c]
   if name == 'gru':
     z, p, b = np.split(z, 3), np.split(p, 3), np.split(bias, 4)
     r = sigma(z[0] + p[0] + b[0])
@@ -241,9 +269,16 @@ def numpy_step(
   return [np.tanh(a) if name == 'rnn' else np.maximum(a, 0)]
 
 
-@pytest.mark.parametrize('name', LAYERS)
+OPTIONS: dict[str, Memory] = {
+  'coupled': LSTM(WIDTH, coupled=True),
+  'peepholes': LSTM(WIDTH, peepholes=True),
+  'coupled peepholes': LSTM(WIDTH, coupled=True, peepholes=True),
+}
+
+
+@pytest.mark.parametrize('name', LAYERS | OPTIONS)
 def test_resets_and_outputs_are_those_of_a_numpy_loop(name: str) -> None:
-  layer = LAYERS[name]
+  layer = (LAYERS | OPTIONS)[name]
   params, carry, x = draw(layer)
   reset_BT = np.zeros((ROWS, STEPS), bool)
   reset_BT[0, [0, 4, 5, 16, 30]] = True
@@ -276,6 +311,41 @@ def test_an_lstm_starts_to_remember_by_its_forget_bias() -> None:
     np.testing.assert_allclose(block @ block.T, np.eye(WIDTH), atol=1e-6)
 
 
+def test_options_start_at_the_plain_lstms_gates() -> None:
+  fields = dict[str, Any](forget_bias=2.0, peepholes=True)
+  params, _, _ = draw_fresh(LSTM(WIDTH, **fields))
+  expected = np.repeat([0, 2.0, 0, 0, 0, 0, 0], WIDTH)
+  np.testing.assert_array_equal(params['bias'], expected)
+  params, _, _ = draw_fresh(LSTM(WIDTH, coupled=True, **fields))
+  expected = np.repeat([2.0, 0, 0, 0, 0], WIDTH)
+  np.testing.assert_array_equal(params['bias'], expected)
+  assert params['recurrent_kernel'].shape == (WIDTH, 3 * WIDTH)
+
+
+def test_recurrent_dropout_is_one_mask_a_row_and_call() -> None:
+  """Training reads h through a mask; where it hides all of h, U is nothing."""
+  layer = LSTM(WIDTH, recurrent_dropout=0.99)
+  params, carry, x = draw(layer)
+  reset_BT = jnp.zeros((ROWS, STEPS), bool)
+
+  def read(params: Any, noise: Any = None) -> np.ndarray:
+    given = {'cell': params}, carry, x, reset_BT
+    return np.asarray(apply(layer, *given, noise=noise)[1])
+
+  without = params | {'recurrent_kernel': 0 * params['recurrent_kernel']}
+  key = jax.random.key(0)
+  np.testing.assert_allclose(read(params, key), read(without), atol=1e-6)
+  np.testing.assert_array_equal(read(params), read_plainly(params, carry, x))
+  assert abs(read(params) - read(without)).max() > 0.1
+  half = LSTM(WIDTH, recurrent_dropout=0.5)
+  drawn = [
+    np.asarray(apply(half, {'cell': params}, carry, x, reset_BT, noise=k)[1])
+    for k in (key, key, jax.random.key(1))
+  ]
+  np.testing.assert_array_equal(drawn[0], drawn[1])
+  assert abs(drawn[0] - drawn[2]).max() > 0.01
+
+
 @pytest.mark.parametrize(
   ('make', 'field'),
   [
@@ -284,6 +354,7 @@ def test_an_lstm_starts_to_remember_by_its_forget_bias() -> None:
     (lambda: GRU(0), 'width'),
     (lambda: RNN(4, activation='sigmoid'), 'activation'),
     (lambda: LSTM(4, forget_bias=float('nan')), 'forget_bias'),
+    (lambda: LSTM(4, recurrent_dropout=1.0), 'recurrent_dropout'),
   ],
 )
 def test_a_bad_field_is_named(make: Any, field: str) -> None:

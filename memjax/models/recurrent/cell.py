@@ -23,16 +23,23 @@ class Recurrence(nn.Module):
     width: D, of the state.
     blocks: products of width D that the cell makes with x, and with h.
     bias_init: initial value of the bias of each block of pre-activations.
+    dropout: rate on h where U multiplies it; a call has one mask for all steps.
   """
 
   cell: Cell
   width: int
   blocks: int
   bias_init: tuple[float, ...]
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(
-    self, state: State, x: Inputs_BTF, reset_BT: Reset_BT
+    self,
+    state: State,
+    x: Inputs_BTF,
+    reset_BT: Reset_BT,
+    *,
+    train: bool = False,
   ) -> tuple[State, Sequence_BTD]:
     shape = x.shape[-1], self.blocks * self.width
     weights = Weights(
@@ -40,7 +47,14 @@ class Recurrence(nn.Module):
       self.param('recurrent_kernel', self._orthogonal),
       self.param('bias', self._bias),
     )
-    after, h_BTD = recur(self.cell, weights, state, x, reset_BT)
+    mask_BD = None
+    if train and self.dropout:
+      kept, key = 1 - self.dropout, self.make_rng('dropout')
+      keeps_BD = jax.random.bernoulli(key, kept, state[0].shape)
+      mask_BD = jnp.where(keeps_BD, 1 / kept, 0.0).astype(state[0].dtype)
+    after, h_BTD = recur(
+      self.cell, weights, state, x, reset_BT, mask_BD=mask_BD
+    )
     if wants_intermediates(self):
       a = preactivations(self.cell, weights, state, x, h_BTD, reset_BT)
       for name, gate_BTD in self.cell.gates(a).items():

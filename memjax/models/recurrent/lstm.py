@@ -4,16 +4,30 @@
     c_t = sigma(f) * c_(t-1) + sigma(i) * tanh(g)
     h_t = sigma(o) * tanh(c_t),   y_t = h_t
 
+    coupled            i_t is 1 - sigma(f); Greff et al. 2015,
+                       https://arxiv.org/abs/1503.04069
+    peepholes          i and f see c_(t-1), o sees c_t, each unit its own:
+                       sigma(i + w_i * c_(t-1)); Gers & Schmidhuber 2000,
+                       https://doi.org/10.1109/IJCNN.2000.861302
+    recurrent_dropout  h_(t-1) * m U with a mask m that all steps of a call
+                       share; Gal & Ghahramani 2015,
+                       https://arxiv.org/abs/1512.05287
+
 Paper: Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735;
 the forget gate f is that of Gers, Schmidhuber & Cummins 2000,
 https://doi.org/10.1162/089976600300015015.
 Carry: h and c, `(B, D)` float32 each.  Cost per step: 8 B D D for inputs of
 width D.
-Deviations: no peepholes; tanh where 1997 had a logistic function scaled to
-(-2, 2) and (-1, 1); gradients cross all steps of a call instead of the
-truncation of 1997; b starts at `forget_bias` for f (Jozefowicz et al. 2015).
+Parameters: W normal of variance 1 / F, U orthogonal, b 0 but for `forget_bias`,
+w 0, the last blocks of `bias`.
+Deviations: tanh where 1997 had a logistic function scaled to (-2, 2) and
+(-1, 1); gradients cross all steps of a call instead of the truncation of 1997;
+b starts at `forget_bias` for f (Jozefowicz et al. 2015). The mask m is not in
+the carry: it is drawn for each row and each call, and kept over resets. So a
+sequence of several segments has several, and evaluation has none.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -62,18 +76,64 @@ def _gates(a_BTG: jax.Array) -> dict[str, jax.Array]:
 CELL = Cell(add, _step, _gates)
 
 
+@functools.cache
+def cell(coupled: bool, peepholes: bool) -> Cell:
+  """The cell of these options; its pre-activations end with the w, if any."""
+  if not coupled and not peepholes:
+    return CELL
+  names = ('f', 'g', 'o') if coupled else ('i', 'f', 'g', 'o')
+  seen = [f'w_{name}' for name in names if name != 'g' and peepholes]
+
+  def merge(z_BG: jax.Array, p_BG: jax.Array) -> jax.Array:
+    width = z_BG.shape[1] // len(names)
+    return jnp.pad(z_BG + p_BG, ((0, 0), (0, len(seen) * width)))
+
+  def split(a: jax.Array) -> dict[str, jax.Array]:
+    parts = jnp.split(a, len(names) + len(seen), axis=-1)
+    return dict(zip((*names, *seen), parts, strict=True))
+
+  def step(state: State, a_BG: jax.Array) -> State:
+    _, c_BD = state
+    a = split(a_BG)
+
+    def gate(name: str, c_BD: jax.Array) -> jax.Array:
+      look = a[f'w_{name}'] * c_BD if peepholes else 0
+      return jax.nn.sigmoid(a[name] + look)
+
+    f_BD = gate('f', c_BD)
+    i_BD = 1 - f_BD if coupled else gate('i', c_BD)
+    c_BD = f_BD * c_BD + i_BD * jnp.tanh(a['g'])
+    return gate('o', c_BD) * jnp.tanh(c_BD), c_BD
+
+  def gates(a_BTG: jax.Array) -> dict[str, jax.Array]:
+    if peepholes:
+      return {}
+    a = {name: jax.nn.sigmoid(part) for name, part in split(a_BTG).items()}
+    shown = {'forget_gate': a['f'], 'output_gate': a['o']}
+    return shown | {'input_gate': 1 - a['f']}
+
+  return Cell(merge, step, gates)
+
+
 class LSTM(Memory):
   """One layer of long short-term memory.
 
-  Intermediates: `input_gate`, `forget_gate` and `output_gate`.
+  Intermediates: `input_gate`, `forget_gate` and `output_gate`; none with
+  `peepholes`, whose gates depend on more than the inputs and h.
 
   Attributes:
     width: D.
     forget_bias: initial value of the forget gate's bias.
+    coupled: whether the input gate is 1 minus the forget gate.
+    peepholes: whether gates see the sum.
+    recurrent_dropout: rate on what is read of h, in training.
   """
 
   width: int
   forget_bias: float = 1.0
+  coupled: bool = False
+  peepholes: bool = False
+  recurrent_dropout: float = 0.0
 
   def __post_init__(self) -> None:
     require(self.width >= 1, 'width', self.width, 'must be at least 1')
@@ -83,6 +143,8 @@ class LSTM(Memory):
       self.forget_bias,
       'must be finite',
     )
+    rate = self.recurrent_dropout
+    require(0 <= rate < 1, 'recurrent_dropout', rate, 'must be in [0, 1)')
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> LSTMState:
@@ -99,8 +161,17 @@ class LSTM(Memory):
     *,
     train: bool = False,
   ) -> tuple[LSTMState, Sequence_BTD]:
-    del train
-    bias_init = 0.0, self.forget_bias, 0.0, 0.0
-    cell = Recurrence(CELL, self.width, 4, bias_init, name='cell')
-    state, y_BTD = cell((carry.h_BD, carry.c_BD), x, reset_BT)
+    input_bias = () if self.coupled else (0.0,)
+    bias_init = *input_bias, self.forget_bias, 0.0, 0.0
+    blocks = len(bias_init)
+    recurrence = Recurrence(
+      cell(self.coupled, self.peepholes),
+      self.width,
+      blocks,
+      bias_init + (0.0,) * ((blocks - 1) * self.peepholes),
+      self.recurrent_dropout,
+      name='cell',
+    )
+    before = carry.h_BD, carry.c_BD
+    state, y_BTD = recurrence(before, x, reset_BT, train=train)
     return LSTMState(*state), y_BTD
