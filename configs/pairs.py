@@ -51,7 +51,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   )
   config.evals.written = ConfigDict(
     {
-      'name': 'generation.ExactMatch',
+      'name': 'overlap.Overlap',
       'every': 1000,
       'batch_size': 16,
       'steps': 0,

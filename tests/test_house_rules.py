@@ -73,6 +73,7 @@ MAY_IMPORT = {
     'guards.interrupts',
     'models.base',
     'tasks.base',
+    'data.tokenizers',
   ),
   'generation': ('runs', 'models.base', 'data.tokenizers'),
   'analysis': ('logs.plots', 'logs.console', 'models.base', 'tasks.base'),

@@ -24,7 +24,7 @@ import numpy as np
 from memjax.errors import require
 from memjax.evaluation.base import Evaluation, Measure, Training
 from memjax.evaluation.totals import measure_with
-from memjax.models.base import apply
+from memjax.models.base import Model, apply
 from memjax.tasks.base import invalid_ids
 from memjax.training.readout import lost_labels
 from memjax.training.step import cast
@@ -42,14 +42,8 @@ class ExactMatch(Evaluation):
   """
 
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
-    """See `Evaluation.prepare`.
-
-    Raises:
-      ConfigError: the task does not read and answer the same tokens, its rows
-        continue one another, or the first batch has a row whose labels are not
-        one run that the inputs repeat.
-    """
-    self._check(training.seed)
+    """See `Evaluation.prepare` and `check_rows`."""
+    check_rows(self, training.seed)
     dtype = training.train.dtype
 
     def read_batch(
@@ -57,51 +51,72 @@ class ExactMatch(Evaluation):
     ) -> tuple[Carry, Sums]:
       invalid = invalid_ids(self.task, batch), lost_labels(self.task, batch)
       params, batch = cast(params, batch, dtype)
-      carry, answer_BT = self._generate(params, carry, batch)
+      carry, answer_BT = generate(self.model, params, carry, batch)
       return carry, Sums(exact_metrics(answer_BT, batch), *invalid)
 
     return measure_with(read_batch, self, training, mesh)
 
-  def _generate(
-    self, params: Params, carry: Carry, batch: Batch
-  ) -> tuple[Carry, jax.Array]:
-    """The carry after the rows, and the most likely token at every position."""
 
-    def step(
-      state: tuple[Carry, jax.Array, jax.Array], xs: tuple[jax.Array, ...]
-    ) -> tuple[tuple[Carry, jax.Array, jax.Array], jax.Array]:
-      carry, answer_B, labelled_B = state
-      inputs_B, reset_B, weights_B = xs
-      ids_B = jnp.where(labelled_B & (weights_B > 0), answer_B, inputs_B)
-      carry, y = apply(
-        self.model, params, carry, ids_B[:, None], reset_B[:, None]
-      )
-      answer_B = jnp.argmax(y[:, 0], axis=-1).astype(inputs_B.dtype)
-      return (carry, answer_B, weights_B > 0), answer_B
+def generate(
+  model: Model,
+  params: Params,
+  carry: Carry,
+  batch: Batch,
+  to_the_end: bool = False,
+) -> tuple[Carry, jax.Array]:
+  """The carry after the rows, and the most likely token at every position.
 
-    nothing_B = jnp.zeros_like(batch.inputs[:, 0])
-    xs = (batch.inputs, batch.reset_BT, batch.loss_weights_BT)
-    by_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), xs)
-    start = carry, nothing_B, nothing_B > 0
-    (carry, _, _), answer_TB = jax.lax.scan(step, start, by_time)
-    return carry, answer_TB.T
+  Args:
+    model: reads and answers the same tokens.
+    params: its parameters.
+    carry: the memory before.
+    batch: rows whose labels are one run.
+    to_the_end: whether the model reads its own answers to the end of the row,
+      and not only to the end of the labels.
+  """
 
-  def _check(self, seed: int) -> None:
-    task = self.task
-    field, name = f'evals.{self.set_name}.name', type(self).__name__
-    reads, answers = task.input_spec, task.output_spec
-    rule = f'needs a task that reads and answers the same tokens, not {reads} '
-    rule += f'and {answers}'
-    require(reads == answers and reads.classes > 0, field, name, rule)
-    rule = 'needs rows of their own: the rows of this task continue one another'
-    require(not task.carry_over, field, name, rule)
-    row_ids = np.arange(self.batch_size)
-    host_batch = task.rows(self.stream(seed), 0, row_ids)
-    undefined = int(undefined_rows(jax.jit(task.batch)(host_batch)).sum())
-    rows = f'{undefined} of the first {self.batch_size} rows'
-    rule = f'is not defined for {rows}: their labels must be one run that the '
-    rule += 'inputs after them repeat'
-    require(undefined == 0, field, name, rule)
+  def step(
+    state: tuple[Carry, jax.Array, jax.Array], xs: tuple[jax.Array, ...]
+  ) -> tuple[tuple[Carry, jax.Array, jax.Array], jax.Array]:
+    carry, answer_B, begun_B = state
+    inputs_B, reset_B, weights_B = xs
+    own_B = begun_B & ((weights_B > 0) | to_the_end)
+    ids_B = jnp.where(own_B, answer_B, inputs_B)
+    carry, y = apply(model, params, carry, ids_B[:, None], reset_B[:, None])
+    answer_B = jnp.argmax(y[:, 0], axis=-1).astype(inputs_B.dtype)
+    return (carry, answer_B, own_B | (weights_B > 0)), answer_B
+
+  nothing_B = jnp.zeros_like(batch.inputs[:, 0])
+  xs = (batch.inputs, batch.reset_BT, batch.loss_weights_BT)
+  by_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), xs)
+  start = carry, nothing_B, nothing_B > 0
+  (carry, _, _), answer_TB = jax.lax.scan(step, start, by_time)
+  return carry, answer_TB.T
+
+
+def check_rows(evaluation: Evaluation, seed: int) -> None:
+  """Requires rows that generated text can be compared with.
+
+  Raises:
+    ConfigError: the task does not read and answer the same tokens, its rows
+      continue one another, or the first batch has a row whose labels are not
+      one run that the inputs repeat.
+  """
+  task, size = evaluation.task, evaluation.batch_size
+  field = f'evals.{evaluation.set_name}.name'
+  name = type(evaluation).__name__
+  reads, answers = task.input_spec, task.output_spec
+  rule = f'needs a task that reads and answers the same tokens, not {reads} '
+  rule += f'and {answers}'
+  require(reads == answers and reads.classes > 0, field, name, rule)
+  rule = 'needs rows of their own: the rows of this task continue one another'
+  require(not task.carry_over, field, name, rule)
+  host_batch = task.rows(evaluation.stream(seed), 0, np.arange(size))
+  undefined = int(undefined_rows(jax.jit(task.batch)(host_batch)).sum())
+  rows = f'{undefined} of the first {size} rows'
+  rule = f'is not defined for {rows}: their labels must be one run that the '
+  rule += 'inputs after them repeat'
+  require(undefined == 0, field, name, rule)
 
 
 def exact_metrics(answer_BT: jax.Array, batch: Batch) -> Metrics:

@@ -21,7 +21,7 @@ seed and stream; the other splits keep their order. The last step of an epoch is
 padded with rows of weight 0.
 Labels: every label of the split exactly once per epoch.
 Metrics: `loss`, nats per label, and `accuracy` over labels, the target so far
-being given. The evaluation `generation.ExactMatch`, with packed=False, measures
+being given. The evaluation `overlap.Overlap`, with packed=False, measures
 what a model writes on its own.
 Baselines: `majority`, always answering the most frequent label of the train
 split, for classes and tags.
