@@ -21,6 +21,8 @@ from memjax.evaluation.base import Evaluation
 from memjax.models.base import Model
 from memjax.tasks.base import Task
 
+MOST_ROWS = 10_000_000  # of training
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
@@ -102,6 +104,9 @@ class Experiment:
       )
     for field, metric in self.watched.items():
       one_of(field, metric.partition('/')[0], tuple(self.evals))
+    rows, every = self.train.steps // self.log.every, self.log.every
+    rule = f'makes {rows} rows; at least {self.train.steps // MOST_ROWS} fits'
+    require(rows <= MOST_ROWS, 'log.every', every, rule)
     require(
       not self.train.patience or bool(self.checkpoint.best),
       'train.patience',

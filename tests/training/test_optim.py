@@ -229,6 +229,7 @@ def test_functions_of_the_users_own_are_found(
       {'name': 'adamv'},
       "optim.name: 'adamv': is not known; did you mean adam",
     ),
+    ({'options': {'b2': 5}}, 'optim.options.b2: 5: must be in [0, 1)'),
     ({'options': {'b3': 1.0}}, 'optim.options.b3: 1.0: is not an option'),
     ({'warmup_steps': 10}, 'optim.warmup_steps: 10: exceeds train.steps 9'),
   ],

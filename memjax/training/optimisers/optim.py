@@ -35,6 +35,9 @@ from memjax.training.optimisers.schedules import (
 )
 from memjax.types import Params
 
+# Options that are decay rates of averages, under the names that optax uses.
+DECAYS = {'b1', 'b2', 'decay', 'decay_rate', 'momentum'}
+
 
 def optimiser(
   optim: Optim, steps: int, overrides: Overrides = NO_OVERRIDES
@@ -169,6 +172,10 @@ def _descent(
     provided |= {'weight_decay': weight_decay, 'mask': decayed}
   elif 'weight_decay' in takes:
     provided['weight_decay'] = 0.0
+  for option in DECAYS & {*optim.options}:
+    value, rule = optim.options[option], 'must be in [0, 1)'
+    fits = not isinstance(value, int | float) or 0 <= value < 1
+    require(fits, f'optim.options.{option}', value, rule)
   options = {
     option: overrides.get(f'options.{option}', value)
     for option, value in optim.options.items()
