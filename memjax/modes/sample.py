@@ -39,6 +39,8 @@ def sample(
   if save_carry:
     exists = Path(save_carry).absolute().parent.is_dir()
     require(exists, 'save_carry', save_carry, 'its folder does not exist')
+    is_file = not Path(save_carry).is_dir()
+    require(is_file, 'save_carry', save_carry, 'is a folder: name a file in it')
   enable_compilation_cache()
   run = load(workdir, step, replica)
   if carry:

@@ -22,6 +22,9 @@ def check(sweep: Sweep, path: Path) -> None:
   try:
     exists = Path(sweep.program).is_file()
     require(exists, 'program', sweep.program, 'does not exist')
+    for name in sweep.parameters:
+      rule = 'sets no field: write config. before it, config.optim.NAME'
+      require(name.startswith('config.'), f'parameters.{name}', name, rule)
     for values in samples(sweep):
       _check_command(sweep, sweep.command(values))
   except ConfigError as error:

@@ -7,7 +7,7 @@ gives them, except that bayes is Optuna's TPE, not a Gaussian process. `name`,
 is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import itertools
 from pathlib import Path
 import sys
@@ -124,6 +124,18 @@ def read_sweep(path: Path) -> Sweep:
     raise ConfigError(field, error.value, error.rule) from None
 
 
+def dotted(
+  specs: Mapping[str, Any], prefix: str = ''
+) -> Iterator[tuple[str, Any]]:
+  """The entries of `parameters`; nested ones by their dotted names."""
+  for key, entry in specs.items():
+    inner = entry.get('parameters') if isinstance(entry, dict) else None
+    if isinstance(inner, dict) and inner and len(entry) == 1:
+      yield from dotted(inner, f'{prefix}{key}.')
+    else:
+      yield f'{prefix}{key}', entry
+
+
 def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   require_fields(content, KEYS, '')
   for field in ('program', 'method', 'metric', 'parameters'):
@@ -138,7 +150,7 @@ def _sweep(name: str, content: dict[str, Any]) -> Sweep:
   specs = content['parameters']
   rule = 'must give at least one flag and its values'
   require(isinstance(specs, dict) and bool(specs), 'parameters', specs, rule)
-  parameters = {name: read_parameter(name, specs[name]) for name in specs}
+  parameters = {k: read_parameter(k, entry) for k, entry in dotted(specs)}
   return Sweep(
     name=name,
     content=content,

@@ -63,7 +63,8 @@ def empty_folder(path: Path, draw: random.Random) -> None:
 
 
 def half_deleted(path: Path, draw: random.Random) -> None:
-  shutil.rmtree(path.parent)
+  folder = path.parent if path.parent.name != '2' else path.parent / 'params'
+  shutil.rmtree(folder)
 
 
 def swap(path: Path, draw: random.Random) -> None:

@@ -153,6 +153,20 @@ def test_hyperband_means_what_wandb_means(
   )
 
 
+def test_nested_parameters_are_dotted_names(tmp_path: Path) -> None:
+  inner = {'train': {'parameters': {'steps': {'values': [1, 2]}}}}
+  nested = {'parameters': {'config': {'parameters': inner}}}
+  file = sweep(tmp_path, nested)
+  check(read_sweep(file), file)
+  assert [*read_sweep(file).parameters] == ['config.train.steps']
+
+
+def test_a_parameter_that_sets_no_field_is_named(tmp_path: Path) -> None:
+  bare = {'parameters': {'learning_rate': {'values': [0.1, 0.2]}}}
+  words = ['parameters.learning_rate', 'write config. before it']
+  assert_named(sweep(tmp_path, bare), words)
+
+
 def assert_named(file: Path, words: list[str]) -> None:
   """The file is refused in a line that has these words."""
   with pytest.raises(ConfigError) as error:
