@@ -22,6 +22,11 @@ class Tokenizer(abc.ABC):
   kind: ClassVar[str]
 
   @property
+  def unit(self) -> str:
+    """What a token of text is, in protocols: the kind."""
+    return self.kind
+
+  @property
   @abc.abstractmethod
   def vocab(self) -> int:
     """V, number of ids."""

@@ -44,6 +44,10 @@ class Marked(Tokenizer):
   shown = ('\t', '\n')
 
   @property
+  def unit(self) -> str:
+    return self.inner.unit
+
+  @property
   def vocab(self) -> int:
     return self.inner.vocab + len(self.signs)
 

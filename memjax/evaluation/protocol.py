@@ -69,7 +69,7 @@ def protocol_of(task: Task, model: Memory, **settings: Any) -> Protocol:
     horizon=model.horizon,
     stride=task.row_stride,
     carry_over=task.carry_over,
-    tokenisation=task.text_tokenizer.kind if task.text_tokenizer else '',
+    tokenisation=task.text_tokenizer.unit if task.text_tokenizer else '',
     data=task.fingerprint()[:12] or 'generated',
     **settings,
   )

@@ -174,6 +174,7 @@ def test_marked_text_is_restored() -> None:
   ids = marks.encode(text)
   assert ids.dtype == np.uint16
   assert marks.restore(ids) == text
+  assert marks.unit == 'bytes'
   assert marks.decode(ids) == '\ta b\tc\n\n\n'
   assert ''.join(map(marks.decoder(), ids)) == marks.decode(ids)
   assert len(marks.contents.bytes_V) == marks.vocab
