@@ -100,6 +100,7 @@ def compiled(experiment: Experiment) -> tuple[Step, float]:
   task, optimiser = experiment.task, optax.adamw(1e-3)
   rows = experiment.train.batch_size
   state = initial_state(experiment, optimiser, jnp.uint32(0))
+  state = jax.tree.map(jnp.copy, state)  # no buffer is given away twice
   batch = task.batch(task.rows(Stream(0, 0, rows), 0, np.arange(rows)))
   step = jax.jit(make_step(experiment, optimiser), donate_argnums=0)
   run = step.lower(state, batch).compile()

@@ -72,7 +72,8 @@ def competitors(experiment: Experiment) -> dict[str, Step]:
   host_batch = jax.tree.map(lambda x: jnp.asarray(x)[None], rows)
 
   def first(seed: jax.Array) -> TrainState:
-    return initial_state(experiment, transformation, seed)
+    state = initial_state(experiment, transformation, seed)
+    return jax.tree.map(jnp.copy, state)  # no buffer is given away twice
 
   def step(call: Call, *, axis: bool) -> Step:
     run = jax.jit(call, donate_argnums=0)

@@ -93,6 +93,7 @@ def competitor(experiment: Experiment) -> Competitor:
   rows, task = experiment.train.batch_size, experiment.task
   update = optimiser(experiment.optim, STEPS)
   state = initial_state(experiment, update, jnp.uint32(0))
+  state = jax.tree.map(jnp.copy, state)  # no buffer is given away twice
   batch = task.batch(task.rows(Stream(0, 0, rows), 0, np.arange(rows)))
   run = jax.jit(make_step(experiment, update), donate_argnums=0)
   compiled = run.lower(state, batch).compile()
