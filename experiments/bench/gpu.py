@@ -22,6 +22,7 @@ compile.
 import argparse
 from collections.abc import Callable
 import dataclasses
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -73,6 +74,7 @@ TRANSFORMERS = {
   'gpt': ('transformer.BlockAttention', {'positions': 'learned'}),
   'transformer_xl': ('transformer_xl.TransformerXL', {}),
 }
+TOKENS = ('lstm', 'transformer')
 LAYERS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: class, its widths
   'lstm': ('lstm.LSTM', ()),
   'gru': ('gru.GRU', ()),
@@ -195,12 +197,12 @@ def token(name: str) -> dict[str, float]:
 
 def parts(sizes: Sizes) -> dict[str, Callable[[], dict[str, Any]]]:
   """Every part by name, in the order of running."""
-  width = min(sizes.layer_width, 128)
+  width, part = min(sizes.layer_width, 128), functools.partial
   return {
-    **{f'train {n}': lambda n=n: train(n, sizes) for n in TRANSFORMERS},
-    **{f'layer {n}': lambda n=n: layer(n, sizes) for n in LAYERS},
-    'replicas': lambda: together(width, sizes),
-    **{f'token {n}': lambda n=n: token(n) for n in ('lstm', 'transformer')},
+    **{f'train {name}': part(train, name, sizes) for name in TRANSFORMERS},
+    **{f'layer {name}': part(layer, name, sizes) for name in LAYERS},
+    'replicas': part(together, width, sizes),
+    **{f'token {name}': part(token, name) for name in TOKENS},
   }
 
 
