@@ -46,8 +46,8 @@ def do(name):
     os.kill(os.getpid(), signal.SIGTERM)
 
 parallel = Parallel(
-  data=0, fsdp=1, tensor=1, coordinator=f'127.0.0.1:{port}', processes=2, process=rank,
-  timeout=TIMEOUT, determinism='fixed',
+  data=0, fsdp=1, tensor=1, coordinator=f'127.0.0.1:{port}', processes=2,
+  process=rank, timeout=TIMEOUT, determinism='fixed',
 )
 with interrupts.handled(), join.joined(parallel):
   do('refuse')
