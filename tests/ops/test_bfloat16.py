@@ -12,7 +12,9 @@ from memjax.ops.convolution import convolve
 from memjax.ops.diagonal import diagonal, rotating
 from memjax.ops.dplr import dplr
 from memjax.ops.exponential import exponential, nothing
+from memjax.ops.fenwick import add_levels
 from memjax.ops.linear_attention import add, correct
+from memjax.ops.mesa import regress
 from memjax.ops.selective import selective
 from memjax.ops.slots import attend_slots
 from memjax.ops.taylor import add_taylor, number_of_features
@@ -38,6 +40,7 @@ def draw() -> Arrays:
     'log_decay': decay,
     'decay': 1 - 0.02 * rng.random((*step, KEY)),
     'i': 40 * rng.normal(size=step),
+    'beta': rng.random(step),
     'angle': rng.normal(size=(*step, KEY)),
     'kernel': rng.normal(size=(4, KEY)),
   }
@@ -85,6 +88,30 @@ def taylor(x: Arrays, reset_BT: jax.Array) -> Any:
   return add_taylor(w, x['q'], x['k'], x['v'], reset_BT, chunk=CHUNK)
 
 
+def solve(x: Arrays, reset_BT: jax.Array) -> Any:
+  steps = x['q'], x['k'], x['v'], x['beta']
+  return regress(
+    zeros(HEADS, KEY, KEY),
+    zeros(*W),
+    *steps,
+    jnp.ones((HEADS, KEY)),
+    reset_BT,
+    log_decay=x['log_decay'][..., 0],
+    chunk=CHUNK,
+    iterations=8,
+  )
+
+
+def by_level(x: Arrays, reset_BT: jax.Array) -> Any:
+  w, count = zeros(VALUE, *W), jnp.zeros(ROWS, jnp.int32)
+  steps = x['q'], x['k'], x['v'], jnp.abs(x['q'])
+  decay = x['log_decay'][..., 0]
+  (w, _), y = add_levels(
+    w, count, *steps, reset_BT, log_decay=decay, chunk=CHUNK
+  )
+  return w, y
+
+
 def gated(x: Arrays, reset_BT: jax.Array) -> Any:
   decay = x['log_decay']
   steps = x['q'], x['k'], x['v'], x['i'], decay[..., 0]
@@ -122,6 +149,8 @@ OPS: list[Callable[[Arrays, jax.Array], Any]] = [
   dplr_channels,
   attend,
   taylor,
+  solve,
+  by_level,
   gated,
   select,
   units,
