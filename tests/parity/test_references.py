@@ -1,6 +1,7 @@
 """Operations and layers against what their authors' code computes.
 
-The golden values, gradients too, are made by `golden/make_references.py`.
+The golden values, gradients too, are made by `golden/make_references.py` and
+`golden/make_state_spaces.py`.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,9 @@ import pytest
 
 from memjax.models.linear.rwkv6 import read_before_write
 from memjax.models.recurrent import slstm
+from memjax.models.state_space.lru import LRU
 from memjax.models.state_space.rg_lru import RGLRU
+from memjax.models.state_space.s5 import S5
 from memjax.ops import exponential
 from memjax.ops.dplr import dplr
 from memjax.ops.fenwick import add_levels
@@ -222,6 +225,46 @@ def griffin(x: Arrays) -> Arrays:
   return named(carry.h_BR, y)
 
 
+def applied(model: Any, params: Arrays, x_BTF: jax.Array) -> Arrays:
+  reset_BT = jnp.zeros(x_BTF.shape[:2], bool)
+  carry = model.initial_carry(len(x_BTF))
+  return {'y': model.apply({'params': params}, carry, x_BTF, reset_BT)[1]}
+
+
+def lru(x: Arrays) -> Arrays:
+  width, units = x['C_re'].shape
+  signed = jnp.stack([x['C_re'].T, -x['C_im'].T], axis=1)
+  both = [
+    jnp.concatenate([x[f'out{i}.{n}'] for i in (1, 2)], axis=-1)
+    for n in ('kernel', 'bias')
+  ]
+  params = {
+    'nu': x['nu_log'],
+    'phi': x['theta_log'],
+    'g': x['gamma_log'],
+    'input': {'kernel': jnp.concatenate([x['B_re'].T, x['B_im'].T], axis=1)},
+    'readout': {'kernel': signed.reshape(2 * units, width)},
+    'skip': x['D'],
+    'output': dict(zip(('kernel', 'bias'), both, strict=True)),
+  }
+  return applied(LRU(width, units), params, x['x'])
+
+
+def s5(x: Arrays) -> Arrays:
+  width, units, _ = x['C'].shape
+  b, c = jnp.moveaxis(x['B'], 2, 0), jnp.moveaxis(x['C'], 2, 0)
+  params = {
+    'log_rate': jnp.log(-x['Lambda_re']),
+    'speed': x['Lambda_im'],
+    'log_step': x['log_step'],
+    'input': b.reshape(2 * units, width).T,
+    'readout': jnp.swapaxes(c, 1, 2).reshape(2 * units, width),
+    'skip': x['D'],
+    'output': {'kernel': x['out2.kernel'], 'bias': x['out2.bias']},
+  }
+  return applied(S5(width, 2 * units), params, x['x'])
+
+
 CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
   'delta': ('fla', delta),
   'gated_delta': ('fla', lambda x: delta(x, 'log_decay')),
@@ -237,6 +280,8 @@ CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
   'ssd': ('mamba', lambda x: additive(x, 'log_decay', scale=False)),
   'griffin': ('recurrentgemma', griffin),
   'mlstm': ('xlstm', mlstm),
+  'lru': ('lru', lru),
+  's5': ('s5', s5),
 }
 
 
