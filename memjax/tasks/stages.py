@@ -12,9 +12,7 @@ training has them: every other stream reads the task as it is.
 Rows keep the task's T: a shorter row is padded with zeros, which have no label.
 """
 
-from collections.abc import Sequence
 import dataclasses
-import functools
 import itertools
 import math
 from typing import Any, NamedTuple
@@ -51,10 +49,15 @@ def parse_parts(task: Any, field: str) -> tuple[Part, ...]:
     ConfigError: a part is malformed, names an unknown field, is refused by the
       task, or does not fit into its rows.
   """
-  return _parse(task, field) if getattr(task, field) else ()
+  if not getattr(task, field):
+    return ()
+  # As `functools.cached_property` does: a part keeps what it has prepared.
+  known = vars(task).setdefault('_parts', {})
+  if field not in known:
+    known[field] = _parse(task, field)
+  return known[field]
 
 
-@functools.cache
 def _parse(task: Any, field: str) -> tuple[Part, ...]:
   value = getattr(task, field)
   both = all(getattr(task, name, '') for name in FIELDS)
@@ -71,15 +74,23 @@ def _parse(task: Any, field: str) -> tuple[Part, ...]:
   return parts
 
 
-def part_of_step(parts: Sequence[Part], step: int) -> Any:
-  """The task of a curriculum at a step."""
-  return [part.task for part in parts if part.number <= step][-1]
+def rows_of_step(task: Any, stream: Any, step: int, row_ids: Any) -> Any:
+  """What `task.rows` gives at a step of a curriculum, in rows of its length.
+
+  It is for tasks whose `rows` are `(R, T, ...)` arrays, as those of a corpus.
+  """
+  parts = parse_parts(task, 'curriculum')
+  part = [part.task for part in parts if part.number <= step][-1]
+  rows = part.rows(stream, step, row_ids)
+  return jax.tree.map(lambda x: pad_time(x, task.length, axis=1), rows)
 
 
-def pad_time(x: Any, length: int) -> Any:
-  """`(T', ...)` to `(length, ...)`, zeros at the end."""
+def pad_time(x: Any, length: int, axis: int = 0) -> Any:
+  """`(T', ...)` to `(length, ...)`, zeros at the end; the axis is time's."""
   library = np if isinstance(x, np.ndarray) else jnp
-  return library.pad(x, [(0, length - x.shape[0])] + [(0, 0)] * (x.ndim - 1))
+  widths = [(0, 0)] * x.ndim
+  widths[axis] = (0, length - x.shape[axis])
+  return library.pad(x, widths)
 
 
 def draw_examples(task: Any, ids_R4: Any, training: int) -> Example:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -83,8 +84,8 @@ def test_a_row_does_not_depend_on_the_others() -> None:
 
 
 def test_a_mixture_measures_each_number_of_pairs() -> None:
-  batch = rows(MIXTURE, 3)
-  answers = np.where(
+  batch = jax.tree.map(jnp.asarray, rows(MIXTURE, 3))
+  answers = jnp.where(
     batch.loss_weights_BT.sum(axis=1, keepdims=True) == 2, batch.targets, 0
   )
   metrics = MIXTURE.measure(jax.nn.one_hot(answers, 64), batch)

@@ -608,3 +608,23 @@ def test_tiny_shakespeare(
   assert tasks[2].baselines['bits_per_byte']['xz -9'] == pytest.approx(
     8 * len(lzma.compress(text[len(text) * 95 // 100 :], preset=9)) / 55770
   )
+
+
+def test_windows_of_a_text_grow_by_a_curriculum(spaced: Path) -> None:
+  small = files(spaced, carry_over=False, length=6)
+  grows = files(spaced, carry_over=False, length=16, curriculum='0 length=6; 3')
+  grows.prepare()
+  whole = files(spaced, carry_over=False, length=16)
+  for task, step, used in ((small, 2, 6), (whole, 3, 16)):
+    batch, alone = (step_of(t, 4, step) for t in (grows, task))
+    assert batch.inputs.shape == (4, 16)
+    for one, other in zip(batch, alone, strict=True):
+      if isinstance(one, np.ndarray):
+        np.testing.assert_array_equal(one[:, :used], other)
+        assert not one[:, used:].any()
+  evaluated = grows.rows(Stream(0, 7, 4), 0, np.arange(4))
+  np.testing.assert_array_equal(
+    evaluated.inputs, whole.rows(Stream(0, 7, 4), 0, np.arange(4)).inputs
+  )
+  with pytest.raises(ConfigError, match=r'curriculum: .*needs carry'):
+    files(spaced, length=16, curriculum='0 length=6')

@@ -59,6 +59,7 @@ from memjax.tasks.base import (
   classification,
   positive,
 )
+from memjax.tasks.stages import parse_parts, rows_of_step
 from memjax.types import Batch, HostBatch, Metrics, Tokens
 
 IDS = 'ids'
@@ -101,6 +102,8 @@ class Text(Task):
       as 'tiny_shakespeare:0.7,notes:0.3', in place of `corpus` and `path`; a
       name that is no corpus is a path. Evaluation sets read one corpus after
       another, each label once.
+    curriculum: shorter windows in training, by the step at which each begins,
+      as in '0 length=64; 2000 length=128; 5000'; needs carry_over=False.
   """
 
   corpus: str = 'standard_library'
@@ -120,6 +123,7 @@ class Text(Task):
   stride: int = 0
   order: str = 'as_is'
   mix: str = ''
+  curriculum: str = ''
   _tokenizer: Tokenizer | None = None  # given by `with_tokenizer`
   measures_positions = True
 
@@ -138,6 +142,9 @@ class Text(Task):
     rule = 'needs carry_over=false: windows that overlap are independent rows'
     whole = self.stride in (0, self.length)
     require(whole or not self.carry_over, 'stride', self.stride, rule)
+    rule = 'needs carry_over=false: streams would jump where a length begins'
+    fits = not (self.curriculum and self.carry_over)
+    require(fits, 'curriculum', self.curriculum, rule)
     if self.mix:
       parse_mix(self.mix)
       rule = 'must stay as it is where mix names the corpora'
@@ -169,6 +176,7 @@ class Text(Task):
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
+    parse_parts(self, 'curriculum')
     for corpus in self._corpora.corpora.values():
       place, has = corpus.source.place, ', '.join(corpus.splits)
       rule = f'no name in {place} says it; there is {has}. An evaluation set '
@@ -269,6 +277,8 @@ class Text(Task):
     return self._mixture.epoch_steps(batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
+    if self.curriculum and stream.number == TRAINING:
+      return rows_of_step(self, stream, step, row_ids)
     mixture, size = self._mixture, stream.batch_size
     row_R = row_ids.astype(np.int64)
     if stream.number != TRAINING:

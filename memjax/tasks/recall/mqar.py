@@ -26,10 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import (
-  TokenTask,
-  positive,
-)
+from memjax.tasks.base import TokenTask, positive, predicts
 from memjax.tasks.draws import distinct
 from memjax.tasks.stages import parse_parts
 from memjax.types import Batch, Example, Metric, Metrics, RowKey
@@ -117,7 +114,7 @@ class MQAR(TokenTask):
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    right_BT = jnp.argmax(y, -1) == batch.targets
+    right_BT = predicts(y, batch.targets)
     weight_BT = batch.loss_weights_BT
     pairs_B1 = (weight_BT > 0).sum(axis=1, keepdims=True)
     metrics = super().measure(y, batch)

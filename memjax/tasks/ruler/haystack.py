@@ -30,7 +30,7 @@ from memjax.tasks.base import (
   positive,
 )
 from memjax.tasks.ruler.story import NOISE, Draws, Story, hide
-from memjax.tasks.stages import pad_time, parse_parts, part_of_step
+from memjax.tasks.stages import parse_parts, rows_of_step
 from memjax.types import Batch, HostBatch, Metrics, Tokens
 
 NOISE_CORPUS = 'noise'
@@ -138,17 +138,13 @@ class Haystack(Task):
     return '' if noise else self._corpus.source.fingerprint
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    of, parts = self, parse_parts(self, 'curriculum')
-    if parts and stream.number == TRAINING:
-      of = part_of_step(parts, step)
+    if self.curriculum and stream.number == TRAINING:
+      return rows_of_step(self, stream, step, row_ids)
     drawn_rows = [
-      of._row(Draws(stream.seed, stream.number, step, row))
+      self._row(Draws(stream.seed, stream.number, step, row))
       for row in row_ids.tolist()
     ]
-    padded = [
-      [pad_time(x, self.length) for x in drawn_row] for drawn_row in drawn_rows
-    ]
-    return Batch(*map(np.stack, zip(*padded, strict=True)))
+    return Batch(*map(np.stack, zip(*drawn_rows, strict=True)))
 
   def batch(self, host_batch: HostBatch) -> Batch:
     return host_batch

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.tasks.base import TokenTask, ordered
+from memjax.tasks.base import TokenTask, ordered, predicts
 from memjax.tasks.draws import between
 from memjax.types import Batch, Example, Metric, Metrics, RowKey
 
@@ -79,7 +79,7 @@ class Counters(TokenTask):
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     switches_BT = (batch.loss_weights_BT > 0) & (batch.inputs != batch.targets)
-    right_BT = switches_BT & (jnp.argmax(y, axis=-1) == batch.targets)
+    right_BT = switches_BT & predicts(y, batch.targets)
     switches = Metric(
       right_BT.sum(dtype=jnp.float32), switches_BT.sum(dtype=jnp.float32)
     )
