@@ -112,8 +112,9 @@ def mackey_glass(key: RowKey, count: int) -> jax.Array:
   """`(count,)` values of the equation of Mackey and Glass."""
   start = jax.random.uniform(key, (), jnp.float32, 0.5, 1.5)
   past_D = jnp.full((DELAY * PER_UNIT,), start)
-  states = jax.lax.scan(_one_unit, (start, past_D, 0), length=SETTLING + count)
-  return states[1][SETTLING:]
+  first = start, past_D, jnp.array(0)
+  _, x_T = jax.lax.scan(_one_unit, first, length=SETTLING + count)
+  return x_T[SETTLING:]
 
 
 def _one_unit(
