@@ -98,7 +98,9 @@ def merged(level: jax.Array, levels: int) -> jax.Array:
     level: that of the step from which they were seen so far.
     levels: L.
   """
-  own = jnp.arange(1, levels + 1).reshape((1,) * level.ndim + (levels,))
+  own = jnp.arange(1, levels + 1, dtype=level.dtype).reshape(
+    (1,) * level.ndim + (levels,)
+  )
   return jax.nn.one_hot(jnp.maximum(level[..., None], own), levels + 1)
 
 

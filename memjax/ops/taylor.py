@@ -79,7 +79,8 @@ def add_taylor(
     kept = old[:, :, -1, None, None]
     return kept * w + jnp.einsum('BHCF,BHCV->BHFV', last, v), y
 
-  cut = (cut_heads(x, chunk) for x in (q_BTHK, k_BTHK, v_BTHV))
-  steps = (*cut, left.since_NBHCS, left.old_NBHC)
+  q, k, v = (cut_heads(x, chunk) for x in (q_BTHK, k_BTHK, v_BTHV))
+  masks = (a.astype(v.dtype) for a in (left.since_NBHCS, left.old_NBHC))
+  steps = (q, k, v, *masks)
   w_BHFV, y = lax.scan(one, w_BHFV, steps)
   return w_BHFV, join_chunks(y, q_BTHK.shape[1])
