@@ -11,13 +11,13 @@ PARALLEL = {
   'data': 0,  # devices that share the batch; 0: all
   'fsdp': 1,  # devices that share the parameters
   'tensor': 1,  # devices that share the units of layers
+  'cpu_devices': 0,  # parts of the CPU that share the batch; 0: one
   'coordinator': '',
   'processes': 0,
   'process': 0,
   'determinism': 'fixed',  # or elastic: no bit depends on the devices
   'timeout': 60.0,  # seconds until a silent or stuck process ends the run
 }
-
 LOG = {
   'every': 50,
   'wandb': {

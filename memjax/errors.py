@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 import difflib
 
+SHOWN = 5  # names in a hint, of a long list
+
 
 class ConfigError(ValueError):
   """A setting, a file or a folder breaks a rule.
@@ -37,12 +39,22 @@ def require_at_least_one(settings: object, *fields: str) -> None:
     require(value >= 1, field, value, 'must be at least 1')
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-  """A hint for an unknown word: the most similar known word, then all."""
+def nearest(word: str, known: Iterable[str], lists: str = '') -> str:
+  """A hint for an unknown word: the most similar known words.
+
+  Args:
+    word: what was written.
+    known: all that would work.
+    lists: the command that lists all of them. With it, only the `SHOWN` most
+      similar are named if there are more.
+  """
   names = sorted(known)
   matches = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
   hint = f'did you mean {matches[0]}? ' if matches else ''
-  return f'{hint}known: {", ".join(names) or "none"}'
+  if not lists or len(names) <= SHOWN:
+    return f'{hint}known: {", ".join(names) or "none"}'
+  closest = difflib.get_close_matches(word, names, n=SHOWN, cutoff=0)
+  return f'{hint}nearest: {", ".join(closest)}; {lists} shows all'
 
 
 class Diverged(RuntimeError):

@@ -74,7 +74,7 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     (['--config=configs/mqar.py:lsmt'], ['mqar.py:lsmt', 'lstm']),
     ([COPY, 'train'], ['flags', 'train', 'is not a flag']),
     (['--config'], ['config: ', 'give one --config']),
-    (['--config=lsmt'], ["config: 'lsmt'", 'No such file', 'known: adding']),
+    (['--config=lsmt'], ["config: 'lsmt'", 'No such file', '--list shows all']),
     ([COPY, '--wrkdir=x'], ["--wrkdir: 'x'", 'did you mean --workdir?']),
     ([COPY, '--train.steps=5'], ['did you mean --config.train.steps?']),
     (['--list', 'lsmt'], ["list: 'lsmt'", 'did you mean lstm']),

@@ -19,6 +19,7 @@ import numpy as np
 from memjax.config.reader import read_experiment
 from memjax.configs import babi
 from memjax.errors import ConfigError, Diverged
+from memjax.runs import exit_codes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.tasks.base import Stream, Task
 from memjax.training.loop import train
@@ -90,9 +91,8 @@ def run(model: str, task: str, path: str, workdir: Path) -> None:
 def reach_the_end(config: ConfigDict, workdir: Path) -> None:
   """Trains to the end. A run that is interrupted ends the study."""
   if not train(read_experiment(config.to_dict()), workdir, lambda *run: None):
-    raise SystemExit(
-      f'stopped and saved in {workdir}: the same command resumes'
-    )
+    print(f'stopped and saved in {workdir}: the same command resumes')
+    raise SystemExit(exit_codes.STOPPED)
 
 
 def configured(model: str, task: str, path: str) -> ConfigDict:

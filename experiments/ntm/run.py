@@ -18,6 +18,7 @@ from memjax.config.reader import read_experiment
 from memjax.configs import ntm_tasks
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
+from memjax.runs import exit_codes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.training.loop import train
 
@@ -67,9 +68,8 @@ def configured(model: str, steps: int, seeds: int, rate: float) -> ConfigDict:
 def run(config: ConfigDict, workdir: Path) -> None:
   """Trains and measures. A run that is interrupted ends the study."""
   if not train(read_experiment(config.to_dict()), workdir, lambda *run: None):
-    raise SystemExit(
-      f'stopped and saved in {workdir}: the same command resumes'
-    )
+    print(f'stopped and saved in {workdir}: the same command resumes')
+    raise SystemExit(exit_codes.STOPPED)
 
 
 def line(model: str, workdir: Path) -> str:

@@ -23,6 +23,7 @@ from memjax.configs.models import model as model_of
 from memjax.errors import ConfigError, Diverged
 from memjax.logs import metrics_file
 from memjax.models.base import Memory
+from memjax.runs import exit_codes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.load import load_replicas
 from memjax.tasks.base import GeneratedTask
@@ -50,7 +51,8 @@ def run(cell: Cell, workdir: Path) -> None:
   """Trains to the end and writes the results."""
   experiment = read_experiment(configured(cell).to_dict())
   if not train(experiment, workdir, lambda *run: None):
-    sys.exit('stopped and saved')
+    print(f'stopped and saved in {workdir}: the same command resumes')
+    sys.exit(exit_codes.STOPPED)
   path = workdir / RESULT
   part = path.with_suffix('.part')
   part.write_text(json.dumps(measured(cell, workdir), indent=1))

@@ -12,6 +12,7 @@ import inspect
 from typing import Any, get_origin
 
 from memjax.config.find import find_class
+from memjax.config.sections import SECTIONS
 from memjax.errors import ConfigError, nearest, require
 from memjax.evaluation.base import Evaluation
 from memjax.models.base import Memory, Model
@@ -91,9 +92,8 @@ def construct(
     if giver and key in FROM_AROUND:
       raise ConfigError(f'{field}.{key}', value, f'is set by {giver}.{key}')
     if key not in settable:
-      raise ConfigError(
-        f'{field}.{key}', value, f'no such field; {nearest(key, settable)}'
-      )
+      rule = f'no such field; {nearest(key, settable, _lists(cls, field))}'
+      raise ConfigError(f'{field}.{key}', value, rule)
     _check_type(f'{field}.{key}', value, known[key].type)
   for name in settable:
     required = (
@@ -113,6 +113,16 @@ def construct(
   except (TypeError, ValueError) as error:  # of a class of the user's own
     rule = f'refused by {cls.__name__}: {" ".join(str(error).split())}'
     raise ConfigError(field, dict(spec), rule) from error
+
+
+def _lists(cls: type, field: str) -> str:
+  """The command that shows the fields of a class, which stands at `field`."""
+  if cls in SECTIONS.values():
+    return f'memjax --list {field}'
+  module = cls.__module__
+  if module.startswith('memjax.'):
+    module = module.rpartition('.')[2]
+  return f'memjax --list {module}.{cls.__name__}'
 
 
 def call_with_options(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from memjax.config.find import LISTS
 from memjax.errors import ConfigError, nearest
 
 FOLDER = (Path(__file__).parents[1] / 'configs').resolve()
@@ -32,7 +33,8 @@ def find_config_file(file: str) -> Path:
     for folder in (HERE, FOLDER):
       if (folder / name).is_file():
         return folder / name
-  rule = f'No such file, nor a config of memjax; {nearest(path.stem, names())}'
+  hint = nearest(path.stem, names(), LISTS)
+  rule = f'No such file, nor a config of memjax; {hint}'
   raise ConfigError('config', file, rule)
 
 

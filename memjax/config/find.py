@@ -20,6 +20,8 @@ from typing import Any
 
 from memjax.errors import ConfigError, nearest, require
 
+LISTS = 'memjax --list'  # the command that names everything
+
 
 def find_class(name: str, package: str, field: str) -> type:
   """The class `file.Class` of the package, or the one at a full path.
@@ -38,11 +40,11 @@ def find_class(name: str, package: str, field: str) -> type:
     bool(module_name),
     field,
     name,
-    f'must be file.Class; {nearest(name, inside)}',
+    f'must be file.Class; {nearest(name, inside, LISTS)}',
   )
   path = inside.get(module_name, module_name)
   looked = f'looked in {package} and in {", ".join(own_folders())}'
-  rule = f'no such module; {nearest(module_name, inside)}; {looked}'
+  rule = f'no such module; {nearest(module_name, inside, LISTS)}; {looked}'
   module = _import(path, field, name, rule)
   found = _dataclasses(module)
   if class_name not in found:
@@ -69,7 +71,7 @@ def find_function(
   if name in known:
     return known[name]
   module_name, _, function_name = name.rpartition('.')
-  rule = f'is not known; {nearest(name, known)}'
+  rule = f'is not known; {nearest(name, known, LISTS)}'
   require(bool(module_name), field, name, rule)
   rule = f'{rule}; looked in {", ".join(own_folders())}'
   module = _import(module_name, field, name, rule)

@@ -17,6 +17,10 @@ from memjax.errors import ConfigError
 
 Entry = tuple[str, Any, Callable[[], list[Field]]]
 WIDTH = 80
+OF_OPTAX = {
+  'optim.options': 'Optimisers: optim.name',
+  'optim.schedule_options': 'Schedules: optim.schedule',
+}
 
 
 def lines(words: Sequence[str]) -> Iterable[str]:
@@ -46,6 +50,9 @@ def everything() -> Iterator[str]:
     for name, cls in catalogue.classes_of(kind).items():
       yield f'  {name}'
       yield from _wrapped(_idea(cls.__doc__))
+  for section, title in OF_OPTAX.items():
+    yield f'\n{title}'
+    yield from _wrapped(', '.join(sorted(catalogue.functions_of(section))))
   yield f'\nSections: {", ".join(SECTIONS)}'
   yield '--list NAME shows the fields of a section, of one of the above, of an'
   yield 'optimiser or of a schedule of optax: memjax --list adamw'

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from memjax.config import catalogue, merge
 from memjax.config.catalogue import Field
-from memjax.config.find import find_class, find_function
+from memjax.config.find import LISTS, find_class, find_function
 from memjax.config.sections import SECTIONS
 from memjax.errors import ConfigError, nearest
 
@@ -137,7 +137,8 @@ def _documented(config: Mapping[str, Any], one: Override, i: int) -> Any:
   known = {field.name: field.type for field in _fields(config, section)}
   if key not in known:
     field = '.'.join(one.path[: i + 1])
-    rule = f'no such field; {nearest(key, {*known, *here})}'
+    lists = f'{LISTS} {here.get("name", section[-1])}' if section else ''
+    rule = f'no such field; {nearest(key, {*known, *here}, lists)}'
     raise ConfigError(field, one.text, rule)
   return known[key]
 

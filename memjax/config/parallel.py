@@ -16,6 +16,7 @@ class Parallel:
     fsdp: number of devices that share the parameters as well.
     tensor: number of devices that share the units of each layer, and read the
       same rows.
+    cpu_devices: number of devices that the CPU counts as; 0: one.
     coordinator: address:port of host 0; empty: detected, or one host.
     processes: number of hosts, if a coordinator is given.
     process: the number of this host, if a coordinator is given.
@@ -29,6 +30,7 @@ class Parallel:
   data: int
   fsdp: int
   tensor: int
+  cpu_devices: int
   coordinator: str
   processes: int
   process: int

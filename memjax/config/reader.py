@@ -1,6 +1,6 @@
 """A config in, a checked Experiment out, before anything is compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import math
 from typing import Any
 
@@ -22,7 +22,9 @@ from memjax.tasks.base import Task
 
 
 def read_experiment(
-  config: Mapping[str, Any], tokenizer: Tokenizer | None = None
+  config: Mapping[str, Any],
+  tokenizer: Tokenizer | None = None,
+  sets: Collection[str] | None = None,
 ) -> Experiment:
   """Builds every part a config names.
 
@@ -35,6 +37,8 @@ def read_experiment(
     tokenizer: that of a trained model, from its `interface.json`. It encodes
       the text of the training task too. None: the training task fits its own,
       or has no text.
+    sets: evaluation sets whose data are read; the training data and those of
+      other sets need not exist. None: all data are read.
 
   Raises:
     ConfigError: a field is unknown, missing, of the wrong type or breaks a
@@ -43,12 +47,8 @@ def read_experiment(
   config = _plain(config)
   known = {'seed', 'model', 'task', 'evals', *SECTIONS}
   for name in config:
-    require(
-      name in known,
-      name,
-      config[name],
-      f'no such section; {nearest(name, known)}',
-    )
+    rule = f'no such section; {nearest(name, known)}'
+    require(name in known, name, config[name], rule)
   for name in sorted(known):
     require(name in config, name, '', 'this section must be given')
   config = merge.merge_sets(config)
@@ -60,7 +60,7 @@ def read_experiment(
     seed,
     'must be a whole number below 2^32: jax takes no more',
   )
-  task = prepare_task(config['task'], tokenizer)
+  task = prepare_task(config['task'], tokenizer, read=sets is None)
   sections = {
     name: construct(cls, config[name], name) for name, cls in SECTIONS.items()
   }
@@ -73,7 +73,7 @@ def read_experiment(
     task=task,
     model=_model(config, config['model'], task),
     evals={
-      name: _evaluation(config, name, task)
+      name: _evaluation(config, name, task, sets is None or name in sets)
       for name, spec in config['evals'].items()
       if not ('every' in spec and spec['every'] == 0)
     },
@@ -96,13 +96,17 @@ def read_parallel(config: Mapping[str, Any]) -> Parallel:
 
 
 def prepare_task(
-  spec: Mapping[str, Any], tokenizer: Tokenizer | None = None
+  spec: Mapping[str, Any],
+  tokenizer: Tokenizer | None = None,
+  *,
+  read: bool = True,
 ) -> Task:
   """The task that a config's `task` section names, its data read and checked.
 
   Args:
     spec: the section.
     tokenizer: encodes the task's text; None: the task fits its own.
+    read: False leaves the data until they are needed.
 
   Raises:
     ConfigError: a field is wrong, or the data do not fit it.
@@ -111,7 +115,8 @@ def prepare_task(
   try:
     if tokenizer is not None:
       task = task.with_tokenizer(tokenizer)
-    task.prepare()
+    if read:
+      task.prepare()
   except ConfigError as error:
     raise error.within('task') from None
   return task
@@ -146,14 +151,16 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
       require(value >= 0, field, value, 'must not be negative')
 
 
-def _evaluation(config: dict[str, Any], name: str, trained: Task) -> Evaluation:
-  """An evaluation set, whose description is whole by now."""
+def _evaluation(
+  config: dict[str, Any], name: str, trained: Task, read: bool
+) -> Evaluation:
+  """An evaluation set, whose description is whole; `read`: with its data."""
   field = f'evals.{name}'
   require(name != 'train', field, name, 'is the name of the training metrics')
   spec = dict(config['evals'][name])
   parts = {part: spec.pop(part) for part in merge.PARTS}
   try:
-    task = prepare_task(parts['task'], trained.text_tokenizer)
+    task = prepare_task(parts['task'], trained.text_tokenizer, read=read)
     known = task.text_tokenizer in (None, trained.text_tokenizer)
     rule = 'has text of another tokenizer than the training task'
     require(known, 'task', parts['task']['name'], rule)

@@ -1,8 +1,7 @@
 """The sections of a config, checked one by one.
 
-Every field is required here: defaults live in `configs/base.py`, where the
-command line can override them. That numbers are finite and not negative is
-checked for all of them in `memjax/config/reader.py`.
+Every field is required here: defaults live in `configs/base.py`. `reader.py`
+checks that numbers are finite and not negative.
 """
 
 from collections.abc import Mapping
@@ -45,9 +44,9 @@ class Train:
       boundaries inside a group, and no other boundary.
     grad_accum_steps: number of parts that the rows of a step are read in, to
       save memory; the gradient is the same.
-    remat: what the backward pass of a layer computes again, to save memory, as
-      policies of `jax.checkpoint`. none: nothing; full: the whole layer; dots:
-      all but its products with parameters. The gradient is the same.
+    remat: what the backward pass of a layer computes again, to save memory.
+      none: nothing; full: the whole layer; dots: all but its products with
+      parameters. The gradient is the same.
     dtype: compute type; parameters and carry stay float32.
     patience: number of evaluations without a new best after which the run
       stops; 0: it never stops early. With several replicas, medians are

@@ -21,16 +21,19 @@ from memjax.runs import exit_codes
 
 LATER = 60  # seconds after `parallel.timeout` at which jax would end the run
 DAY = 86_400_000  # milliseconds
+FORCED = 'xla_force_host_platform_device_count'  # XLA's own flag goes first
 
 
 @contextlib.contextmanager
 def joined(parallel: Parallel) -> Iterator[None]:
-  """The other processes of the run have joined in the body, if it has any.
+  """The CPU is split, and the other processes of the run have joined.
 
   The config's coordinator names them, or they are detected on SLURM, TPU pods
   and GKE. Must be entered before the first array is created.
   """
   jax.config.update('jax_threefry_partitionable', True)
+  if parallel.cpu_devices and FORCED not in os.environ.get('XLA_FLAGS', ''):
+    jax.config.update('jax_num_cpu_devices', parallel.cpu_devices)
   if not parallel.coordinator and not on_a_cluster():
     yield
     return

@@ -53,7 +53,9 @@ def evaluate(
     step: 'latest', 'best' or a number.
   """
   whole = measured_set(config or config_of(workdir, overrides), set_name)
-  experiment = read_experiment(whole, read_interface(workdir).tokenizer)
+  tokenizer = read_interface(workdir).tokenizer
+  sets = [set_name] if set_name else list(whole['evals'])
+  experiment = read_experiment(whole, tokenizer, sets)
   names = chosen_sets(experiment, set_name)
   own = bool(config) or any('config.parallel.' in o for o in overrides)
   with joined(experiment.parallel):

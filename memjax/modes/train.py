@@ -68,9 +68,15 @@ def describe_start(experiment: Experiment, workdir: Path) -> Iterator[str]:
     for line in describe_changes(starts[-1], environment()):
       yield f'{line}: later figures may differ in their last bits'
     yield from describe_sources(starts[-1].get('sources', {}), experiment)
-    steps_before = read_config(workdir)['train']['steps']
-    if train.steps > steps_before:
-      yield describe_more_steps(experiment, steps_before, step)
+    before = read_config(workdir)['train']
+    if train.steps > before['steps']:
+      yield describe_more_steps(experiment, before, step)
+    elif train.steps_per_call != before['steps_per_call']:
+      yield (
+        f'train.steps_per_call: {train.steps_per_call} instead of '
+        f'{before["steps_per_call"]}: figures equal those of one run up to '
+        'round-off'
+      )
   used = experiment.steps_per_call(step)
   if used < train.steps_per_call:
     intervals = {'train.steps': train.steps, **experiment.intervals}
@@ -91,30 +97,33 @@ def describe_sources(
 
 
 def describe_more_steps(
-  experiment: Experiment, steps_before: int, step: int
+  experiment: Experiment, before: Mapping[str, Any], step: int
 ) -> str:
   """What more steps mean: the same run made longer, or another schedule.
 
   Args:
     experiment: has the number of steps of today.
-    steps_before: the number of steps of the last start.
+    before: the section `train` of the last start.
     step: the step that the run goes on from.
   """
   optim, steps = experiment.optim, experiment.train.steps
+  steps_before, per_call = before['steps'], before['steps_per_call']
   line = f'train.steps: {steps} instead of {steps_before}: goes on from step '
   line += f'{step}'
   taken = np.arange(1, step + 1)
-  before, now = (
+  rates_before, rates = (
     rates_of_steps(optim, n, taken, {}) for n in (steps_before, steps)
   )
-  if np.array_equal(before, now):
-    shorter = dataclasses.replace(experiment.train, steps=steps_before)
+  if np.array_equal(rates_before, rates):
+    shorter = dataclasses.replace(
+      experiment.train, steps=steps_before, steps_per_call=per_call
+    )
     experiment_before = dataclasses.replace(experiment, train=shorter)
     calls = experiment_before.steps_per_call(), experiment.steps_per_call(step)
     exactly = 'bit for bit' if len({*calls}) == 1 else 'up to round-off'
     return f'{line}, and equals one run of {steps} steps {exactly}'
   return (
     f'{line}; the {optim.schedule} schedule is now that of {steps} steps: the '
-    f'learning rate of step {step} was {before[-1]:.3g} and would be '
-    f'{now[-1]:.3g}'
+    f'learning rate of step {step} was {rates_before[-1]:.3g} and would be '
+    f'{rates[-1]:.3g}'
   )

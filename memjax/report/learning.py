@@ -1,11 +1,13 @@
 """What each run learned: learning curves, evaluation sets, a sample of text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from memjax.analysis.across_runs import MISSING
 from memjax.analysis.section import LinePlot, Section, Table
 from memjax.config.merge import changed_fields
 from memjax.generation import session
+from memjax.generation.sampler import TEMPERATURE
 from memjax.logs.console import format_number
 from memjax.logs.headline import describe_seeds, shown
 from memjax.logs.learning_curves import (
@@ -16,6 +18,7 @@ from memjax.logs.learning_curves import (
 from memjax.logs.metrics_file import Row
 from memjax.logs.plots import Curve, reference_curves
 from memjax.report import summary
+from memjax.report.files import describe_changes, figures
 from memjax.report.runs import ReportedRun, measure_runs
 from memjax.report.verdict import baselines as of_task
 
@@ -42,6 +45,12 @@ def curves(runs: Sequence[ReportedRun]) -> Section:
   )
   plot = LinePlot(panels, 'training step', (0, last))
   return Section('Learning', definition, [plot], notes=notes)
+
+
+def curve_figures(runs: Sequence[ReportedRun]) -> Iterator[list[Any]]:
+  """The cells of every row that training wrote, for the CSV of `curves`."""
+  for run in runs:
+    yield from figures(run, run.rows)
 
 
 def _side_by_side(runs: Sequence[ReportedRun]) -> Section:
@@ -83,15 +92,53 @@ def evaluation(runs: Sequence[ReportedRun]) -> Section:
     for run in [run for run in runs if run.name in rows]:
       protocol = f'{split} {_protocol(run, rows[run.name])}'
       protocols.setdefault(protocol, []).append(run.name)
+  if any(run.evaluation_rows for run in runs):
+    tables.append(_of_mode_eval(runs))
   if not tables:
     return Section('Evaluation', notes=['No evaluation set was measured.'])
   definition = (
     'The last figures of every evaluation set. If a run has several seeds, they'
-    ' are medians, with the first and third quartile in brackets.'
+    ' are medians, with the first and third quartile in brackets. The rows of'
+    ' --mode=eval follow: the last one for each set, step and change of fields.'
   )
   lines = [f'{", ".join(names)}: {text}' for text, names in protocols.items()]
   folded = [('Protocol of each set', '\n'.join(lines))]
   return Section('Evaluation', definition, tables=tables, folded=folded)
+
+
+def last_figures(runs: Sequence[ReportedRun]) -> Iterator[list[Any]]:
+  """The cells of the rows that `evaluation` shows, for its CSV."""
+  for run in runs:
+    last = {row['split']: row for row in run.rows if row['split'] != 'train'}
+    yield from figures(run, [*last.values(), *run.evaluation_rows])
+
+
+def _of_mode_eval(runs: Sequence[ReportedRun]) -> Table:
+  """The rows that `--mode=eval` kept, the newest of those that are alike."""
+  rows = {
+    (
+      run.name,
+      row['split'],
+      row['step'],
+      describe_changes(row['overrides']),
+    ): row
+    for run in runs
+    for row in run.evaluation_rows
+  }
+  metrics = dict.fromkeys(
+    metric for row in rows.values() for metric in shown(row['metrics'], '')
+  )
+  body = [
+    [
+      split if len(runs) == 1 else f'{run}: {split}',
+      f'{step:,}',
+      changed or 'nothing',
+      *(_figure(row, metric) for metric in metrics),
+    ]
+    for (run, split, step, changed), row in rows.items()
+  ]
+  head = ['set', 'step', 'changed fields', *metrics]
+  return Table(head, body, 'Measured later, by --mode=eval')
 
 
 def _protocol(run: ReportedRun, row: Row) -> str:
@@ -147,14 +194,14 @@ def sample(runs: Sequence[ReportedRun]) -> Section | None:
 
   def write(run: ReportedRun) -> str:
     prompt = run.config['log']['prompt'] or '\n'
-    pieces = session.sample(run.first, prompt, SAMPLE_TOKENS, 1.0, 0)
+    pieces = session.sample(run.first, prompt, SAMPLE_TOKENS)
     return prompt + ''.join(pieces)
 
   samples, notes = measure_runs(texts, write)
   definition = (
-    f'The prompt, and {SAMPLE_TOKENS} tokens drawn one by one at temperature 1'
-    ' with seed 0. The model reads only the last token; the rest of the text is'
-    ' in its memory.'
+    f'The prompt, and {SAMPLE_TOKENS} tokens drawn one by one at temperature'
+    f' {TEMPERATURE} with seed 0. The model reads only the last token; the rest'
+    ' of the text is in its memory.'
   )
   quotes = list(samples.items())
   return Section('A sample', definition, notes=notes, quotes=quotes)

@@ -65,7 +65,7 @@ def digest(instrument: Instrument[Any], run: ReportedRun) -> str:
     'config': run.config,
     'instrument': [type(instrument).__qualname__, repr(instrument)],
     'sources': [_package_source(), *map(_sha256, _own_files(instrument, run))],
-    'data': run.task.fingerprint(),
+    'data': [run.task.fingerprint(), run.held_out_set],
     'versions': [jax.__version__, np.__version__, sys.version_info[:2]],
     'machine': [processor(), [d.device_kind for d in jax.devices()]],
   }

@@ -10,6 +10,7 @@ import jax
 from memjax.analysis.section import Section, Table
 from memjax.analysis.state_size import state_size
 from memjax.config.sections import flatten
+from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.logs.console import format_duration
 from memjax.logs.headline import describe_diverged
@@ -49,7 +50,18 @@ def _facts(run: ReportedRun) -> dict[str, str]:
     'seeds': (f'{seed}' if last == seed else f'{seed} to {last}') + gone,
     'trained for': format_duration(metrics_file.training_seconds(run.rows)),
   }
+  facts['instruments read'] = _read_by_instruments(run)
   return facts | _machine(run.starts)
+
+
+def _read_by_instruments(run: ReportedRun) -> str:
+  try:
+    name, has_data = run.held_out_set, bool(run.task.fingerprint())
+  except ConfigError:
+    return 'nothing: the data are not on this machine'
+  if name:
+    return f'the evaluation set {name}'
+  return 'the training text' if has_data else 'new rows of the task'
 
 
 def _machine(starts: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -32,7 +32,8 @@ class ReportedRun:
     name: the end of its path that distinguishes it from the other runs.
     workdir: its folder.
     trained: its newest checkpoint, with all replicas.
-    rows: of its `metrics.jsonl`.
+    rows: of its `metrics.jsonl`, those that training wrote.
+    evaluation_rows: those that `--mode=eval` wrote.
     starts: of its `run.json`.
     diverged: {seed: step} of the replicas that had stopped.
   """
@@ -41,6 +42,7 @@ class ReportedRun:
   workdir: Path
   trained: Run
   rows: list[Row]
+  evaluation_rows: list[Row]
   starts: list[dict[str, Any]]
   diverged: dict[str, int] = dataclasses.field(default_factory=dict)
 
@@ -63,8 +65,22 @@ class ReportedRun:
 
   @property
   def task(self) -> Task:
-    """The task; raises as `experiment` does."""
-    return self.experiment.task
+    """What instruments read; raises as `experiment` does."""
+    name = self.held_out_set
+    return self.experiment.evals[name].task if name else self.experiment.task
+
+  @functools.cached_property
+  def held_out_set(self) -> str:
+    """The evaluation set whose rows instruments read; '' for training's task.
+
+    It is the first set, the main set before others, that differs from training
+    in the split of the data alone. Generated rows are new in any case.
+    """
+    trained, sets = self.experiment.task, self.experiment.evals
+    for name in dict.fromkeys([self.main_set, *sets]):
+      if name in sets and _differs_in_split(sets[name].task, trained):
+        return name
+    return ''
 
   @property
   def replicas(self) -> int:
@@ -111,11 +127,22 @@ def load_runs(workdirs: Sequence[Path]) -> list[ReportedRun]:
       workdir=snapshot.workdir,
       trained=run_of(snapshot, carry=False),
       rows=metrics_file.load_rows(snapshot.workdir / 'metrics.jsonl'),
+      evaluation_rows=metrics_file.load_evaluation_rows(
+        snapshot.workdir / 'metrics.jsonl'
+      ),
       starts=read_run(snapshot.workdir).starts,
       diverged=snapshot.diverged,
     )
     for name, snapshot in zip(names, snapshots, strict=True)
   ]
+
+
+def _differs_in_split(task: Any, trained: Any) -> bool:
+  """Whether both tasks read the same data likewise, but another split of it."""
+  if type(task) is not type(trained) or not hasattr(task, 'split'):
+    return False
+  same = dataclasses.replace(task, split=trained.split) == trained
+  return same and task.split != trained.split
 
 
 def short_names(workdirs: Sequence[Path]) -> list[str]:

@@ -73,7 +73,8 @@ def summarise(experiment: Experiment, workdir: Path) -> None:
     print(f'\n{log.sample} tokens{after}:')
     print((workdir / SAMPLE).read_text(encoding='utf-8'))
   files = [name for name in FILES if (workdir / name).exists()]
-  print(f'\nEverything is in {workdir}: {", ".join(files)}')
+  print()
+  print(wrap(f'Everything is in {workdir}: {", ".join(files)}', INDENT))
 
 
 def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
@@ -96,7 +97,8 @@ def print_evaluation(experiment: Experiment, row: Mapping[str, Any]) -> None:
     figure = f'  {name:{width}}  {value:>8}   '
     indent = ' ' * len(figure)
     print(wrap(figure + ', '.join(notes), indent))
-  print(wrap(f'{INDENT}({protocol(row, evaluation.changes)})', INDENT))
+  changes = {*evaluation.changes, *row.get('overrides', ())}
+  print(wrap(f'{INDENT}({protocol(row, changes)})', INDENT))
 
 
 def wrap(text: str, indent: str) -> str:

@@ -14,7 +14,7 @@ from memjax.config.find import make_importable
 from memjax.errors import ConfigError, nearest, require
 from memjax.logs.console import first_line
 from memjax.logs.plots import style_runs
-from memjax.report import instruments, learning, run_info, verdict
+from memjax.report import files, instruments, learning, run_info, verdict
 from memjax.report.page import drawn, render
 from memjax.report.runs import ReportedRun, load_runs
 
@@ -28,9 +28,9 @@ def _plain(make: Callable[[Sequence[ReportedRun]], Section | None]) -> Make:
   return lambda runs: (make(runs), {})
 
 
-OF_TRAINING: dict[str, tuple[str, Make]] = {
-  'learning': ('Learning', _plain(learning.curves)),
-  'evaluation': ('Evaluation', _plain(learning.evaluation)),
+OF_TRAINING = {
+  'learning': ('Learning', learning.curves, learning.curve_figures),
+  'evaluation': ('Evaluation', learning.evaluation, learning.last_figures),
 }
 AT_THE_END: dict[str, tuple[str, Make]] = {
   'sample': ('A sample', _plain(learning.sample)),
@@ -73,6 +73,9 @@ class Page:
     tasks = dict.fromkeys(run.config['task']['name'] for run in self.runs)
     lead = f'memjax report on {", ".join(tasks)}, {time.strftime("%Y-%m-%d")}'
     first = verdict.section(self.runs, self.findings, bool(self.waiting))
+    name = 'verdict.csv'
+    files.write_table(first.tables[0], self.path.with_name(name))
+    first = first._replace(files=[name])
     page = render(
       ' · '.join(names),
       lead,
@@ -151,10 +154,17 @@ def find_sections(
     make = functools.partial(_instrument, instrument, folder)
     return instrument.title, make
 
+  def own(name: str) -> Make:
+    return functools.partial(_of_training, name, folder)
+
   measured = {
     instruments.name_of(one): of(one) for one in instruments.find_instruments()
   }
-  known = OF_TRAINING | measured | AT_THE_END
+  known = (
+    {name: (title, own(name)) for name, (title, *_) in OF_TRAINING.items()}
+    | measured
+    | AT_THE_END
+  )
   if not names or ALL in names:
     chosen = dict(known)
   else:
@@ -173,6 +183,11 @@ def _instrument(
 ) -> Made:
   styles = style_runs([run.name for run in runs])
   return instruments.section(instrument, runs, styles=styles, folder=folder)
+
+
+def _of_training(name: str, folder: Path, runs: Sequence[ReportedRun]) -> Made:
+  _, make, cells = OF_TRAINING[name]
+  return files.with_files(make(runs), name, cells(runs), runs, folder), {}
 
 
 def _parent(workdirs: Sequence[Path]) -> Path:

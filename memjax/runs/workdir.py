@@ -30,7 +30,8 @@ from memjax.types import Spec, spec_from_json
 
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
-ENDS = ('train.steps', 'train.patience', 'train.stop_when', 'train.nonfinite')
+# Fields of train that change only the end, or results by round-off at most.
+ENDS = ('steps', 'patience', 'stop_when', 'nonfinite', 'steps_per_call')
 ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
 
 
@@ -109,11 +110,9 @@ def claim(workdir: Path, experiment: Experiment) -> None:
   path = workdir / 'config.json'
   if path.exists():
     before = read_config(workdir)
-    differing = [
-      line
-      for line in differences(before, experiment.config)
-      if not line.startswith(tuple(f'{field} ' for field in ENDS))
-    ]
+    ends = tuple(f'train.{field} ' for field in ENDS)
+    found = differences(before, experiment.config)
+    differing = [line for line in found if not line.startswith(ends)]
     require(
       not differing,
       'workdir',

@@ -147,6 +147,8 @@ def test_a_wrong_name_is_one_line(name: str, words: str) -> None:
 
 def test_everything_is_listed_in_80_columns() -> None:
   lines = list(listing.everything())
+  named = {word for line in lines for word in line.strip(' ,').split(', ')}
+  assert {'contrib.muon', 'adamw', 'inverse_sqrt'} <= named
   assert max(map(len, lines)) <= 80
   for name in (
     '  lstm.LSTM',

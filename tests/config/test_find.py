@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from memjax.config.find import find_class, find_function, make_importable
-from memjax.errors import ConfigError
+from memjax.errors import ConfigError, nearest
 
 CLASS = (
   'import dataclasses\n\n\n@dataclasses.dataclass\nclass {}:\n  x: int = 1\n'
@@ -66,3 +66,15 @@ def test_a_file_that_cannot_be_imported_is_one_line(
   assert f'{module} cannot be imported: ' in line
   assert words in line
   assert f'{module}.py' in line or 'No module' in line
+
+
+def test_a_hint_names_five_of_a_long_list_and_where_all_are() -> None:
+  names = [f'name_{i}' for i in range(40)] + ['length']
+  line = nearest('lenght', names, 'memjax --list text')
+  assert line.startswith('did you mean length? nearest: length, ')
+  assert line.endswith('; memjax --list text shows all')
+  assert line.count(',') == 4
+  assert nearest('lenght', names[-3:], 'x') == (
+    'did you mean length? known: length, name_38, name_39'
+  )
+  assert nearest('q', []) == 'known: none'

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memjax.data.corpus import close_corpora
 from memjax.errors import ConfigError
 from memjax.logs import metrics_file
 from memjax.modes.evaluate import evaluate
@@ -63,10 +64,13 @@ def test_the_workdir_is_enough_and_its_figures_are_those_of_training(
 
 
 def test_an_override_of_the_task_reaches_the_sets_and_is_kept(
-  workdir: Path,
+  workdir: Path, capsys: Any
 ) -> None:
   config = read_config(workdir)
   assert evaluate({}, workdir, overrides=['--config.task.length=16']) == 0
+  printed, _, of_twice = capsys.readouterr().out.partition('twice at step')
+  assert 'task.length 16)' in printed, 'what differs from the run is shown'
+  assert 'task.length 24' in of_twice
   held_out, twice = kept(workdir)
   assert held_out['overrides'] == {'task.length': 16}
   assert held_out['protocol']['task.length'] == 16
@@ -130,6 +134,30 @@ def test_another_text_is_read_with_the_trained_tokenizer(
   # e and f are unknown, and each costs the bits to tell it from all others.
   assert own_row['metrics']['bits_per_byte'] < 3
   assert row['metrics']['bits_per_byte'] > 10
+
+
+def test_a_set_with_its_own_text_needs_no_training_text(
+  tmp_path: Path,
+) -> None:
+  own, other = tmp_path / 'own.txt', tmp_path / 'other.txt'
+  own.write_text('abcd' * 1000)
+  other.write_text('dcba' * 500)
+  options = {
+    'parallel.data': 1,
+    'task.corpus': 'files',
+    'task.path': str(own),
+    'task.tokens': 'characters',
+  }
+  workdir = tmp_path / 'run'
+  assert train(small('text', 'lstm', options), workdir, lambda *run: None)
+  own.unlink()
+  close_corpora()
+  with pytest.raises(ConfigError, match=r'evals.validation.task.path: .*own'):
+    evaluate({}, workdir, set_name='validation')
+  path = [f'--config.evals.validation.task.path={other}']
+  assert evaluate({}, workdir, overrides=path, set_name='validation') == 0
+  [row] = kept(workdir)
+  assert row['overrides'] == {'task.path': str(other)}
 
 
 def test_a_config_file_works_as_well(workdir: Path) -> None:

@@ -27,7 +27,7 @@ def trained(workdir: Path, **changes: Any) -> None:
   """The files of a run that has saved its last step, 100."""
   options = {name.replace('__', '.'): value for name, value in changes.items()}
   with open_run(small('copy_memory', 'lstm', SMALL | options), workdir):
-    (workdir / 'checkpoints/100').mkdir(parents=True)
+    (workdir / 'checkpoints/100').mkdir(parents=True, exist_ok=True)
 
 
 def test_another_number_of_steps_per_call_is_printed(
@@ -41,17 +41,36 @@ def test_another_number_of_steps_per_call_is_printed(
   ]
 
 
+def test_another_number_of_steps_per_call_of_a_resumed_run_is_round_off(
+  tmp_path: Path,
+) -> None:
+  trained(tmp_path, train__steps_per_call=10)
+  assert lines(tmp_path, train__steps_per_call=10) == []
+  assert lines(tmp_path, train__steps_per_call=5) == [
+    'train.steps_per_call: 5 instead of 10: figures equal those of one run up '
+    'to round-off'
+  ]
+  trained(tmp_path, train__steps_per_call=5)  # is not refused
+  constant: dict[str, Any] = {'optim__schedule': 'constant'}
+  constant |= {'train__steps_per_call': 10}
+  trained(tmp_path / 'more', **constant)
+  constant |= {'train__steps_per_call': 5, 'train__steps': 200}
+  [line] = lines(tmp_path / 'more', **constant)
+  assert line.endswith('one run of 200 steps up to round-off')
+
+
 def test_more_steps_of_a_constant_schedule_equal_one_run(
   tmp_path: Path,
 ) -> None:
-  constant = {'optim__schedule': 'constant'}
+  constant: dict[str, Any] = {'optim__schedule': 'constant'}
   trained(tmp_path, **constant)
   assert lines(tmp_path, **constant) == []
   said = 'train.steps: 200 instead of 100: goes on from step 100, and equals '
   said += 'one run of 200 steps '
   assert lines(tmp_path, train__steps=200, **constant) == [f'{said}bit for bit']
-  per_call = {'train__steps_per_call': 10}
-  other = lines(tmp_path, train__steps=201, **constant, **per_call)
+  constant |= {'train__steps_per_call': 10}
+  trained(tmp_path / 'ten', **constant)
+  other = lines(tmp_path / 'ten', train__steps=201, **constant)
   assert other[0].endswith('one run of 201 steps up to round-off')
 
 

@@ -1,5 +1,6 @@
 """The page of several runs, as a browser shows it, and the files beside it."""
 
+import csv
 import dataclasses
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ import re
 import shutil
 from typing import Any
 
+import jax
 import pytest
 
 from memjax import analysis
@@ -18,7 +20,7 @@ from memjax.logs import metrics_file
 from memjax.logs.console import format_number
 from memjax.logs.plots import style_runs
 from memjax.modes.report import report
-from memjax.report import instruments, measured, write
+from memjax.report import instruments, measured, run_info, write
 from memjax.report.runs import load_runs, memories, short_names
 from memjax.training.loop import train
 from tests.report.browser import WIDTHS, Look, look
@@ -154,14 +156,80 @@ def test_what_is_not_defined_for_a_run_is_a_line(looks: list[Look]) -> None:
 
 
 def test_every_figure_is_a_csv_and_an_svg_beside_the_page(page: Path) -> None:
-  names = {path.stem for path in page.parent.glob('*.csv')}
-  assert names == {path.stem for path in page.parent.glob('*.svg')}
-  assert names == set(FIGURES)
+  tables = {path.stem for path in page.parent.glob('*.csv')}
+  pictures = {path.stem for path in page.parent.glob('*.svg')}
+  assert tables == {*FIGURES, 'verdict', 'learning', 'evaluation'}
+  assert pictures == {*FIGURES, 'learning'}
   for name, head in FIGURES.items():
     lines = (page.parent / f'{name}.csv').read_text().splitlines()
     assert lines[0].startswith(head), name
     assert len(lines) > 1
     assert all(line.startswith('recall,') for line in lines[1:])
+
+
+def test_what_was_learned_is_a_csv_with_every_row(
+  runs: Path, page: Path
+) -> None:
+  def cells(name: str) -> list[dict[str, str]]:
+    with (page.parent / f'{name}.csv').open() as file:
+      return list(csv.DictReader(file))
+
+  rows = metrics_file.load_rows(runs / 'recall/metrics.jsonl')
+  wanted = [(r['split'], m, v) for r in rows for m, v in r['metrics'].items()]
+  found = [line for line in cells('learning') if line['run'] == 'recall']
+  assert [(x['split'], x['metric'], float(x['value'])) for x in found] == wanted
+  low, high = rows[-1]['quartiles'][found[-1]['metric']]
+  assert float(found[-1]['first_quartile']) == low
+  assert float(found[-1]['third_quartile']) == high
+  last = {line['split'] for line in cells('evaluation')}
+  assert last == {'held_out', 'twice', 'validation', 'test'}
+  verdict = {line['']: line['recall'] for line in cells('verdict')}
+  assert verdict['state, bytes'] == '128'
+
+
+def test_rows_of_eval_are_in_the_report(runs: Path, tmp_path: Path) -> None:
+  workdir, out = tmp_path / 'recall', tmp_path / 'out'
+  shutil.copytree(runs / 'recall', workdir)
+  rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
+  row = next(r for r in rows if r['split'] == 'held_out')
+  row |= {'mode': 'eval', 'time': 'now', 'overrides': {'task.pairs': 3}}
+  for accuracy in (0.25, 0.625):
+    row['metrics']['accuracy'] = accuracy
+    metrics_file.append_row(workdir / 'metrics.jsonl', row)
+  assert report(workdir, 'evaluation', str(out)) == 0
+  source = (out / 'index.html').read_text()
+  later = source.partition('Measured later, by --mode=eval')[2]
+  assert re.search(r'<td>held_out</td><td>\d</td><td>task.pairs 3</td>', later)
+  assert '>0.6250' in later
+  assert '>0.2500' not in later, 'the newest of two rows that are alike'
+  lines = (out / 'evaluation.csv').read_text().splitlines()
+  [first, second] = [line for line in lines if ',task.pairs 3,acc' in line]
+  assert first.startswith('recall,eval,now,')
+  assert second.split(',')[7] == '0.625'
+
+
+def test_instruments_read_the_validation_text(tmp_path: Path) -> None:
+  corpus = tmp_path / 'corpus.txt'
+  corpus.write_text(''.join(map(str, range(3000))))
+  options = {'task.corpus': 'files', 'task.path': str(corpus)}
+  for name, family, more in (
+    ('text', 'text', options),
+    ('adding',) * 2 + ({},),
+  ):
+    experiment = small(family, 'lstm', SHORT | more)
+    with jax.numpy_dtype_promotion('standard'):  # of optax
+      assert train(experiment, tmp_path / name, lambda *run: None)
+  text, adding = load_runs([tmp_path / 'text', tmp_path / 'adding'])
+  assert text.held_out_set == 'validation'
+  assert text.task.split == 'validation'  # type: ignore[attr-defined]
+  assert adding.held_out_set == ''
+  assert adding.task == adding.experiment.task
+  rows = run_info.section([text, adding]).tables[0].rows
+  assert [
+    'instruments read',
+    'the evaluation set validation',
+    'new rows of the task',
+  ] in rows
 
 
 def test_an_instrument_shows_its_figures_and_its_definition(
@@ -209,8 +277,8 @@ def test_a_section_that_fails_is_a_line_and_the_others_are_shown(
     'run_info': write.AT_THE_END['run_info'],
     'nothing': ('Nothing', lambda runs: (None, {})),
   }
-  monkeypatch.setattr(write, 'OF_TRAINING', sections)
-  monkeypatch.setattr(write, 'AT_THE_END', {})
+  monkeypatch.setattr(write, 'OF_TRAINING', {})
+  monkeypatch.setattr(write, 'AT_THE_END', sections)
   monkeypatch.setattr(instruments, 'find_instruments', list)
   path = write.write([runs / 'text'])
   assert path == runs / 'text/report/index.html'
@@ -266,7 +334,7 @@ def test_a_new_file_in_the_folder_is_a_section_of_the_page(
   page = write.write([runs / 'recall'], ['parameter_norm'])
   assert '<h2>Parameter norm</h2>' in page.read_text()
   names = {'index.html', 'parameter_norm.csv', 'parameter_norm.svg'}
-  names |= {'parameter_norms.csv', 'measured'}
+  names |= {'parameter_norms.csv', 'measured', 'verdict.csv'}
   assert {p.name for p in folder.iterdir()} == names
   rows = (page.parent / 'parameter_norm.csv').read_text().splitlines()
   assert rows[:2] == ['run,replica,half,norm', 'recall,0,1,0.0']

@@ -201,7 +201,7 @@ class Text(Task):
       field=self.field,
       split_names=self.split_names,
     )
-    tokenizer = self._tokenizer or self._file_tokenizer
+    tokenizer = self._given_tokenizer
     if self.tokens == IDS:
       vocab = self.vocab or (tokenizer.vocab if tokenizer else 0)
       corpus = open_ids(self.path, vocab, tokenizer, options)
@@ -211,9 +211,13 @@ class Text(Task):
       places = places_of_mix(self.mix)
     return open_corpora(places, self.tokens, self.vocab, tokenizer, options)
 
-  @property
+  @functools.cached_property
   def _file_tokenizer(self) -> Tokenizer | None:
     return read_tokenizer(self.tokenizer) if self.tokenizer else None
+
+  @property
+  def _given_tokenizer(self) -> Tokenizer | None:
+    return self._tokenizer or self._file_tokenizer
 
   @property
   def _splits(self) -> list[Split]:
@@ -222,7 +226,7 @@ class Text(Task):
   @property
   def text_tokenizer(self) -> Tokenizer | None:
     """Between text and tokens; None for 'ids' without a tokenizer."""
-    return self._corpora.tokenizer
+    return self._given_tokenizer or self._corpora.tokenizer
 
   def describe(self) -> list[str]:
     return self._corpora.describe()
