@@ -137,32 +137,33 @@ def loop_levels(x: Arrays) -> jax.Array:
 
 
 def ours_dplr(x: Arrays, reset_BT: jax.Array) -> jax.Array:
-  steps = (x[n] for n in ('q', 'k', 'v', 'e', 'b'))
+  steps = x['q'], x['k'], x['v'], x['e'], x['b']
   decay = x['channels']
   return dplr(x['w'], *steps, reset_BT, log_decay=decay, chunk=CHUNK)[1]
 
 
 def ours_slots(x: Arrays, reset_BT: jax.Array) -> jax.Array:
-  steps = (x[n] for n in ('q', 'k', 'v', 'share', 'slots'))
+  steps = x['q'], x['k'], x['v'], x['share'], x['slots']
   slots = x['of_slots'], x['of_values']
   return attend_slots(*slots, *steps, reset_BT, chunk=CHUNK)[2]
 
 
 def ours_taylor(x: Arrays, reset_BT: jax.Array) -> jax.Array:
-  steps = (x[n] for n in ('q', 'k', 'v'))
+  steps = x['q'], x['k'], x['v']
   return add_taylor(x['taylor'], *steps, reset_BT, chunk=CHUNK)[1]
 
 
 def ours_mesa(x: Arrays, reset_BT: jax.Array) -> jax.Array:
-  steps = (x[n] for n in ('q', 'k', 'v', 'beta', 'penalty'))
+  steps = x['q'], x['k'], x['v'], x['beta'], x['penalty']
   decay = x['log_decay']
-  sizes = {'chunk': CHUNK, 'iterations': 12}
   before = symmetric(x), x['w']
-  return regress(*before, *steps, reset_BT, log_decay=decay, **sizes)[2]
+  return regress(
+    *before, *steps, reset_BT, log_decay=decay, chunk=CHUNK, iterations=12
+  )[2]
 
 
 def ours_levels(x: Arrays, reset_BT: jax.Array) -> jax.Array:
-  steps = (x[n] for n in ('q', 'k', 'v', 'levels'))
+  steps = x['q'], x['k'], x['v'], x['levels']
   before = x['of_levels'], jnp.full(ROWS, 8, jnp.int32)
   decay = x['log_decay']
   return add_levels(*before, *steps, reset_BT, log_decay=decay, chunk=CHUNK)[1]
