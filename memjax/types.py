@@ -60,7 +60,17 @@ class Example(NamedTuple):
   score_axis_T: Any = ()
 
 
-FINISHES: dict[str, Any] = {'mean': np.asarray, 'exp': np.exp}
+def mean_of_groups(means: np.ndarray) -> Any:
+  """Over the last axis, without the groups in which nothing was counted."""
+  seen = ~np.isnan(means)
+  return np.divide(np.where(seen, means, 0).sum(-1), seen.sum(-1))
+
+
+FINISHES: dict[str, Any] = {
+  'mean': np.asarray,
+  'exp': np.exp,
+  'groups': mean_of_groups,
+}
 
 
 @jax.tree_util.register_dataclass
@@ -70,7 +80,8 @@ class Metric:
 
   Attributes:
     sum, count: over labels, rows or whatever the metric counts.
-    finish: 'mean' is sum / count, 'exp' its exponential, a perplexity.
+    finish: 'mean' is sum / count, 'exp' its exponential, a perplexity. 'groups'
+      is the mean of the groups' means: the last axis of both is the group.
   """
 
   sum: Any

@@ -88,6 +88,9 @@ ODD = {
   'causal-1': block(1, positions='learned'),
   'causal-7': block(7, positions='learned', depth=2, dropout=0.5),
   'causal-long': block(LENGTH + 5, mlp=0.75),
+  'lstm-options': layer(
+    'lstm.LSTM', coupled=True, peepholes=True, recurrent_dropout=0.5
+  ),
   'sliding-options': attentive(
     'transformer.SlidingAttention',
     {'window': 5, 'positions': 'rotary', 'key_heads': 1, 'qk_norm': True}

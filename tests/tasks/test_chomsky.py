@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -121,6 +123,30 @@ def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
     assert abs(scores[name] - share) < 4 * deviation, name
   level = score(task, np.zeros((*batch.inputs.shape, classes)), batch)['loss']
   assert level == pytest.approx(task.baselines['loss']['chance'], rel=1e-5)
+
+
+def test_the_codes_score_weighs_labels_of_one_length_and_then_lengths() -> None:
+  """Answers of binary addition have several lengths for one of the sequence."""
+  task = BinaryAddition(longest=12)
+  batches = [draw(task, ROWS), draw(BinaryAddition(longest=9), ROWS)]
+  rng, sums = np.random.default_rng(0), []
+  rows: list[tuple[int, int, int]] = []
+  for batch in batches:
+    guess_BT = rng.integers(0, 3, batch.targets.shape)
+    metrics = task.measure(jnp.asarray(np.eye(3)[guess_BT]), batch)
+    sums.append(metrics['score_by_length'])
+    labelled_BT = np.asarray(batch.loss_weights_BT) > 0
+    right_BT = labelled_BT & (guess_BT == np.asarray(batch.targets))
+    length_B = np.asarray(batch.score_axis_BT).max(axis=1)
+    rows += zip(length_B, right_BT.sum(1), labelled_BT.sum(1), strict=True)
+  expected = [
+    sum(r[1] for r in rows if r[0] == n) / sum(r[2] for r in rows if r[0] == n)
+    for n in range(1, 13)
+  ]
+  both = jax.device_get(jax.tree.map(jnp.add, *sums))
+  assert both.value() == pytest.approx(np.mean(expected), rel=1e-5)
+  labels = {n: len({r[2] for r in rows if r[0] == n}) for n in range(5, 13)}
+  assert min(labels.values()) > 1
 
 
 def test_every_row_has_the_same_weight_in_the_score() -> None:

@@ -15,11 +15,11 @@ answer. Here the first of those tokens is the marker and the others are blanks.
 Metrics: `loss`, nats per label; `score`, the paper's measure: the share of a
 row's labels that are right, averaged over rows, so that every length has the
 same weight; `accuracy` over labels, so that long answers weigh more;
-`exact_match`, the share of rows with every label right. The paper's code weighs
-by label among sequences of one length, and averages that over lengths: the mean
-of the instrument `ScoreByDistance` over its lengths. It equals `score` wherever
-all answers of one length have the same number of labels, which is everywhere
-but in the tasks whose answers end with a terminator.
+`exact_match`, the share of rows with every label right; `score_by_length`, the
+measure of the paper's code: the share of labels that are right among the rows
+of one length, averaged over the lengths that occurred. It is an estimate of the
+same number as `score` wherever all answers of one length have the same number
+of labels: everywhere but in the tasks whose answers end with a terminator.
 `scaled_accuracy` is (accuracy - chance) / (1 - chance), the measure of Beck et
 al. 2024, xLSTM, https://arxiv.org/abs/2405.04517, and of Grazzi et al. 2024,
 https://arxiv.org/abs/2411.12537.
@@ -104,6 +104,7 @@ class SequenceTask(GeneratedTask):
       'loss': {'chance': math.log(self.answers)},
       'accuracy': {'chance': chance},
       'score': {'chance': chance},
+      'score_by_length': {'chance': chance},
     }
 
   def draw_length(self, key: RowKey) -> jax.Array:
@@ -142,6 +143,7 @@ class SequenceTask(GeneratedTask):
     possible = (1 - chance) * accuracy.count
     return metrics | {
       'score': score(y, batch),
+      'score_by_length': score_by_length(y, batch, self.longest),
       'exact_match': exact_match(y, batch),
       'scaled_accuracy': Metric(above_chance, possible),
     }
@@ -204,3 +206,18 @@ def score(logits_BTV: jax.Array, batch: Batch) -> Metric:
   labels_B = labelled_BT.sum(axis=1, dtype=jnp.float32)
   share_B = right_BT.sum(axis=1, dtype=jnp.float32) / jnp.maximum(labels_B, 1)
   return Metric(share_B.sum(), (labels_B > 0).sum(dtype=jnp.float32))
+
+
+def score_by_length(
+  logits_BTV: jax.Array, batch: Batch, longest: int
+) -> Metric:
+  """The mean over lengths of the share of labels that are right."""
+  labelled_BT = batch.loss_weights_BT > 0
+  right_BT = labelled_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
+  length_B = jnp.asarray(batch.score_axis_BT).max(axis=1)
+
+  def by_length(chosen_BT: jax.Array) -> jax.Array:
+    number_B = chosen_BT.sum(axis=1, dtype=jnp.float32)
+    return jnp.zeros(longest + 1).at[length_B].add(number_B)
+
+  return Metric(by_length(right_BT), by_length(labelled_BT), 'groups')
