@@ -37,6 +37,8 @@ from memjax.errors import ConfigError, Diverged, NotSaved, Stopped
 from memjax.guards import interrupts, phase
 from memjax.runs import exit_codes, heap
 
+OUT_OF_MEMORY = 'RESOURCE_EXHAUSTED'  # how XLA's errors begin
+
 
 def main() -> int:
   """Runs what the command line says; returns the exit code."""
@@ -77,6 +79,12 @@ def run_words(words: list[str]) -> int:
     return print_error(error, exit_codes.REFUSED)
   except Diverged as error:
     return print_error(error, exit_codes.DIVERGED)
+  except (MemoryError, RuntimeError) as error:
+    if isinstance(error, RuntimeError) and OUT_OF_MEMORY not in str(error):
+      raise
+    reason = str(error).partition('\n')[0]
+    hint = 'a smaller train.batch_size or train.grad_accum_steps=2 needs less'
+    return print_error(f'out of memory: {reason}; {hint}', exit_codes.FAILED)
   except OSError as error:  # a full disk, a removed folder
     path = error.filename or command_line.WORKDIR.value
     return print_error(f'{path}: {error.strerror}', exit_codes.FAILED)

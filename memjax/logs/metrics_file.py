@@ -44,6 +44,7 @@ def encode_row(row: Mapping[str, Any]) -> str:
 def decode_row(line: str) -> Row:
   """The row that `encode_row` made the line from."""
   row = json.loads(line)
+  row['step'], row['split'] = int(row['step']), str(row['split'])
   nonfinite = row.pop('nonfinite', {})
   row['metrics'] |= {name: float(value) for name, value in nonfinite.items()}
   for field in LISTS:

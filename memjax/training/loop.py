@@ -11,6 +11,7 @@ from memjax.guards.interrupts import Interrupts
 from memjax.guards.nonfinite import NonFinite
 from memjax.guards.place import OpenRun
 from memjax.logs import metrics_file
+from memjax.logs.console import print_error
 from memjax.logs.profiler import Profiler
 from memjax.logs.writers import NullWriter, Writers
 from memjax.runs import processes
@@ -130,6 +131,8 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
   """The rows up to the step; later ones, which come again, are dropped."""
   path = workdir / 'metrics.jsonl'
   if processes.is_first():
+    if step and not path.exists():
+      print_error(f'{path}: is missing: the rows up to step {step} are lost')
     metrics_file.drop_rows_after(path, step)
   processes.barrier('rows are trimmed')
   return metrics_file.load_rows(path)

@@ -72,7 +72,8 @@ def test_a_torn_last_line_is_dropped_wherever_it_was_torn(path: Path) -> None:
 
 def test_a_broken_line_elsewhere_is_named(path: Path) -> None:
   lines = path.read_text().splitlines(keepends=True)
-  for broken in ('{"step": 1\n', '[]\n', '3\n', '{}\n', '\n'):
+  no_step = '{"split": "train", "metrics": {}}\n'
+  for broken in (no_step, '{"step": 1\n', '[]\n', '3\n', '{}\n', '\n'):
     path.write_text(''.join([lines[0], broken, *lines[1:]]))
     with pytest.raises(ConfigError, match=r'metrics\.jsonl.*line 2'):
       metrics_file.load_rows(path)
