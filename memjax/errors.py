@@ -58,7 +58,7 @@ def nearest(word: str, known: Iterable[str], lists: str = '') -> str:
 
 
 class Diverged(RuntimeError):
-  """The training loss is NaN or infinite. The message is one line."""
+  """A value is not finite, and the run does not go on. One line."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -4,7 +4,8 @@
     1   failed: the disk is full, a folder was removed, or a bug; of a check: a
         law is broken; of verify and replay: something differs
     2   refused: a wrong flag, field, value or file; one line on standard error
-    3   diverged: the training loss is not finite; earlier checkpoints are kept
+    3   diverged: a value is not finite, and `train.nonfinite` does not go on;
+        every checkpoint is finite
     4   stuck: a phase made no progress within its limit, `train.limits`; the
         stacks of all threads are in `stacks.txt`
     5   another process of the run died, was silent, stuck or not there, or
