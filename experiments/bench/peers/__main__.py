@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.peers import attention, recurrent
+from experiments.bench.peers import attention, reading, recurrent
 from experiments.bench.peers.race import Race
 
-RACES: dict[str, Race] = {**attention.RACES, **recurrent.RACES}
+RACES: dict[str, Race] = {**attention.RACES, **recurrent.RACES, **reading.RACES}
 
 
 class Process:
