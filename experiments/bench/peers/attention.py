@@ -15,8 +15,6 @@ from experiments.bench.peers.race import (
   draw_tokens,
 )
 
-HEAD_WIDTH = 64
-
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
@@ -30,6 +28,7 @@ class Sizes:
     vocab: V.
     labels: number of predicted positions of a row; 0: all.
     window: steps that a token sees before itself.
+    head_width: K.
   """
 
   rows: int
@@ -39,6 +38,7 @@ class Sizes:
   vocab: int = 256
   labels: int = 0
   window: int = 0
+  head_width: int = 64
 
 
 GPT = Sizes(16, 256, 256, 4)
@@ -55,7 +55,7 @@ def ours(
 
   layer = {
     'name': name,
-    'head_width': HEAD_WIDTH,
+    'head_width': sizes.head_width,
     'window': sizes.window or sizes.length,
   }
   model = {
@@ -76,20 +76,20 @@ def ours(
 
 
 def gpt(sizes: Sizes, attends: str = 'causal') -> Competitor:
-  """PyTorch's GPT; 'causal', or a window by 'mask' or by 'flex'."""
+  """PyTorch's GPT; 'causal', or a window by 'mask' or by 'blocks'."""
   from experiments.bench.peers import attention_torch, torch_step
 
   mask = {
     'causal': lambda *_: None,
     'mask': attention_torch.window_mask,
-    'flex': attention_torch.flex_window,
+    'blocks': attention_torch.block_window,
   }[attends](sizes.length, sizes.window)
   model = attention_torch.GPT(
     sizes.vocab,
     sizes.width,
     sizes.depth,
     sizes.length,
-    HEAD_WIDTH,
+    sizes.head_width,
     mask,
     positions=attends == 'causal',
   )
@@ -103,7 +103,11 @@ def transformer_xl(sizes: Sizes, flows: bool) -> Competitor:
   from experiments.bench.peers import attention_torch, torch_step
 
   model = attention_torch.TransformerXL(
-    sizes.vocab, sizes.width, sizes.depth, HEAD_WIDTH, sizes.window
+    sizes.vocab,
+    sizes.width,
+    sizes.depth,
+    sizes.head_width,
+    sizes.window,
   )
 
   def fresh(ids: Any, state: Any) -> Any:
@@ -153,8 +157,8 @@ RACES = {
     'sliding window 4 x 256, B 4, T 1024, window 256',
     lambda: ours('transformer.SlidingAttention', SLIDING),
     {
-      'torch, mask': lambda: gpt(SLIDING, 'mask'),
-      'torch, flex': lambda: gpt(SLIDING, 'flex'),
+      'torch, masked': lambda: gpt(SLIDING, 'mask'),
+      'torch, blocks': lambda: gpt(SLIDING, 'blocks'),
     },
   ),
 }

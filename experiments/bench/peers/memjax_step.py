@@ -103,5 +103,6 @@ def competitor(experiment: Experiment) -> Competitor:
     state, sums = compiled(state, batch)
     return float(sums.metrics['loss'].value())
 
-  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return Competitor(step, parameters, f'jax {jax.__version__}')
+  weights = jax.device_get(state.params)
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(weights))
+  return Competitor(step, parameters, f'jax {jax.__version__}', weights)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,14 @@ class Competitor(NamedTuple):
     step: trains on the batch once more and returns the loss before it.
     parameters: how many numbers it trains.
     version: of its library.
+    weights: what it starts with: memjax's tree of parameters, or a module,
+      whose parameters may be set before the first step.
   """
 
   step: Callable[[], float]
   parameters: int
   version: str
+  weights: Any
 
 
 @dataclasses.dataclass(frozen=True)

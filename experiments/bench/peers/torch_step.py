@@ -62,4 +62,4 @@ def competitor(
     return loss.item()
 
   parameters = sum(p.numel() for p in module.parameters())
-  return Competitor(step, parameters, f'torch {torch.__version__}')
+  return Competitor(step, parameters, f'torch {torch.__version__}', module)
