@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from memjax.ops.scores import Terms, turned
+from memjax.ops.scores import Terms
 from memjax.ops.tiled_attention import Reach, attend
 
 CHUNK = 64  # queries: fewer keep no device busy, more leave a CPU's cache
@@ -153,7 +153,7 @@ def _terms(
   if relative is not None:
     p_BTHP, r_RgP = relative
     terms.by_query['p'] = _of_queries(p_BTHP, shared)
-    terms.shared['r'] = turned(r_RgP[::-1].swapaxes(0, 1))
+    terms.shared['r'] = r_RgP[::-1].swapaxes(0, 1)
   if log_decay_BSH is not None:
     sum_BSH = jnp.cumsum(log_decay_BSH.astype(jnp.float32), axis=1)
     batch, keys, _ = sum_BSH.shape

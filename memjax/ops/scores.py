@@ -28,7 +28,7 @@ class Terms(NamedTuple):
       score by distance; `decay`, `(G, B, J, T, 1)`, sums of log-decays up to
       the query.
     by_key: time is axis 2. `decay`, `(G, B, S, J)`, are those up to the key.
-    shared: `r`, `(g, P, R)`, are the keys of the score by distance, distances
+    shared: `r`, `(g, R, P)`, are the keys of the score by distance, distances
       falling to 0; g is 1 or G J. `sink`, `(G, 1, J, 1, 1)`, is a score that
       belongs to no key.
   """
@@ -61,14 +61,17 @@ def with_terms(scores: jax.Array, terms: Terms, back: int) -> jax.Array:
 
 
 def by_distance(
-  p: jax.Array, r_gPR: jax.Array, back: int, keys: int
+  p: jax.Array, r_gRP: jax.Array, back: int, keys: int
 ) -> jax.Array:
   """p · r of the distance between query and key, `(G, B, J, C, N)`."""
   joint, batch, heads, queries, width = p.shape
-  distances = min(r_gPR.shape[2], back + queries)
-  r_gPR = r_gPR[:, :, r_gPR.shape[2] - distances :]
-  rows = jnp.swapaxes(p, 1, 2).reshape(r_gPR.shape[0], -1, width)
-  scores = _dot(rows, r_gPR, 1).reshape(joint, heads, batch, queries, -1)
+  distances = min(r_gRP.shape[1], back + queries)
+  r_gRP = r_gRP[:, r_gRP.shape[1] - distances :]
+  rows = jnp.swapaxes(p, 1, 2).reshape(r_gRP.shape[0], -1, width)
+  scores = lax.dot_general(
+    *(rows, r_gRP, (((2,), (2,)), ((0,), (0,)))),
+    preferred_element_type=jnp.float32,
+  ).reshape(joint, heads, batch, queries, -1)
   return skew(jnp.swapaxes(scores, 1, 2), back, keys)
 
 
@@ -95,33 +98,35 @@ def skew(scores: jax.Array, back: int, keys: int) -> jax.Array:
   return line.reshape(*lead, queries, keys)
 
 
-def product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
-  """`(G, B, J, C, X)` times `(G, B, X, Y)`, `(G, B, J, C, Y)` float32."""
-  *lead, heads, queries, width = rows.shape
-  flat = rows.reshape(*lead, heads * queries, width)
-  return _dot(flat, matrix, 2).reshape(*lead, heads, queries, -1)
+def product(rows: jax.Array, keys: jax.Array) -> jax.Array:
+  """Each row with each key: `(G, B, J, C, X)`, `(G, B, N, X)` to `(..., C, N)`.
 
-
-def over_queries(x: jax.Array, rows: jax.Array) -> jax.Array:
-  """Sums of x' rows over heads and queries, `(G, B, X, Y)` float32."""
-  x, rows = (a.reshape(*a.shape[:2], -1, a.shape[4]) for a in (x, rows))
-  return _dot(turned(x), rows, 2)
-
-
-def turned(x: jax.Array) -> jax.Array:
-  """The transposed matrices, written out.
-
-  A CPU multiplies rows by columns fastest if both factors lie in memory in that
-  order. Without the barrier XLA would fold the transposition into each product.
+  Products here contract the axes as they lie in memory: on a CPU that is faster
+  than to transpose a factor first, for tiles of 64 rows.
   """
-  return lax.optimization_barrier(jnp.swapaxes(x, -1, -2))
+  return _unfold(_dot(_fold(rows), keys, 3, 3), rows)
 
 
-def _dot(a: jax.Array, b: jax.Array, lead: int) -> jax.Array:
-  axes = tuple(range(lead))
-  return lax.dot_general(
-    a,
-    b,
-    (((a.ndim - 1,), (b.ndim - 2,)), (axes, axes)),
-    preferred_element_type=jnp.float32,
-  )
+def average(weights: jax.Array, values: jax.Array) -> jax.Array:
+  """Weighted sums: `(G, B, J, C, N)`, `(G, B, N, X)` to `(..., C, X)`."""
+  return _unfold(_dot(_fold(weights), values, 3, 2), weights)
+
+
+def over_queries(weights: jax.Array, rows: jax.Array) -> jax.Array:
+  """Sums of rows over all queries of a key head, `(G, B, N, X)`."""
+  return _dot(_fold(weights), _fold(rows), 2, 2)
+
+
+def _fold(x: jax.Array) -> jax.Array:
+  """`(G, B, J, C, X)` to `(G, B, J C, X)`."""
+  return x.reshape(*x.shape[:2], -1, x.shape[4])
+
+
+def _unfold(y: jax.Array, x: jax.Array) -> jax.Array:
+  return y.reshape(*x.shape[:4], -1)
+
+
+def _dot(a: jax.Array, b: jax.Array, i: int, j: int) -> jax.Array:
+  """Products over an axis of each, for each key head and row of a batch."""
+  axes = ((i,), (j,)), ((0, 1), (0, 1))
+  return lax.dot_general(a, b, axes, preferred_element_type=jnp.float32)

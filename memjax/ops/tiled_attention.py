@@ -21,7 +21,13 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from memjax.ops.scores import Terms, over_queries, product, turned, with_terms
+from memjax.ops.scores import (
+  Terms,
+  average,
+  over_queries,
+  product,
+  with_terms,
+)
 from memjax.ops.tiles import Stretch, Tile, add, cover, sweep
 
 UNSEEN = -1e30  # finite, or a row without keys would turn into NaN
@@ -119,11 +125,10 @@ def _outputs(
   run_BS: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
   """Outputs, and the logarithms of the softmaxes' sums, `(G, B, J, T, 1)`."""
-  k_turned = turned(k)
   sink = terms.shared.get('sink')
 
   def one(nothing: None, tile: Tile) -> Any:
-    scores = product(tile.of_queries(q), tile.of_keys(k_turned, 3))
+    scores = product(tile.of_queries(q), tile.of_keys(k))
     scores = with_terms(scores, terms.within(tile), tile.back)
     scores = jnp.where(tile.seen(run_BS, window), scores, UNSEEN)
     top = scores.max(-1, keepdims=True)
@@ -133,7 +138,7 @@ def _outputs(
     total = weights.sum(-1, keepdims=True)
     if sink is not None:
       total += jnp.exp(sink - top)
-    y = product(weights.astype(v.dtype), tile.of_keys(v)) / total
+    y = average(weights.astype(v.dtype), tile.of_keys(v)) / total
     return nothing, (y.astype(v.dtype), top + jnp.log(total))
 
   return sweep(one, None, stretches)[1]
@@ -152,7 +157,6 @@ def _gradients(
   dy: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, Terms]:
   """Those of q, k, v and the terms."""
-  k_turned, v_turned = turned(k), turned(v)
   inner = (dy.astype(jnp.float32) * y.astype(jnp.float32)).sum(
     -1, keepdims=True
   )
@@ -161,25 +165,25 @@ def _gradients(
     q_C, dy_C, log_sum_C, inner_C = tile.of_queries((q, dy, log_sum, inner))
     scores, pull = jax.vjp(
       lambda scores, terms: with_terms(scores, terms, tile.back),
-      product(q_C, tile.of_keys(k_turned, 3)),
+      product(q_C, tile.of_keys(k)),
       terms.within(tile),
     )
     seen = tile.seen(run_BS, window)
     weights = jnp.where(seen, jnp.exp(scores - log_sum_C), 0.0)
-    d_weights = product(dy_C, tile.of_keys(v_turned, 3))
+    d_weights = product(dy_C, tile.of_keys(v))
     d_scores, d_terms = pull(weights * (d_weights - inner_C))
     d_scores = d_scores.astype(q.dtype)
-    dq_C = product(d_scores, tile.of_keys(k)).astype(q.dtype)
+    dq_C = average(d_scores, tile.of_keys(k)).astype(q.dtype)
     dk, dv, by_key, shared = sums
     sums = (
-      tile.add_keys(dk, over_queries(q_C, d_scores), 3),
-      tile.add_keys(dv, over_queries(dy_C, weights.astype(dy.dtype)), 3),
+      tile.add_keys(dk, over_queries(d_scores, q_C)),
+      tile.add_keys(dv, over_queries(weights.astype(dy.dtype), dy_C)),
       tile.add_keys(by_key, d_terms.by_key),
       jax.tree.map(add, shared, d_terms.shared),
     )
     return sums, (dq_C, d_terms.by_query)
 
-  of = k_turned, v_turned, terms.by_key, terms.shared
+  of = k, v, terms.by_key, terms.shared
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), of)
   sums, (dq, d_by_query) = sweep(one, zeros, stretches)
   if 'sink' in terms.shared:
@@ -189,4 +193,4 @@ def _gradients(
     lambda total, x: total.astype(x.dtype), sums, of
   )
   d_terms = Terms(d_by_query, d_by_key, d_shared)
-  return dq, jnp.swapaxes(dk, 2, 3), jnp.swapaxes(dv, 2, 3), d_terms
+  return dq, dk, dv, d_terms

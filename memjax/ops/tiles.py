@@ -54,11 +54,11 @@ class Tile(NamedTuple):
     cut = lax.dynamic_slice_in_dim
     return jax.tree.map(lambda a: cut(a, self.low, self.keys, axis), arrays)
 
-  def add_keys(self, totals: Any, parts: Any, axis: int = 2) -> Any:
-    """Adds the tile's part to arrays that have all keys on an axis."""
-    parts = jax.tree.map(add, self.of_keys(totals, axis), parts)
+  def add_keys(self, totals: Any, parts: Any) -> Any:
+    """Adds the tile's part to arrays `(G, B, S, ...)`."""
+    parts = jax.tree.map(add, self.of_keys(totals), parts)
     put = lax.dynamic_update_slice_in_dim
-    return jax.tree.map(lambda a, b: put(a, b, self.low, axis), totals, parts)
+    return jax.tree.map(lambda a, b: put(a, b, self.low, 2), totals, parts)
 
   def seen(self, run_BS: jax.Array, window: int) -> jax.Array:
     """`(B, 1, C, N)`, which keys each query sees: near ones of its run."""

@@ -87,5 +87,5 @@ def test_losses_are_equal_at_equal_weights(name: str) -> None:
   assert ours.parameters == theirs.parameters
   give_weights(ours, theirs)
   found = [[side.step() for _ in range(4)] for side in (ours, theirs)]
-  np.testing.assert_allclose(*found, rtol=1e-4)
+  np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
   assert found[0][3] < found[0][0]

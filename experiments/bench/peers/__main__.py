@@ -48,7 +48,7 @@ class Process:
       stdout=subprocess.PIPE,
       text=True,
     )
-    self.about: dict[str, Any] = self.answer()
+    self.about: dict[str, Any] = {}
     self.seconds: list[float] = []
 
   def answer(self) -> Any:
@@ -83,6 +83,8 @@ def started(name: str, cores: int) -> Iterator[list[Process]]:
   try:
     for side, malloc in sides:
       processes.append(Process(name, side, malloc, cores))
+    for process in processes:
+      process.about = process.answer()
     yield processes
   finally:
     for process in processes:
