@@ -96,13 +96,15 @@ def _cached(model: attention_torch.GPT, window: int) -> Callable:
     place = 0
     heads = model.attention[0].heads
     width = model.embedding.weight.shape[1]
+    places = model.positions
+    assert places is not None
     caches = [
       torch.zeros(2, 1, heads, window, width // heads) for _ in model.attention
     ]
 
     def read(token: torch.Tensor) -> torch.Tensor:
       nonlocal place
-      x = model.embedding(token) + model.positions.weight[place]
+      x = model.embedding(token) + places.weight[place]
       for i, attention in enumerate(model.attention):
         qkv = attention.qkv(model.attention_norm[i](x))
         q, k, v = qkv.view(1, 1, 3, heads, -1).permute(2, 0, 3, 1, 4)
