@@ -74,7 +74,7 @@ def as_read(run: Run, text: str | bytes) -> str:
   Raises:
     ConfigError: the text cannot be encoded.
   """
-  return tokenizer_of(run).decode(_encode(run, text))
+  return tokenizer_of(run).decode(_ids(run, text))
 
 
 def extend(run: Run, session: Session, text: str | bytes) -> Session:
@@ -162,17 +162,25 @@ def tokenizer_of(run: Run) -> Tokenizer:
 
 def _encode(run: Run, text: str | bytes) -> np.ndarray:
   """The text's tokens; symbols outside the vocabulary are logged."""
-  tokenizer = tokenizer_of(run)
-  try:  # a terminal hands undecodable bytes over as surrogates
-    if isinstance(text, str):
-      text = text.encode(errors='surrogateescape')
-    ids = tokenizer.encode(text)
-    if count := int((ids == tokenizer.unknown).sum()):
-      symbols = ', '.join(map(repr, tokenizer.unknown_symbols(text)))
-      line = 'prompt: %d of %d tokens are not in the vocabulary: %s'
-      log.warning(line, count, len(ids), symbols)
-    return ids
+  tokenizer, ids = tokenizer_of(run), _ids(run, text)
+  if count := int((ids == tokenizer.unknown).sum()):
+    symbols = ', '.join(map(repr, tokenizer.unknown_symbols(_written(text))))
+    line = 'prompt: %d of %d tokens are not in the vocabulary: %s'
+    log.warning(line, count, len(ids), symbols)
+  return ids
+
+
+def _ids(run: Run, text: str | bytes) -> np.ndarray:
+  try:
+    return tokenizer_of(run).encode(_written(text))
   except (UnicodeEncodeError, UnicodeDecodeError) as error:
     invalid = error.object[error.start : error.end]
     rule = f'is not UTF-8, at byte {error.start}'
     raise ConfigError('prompt', invalid, rule) from None
+
+
+def _written(text: str | bytes) -> bytes:
+  """A terminal hands undecodable bytes over as surrogates."""
+  return (
+    text if isinstance(text, bytes) else text.encode(errors='surrogateescape')
+  )

@@ -161,8 +161,10 @@ def test_an_unknown_word_is_reported(
   caplog: pytest.LogCaptureFixture,
 ) -> None:
   run = run_of(Echo(), Words(('<unk>', '<eos>', 'the')))
-  prefill(run, 'the cat the dog <unk>\n')
-  [record] = caplog.records
+  text = 'the cat the dog <unk>\n'
+  prefill(run, text)
+  assert session.as_read(run, text).startswith('the <unk> the')
+  [record] = caplog.records  # said once
   line = "prompt: 3 of 6 tokens are not in the vocabulary: 'cat', 'dog'"
   assert record.getMessage() == line
 
