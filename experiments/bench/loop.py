@@ -28,7 +28,8 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment
-from memjax.configs import copy_memory, quickstart
+from memjax.configs import adding, copy_memory, quickstart
+from memjax.configs.models import model
 from memjax.logs import metrics_file
 from memjax.tasks.base import Stream
 from memjax.training import parallel
@@ -38,25 +39,35 @@ from memjax.training.prefetch import prefetch
 from memjax.training.program import program
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUNDS, EVERY, STEPS = 6, 20, 120
+ROUNDS, EVERY = 6, 20
 
 
 def experiments() -> dict[str, Experiment]:
-  """The runs: steps of at least 5 ms, one step a call."""
+  """The runs: steps of at least 5 ms, one step a call, and a small step."""
   built = {}
-  lstm = copy_memory.get_config('lstm')
-  with lstm.unlocked():
+  lstm, small = copy_memory.get_config('lstm'), adding.get_config('lstm')
+  with lstm.unlocked(), small.unlocked():
     lstm.task.delay = 100
-  for name, config in (
-    ('LSTM on copy memory', lstm),
-    ('Transformer-XL on text', quickstart.get_config('transformer_xl')),
+    small.task.length, small.train.batch_size = 20, 16
+    small.model = model('lstm', width=16, depth=1, window=16)
+  for name, config, calls, per_call in (
+    ('LSTM on copy memory', lstm, EVERY, 1),
+    (
+      'Transformer-XL on text',
+      quickstart.get_config('transformer_xl'),
+      EVERY,
+      1,
+    ),
+    ('small LSTM on adding', small, 10, 50),
   ):
+    every = calls * per_call
     with config.unlocked():
       config.evals = {}
-      config.train.update(steps=STEPS, steps_per_call=1)
-      config.log.update(every=EVERY)
+      config.train.update(steps=6 * every, steps_per_call=per_call)
+      config.train.update(patience=0, stop_when='')
+      config.log.update(every=every)
       config.log.wandb.mode = 'disabled'
-      config.checkpoint.update(every=10 * STEPS, best='')
+      config.checkpoint.update(every=60 * every, best='')
       config.parallel.data = 1
     built[name] = read_experiment(config.to_dict())
   return built
@@ -68,16 +79,18 @@ def bare_step_seconds(experiment: Experiment) -> float:
   run = program(experiment, mesh)
   state = run.initial_state()
   stream = Stream(0, 0, experiment.train.batch_size)
-  (host_batch,) = prefetch(experiment.task, stream, mesh, range(1), 1, 1)
+  per_call = experiment.steps_per_call()
+  calls, every = range(0, per_call, per_call), experiment.log.every
+  (host_batch,) = prefetch(experiment.task, stream, mesh, calls, per_call, 1)
   times = []
-  for step in range(STEPS):
-    if step % EVERY == 0:
+  for step in range(0, experiment.train.steps, per_call):
+    if step % every == 0:
       jax.block_until_ready(state)
       times.append(time.perf_counter())
     state = run.advance(state, host_batch)
   jax.block_until_ready(state)
   times.append(time.perf_counter())
-  return statistics.median(np.diff(times)[1:]) / EVERY
+  return statistics.median(np.diff(times)[1:]) / every
 
 
 def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
@@ -87,7 +100,7 @@ def loop_step_seconds(experiment: Experiment) -> tuple[float, list[int]]:
       train(experiment, Path(folder), lambda *run: None)
     rows = metrics_file.load_rows(Path(folder) / 'metrics.jsonl')
   seconds = np.diff([row['seconds'] for row in rows])
-  return statistics.median(seconds[1:]) / EVERY, memory
+  return statistics.median(seconds[1:]) / experiment.log.every, memory
 
 
 @contextlib.contextmanager
@@ -177,7 +190,7 @@ def main() -> None:
       ratios.append(bare / loop)
       growth.append(memory[-1] / memory[len(memory) // 2])
     middle = statistics.median(ratios)
-    label = f'{name}, step {bare * 1e3:.0f} ms: loop / bare speed'
+    label = f'{name}, step {bare * 1e3:.1f} ms: loop / bare speed'
     print(f'{label:52} {middle:.3f} ({min(ratios):.3f} to {max(ratios):.3f})')
     label = f'{name}: memory at the end / half way'
     print(f'{label:52} {statistics.median(growth):.3f}')
