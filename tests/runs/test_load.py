@@ -92,11 +92,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
   states = {}
   save = Checkpoints.save
 
-  def record(self: Checkpoints, state: TrainState, figures: Any) -> None:
+  def record(self: Checkpoints, state: TrainState, *others: Any) -> None:
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(state.ema))
     kept = jax.device_get((state.ema, state.carry))
     states[int(state.step)] = jax.tree.map(lambda x: x[0], kept)
-    save(self, state, figures)
+    save(self, state, *others)
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(Checkpoints, 'save', record)
