@@ -21,7 +21,7 @@ def by_name(fields: list[Field]) -> dict[str, Field]:
 
 
 def test_a_class_says_its_fields() -> None:
-  assert catalogue.fields(LSTM) == [
+  assert list(catalogue.fields(LSTM)[:2]) == [
     Field('width', int, REQUIRED, 'D.'),
     Field(
       'forget_bias', float, 1.0, "initial value of the forget gate's bias."
