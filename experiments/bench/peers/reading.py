@@ -47,6 +47,7 @@ def our_delta() -> Competitor:
     lambda: float(jax.block_until_ready(run(inputs))[0]),
     0,
     f'jax {jax.__version__}',
+    None,
   )
 
 
@@ -64,7 +65,7 @@ def their_delta() -> Competitor:
     loss.backward()
     return loss.item()
 
-  return Competitor(step, 0, f'torch {torch.__version__}')
+  return Competitor(step, 0, f'torch {torch.__version__}', None)
 
 
 def our_text(name: str) -> Competitor:
@@ -80,7 +81,7 @@ def our_text(name: str) -> Competitor:
     generate.continue_text(model, params, state, TOKENS)
     return 0.0
 
-  return Competitor(step, 0, f'jax {jax.__version__}')
+  return Competitor(step, 0, f'jax {jax.__version__}', None)
 
 
 def their_text(name: str) -> Competitor:
@@ -91,7 +92,7 @@ def their_text(name: str) -> Competitor:
   step = reading_torch.text_step(
     name, VOCAB, WIDTH, LAYERS, WINDOW, WIDTH // 2, TOKENS
   )
-  return Competitor(step, 0, f'torch {torch.__version__}')
+  return Competitor(step, 0, f'torch {torch.__version__}', None)
 
 
 def text(name: str) -> Race:
