@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -38,24 +39,29 @@ def measured(workdir: Path) -> list[dict]:
   return [json.loads(line) for line in lines]
 
 
-@pytest.mark.slow
-def test_two_hosts_train_as_one(tmp_path: Path) -> None:
+def run_together(
+  workdir: Path, processes: int, devices: int, *args: str
+) -> None:
+  """Trains with this number of processes, and of devices in each."""
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
-  hosts = [
-    start(
-      tmp_path / 'two',
-      4,
-      f'--config.parallel.coordinator=127.0.0.1:{port}',
-      '--config.parallel.processes=2',
-      f'--config.parallel.process={i}',
-    )
-    for i in range(2)
+  together = [
+    f'--config.parallel.coordinator=127.0.0.1:{port}',
+    f'--config.parallel.processes={processes}',
   ]
-  for host in [*hosts, start(tmp_path / 'one', 8)]:
+  own = [f'--config.parallel.process={i}' for i in range(processes)]
+  words = [(*together, one) for one in own] if processes > 1 else [()]
+  hosts = [start(workdir, devices, *args, *more) for more in words]
+  for host in hosts:
     _, errors = host.communicate(timeout=300)
     assert host.returncode == 0, errors
+
+
+@pytest.mark.slow
+def test_two_hosts_train_as_one(tmp_path: Path) -> None:
+  run_together(tmp_path / 'two', 2, 4)
+  run_together(tmp_path / 'one', 1, 8)
   one, two = measured(tmp_path / 'one'), measured(tmp_path / 'two')
   assert len(one) == len(two) == 6
   for a, b in zip(one, two, strict=True):
@@ -67,3 +73,20 @@ def test_two_hosts_train_as_one(tmp_path: Path) -> None:
   assert alone.step == both.step == 4
   assert_close(alone.params, both.params, 1e-5)
   assert_close(alone.carry, both.carry, 1e-5)
+
+
+@pytest.mark.slow
+def test_an_elastic_run_has_the_same_bits_on_any_hosts(tmp_path: Path) -> None:
+  elastic = '--config.parallel.determinism=elastic'
+  layouts = (1, 8), (2, 4), (4, 2), (1, 1)
+  runs = []
+  for processes, devices in layouts:
+    workdir = tmp_path / f'{processes}x{devices}'
+    run_together(workdir, processes, devices, elastic)
+    rows = [(r['step'], r['split'], r['metrics']) for r in measured(workdir)]
+    run = memjax.load(workdir)
+    leaves = jax.tree.leaves((run.params, run.carry))
+    runs.append((rows, [np.asarray(x).tobytes() for x in leaves]))
+  assert len(runs[0][0]) == 6
+  for found in runs[1:]:
+    assert found == runs[0]
