@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from memjax.config.parallel import Parallel
+from memjax.configs.base import base
 from memjax.errors import ConfigError
 from memjax.guards.hosts import compare, facts_of
 from memjax.runs import exit_codes
@@ -90,3 +92,23 @@ def test_both_processes_are_refused_before_a_compile(tmp_path: Path) -> None:
     assert line.startswith('memjax: ')
     assert words in line
   assert not (tmp_path / 'config.json').exists()
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({'coordinator': 'nowhere'}, "coordinator: 'nowhere': must be HOST:PORT"),
+    ({'processes': 2}, 'processes: 2: needs parallel.coordinator'),
+    ({'process': 5}, 'process: 5: must be below parallel.processes, 0'),
+    ({'timeout': 0.0}, 'timeout: 0.0: must be at least 1'),
+    ({'determinism': 'full'}, "determinism: 'full': must be one of fixed,"),
+  ],
+)
+def test_a_section_that_cannot_be_is_refused(
+  changes: dict[str, Any], words: str
+) -> None:
+  section = base().parallel.to_dict()
+  assert Parallel(**section)
+  with pytest.raises(ConfigError) as error:
+    Parallel(**section | changes)
+  assert str(error.value).startswith(words)

@@ -19,6 +19,7 @@ from memjax.runs.workdir import read_run
 from memjax.training.loop import train
 from tests.small import small
 
+ROOT = Path(__file__).parents[2]
 LONG = [*RUNS['LSTM on MQAR'], '--config.train.steps=100000']
 SETTINGS: dict[str, Any] = {
   'parallel.data': 1,
@@ -38,6 +39,32 @@ def end(process: subprocess.Popen) -> list[str]:
   assert time.monotonic() - began < 20
   assert process.returncode == exit_codes.STOPPED, errors.decode()
   return errors.decode().splitlines()
+
+
+CONFIG = """
+import pathlib, time
+def get_config():
+  pathlib.Path('reads').touch()
+  time.sleep(60)
+"""
+
+
+def test_while_the_config_is_read_a_signal_ends_the_process(
+  tmp_path: Path,
+) -> None:
+  (tmp_path / 'slow.py').write_text(CONFIG)
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'memjax', '--config=slow.py'],
+    cwd=tmp_path,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+  while not (tmp_path / 'reads').exists():
+    assert process.poll() is None
+    time.sleep(0.01)
+  process.send_signal(signal.SIGINT)
+  assert end(process) == ['memjax: stopped by Ctrl-C during import']
 
 
 def test_before_the_first_step_a_signal_ends_the_run(tmp_path: Path) -> None:
@@ -88,7 +115,7 @@ def test_a_process_that_is_not_in_python_ends(
     [sys.executable, '-c', CHILD, state],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
-    cwd=Path(__file__).parents[2],
+    cwd=ROOT,
   )
   assert process.stdout
   process.stdout.readline()
