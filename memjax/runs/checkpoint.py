@@ -62,6 +62,10 @@ class Checkpoints:
     require(keep >= 1, 'keep', keep, 'must be at least 1')
     manifest.require_order(best_is)
     self._folder, self._keep = folder.absolute(), keep
+    name = str(self._folder)
+    readable = name == name.encode(errors='replace').decode()
+    rule = 'has a name that this locale cannot read: set PYTHONUTF8=1'
+    require(readable, 'workdir', ascii(name), rule)
     self._best, self._best_is = best, best_is
     self._unfinished = self._folder / 'unfinished'
     try:
@@ -240,7 +244,7 @@ class Checkpoints:
     self._wipe()
     failure = self._not_saved(step, reason)
     failure.__cause__ = reason
-    log.error('memjax: %s', failure)
+    log.error('%s', failure)
     return failure
 
   def _not_saved(self, step: str, reason: object) -> NotSaved:

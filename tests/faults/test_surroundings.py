@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from memjax.errors import Diverged
+from memjax.errors import ConfigError, Diverged
 from memjax.guards.phase import STACKS, dump_stacks
 from memjax.logs import metrics_file
+from memjax.runs.checkpoint import Checkpoints
 from memjax.training.loop import train
 from tests.small import small
 
@@ -85,11 +86,16 @@ def test_no_secret_of_the_environment_is_in_a_file(
   assert SECRET not in captured.out + captured.err
 
 
+def test_a_name_that_the_locale_cannot_read_is_refused(tmp_path: Path) -> None:
+  with pytest.raises(ConfigError, match='set PYTHONUTF8=1'):
+    Checkpoints(tmp_path / 'a \udcc3\udcbc', keep=1)
+
+
 @pytest.mark.slow
 def test_another_locale_changes_nothing(tmp_path: Path) -> None:
   command = [sys.executable, '-m', 'memjax', '--config=copy_memory:lstm,quick']
   command += ['--config.parallel.data=1', '--config.train.steps=8']
-  other = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'TZ': 'Pacific/Kiritimati'}
+  other = {'LC_ALL': 'C', 'TZ': 'Pacific/Kiritimati'}
   for name, added in (('plain', {}), ('other ü', other | SECRETS)):
     done = subprocess.run(
       [*command, f'--workdir={tmp_path / name}'],

@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line_and_older_steps_stay(
   assert 'No space left on device' in str(error.value)
   assert '\n' not in str(error.value)
   assert len(str(error.value)) < 250
-  assert [r.getMessage() for r in caplog.records] == [f'memjax: {error.value}']
+  assert [r.getMessage() for r in caplog.records] == [str(error.value)]
   assert manifest.verify(folder / '1')
   assert manifest.steps_in(folder) == [1]
   assert not list((folder / 'unfinished').iterdir())
