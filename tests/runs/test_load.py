@@ -23,6 +23,7 @@ from memjax.data.tokenizers import Bytes
 from memjax.errors import ConfigError
 from memjax.generation import saved, session
 from memjax.generation.sampler import SamplerConfig
+from memjax.guards import file_hashes
 from memjax.logs import metrics_file
 from memjax.models.base import apply
 from memjax.modes.sample import sample
@@ -249,13 +250,13 @@ def test_loading_hashes_each_file_once(
 ) -> None:
   """And no file of an item that is not read."""
   hashed: Counter[str] = Counter()
-  digest = hashlib.file_digest
+  hash_parts = file_hashes.hash_parts
 
-  def count(file: Any, algorithm: str) -> Any:
-    hashed[file.name] += 1
-    return digest(file, algorithm)
+  def count(path: Path) -> Any:
+    hashed[str(path)] += 1
+    return hash_parts(path)
 
-  monkeypatch.setattr(hashlib, 'file_digest', count)
+  monkeypatch.setattr(file_hashes, 'hash_parts', count)
   run = memjax.load(trained.workdir, step, carry=carry)
   folder = trained.workdir.absolute() / 'checkpoints' / str(run.step)
   items = ['ema', 'carry'] if carry else ['ema']
