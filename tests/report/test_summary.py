@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,23 @@ def test_evaluating_on_nothing_is_refused(tmp_path: Path) -> None:
 def test_a_sample_of_a_task_without_text_is_refused_before_training() -> None:
   with pytest.raises(ConfigError, match=r'^log\.sample: 9: no tokenizer'):
     small('copy_memory', 'lstm', {'log.sample': 9, 'log.prompt': 'a'})
+
+
+def test_a_sample_is_kept_and_reaches_the_writers(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  texts = {}
+
+  class Texts(NullWriter):
+    def text(self, name: str, text: str) -> None:
+      texts[name] = text
+
+  log = SimpleNamespace(prompt='To', sample=2)
+  experiment: Any = SimpleNamespace(log=log, evals={})
+  monkeypatch.setattr(summary, 'load', lambda workdir: None)
+  monkeypatch.setattr(
+    summary, 'sample', lambda run, prompt, tokens: [' be'] * tokens
+  )
+  summary.draw(experiment, tmp_path, Texts())
+  assert texts == {'sample': 'To be be'}
+  assert (tmp_path / 'sample.txt').read_text() == 'To be be'
