@@ -21,6 +21,7 @@ import os, signal, sys, time
 import numpy as np
 from jax.experimental import multihost_utils
 from memjax.config.parallel import Parallel
+from memjax.configs.base import base
 from memjax.errors import ConfigError
 from memjax.guards import interrupts, join, phase
 
@@ -45,10 +46,12 @@ def do(name):
   if fault == 'signal':
     os.kill(os.getpid(), signal.SIGTERM)
 
-parallel = Parallel(
-  data=0, fsdp=1, tensor=1, coordinator=f'127.0.0.1:{port}', processes=2,
-  process=rank, timeout=TIMEOUT, determinism='fixed',
-)
+parallel = Parallel(**base().parallel.to_dict() | {
+  'coordinator': f'127.0.0.1:{port}',
+  'processes': 2,
+  'process': rank,
+  'timeout': TIMEOUT,
+})
 with interrupts.handled(), join.joined(parallel):
   do('refuse')
   phase.enter('restore')
