@@ -78,7 +78,7 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     ([COPY, '--wrkdir=x'], ["--wrkdir: 'x'", 'did you mean --workdir?']),
     ([COPY, '--train.steps=5'], ['did you mean --config.train.steps?']),
     (['--list', 'lsmt'], ["list: 'lsmt'", 'did you mean lstm']),
-    ([COPY, '--mode=trian'], ['mode', '<train|eval|sample|']),
+    ([COPY, '--mode=trian'], ['mode', '<train|eval|export|sample|report|']),
     ([COPY, '--config.train.stpes=5'], ['train.stpes', 'mean steps?']),
     ([COPY, '--config.trian.steps=5'], ['trian', 'mean train?']),
     ([COPY, '--config.train.steps=5.5'], ['train.steps', '5.5']),

@@ -25,6 +25,7 @@ import numpy as np
 from memjax.config.build import build_model
 from memjax.configs.models import model as model_of
 from memjax.models.base import Memory, apply
+from memjax.ops.attention import CHUNK
 from memjax.types import Tokens
 
 # Dai et al. 2019, https://arxiv.org/abs/1901.02860, table 9, on a GPU. The
@@ -184,12 +185,13 @@ def multiplications(length: int) -> float:
   """Multiplications per label, vanilla over Transformer-XL.
 
   A layer has 12 D D for each token it reads: 4 for attention, 8 for the MLP.
-  The vanilla model has 2 L L D for the scores and values of a window.
+  The vanilla model has L (L + C) D for the scores and values of a window: in
+  tiles of C queries, none of which reads further than its queries may see.
   Transformer-XL has 3 (M + T) D for each token and, for each segment, 3 M D D
   for the keys and values of its memory and the keys of all distances.
   """
-  tokens, scores = 12 * WIDTH**2, WIDTH * length
-  window = length * (tokens + 2 * scores)
+  tokens, scores = 12 * WIDTH**2, WIDTH * (length + CHUNK)
+  window = length * (tokens + scores)
   memory = 3 * length / SEGMENT * WIDTH**2
   segment = tokens + memory + 3 * (length + SEGMENT) * WIDTH
   readout = WIDTH * VOCAB

@@ -65,7 +65,7 @@ def test_leaves_have_names_and_an_empty_carry_is_refused() -> None:
   assert leaf_names(DelayLine(4, DELAY)) == ('carry',)
   assert leaf_names(Idle(4, DELAY)) == ('0', '1', '2')
   xl = small('mqar', 'transformer_xl').model
-  assert leaf_names(xl) == ('layer_0.h', 'layer_0.count')
+  assert leaf_names(xl) == ('layer_0.x', 'layer_0.count')
   assert leaf_names(small('mqar', 'gru').model) == ('layer_0',)
   with pytest.raises(ConfigError, match="'Forgetful': the model has an empty"):
     require_carry(Forgetful())

@@ -19,7 +19,7 @@ port, rank, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 jax.distributed.initialize(f'127.0.0.1:{port}', 2, rank)
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from memjax.errors import ConfigError
+from memjax.errors import NotSaved
 from memjax.runs import manifest
 from memjax.runs.checkpoint import Checkpoints
 
@@ -49,7 +49,8 @@ with Checkpoints(folder, keep=2) as checkpoints:
 assert manifest.steps_in(folder) == [2, 3]
 if rank == 0:
   (folder / '3' / 'params' / '_METADATA').unlink()
-with Checkpoints(folder, keep=2) as checkpoints:
+try:
+  checkpoints = Checkpoints(folder, keep=2)
   restored = checkpoints.restore(target)
   wanted = make_state(2)
   assert int(restored.step) == 2
@@ -61,10 +62,9 @@ with Checkpoints(folder, keep=2) as checkpoints:
       raise OSError(28, 'No space left on device')
     manifest.seal = full
   checkpoints.save(make_state(5), {})
-  try:
-    checkpoints.wait()
-  except ConfigError as error:
-    print(error)
+  checkpoints.close()
+except NotSaved as error:
+  print(error)
 print('end')
 """
 

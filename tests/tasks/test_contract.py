@@ -25,7 +25,7 @@ from memjax.types import Batch
 ROOT = Path(__file__).parents[2]
 ROWS = 300
 # Tasks whose `labels` is a bound that few rows or none reach.
-BOUNDS = ('InContextRecall', 'NoisyRecall', 'Mentions')
+BOUNDS = ('InContextRecall', 'NoisyRecall', 'Mentions', 'Pairs')
 
 
 def task_specs() -> dict[str, dict[str, Any]]:
