@@ -1,6 +1,6 @@
 """Every memory that a config names obeys the laws; so do odd sizes and hybrids.
 
-Odd sizes skip the slow laws, which do not depend on sizes.
+Odd sizes are slow tests, and skip the laws that do not depend on sizes.
 """
 
 from collections.abc import Mapping
@@ -272,7 +272,8 @@ NAMED_ONLY = (*SLOW, 'ranks')
 
 def marks(case: str, law: Law) -> list[pytest.MarkDecorator]:
   """A law that the memory declares as broken must be broken."""
-  slow = [pytest.mark.slow] if law.name in SLOW else []
+  odd = case in ODD
+  slow = [pytest.mark.slow] if odd or law.name in SLOW else []
   reason = on_purpose(built(case)).get(law.name)
   if reason is None:
     return slow

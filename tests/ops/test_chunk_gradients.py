@@ -178,6 +178,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', CASES)
 def test_they_are_those_of_the_loop(case: str) -> None:
   ours, loop = CASES[case]

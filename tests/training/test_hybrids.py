@@ -18,6 +18,7 @@ NAMES = tuple(hybrids(64, 64, 1))
 STEPS, VOCAB = 12, 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_a_few_steps_train_every_layer(name: str) -> None:
   vocab = Tokens(VOCAB)
