@@ -24,7 +24,8 @@ OWN = ('parallel.process',)  # what must differ
 def require_same(experiment: Experiment, workdir: Path) -> None:
   """Requires this process to train the run that process 0 trains.
 
-  A run of one process agrees with itself: nothing is read.
+  None goes on before all have agreed. A run of one process agrees with itself:
+  nothing is read.
 
   Raises:
     ConfigError: names the first field that differs, with both values.
@@ -34,6 +35,7 @@ def require_same(experiment: Experiment, workdir: Path) -> None:
   facts = facts_of(experiment, workdir)
   rank = jax.process_index()
   compare(facts, join.share('facts', facts)[0], rank)
+  join.share('agreed', True)  # one that refuses ends the others here
 
 
 def compare(

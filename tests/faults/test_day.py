@@ -9,6 +9,8 @@ from experiments.resume.day import live
 from experiments.resume.kill import RUNS
 
 
+# The run's file limit is set in a fork, of which jax warns.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.slow
 def test_a_day_in_the_life_of_a_run(tmp_path: Path) -> None:
   run = RUNS['LSTM on MQAR']
