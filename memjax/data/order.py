@@ -1,5 +1,6 @@
 """The order of a corpus's rows in each epoch."""
 
+from collections.abc import Iterable
 import functools
 
 import numpy as np
@@ -65,6 +66,31 @@ def rows_of_step(
   if seed:
     row_R = np.where(valid_R, _order(count, *seed, epoch)[row_R], 0)
   return row_R, valid_R
+
+
+def take_rows(
+  arrays: Iterable[np.ndarray],
+  batch_size: int,
+  step: int,
+  row_ids: np.ndarray,
+  seed: tuple[int, ...],
+) -> list[np.ndarray]:
+  """The rows of a step, `(R, ...)` of each array; rows of padding are zeros.
+
+  Args:
+    arrays: a corpus's rows, each `(count, ...)`.
+    batch_size: see `rows_of_step`, as the others.
+    step: counted from 0, across epochs.
+    row_ids: `(R,)` integers in [0, batch_size).
+    seed: seeds the order of each epoch.
+  """
+  arrays = list(arrays)
+  count = len(arrays[0])
+  row_R, real_R = rows_of_step(count, batch_size, step, row_ids, seed)
+  taken = [array[row_R] for array in arrays]
+  for array in taken:
+    array[~real_R] = 0
+  return taken
 
 
 @functools.lru_cache(KEPT)

@@ -29,7 +29,6 @@ import dataclasses
 import functools
 import hashlib
 
-import jax
 import numpy as np
 
 from memjax.data.babi import (
@@ -48,7 +47,7 @@ from memjax.data.babi_rows import (
   build_vocabulary,
   pack_stories,
 )
-from memjax.data.order import rows_of_step
+from memjax.data.order import take_rows
 from memjax.data.splits import SPLITS
 from memjax.errors import nearest, require
 from memjax.tasks.base import Stream, Task
@@ -160,12 +159,9 @@ class BAbI(Task):
     return -(-len(self._rows.loss_weights_RT) // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    count = len(self._rows.loss_weights_RT)
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
-    row_B, real_B = rows_of_step(count, stream.batch_size, step, row_ids, seed)
-    batch = Batch(*(x[row_B] for x in self._rows))
-    for x in jax.tree.leaves(batch):
-      x[~real_B] = 0
+    rows = take_rows(self._rows, stream.batch_size, step, row_ids, seed)
+    batch = Batch(*rows)
     batch.reset_BT[:, 0] = True
     return batch
 

@@ -36,10 +36,9 @@ import hashlib
 import itertools
 import math
 
-import jax
 import numpy as np
 
-from memjax.data.order import rows_of_step
+from memjax.data.order import take_rows
 from memjax.data.pair_rows import ANSWERS, PairRows, Steps, encode_pair, lay_out
 from memjax.data.pairs import (
   DOCSTRINGS,
@@ -224,12 +223,9 @@ class Pairs(Task):
     return -(-len(self._rows.reset_RT) // batch_size)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    count = len(self._rows.reset_RT)
     seed = (stream.seed, stream.number) if self.split == 'train' else ()
-    row_B, real_B = rows_of_step(count, stream.batch_size, step, row_ids, seed)
-    batch = Batch(*(x[row_B] for x in self._rows))
-    for x in jax.tree.leaves(batch):
-      x[~real_B] = 0
+    rows = take_rows(self._rows, stream.batch_size, step, row_ids, seed)
+    batch = Batch(*rows)
     batch.reset_BT[:, 0] = True
     return batch
 
