@@ -7,8 +7,8 @@ does (`Status`); `Judge` decides.
     died     its connection ended before it said that it leaves
     silent   nothing was heard from it for `timeout` seconds: it was stopped, or
              its host cannot be reached
-    stuck    it does not move for `timeout` seconds, although another one is
-             ahead of it; or no process moves while all restore
+    stuck    it says for `timeout` seconds that it does not move, although
+             another one is ahead of it; or no process moves while all restore
 
 A process moves if its phase makes progress, its processor works or it reads
 files. So a slow compilation is not stuck; `train.limits` bounds it.
@@ -124,12 +124,12 @@ class Judge:
       status = seen.status
       ahead = status.moves < most
       seen.behind = min(seen.behind, now) if ahead else float('inf')
-      if now - max(seen.moved, seen.behind) > self.timeout:
+      if seen.heard - max(seen.moved, seen.behind) > self.timeout:
         return Verdict(
           f'process {status.rank} is stuck: no progress for {self.timeout:g} '
           f'seconds (parallel.timeout) during {status.described}'
         )
-    idle = all(now - seen.moved > self.timeout for seen in present)
+    idle = all(seen.heard - seen.moved > self.timeout for seen in present)
     restore = all(seen.status.phase == 'restore' for seen in present)
     if len(present) > 1 and idle and restore:
       each = ', '.join(

@@ -210,6 +210,12 @@ def test_a_silent_and_a_stuck_process_are_named() -> None:
     lambda t: status(1, 3, 0) if t < 5 else None,
   )
   assert silent[0].startswith('15: process 1 was not heard for 10 seconds')
+  silent = judged(  # it fell behind four seconds before its last word
+    range(100),
+    lambda t: status(0, t, 0),
+    lambda t: status(1, 3, 0) if t < 9 else None,
+  )
+  assert silent[0].startswith('19: process 1 was not heard for 10 seconds')
   stuck = judged(
     range(100), lambda t: status(0, 5, 0), lambda t: status(1, 4, 0)
   )
