@@ -11,9 +11,10 @@ so only a and h are kept for the backward pass. Factors that are the same at
 every step have no axis of time, and no array of T of them is made. Complex
 numbers are pairs of reals, last axis 2: on a CPU complex arrays are slower.
 
-A CPU reads step after step. Other devices, where T small launches cost more
-than T log T products, combine steps in a tree: (a, x) then (b, y) is
-(a b, b x + y). Both give the same to round-off.
+A CPU reads step after step. An NVIDIA GPU does so inside of one kernel,
+`ops/diagonal_kernel.py`. Other devices, where T small launches cost more than
+T log T products, combine steps in a tree: (a, x) then (b, y) is (a b, b x + y).
+All give the same to round-off.
 
 Cost per step: 1 multiplication a unit, 3 with the backward pass; 4 and 12 for
 complex units.
@@ -21,15 +22,29 @@ complex units.
 
 from collections.abc import Callable
 import functools
+from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memjax.ops import diagonal_kernel
 from memjax.ops.precision import widened
 
-Product = Callable[[jax.Array, jax.Array], jax.Array]
+
+class Numbers(NamedTuple):
+  """What the units are.
+
+  Attributes:
+    times: the product of two.
+    conjugate: what stands for the factor in the gradient.
+    parts: 1 for reals, 2 for pairs of reals on the last axis.
+  """
+
+  times: Callable[[jax.Array, jax.Array], jax.Array]
+  conjugate: Callable[[jax.Array], jax.Array]
+  parts: int
 
 
 def diagonal(
@@ -50,7 +65,7 @@ def diagonal(
     The state after the last step, and h of every step.
   """
   a, x_BTD = widened(decay), widened(x_BTD)
-  return _read(jnp.multiply, _same, h_BD, a, x_BTD, reset_BT)
+  return _read(REAL, h_BD, a, x_BTD, reset_BT)
 
 
 def rotating(
@@ -75,7 +90,7 @@ def rotating(
   decay, angle, x_BTD2 = (widened(a) for a in (decay, angle, x_BTD2))
   turn = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
   factor = decay[..., None] * turn
-  return _read(complex_product, _conjugate, h_BD2, factor, x_BTD2, reset_BT)
+  return _read(COMPLEX, h_BD2, factor, x_BTD2, reset_BT)
 
 
 def complex_product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -94,9 +109,12 @@ def _conjugate(a: jax.Array) -> jax.Array:
   return jnp.stack([a[..., 0], -a[..., 1]], axis=-1)
 
 
+REAL = Numbers(jnp.multiply, _same, 1)
+COMPLEX = Numbers(complex_product, _conjugate, 2)
+
+
 def _read(
-  times: Product,
-  conjugate: Callable[[jax.Array], jax.Array],
+  numbers: Numbers,
   h_BD: jax.Array,
   a: jax.Array,
   x_BTD: jax.Array,
@@ -107,46 +125,42 @@ def _read(
   a_TBD = a[None, None] if constant else jnp.swapaxes(a, 0, 1)
   reset_TBD = reset_BT.T.reshape(reset_BT.T.shape + (1,) * (h_BD.ndim - 1))
   x_TBD = jnp.swapaxes(x_BTD, 0, 1)
-  h_TBD = _recur(times, conjugate, h_BD, a_TBD, x_TBD, reset_TBD)
+  h_TBD = _recur(numbers, h_BD, a_TBD, x_TBD, reset_TBD)
   return h_TBD[-1], jnp.swapaxes(h_TBD, 0, 1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _recur(
-  times: Product,
-  conjugate: Callable[[jax.Array], jax.Array],
+  numbers: Numbers,
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
   reset_TBD: jax.Array,
 ) -> jax.Array:
   """h of every step."""
-  del conjugate
-  return _states(times, h_BD, a_TBD, x_TBD, reset_TBD, reverse=False)
+  return _states(numbers, h_BD, a_TBD, x_TBD, reset_TBD, reverse=False)
 
 
 def _forward(
-  times: Product,
-  conjugate: Callable[[jax.Array], jax.Array],
+  numbers: Numbers,
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
   reset_TBD: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-  h_TBD = _recur(times, conjugate, h_BD, a_TBD, x_TBD, reset_TBD)
+  h_TBD = _recur(numbers, h_BD, a_TBD, x_TBD, reset_TBD)
   return h_TBD, (h_BD, a_TBD, reset_TBD, h_TBD)
 
 
 def _backward(
-  times: Product,
-  conjugate: Callable[[jax.Array], jax.Array],
+  numbers: Numbers,
   kept: tuple[jax.Array, ...],
   d_h_TBD: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
   h_BD, a_TBD, reset_TBD, h_TBD = kept
-  back_TBD = conjugate(a_TBD)
+  back_TBD = numbers.conjugate(a_TBD)
   d_TBD = _states(
-    times,
+    numbers,
     jnp.zeros_like(h_BD),
     _ahead(back_TBD),
     d_h_TBD,
@@ -155,10 +169,11 @@ def _backward(
   )
   before_TBD = jnp.concatenate([h_BD[None], h_TBD[:-1]])
   before_TBD = jnp.where(reset_TBD, 0, before_TBD)
-  d_a_TBD = times(conjugate(before_TBD), d_TBD)
+  d_a_TBD = numbers.times(numbers.conjugate(before_TBD), d_TBD)
   shared = tuple(axis for axis in (0, 1) if a_TBD.shape[axis] == 1)
   d_a_TBD = d_a_TBD.sum(shared, keepdims=True)
-  d_h_BD = jnp.where(reset_TBD[0], 0, times(back_TBD[0], d_TBD[0]))
+  d_h_BD = numbers.times(back_TBD[0], d_TBD[0])
+  d_h_BD = jnp.where(reset_TBD[0], 0, d_h_BD)
   return d_h_BD, d_a_TBD, d_TBD, None
 
 
@@ -171,7 +186,7 @@ def _ahead(x_TBD: jax.Array) -> jax.Array:
 
 
 def _states(
-  times: Product,
+  numbers: Numbers,
   h_BD: jax.Array,
   a_TBD: jax.Array,
   x_TBD: jax.Array,
@@ -180,7 +195,7 @@ def _states(
   reverse: bool,
 ) -> jax.Array:
   """h of every step, in the order of the steps."""
-  constant = len(a_TBD) != len(x_TBD)
+  times, constant = numbers.times, len(a_TBD) != len(x_TBD)
 
   def in_turn(
     h_BD: jax.Array, a: jax.Array, x: jax.Array, reset: jax.Array
@@ -206,5 +221,8 @@ def _states(
     return lax.associative_scan(combine, (a, x), reverse=reverse)[1]
 
   return lax.platform_dependent(
-    h_BD, a_TBD, x_TBD, reset_TBD, cpu=in_turn, default=in_a_tree
+    *(h_BD, a_TBD, x_TBD, reset_TBD),
+    cpu=in_turn,
+    cuda=functools.partial(diagonal_kernel.states, numbers.parts, reverse),
+    default=in_a_tree,
   )

@@ -6,9 +6,11 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 import numpy as np
 import pytest
 
+from memjax.ops import diagonal_kernel
 from memjax.ops.diagonal import diagonal, rotating
 
 ROWS, WIDTH = 3, 4
@@ -119,15 +121,16 @@ def test_the_tree_of_other_devices_gives_the_same(
   arrays, reset = draw(op, 40)
   inputs, reset_BT = single(arrays), jnp.asarray(reset)
 
-  def results() -> tuple[Any, Any]:
-    def loss(inputs: Any) -> jax.Array:
-      return (op(*inputs, reset_BT)[1] ** 2).sum()
+  def results() -> Any:
+    def loss(inputs: Any) -> tuple[jax.Array, jax.Array]:
+      h_BTD = op(*inputs, reset_BT)[1]
+      return (h_BTD**2).sum(), h_BTD
 
-    return op(*inputs, reset_BT)[1], jax.grad(loss)(inputs)
+    return jax.jit(jax.grad(loss, has_aux=True))(inputs)
 
   in_turn = results()
   monkeypatch.setattr(
-    lax, 'platform_dependent', lambda *args, cpu, default: default(*args)
+    lax, 'platform_dependent', lambda *args, default, **_: default(*args)
   )
   in_a_tree = results()
   jax.tree.map(
@@ -135,6 +138,59 @@ def test_the_tree_of_other_devices_gives_the_same(
     in_turn,
     in_a_tree,
   )
+
+
+@pytest.mark.parametrize('op', OPS)
+@pytest.mark.parametrize('constant', [False, True])
+def test_the_kernel_of_gpus_gives_the_same(
+  constant: bool, op: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """Five steps, read two at a time, of three units in blocks of two."""
+  arrays, reset = draw(op, 5)
+  h, *factors, x = (
+    a.take(range(3), 1 if a is arrays[0] else 2) for a in arrays
+  )
+  if constant:
+    factors = [factor[0, 0] for factor in factors]
+  weight = np.random.default_rng(0).normal(size=x.shape)
+
+  def results(dtype: Any) -> Any:
+    def loss(inputs: Any) -> tuple[jax.Array, jax.Array]:
+      h_BTD = op(*inputs, jnp.asarray(reset))[1]
+      return (weight.astype(dtype) * h_BTD).sum(), h_BTD
+
+    inputs = [jnp.asarray(a, dtype) for a in (h, *factors, x)]
+    return jax.device_get(jax.jit(jax.grad(loss, has_aux=True))(inputs))
+
+  with jax.enable_x64(True):
+    in_turn = results(np.float64)
+  monkeypatch.setattr(diagonal_kernel, 'AHEAD', 2)
+  monkeypatch.setattr(diagonal_kernel, 'BLOCK', 2)
+  monkeypatch.setattr(
+    *(lax, 'platform_dependent'),
+    lambda *args, cuda, **_: cuda(*args, interpret=True),
+  )
+  jax.tree.map(
+    lambda one, two: np.testing.assert_allclose(
+      *(one, two), rtol=1e-5, atol=1e-5
+    ),
+    results(np.float32),
+    in_turn,
+  )
+
+
+@pytest.mark.filterwarnings('ignore:The Pallas Triton backend is deprecated')
+@pytest.mark.parametrize('op', OPS)
+def test_both_kernels_are_lowered_for_gpus(op: Callable[..., Any]) -> None:
+  arrays, reset = draw(op, 9)
+  inputs, reset_BT = single(arrays), jnp.asarray(reset)
+  gradient = jax.jit(jax.grad(lambda inputs: op(*inputs, reset_BT)[1].sum()))
+  # Without a GPU, newer versions of jax must be told which one it is.
+  gpu = AbstractDevice('NVIDIA H100', None, 'gpu')
+  with use_abstract_mesh(AbstractMesh((1,), ('x',), abstract_device=gpu)):
+    lowered = gradient.trace(inputs).lower(lowering_platforms=('cuda',))
+    program = lowered.as_text()
+  assert program.count('xla.gpu.triton') == 2
 
 
 @pytest.mark.parametrize('op', OPS)
