@@ -11,8 +11,11 @@ compile.
 
 - train: 150M parameters of GPT and of Transformer-XL in bfloat16: tokens per
   second, and MFU, see `memjax/logs/hardware.py`;
-- layers: memories that read in a loop, in a tree or in chunks: milliseconds of
-  a training step of one layer; beside the LSTM and the GRU, cuDNN's;
+- attention: forward and backward in bfloat16 by cuDNN and by tiles;
+- diagonal: a real and a complex recurrence, forward and backward, by the kernel
+  and in a tree;
+- layers: memories that read in a loop, in a kernel or in chunks: milliseconds
+  of a training step of one layer; beside the LSTM and the GRU, cuDNN's;
 - replicas: sixteen runs over one program of sixteen;
 - generation: milliseconds of a token.
 
@@ -27,21 +30,21 @@ import importlib.util
 import json
 from pathlib import Path
 import platform
-import statistics
 import time
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.bench import generate, replicas
+from experiments.bench import generate, gpu_ops, replicas
+from experiments.bench.gpu_ops import seconds
 from experiments.bench.peers import memjax_step
 from memjax.generation.decode import prefill
 from memjax.logs import hardware
+from memjax.ops.diagonal import diagonal, rotating
 from memjax.training.program import step_flops
 
 MINUTES = 8.0
-ROUNDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,16 +86,6 @@ LAYERS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: class, its widths
   'mamba2': ('mamba2.Mamba2', ('head_width',)),
   'gated_delta_net': ('gated_delta_net.GatedDeltaNet', ('head_width',)),
 }
-
-
-def seconds(step: Callable[[], Any]) -> float:
-  """The median of ROUNDS calls, after one that compiles."""
-  times = []
-  for _ in range(ROUNDS + 1):
-    begin = time.perf_counter()
-    jax.block_until_ready(step())
-    times.append(time.perf_counter() - begin)
-  return statistics.median(times[1:])
 
 
 def train(name: str, sizes: Sizes) -> dict[str, float | None]:
@@ -198,8 +191,15 @@ def token(name: str) -> dict[str, float]:
 def parts(sizes: Sizes) -> dict[str, Callable[[], dict[str, Any]]]:
   """Every part by name, in the order of running."""
   width, part = min(sizes.layer_width, 128), functools.partial
+  heads = sizes.width // sizes.head_width
+  queries = sizes.rows, sizes.length, heads, sizes.head_width
+  units = sizes.layer_rows, sizes.layer_length, sizes.layer_width
   return {
     **{f'train {name}': part(train, name, sizes) for name in TRANSFORMERS},
+    'attention': part(gpu_ops.attention, queries, sizes.length),
+    'sliding attention': part(gpu_ops.attention, queries, sizes.length // 4),
+    'diagonal': part(gpu_ops.recurrence, diagonal, units),
+    'rotating': part(gpu_ops.recurrence, rotating, units),
     **{f'layer {name}': part(layer, name, sizes) for name in LAYERS},
     'replicas': part(together, width, sizes),
     **{f'token {name}': part(token, name) for name in TOKENS},

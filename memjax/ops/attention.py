@@ -5,7 +5,8 @@ of them, so query t stands at key M + t. It sees the keys at distances
 0 <= d <= window that belong to its own run, a run being what lies between two
 resets. Time grows with T window, and memory with T + window, not with T T:
 `ops/tiles.py` cuts the work, `ops/scores.py` has the scores,
-`ops/tiled_attention.py` the softmax and its gradient.
+`ops/tiled_attention.py` the softmax and its gradient. What cuDNN can compute,
+`ops/fused_attention.py` has it compute.
 
 Further letters: G heads of the keys (H, or fewer where heads share keys), J
 heads of queries for each of them, P width of the second score, R distances, V
@@ -18,8 +19,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from memjax.ops import fused_attention
 from memjax.ops.scores import Terms
 from memjax.ops.tiled_attention import Reach, attend
+from memjax.ops.tiles import cover
 
 CHUNK = 64  # queries: fewer keep no device busy, more leave a CPU's cache
 LARGE_CHUNK = 512  # queries, on devices that run many threads
@@ -93,12 +96,17 @@ def windowed_attention(
   on_cpu = jax.default_backend() == 'cpu'
   skip = on_cpu and slots * length >= LEAST_SKIPPED and window > 0
   size = chunk if on_cpu else max(chunk, LARGE_CHUNK)
+  terms = _terms(relative, log_decay_BSH, sinks_H, slots, shared)
+  stretches = cover(length, slots, window, size, 0)
+  inputs = q_BTHK, k_BSGK, v_BSGV
+  if not any(terms) and fused_attention.takes(*inputs, stretches):
+    return fused_attention.attend(*inputs, run_BS, window, stretches)
   y = attend(
     Reach(window, size, skip),
     _of_queries(q_BTHK, shared),
     _of_keys(k_BSGK),
     _of_keys(v_BSGV),
-    _terms(relative, log_decay_BSH, sinks_H, slots, shared),
+    terms,
     run_BS,
   )
   return y.transpose(1, 3, 0, 2, 4).reshape(*q_BTHK.shape[:3], -1)

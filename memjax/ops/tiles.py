@@ -44,10 +44,12 @@ class Tile(NamedTuple):
     steps = tiles * self.queries
     return self._replace(first=self.first + steps, low=self.low + steps)
 
-  def of_queries(self, arrays: Any) -> Any:
-    """The tile's part of arrays `(G, B, J, T, ...)`."""
+  def of_queries(self, arrays: Any, axis: int = 3) -> Any:
+    """The tile's part of arrays that have all queries on an axis."""
     cut = lax.dynamic_slice_in_dim
-    return jax.tree.map(lambda a: cut(a, self.first, self.queries, 3), arrays)
+    return jax.tree.map(
+      lambda a: cut(a, self.first, self.queries, axis), arrays
+    )
 
   def of_keys(self, arrays: Any, axis: int = 2) -> Any:
     """The tile's part of arrays that have all keys on an axis."""
@@ -105,8 +107,16 @@ def sweep(
   step: Callable[[Any, Tile], tuple[Any, Any]],
   carry: Any,
   stretches: Sequence[Stretch],
+  axis: int = 3,
 ) -> tuple[Any, Any]:
-  """Every tile in turn; the carry after them, and all results joined on T."""
+  """Every tile in turn; the carry after them, and all results joined on T.
+
+  Args:
+    step: (carry, tile) to the carry after it and results of its queries.
+    carry: before the first tile.
+    stretches: tiles that cover all queries.
+    axis: T of the results.
+  """
   parts = []
   for tile, count in stretches:
     if count <= UNROLLED:
@@ -114,9 +124,9 @@ def sweep(
         carry, part = step(carry, tile.moved(i))
         parts.append(part)
     else:
-      carry, part = _loop(step, carry, tile, count)
+      carry, part = _loop(step, carry, tile, count, axis)
       parts.append(part)
-  return carry, jax.tree.map(lambda *xs: jnp.concatenate(xs, 3), *parts)
+  return carry, jax.tree.map(lambda *xs: jnp.concatenate(xs, axis), *parts)
 
 
 def _loop(
@@ -124,14 +134,15 @@ def _loop(
   carry: Any,
   tile: Tile,
   count: int,
+  axis: int,
 ) -> tuple[Any, Any]:
   carry, part = lax.scan(
     lambda carry, i: step(carry, tile.moved(i)), carry, jnp.arange(count)
   )
 
   def join(x: jax.Array) -> jax.Array:
-    """`(tiles, G, B, J, C, ...)` to `(G, B, J, T, ...)`."""
-    x = jnp.moveaxis(x, 0, 3)
-    return x.reshape(*x.shape[:3], -1, *x.shape[5:])
+    """`(tiles, ..., C, ...)` to `(..., T, ...)`."""
+    x = jnp.moveaxis(x, 0, axis)
+    return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
 
   return carry, jax.tree.map(join, part)
