@@ -116,6 +116,7 @@ README_BYTES = 8192
 SOFT, HARD, FUNCTION, CONFIG, LAUNCHER, STORY = 250, 400, 60, 80, 12, 150
 LARGER_THAN_SOFT = {
   'memjax/types.py': 'the records that every part shares',
+  'memjax/models/stack.py': 'one frame, and what each setting of it means',
   'memjax/models/attention/transformer.py': 'one attention and its options',
   'memjax/tasks/language/text.py': 'one task, the fields of any text corpus',
   'memjax/tasks/base.py': 'the contract: every method and what it promises',

@@ -169,8 +169,8 @@ def call_with_options(
 
 
 def _check_type(field: str, value: Any, wanted: Any) -> None:
-  if wanted is Memory:
-    require(isinstance(value, Memory), field, value, SECTION)
+  if wanted in (Memory, Task):
+    require(isinstance(value, wanted), field, value, SECTION)
   if wanted not in (bool, int, float, str):
     return
   fits = type(value) is wanted or (wanted is float and type(value) is int)

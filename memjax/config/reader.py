@@ -131,6 +131,10 @@ def _model(
   rule += 'the answers: use a causal memory'
   hidden = model.causal or not task.labels_are_inputs
   require(hidden, 'model', spec['name'], rule)
+  rule = f'answers {model.delay} steps late, and the labels of the task come '
+  rule += f'{task.delay} steps late: wrap the task in delayed.Delayed with '
+  rule += f'steps={model.delay}'
+  require(model.delay == task.delay, 'model', spec['name'], rule)
   try:
     return model.with_remat(config['train']['remat'])
   except ConfigError as error:

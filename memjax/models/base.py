@@ -81,11 +81,13 @@ class Memory(nn.Module, abc.ABC):
     return 0
 
   @property
-  def block(self) -> int:
-    """The number of steps after which the memory starts anew, 0 for never.
+  def delay(self) -> int:
+    """k, if the output at t answers step t - k; `Task.delay` must be k, too."""
+    return 0
 
-    Blocks are counted from the last reset.
-    """
+  @property
+  def block(self) -> int:
+    """Number of steps, from a reset on, before it starts anew; 0: never."""
     return 0
 
   def with_horizon(self, horizon: int) -> 'Memory':

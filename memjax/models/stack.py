@@ -115,6 +115,9 @@ class Stack(Model):
     check_pattern(self.pattern, self._memories(), self.width, self.depth)
     check_names('mlp_after', self.mlp_after, self._memories())
     check_number(self.positions, self.max_positions, self.block)
+    rule = "must be 'plain': a residual would be that of another step"
+    late = self.delay and self.wiring != 'plain'
+    require(not late, 'wiring', self.wiring, rule)
     super().__post_init__()
 
   @property
@@ -128,6 +131,10 @@ class Stack(Model):
   @property
   def horizon(self) -> int:
     return horizon_of(self._layers())
+
+  @property
+  def delay(self) -> int:
+    return sum(layer.delay for layer in self._layers())
 
   @property
   def block(self) -> int:

@@ -113,6 +113,19 @@ class Task(abc.ABC):
     return True
 
   @property
+  def delay(self) -> int:
+    """The number of steps by which every label comes late.
+
+    The model must have the same, as `models/composed/lookahead.py` has.
+    """
+    return 0
+
+  @property
+  def runs(self) -> int:
+    """The most runs of a row: each begins with a reset."""
+    return 1
+
+  @property
   def row_stride(self) -> int:
     """Steps between the starts of two rows of a sequence; T: no overlap."""
     return self.length

@@ -303,6 +303,8 @@ def test_models_that_break_laws_on_purpose_are_few() -> None:
     ('segment-0', 'segments'),
     ('segment-5', 'segments'),
     ('key-value-1', 'horizon'),
+    ('lookahead-gru-both_ways', 'segments'),
+    ('lookahead-gru-both_ways', 'causal'),
     ('bidirectional', 'segments'),
     ('bidirectional', 'causal'),
   }

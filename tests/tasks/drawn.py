@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chisquare
 
-from memjax.tasks.base import GeneratedTask, Stream
+from memjax.tasks.base import GeneratedTask, Stream, Task
 from memjax.types import Batch, HostBatch
 
 
 @functools.cache
-def compiled(task: GeneratedTask) -> Callable[[HostBatch], Batch]:
+def compiled(task: Task) -> Callable[[HostBatch], Batch]:
   return jax.jit(task.batch)
 
 
-def draw(task: GeneratedTask, rows: int, seed: int = 0) -> Batch:
+def draw(task: Task, rows: int, seed: int = 0) -> Batch:
   """The first batch of training."""
   feed = task.rows(Stream(seed, 0, rows), 0, np.arange(rows))
   return compiled(task)(feed)

@@ -13,6 +13,7 @@ from memjax.data.tokenizers import Bytes, Marked, from_json
 from memjax.errors import ConfigError
 from memjax.evaluation.generation import undefined_rows
 from memjax.tasks.base import Stream
+from memjax.tasks.composed.delayed import Delayed
 from memjax.tasks.language.pairs import Pairs
 from memjax.types import Batch, Tokens
 
@@ -190,3 +191,31 @@ def test_best_fit_overlaps_nothing_and_wastes_little() -> None:
   assert filled.max() == 1
   assert filled.sum() == sum(sizes)
   assert filled.mean() > 0.9
+
+
+def test_late_labels_stay_in_the_run_of_their_pair(tmp_path: Path) -> None:
+  task = task_of(tmp_path, answer='label')
+  late = Delayed(task=task, steps=2)
+  plain = rows_of(task, 2)
+  seen = late.batch(late.rows(Stream(0, 0, 2), 0, np.arange(2)))
+  assert seen.inputs.shape == (2, 16 + 2 * task.runs)
+  assert task.runs > 1
+  for row in range(2):
+    starts, moved = map(
+      np.flatnonzero, (plain.reset_BT[row], seen.reset_BT[row])
+    )
+    assert moved.tolist() == [s + 2 * i for i, s in enumerate(starts)]
+    labels = np.flatnonzero(plain.loss_weights_BT[row])
+    run = np.searchsorted(starts, labels, 'right')
+    places = labels + 2 * run
+    assert np.flatnonzero(seen.loss_weights_BT[row]).tolist() == list(places)
+    for name in ('targets', 'score_axis_BT'):
+      one, other = getattr(plain, name)[row], getattr(seen, name)[row]
+      np.testing.assert_array_equal(other[places], one[labels])
+    np.testing.assert_array_equal(
+      seen.inputs[row][places - 2], plain.inputs[row][labels]
+    )
+    # After a run, blanks; after the last one first the padding of the row.
+    after = np.asarray(seen.inputs[row][places])
+    assert (after[:-1] == task.input_spec.size).all()
+    assert after[-1] in (task.input_spec.size, 0)

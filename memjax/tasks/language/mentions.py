@@ -82,6 +82,10 @@ class Mentions(GeneratedTask):
     return self.length // 2 - 1
 
   @property
+  def labels_are_inputs(self) -> bool:
+    return False
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     return {
       'loss': {'chance': math.log(self.types)},

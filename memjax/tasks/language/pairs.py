@@ -197,6 +197,10 @@ class Pairs(Task):
     return self.answer == 'tokens'
 
   @property
+  def runs(self) -> int:
+    return int(self._rows.reset_RT.sum(axis=1).max())
+
+  @property
   def baselines(self) -> dict[str, dict[str, float]]:
     if self.answer == 'tokens':
       return {}
