@@ -6,6 +6,8 @@ then writes the target.
 Command: python launch.py --config=configs/pairs.py:lstm
   your own: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
   fields of your records: --config.task.source=en --config.task.target=de
+  an encoder and a decoder with attention: --config=configs/pairs.py:additive
+    or dot; one that hands over its carry: none
   classes: --config.task.answer=label; tags: --config.task.answer=tags
     --config.task.tokens=words
 Result: not measured. The docstrings of Python's library are an example: a text
@@ -15,10 +17,8 @@ and its first line, 3,000 pairs.
 from ml_collections import ConfigDict
 
 from memjax.configs.base import base
-from memjax.configs.models import MODELS, model
+from memjax.configs.pairs_models import ENCODER_DECODER, VARIANTS, pairs_model
 from memjax.configs.variants import quick, split_variant
-
-VARIANTS = MODELS
 
 
 def get_config(variant: str = 'lstm') -> ConfigDict:
@@ -38,7 +38,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
       'length': 512,
     }
   )
-  config.model = model(name, width=256, depth=2, window=512)
+  config.model = pairs_model(name, width=256, depth=2, window=512)
   config.train.update(steps=2000, batch_size=16)
   config.optim.update(learning_rate=2e-3, warmup_steps=100)
   config.evals.validation = ConfigDict(
@@ -60,7 +60,9 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   )
   config.checkpoint.best = 'validation/loss'
   if size == 'quick':
-    config.model = model(name, width=16, depth=1, window=16)
+    config.model = pairs_model(name, width=16, depth=1, window=16)
     config.task.length = 192
+    if name in ENCODER_DECODER:
+      config.model.source_length = 192
     quick(config)
   return config.lock()

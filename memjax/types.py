@@ -141,6 +141,11 @@ class Spec(abc.ABC):
     """The id that marks a step as a question; 0: no step is a question."""
     return 0
 
+  @property
+  def separator_id(self) -> int:
+    """The id between a source and its answer; 0: inputs have no separator."""
+    return 0
+
   @abc.abstractmethod
   def resized(self, size: int) -> 'Spec':
     """The same spec with another `size`."""
@@ -183,9 +188,10 @@ class Spec(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Tokens(Spec):
-  """Integers in [0, vocab)."""
+  """Integers in [0, vocab); `separator_id` as in `Spec`."""
 
   vocab: int
+  separator_id: int = 0
 
   @property
   def size(self) -> int:
@@ -196,7 +202,7 @@ class Tokens(Spec):
     return self.vocab
 
   def resized(self, size: int) -> 'Tokens':
-    return Tokens(size)
+    return dataclasses.replace(self, vocab=size)
 
   def indicators(self, values: np.ndarray) -> np.ndarray:
     return np.eye(self.vocab)[values]

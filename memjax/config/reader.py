@@ -71,7 +71,7 @@ def read_experiment(
     config=config,
     seed=seed,
     task=task,
-    model=_model(config, config['model'], task),
+    model=_model(config, config['model'], task, read=sets is None),
     evals={
       name: _evaluation(config, name, task, sets is None or name in sets)
       for name, spec in config['evals'].items()
@@ -123,10 +123,18 @@ def prepare_task(
 
 
 def _model(
-  config: Mapping[str, Any], spec: Mapping[str, Any], task: Task
+  config: Mapping[str, Any], spec: Mapping[str, Any], task: Task, *, read: bool
 ) -> Model:
-  """The model of a spec for a task, as `train.remat` wants it."""
+  """The model of a spec for a task, as `train.remat` wants it.
+
+  Where the task's data are `read`, its sources must fit the model.
+  """
   model = build_model(spec, task.input_spec, task.output_spec)
+  if read and (most := model.longest_source):
+    rule = f'the task has a source of {task.longest_source} steps, and the '
+    rule += 'model reads no longer one than this'
+    fits = task.longest_source <= most
+    require(fits, 'model.source_length', most, rule)
   rule = f'reads later inputs, and those of {config["task"]["name"]} may be '
   rule += 'the answers: use a causal memory'
   hidden = model.causal or not task.labels_are_inputs
@@ -176,7 +184,7 @@ def _evaluation(
       f'reads {task.input_spec} and answers {task.output_spec}, the training '
       f'task {trained.input_spec} and {trained.output_spec}',
     )
-    model = _model(config, parts['model'], task)
+    model = _model(config, parts['model'], task, read=read)
   except ConfigError as error:
     raise error.within(field) from None
   given = {

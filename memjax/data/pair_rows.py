@@ -72,6 +72,11 @@ def _steps(parts: list, answers: list[int]) -> Steps:
   return Steps(inputs_T, targets_T, labelled_T)
 
 
+def source_length(pair: Steps) -> int:
+  """The number of steps before the separator, which has the first label."""
+  return int(pair.labelled_T.argmax())
+
+
 class PairRows(NamedTuple):
   """R rows of T steps; each row has one or more pairs in sequence.
 

@@ -42,9 +42,8 @@ class Memory(nn.Module, abc.ABC):
     horizon: outputs do not depend on inputs more than `horizon` steps back;
     pure: no mutable collection, no hidden state; no two leaves share memory.
 
-  A memory used as a layer of a `Stack` has a field `width`: it returns
-  `(B, T, width)`. Floating carry leaves are float32 whatever the compute type,
-  which follows the parameters.
+  A layer of a `Stack` has a field `width`: it returns `(B, T, width)`. Floating
+  carry leaves are float32 whatever the compute type, that of the parameters.
 
   A memory that breaks a law on purpose says so: it overrides `causal` or
   `breaks`, as a property or as a class attribute, `causal = False`.
@@ -131,6 +130,11 @@ class Model(Memory):
 
   input_spec: Spec
   output_spec: Spec
+
+  @property
+  def longest_source(self) -> int:
+    """The most steps that a source may have; 0: there is no bound."""
+    return 0
 
   def with_remat(self, remat: str) -> 'Model':
     """The same model, with other values kept for the backward pass.

@@ -27,7 +27,7 @@ SIZES: dict[str, Any] = {
   'layer': 'gru.GRU',
 }
 SIZE = 4
-READS, ANSWERS = Tokens(7), Tokens(5)  # of a whole model
+READS, ANSWERS = Tokens(7, separator_id=5), Tokens(5)  # of a whole model
 LONGEST = 256  # steps of a segment, for memories with a long window
 
 

@@ -126,6 +126,11 @@ class Task(abc.ABC):
     return 1
 
   @property
+  def longest_source(self) -> int:
+    """The most steps before a separator; 0: unknown, or there is none."""
+    return 0
+
+  @property
   def row_stride(self) -> int:
     """Steps between the starts of two rows of a sequence; T: no overlap."""
     return self.length

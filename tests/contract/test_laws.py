@@ -49,6 +49,7 @@ class Specs(NamedTuple):
 CORPORA = {
   'text.Text': Specs(Tokens(256), Tokens(256)),
   'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
+  'pairs.Pairs': Specs(Tokens(7, separator_id=5), Tokens(7, separator_id=5)),
 }
 
 
@@ -160,6 +161,40 @@ READS_SENTENCES = {
 ODD |= READS_SENTENCES
 ODD_SPECS = dict.fromkeys(
   READS_SENTENCES, Specs(Sentences(9, 4, question_id=3), Tokens(5))
+)
+
+
+def encoder_decoder(
+  encoder: str, decoder: str, **fields: Any
+) -> dict[str, Any]:
+  """Both memories with a window of 3."""
+  sizes = {'head_width': 2, 'window': 3}
+  layers = [
+    {'name': name} | (sizes if name.startswith('transformer') else {})
+    for name in (encoder, decoder)
+  ]
+  spec = {'name': 'encoder_decoder.EncoderDecoder', 'width': 4}
+  spec |= dict(zip(('encoder_layer', 'layer'), layers, strict=True))
+  return spec | {'source_length': 5, 'depth': 2} | fields
+
+
+ENCODER_DECODERS = {
+  'encoder-decoder-dot': encoder_decoder(
+    'lru.LRU', 'lstm.LSTM', attention='dot'
+  ),
+  'encoder-decoder-attention': encoder_decoder(
+    'transformer_xl.TransformerXL',
+    'transformer.SlidingAttention',
+    wiring='pre_norm',
+    mlp=1.0,
+  ),
+  'encoder-decoder-none': encoder_decoder(
+    'lstm.LSTM', 'lstm.LSTM', attention='none', wiring='post_norm'
+  ),
+}
+ODD |= ENCODER_DECODERS
+ODD_SPECS |= dict.fromkeys(
+  ENCODER_DECODERS, Specs(Tokens(7, separator_id=5), Tokens(4))
 )
 
 

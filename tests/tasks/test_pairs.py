@@ -17,6 +17,7 @@ from memjax.tasks.composed.delayed import Delayed
 from memjax.tasks.language.pairs import Pairs
 from memjax.types import Batch, Tokens
 
+TOKENS = Tokens(258, separator_id=256)
 SENTIMENT = [
   ('so good', 'yes'),
   ('bad', 'no'),
@@ -62,7 +63,7 @@ def read_back(batch: Batch, marks: Marked) -> list[str]:
 def test_every_pair_is_read_once_an_epoch(packed: bool, tmp_path: Path) -> None:
   task = task_of(tmp_path, packed=packed)
   marks = task.text_tokenizer
-  assert (task.input_spec, task.output_spec) == (Tokens(258), Tokens(258))
+  assert (task.input_spec, task.output_spec) == (TOKENS, TOKENS)
   lines = sorted(f'{source}\t{target}\n' for source, target in SENTIMENT)
   for epoch in range(2):
     steps = range(

@@ -38,15 +38,10 @@ import math
 
 import numpy as np
 
+from memjax.data import pair_rows
 from memjax.data.order import take_rows
-from memjax.data.pair_rows import ANSWERS, PairRows, Steps, encode_pair, lay_out
-from memjax.data.pairs import (
-  DOCSTRINGS,
-  FILES,
-  Pair,
-  PairsBySplit,
-  open_pairs,
-)
+from memjax.data.pair_rows import ANSWERS, PairRows, Steps
+from memjax.data.pairs import DOCSTRINGS, FILES, Pair, PairsBySplit, open_pairs
 from memjax.data.splits import SPLITS, FileOptions
 from memjax.data.tokenizers import (
   KINDS,
@@ -181,7 +176,8 @@ class Pairs(Task):
 
   @property
   def input_spec(self) -> Tokens:
-    return Tokens(self.text_tokenizer.vocab)
+    marks = self.text_tokenizer
+    return Tokens(marks.vocab, 0 if self.answer == 'tags' else marks.separator)
 
   @property
   def output_spec(self) -> Tokens:
@@ -191,6 +187,11 @@ class Pairs(Task):
   @property
   def labels(self) -> int:
     return int(self._rows.loss_weights_RT.sum(axis=1).max())
+
+  @property
+  def longest_source(self) -> int:
+    separated = self.answer != 'tags'
+    return separated * max(map(pair_rows.source_length, self._steps))
 
   @property
   def labels_are_inputs(self) -> bool:
@@ -238,13 +239,13 @@ class Pairs(Task):
 
   @functools.cached_property
   def _rows(self) -> PairRows:
-    return lay_out(self._steps, self.length, self.packed)
+    return pair_rows.lay_out(self._steps, self.length, self.packed)
 
   @functools.cached_property
   def _steps(self) -> list[Steps]:
     """The pairs that fit."""
     steps = [
-      encode_pair(pair, self.answer, self.text_tokenizer)
+      pair_rows.encode_pair(pair, self.answer, self.text_tokenizer)
       for pair in self._of(self.split)
     ]
     return [pair for pair in steps if len(pair.inputs_T) <= self.length]
