@@ -38,6 +38,9 @@ SAMPLING = (
   flags.DEFINE_float('temperature', 0.8, 'divides the logits; 0 is greedy'),
   flags.DEFINE_integer('top_k', 0, 'keep the K most likely tokens; 0: all'),
   flags.DEFINE_float('top_p', 1.0, 'then the top share of probability; 1: all'),
+  flags.DEFINE_integer(
+    'beams', 1, 'answers to keep in a beam search; 1: sample one'
+  ),
   flags.DEFINE_integer('seed', None, 'random seed of the text; else 0'),
   REPLICA,
   flags.DEFINE_string('save_carry', None, 'file to save the memory in'),

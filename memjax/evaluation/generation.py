@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
-from memjax.errors import require
+from memjax.errors import require, require_at_least_one
 from memjax.evaluation.base import Evaluation, Measure, Training
 from memjax.evaluation.totals import measure_with
+from memjax.generation.beam import NO_END, search
 from memjax.models.base import Model, apply
 from memjax.tasks.base import invalid_ids
 from memjax.training.readout import lost_labels
@@ -39,7 +40,17 @@ class ExactMatch(Evaluation):
   `accuracy`, labels right over labels. Both are NaN if a batch has a row for
   which they are not defined. A row takes one step of the model per position, in
   a loop over time.
+
+  Attributes:
+    beams: number of answers that are kept while one is searched, see
+      generation/beam.py; 1 is the greedy answer.
   """
+
+  beams: int = 1
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    require_at_least_one(self, 'beams')
 
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
     """See `Evaluation.prepare` and `check_rows`."""
@@ -51,7 +62,9 @@ class ExactMatch(Evaluation):
     ) -> tuple[Carry, Sums]:
       invalid = invalid_ids(self.task, batch), lost_labels(self.task, batch)
       params, batch = cast(params, batch, dtype)
-      carry, answer_BT = generate(self.model, params, carry, batch)
+      carry, answer_BT = generate(
+        self.model, params, carry, batch, beams=self.beams
+      )
       return carry, Sums(exact_metrics(answer_BT, batch), *invalid)
 
     return measure_with(read_batch, self, training, mesh)
@@ -63,8 +76,10 @@ def generate(
   carry: Carry,
   batch: Batch,
   to_the_end: bool = False,
+  beams: int = 1,
+  end: int = NO_END,
 ) -> tuple[Carry, jax.Array]:
-  """The carry after the rows, and the most likely token at every position.
+  """The carry after the rows, and the answer at every position.
 
   Args:
     model: reads and answers the same tokens.
@@ -73,7 +88,17 @@ def generate(
     batch: rows whose labels are one run.
     to_the_end: whether the model reads its own answers to the end of the row,
       and not only to the end of the labels.
+    beams: 1 takes the most likely token at every position; more search for the
+      most likely answer.
+    end: the token that ends an answer, for a search.
   """
+  if beams > 1:
+    labelled_BT = batch.loss_weights_BT > 0
+    answers_BT = jnp.cumsum(labelled_BT, axis=1) > 0
+    answers_BT = answers_BT if to_the_end else labelled_BT
+    rows = batch.inputs, batch.reset_BT, answers_BT
+    found = search(model, params, carry, *rows, beams, end)
+    return found.carry, found.answer_BKT[:, 0]
 
   def step(
     state: tuple[Carry, jax.Array, jax.Array], xs: tuple[jax.Array, ...]

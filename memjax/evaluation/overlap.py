@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from memjax.data.tokenizers import Marked
-from memjax.errors import require
+from memjax.errors import require, require_at_least_one
 from memjax.evaluation.base import (
   Evaluation,
   KnownMeasure,
@@ -47,11 +47,21 @@ class NumberedRows(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Overlap(Evaluation):
-  """Greedy answers against the targets, as text.
+  """Answers against the targets, as text.
 
   Figures: `bleu`, from 0 to 100, and `rouge_l`, from 0 to 1, see
   text_scores.py; `exact_match`, the share of answers that equal their target.
+
+  Attributes:
+    beams: number of answers that are kept while one is searched, see
+      generation/beam.py; 1 is the greedy answer.
   """
+
+  beams: int = 1
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    require_at_least_one(self, 'beams')
 
   def prepare(self, training: Training, mesh: Mesh) -> Measure:
     """See `Evaluation.prepare`.
@@ -81,7 +91,7 @@ class Overlap(Evaluation):
       invalid = invalid_ids(self.task, batch), lost_labels(self.task, batch)
       params, batch = cast(params, batch, dtype)
       carry, answer_BT = generate(
-        self.model, params, carry, batch, to_the_end=True
+        self.model, params, carry, batch, True, self.beams, marks.end
       )
       labelled_BT = batch.loss_weights_BT > 0
       written_BT = jnp.cumsum(labelled_BT, axis=1) > 0

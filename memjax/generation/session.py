@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import logging
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from memjax.data.tokenizers import Tokenizer
+from memjax.data.tokenizers import Marked, Tokenizer
 from memjax.errors import ConfigError
-from memjax.generation import decode
+from memjax.generation import beam, decode
 from memjax.generation.decode import State
 from memjax.generation.sampler import TEMPERATURE, UNFILTERED, SamplerConfig
 from memjax.runs.load import Run
@@ -116,6 +117,21 @@ def stream(
   """
   blocks = decode.generate(run.model, run.params, session.state, length, config)
   return _decode_blocks(tokenizer_of(run), session.tail, blocks)
+
+
+def search(
+  run: Run, session: Session, length: int, beams: int
+) -> Iterator[tuple[str, Session]]:
+  """Generates the likeliest text that a beam search finds, as one piece.
+
+  It has `length` tokens, or fewer if the mark of an answer's end comes before.
+  """
+  tokenizer, (carry, token, key) = tokenizer_of(run), session.state
+  end = tokenizer.end if isinstance(tokenizer, Marked) else beam.NO_END
+  row = run.model, run.params, carry, token
+  carry, tokens = beam.extend(*row, length, beams, end)
+  state = State(carry, jnp.asarray(tokens[-1]), key)
+  return _decode_blocks(tokenizer, session.tail, iter([(tokens, state)]))
 
 
 def sample(

@@ -21,6 +21,7 @@ def sample(
   temperature: float,
   top_k: int,
   top_p: float,
+  beams: int,
   seed: int | None,
   replica: int,
   save_carry: str | None,
@@ -31,10 +32,12 @@ def sample(
 
   The prompt comes first, as the model reads it, on a terminal in another
   colour. The text continues a prompt, nothing, a saved carry, or a saved carry
-  and then a prompt. With a carry, a seed samples another continuation.
+  and then a prompt. With a carry, a seed samples another continuation. With
+  several beams, the text is the likeliest one that a beam search finds.
   """
   sampler = SamplerConfig(temperature, top_k, top_p)
-  require(length >= 1, 'length', length, 'must be at least 1')
+  for field, value in (('length', length), ('beams', beams)):
+    require(value >= 1, field, value, 'must be at least 1')
   text = read_prompt(prompt, prompt_file)
   if save_carry:
     exists = Path(save_carry).absolute().parent.is_dir()
@@ -54,7 +57,10 @@ def sample(
     current = session.prefill(run, text, seed or 0)
   sys.stdout.write(coloured(session.as_read(run, text or b'')))
   try:
-    for piece, after in session.stream(run, current, length, sampler):
+    pieces = session.stream(run, current, length, sampler)
+    if beams > 1:
+      pieces = session.search(run, current, length, beams)
+    for piece, after in pieces:
       sys.stdout.write(piece)
       sys.stdout.flush()
       current = after
