@@ -17,8 +17,10 @@ and its first line, 3,000 pairs.
 from ml_collections import ConfigDict
 
 from memjax.configs.base import base
-from memjax.configs.pairs_models import ENCODER_DECODER, VARIANTS, pairs_model
+from memjax.configs.pairs_models import ENCODER_DECODER, NAMES, pairs_model
 from memjax.configs.variants import quick, split_variant
+
+VARIANTS = NAMES
 
 
 def get_config(variant: str = 'lstm') -> ConfigDict:

@@ -7,11 +7,11 @@ from memjax.configs.models import MODELS, model
 GRU = {'name': 'gru.GRU'}
 # An encoder and a decoder, by what the decoder gets of the source.
 ENCODER_DECODER = ('none', 'additive', 'dot')
-VARIANTS = (*MODELS, *ENCODER_DECODER)
+NAMES = (*MODELS, *ENCODER_DECODER)
 
 
 def pairs_model(name: str, width: int, depth: int, window: int) -> ConfigDict:
-  """A model of VARIANTS; `window` is the longest source of an encoder, too."""
+  """A model of NAMES; `window` is the longest source of an encoder, too."""
   if name not in ENCODER_DECODER:
     return model(name, width, depth, window)
   both = {'name': 'bidirectional.Bidirectional', 'layer': GRU}

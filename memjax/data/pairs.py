@@ -11,33 +11,21 @@ file moves no pair to another split.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 import functools
-import hashlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from memjax.data.compression import open_unpacked
-from memjax.data.formats import read_records
 from memjax.data.known import known, known_digest
 from memjax.data.local_sources import standard_library
+from memjax.data.pair_archives import open_archive
+from memjax.data.pair_files import Pair, read_pairs, split_of_source
 from memjax.data.splits import FileOptions, Placed, place_files
-from memjax.data.tables import SPLIT_FIELD
-from memjax.errors import ConfigError, require
+from memjax.errors import require
 
 DOCSTRINGS, FILES = 'docstrings', 'files'
-CONLL = ('.conll', '.conllu', '.iob', '.iob2', '.bio')
 DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
-PARTS = 20  # of all sources; one is validation, one is test
-
-
-class Pair(NamedTuple):
-  """What is read, and what is answered."""
-
-  source: str
-  target: str
 
 
 PairsBySplit = Mapping[str, tuple[Pair, ...]]  # {split: its pairs, in order}
@@ -50,18 +38,21 @@ def open_pairs(
 
   Args:
     corpus: 'docstrings', docstrings of Python's own library on this machine:
-      what follows the first line, then the first line; or 'files'.
+      what follows the first line, then the first line; 'files'; or a name of
+      pair_archives.py.
     path: the file or folder of 'files'.
     options: which files are read, and what says their split.
     source: the field of the source; a number is a column, from 1.
     target: the same of the target.
 
   Raises:
-    ConfigError: a file cannot be read or has no such field, or there are no
-      pairs.
+    ConfigError: a file cannot be read or downloaded, or has no such field, or
+      there are no pairs.
   """
   if corpus == DOCSTRINGS:
     return _docstrings()
+  if corpus != FILES:
+    return open_archive(corpus)
   placed = tuple(place_files(path, options))
   digests = tuple(known_digest(file.path) for file in placed)
   return _from_files(placed, digests, source, target)
@@ -77,76 +68,12 @@ def _from_files(
   del digests  # changed files are other arguments
   pairs: dict[str, list[Pair]] = {}
   for path, split in placed:
-    for pair, said in _read(path, source, target):
+    for pair, said in read_pairs(path, source, target):
       name = split or said or split_of_source(pair.source)
       pairs.setdefault(name, []).append(pair)
   rule = f'has no record with both {source!r} and {target!r}'
   require(bool(pairs), 'path', str(placed[0].path), rule)
   return {split: tuple(found) for split, found in pairs.items()}
-
-
-def split_of_source(source: str) -> str:
-  """The split that a source belongs to if nothing else says it."""
-  digest = hashlib.sha256(source.encode(errors='replace')).digest()
-  part = int.from_bytes(digest[:8], 'big') % PARTS
-  return {0: 'validation', 1: 'test'}.get(part, 'train')
-
-
-def _read(path: Path, source: str, target: str) -> Iterator[tuple[Pair, str]]:
-  """The pairs of a file that have both texts, and the split that each says."""
-  if {s.lower() for s in path.suffixes} & {*CONLL}:
-    yield from ((pair, '') for pair in _sentences(path, source, target))
-    return
-  header = not (source.isdigit() and target.isdigit())
-  for number, record in enumerate(read_records(path, header), 1):
-    for field, name in (('source', source), ('target', target)):
-      known = ', '.join(map(str, record))
-      rule = f'record {number} of {path.name} has no such field, but {known}'
-      require(name in record, field, name, rule)
-    pair = Pair(*(_text(record[name]) for name in (source, target)))
-    if all(pair):
-      said = record.get(SPLIT_FIELD)
-      yield pair, said if isinstance(said, str) else ''
-
-
-def _text(value: Any) -> str:
-  """A field's text: that of a list has a space between items."""
-  if isinstance(value, list | tuple):
-    return ' '.join(map(_text, value))
-  return '' if value is None else str(value).strip()
-
-
-def _sentences(path: Path, source: str, target: str) -> Iterator[Pair]:
-  """Columns of words and tags; an empty line ends a sentence.
-
-  Lines that begin with '#' or -DOCSTART- are left out, and the lines of CoNLL-U
-  for several words, 3-4, or for none, 3.1.
-  """
-  rule = 'must be the number of a column, from 1, in a CoNLL file'
-  for field, name in (('source', source), ('target', target)):
-    require(name.isdigit() and name != '0', field, name, rule)
-  columns = int(source) - 1, int(target) - 1
-  with open_unpacked(path) as file:
-    words: list[list[str]] = []
-    for number, line in enumerate(file, 1):
-      try:
-        fields = line.decode().split()
-      except UnicodeDecodeError as error:
-        rule = f'line {number} is not UTF-8: {error.reason}'
-        raise ConfigError('path', str(path), rule) from None
-      if fields and (line.startswith(b'#') or fields[0] == '-DOCSTART-'):
-        continue
-      if fields and '.conllu' in path.name and not fields[0].isdigit():
-        continue
-      if fields:
-        rule = f'line {number} of {path.name} has {len(fields)} columns'
-        require(max(columns) < len(fields), 'target', target, rule)
-        words.append([fields[column] for column in columns])
-      elif words:
-        yield Pair(*map(' '.join, zip(*words, strict=True)))
-        words = []
-    if words:
-      yield Pair(*map(' '.join, zip(*words, strict=True)))
 
 
 @functools.cache

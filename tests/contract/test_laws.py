@@ -299,6 +299,8 @@ def in_small_chunks(model: Model) -> Model:
   return model.clone(layer=small(model.layer), others=others)
 
 
+# Their parts have faster tests, in test_encoder_decoder.py.
+SLOW_CASES = ('pairs-additive', 'pairs-dot')
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')
 # `ranks` says nothing new of odd sizes: all tests raise on ranks that differ.
@@ -307,8 +309,8 @@ NAMED_ONLY = (*SLOW, 'ranks')
 
 def marks(case: str, law: Law) -> list[pytest.MarkDecorator]:
   """A law that the memory declares as broken must be broken."""
-  odd = case in ODD
-  slow = [pytest.mark.slow] if odd or law.name in SLOW else []
+  rare = case in ODD or case in SLOW_CASES
+  slow = [pytest.mark.slow] if rare or law.name in SLOW else []
   reason = on_purpose(built(case)).get(law.name)
   if reason is None:
     return slow

@@ -103,8 +103,9 @@ def attended(
 ) -> tuple[np.ndarray, np.ndarray]:
   """One row: outputs, and the shares of the slots."""
   table, memory = p['encoder']['embedding']['embedding'], 'layer_0'
-  source, encoded, answering, h = [], [], False, np.zeros(WIDTH)
-  ys, shares = [], []
+  source: list[np.ndarray] = []
+  encoded: list[np.ndarray] = []
+  answering, h, ys, shares = False, np.zeros(WIDTH), [], []
   for i, anew in zip(ids, resets, strict=True):
     if anew:
       source, encoded, answering, h = [], [], False, np.zeros(WIDTH)
@@ -139,7 +140,7 @@ def handed_over(
   return np.stack(ys), None
 
 
-LOOPS = {
+LOOPS: dict[str, Callable[..., tuple[np.ndarray, Any]]] = {
   'none': handed_over,
   'additive': lambda p, *row: attended(p, additive, *row),
   'dot': lambda p, *row: attended(p, dot, *row),

@@ -40,6 +40,7 @@ import numpy as np
 
 from memjax.data import pair_rows
 from memjax.data.order import take_rows
+from memjax.data.pair_archives import archives
 from memjax.data.pair_rows import ANSWERS, PairRows, Steps
 from memjax.data.pairs import DOCSTRINGS, FILES, Pair, PairsBySplit, open_pairs
 from memjax.data.splits import SPLITS, FileOptions
@@ -61,7 +62,8 @@ class Pairs(Task):
 
   Attributes:
     corpus: 'docstrings' of Python's own library: what follows a docstring's
-      first line, then the first line; or 'files', the user's.
+      first line, then the first line; 'files', the user's; or a released one,
+      such as 'imdb', see data/pair_archives.py.
     path: the file or folder of 'files'; docs/data.md lists the formats.
     validation_path, test_path: file or folder of a split of 'files'.
     split_names: False ignores file names that say a split.
@@ -99,8 +101,10 @@ class Pairs(Task):
 
   def __post_init__(self) -> None:
     positive(self, 'length')
+    corpora = DOCSTRINGS, FILES, *archives()
+    rule = f'unknown; {nearest(self.corpus, corpora, "docs/data.md")}'
+    require(self.corpus in corpora, 'corpus', self.corpus, rule)
     for field, known in (
-      ('corpus', (DOCSTRINGS, FILES)),
       ('answer', ANSWERS),
       ('tokens', tuple(KINDS)),
       ('split', SPLITS),
@@ -111,8 +115,7 @@ class Pairs(Task):
     rule = 'must be given' if files else "belongs to corpus='files' only"
     require(bool(self.path) == files, 'path', self.path, rule)
     words = self.answer != 'tags' or self.tokens == Words.kind
-    rule = "must be 'words' for answer='tags'"
-    require(words, 'tokens', self.tokens, rule)
+    require(words, 'tokens', self.tokens, "must be 'words' for answer='tags'")
     require(0 < self.share <= 1, 'share', self.share, 'must be in (0, 1]')
 
   def prepare(self) -> None:
@@ -190,8 +193,8 @@ class Pairs(Task):
 
   @property
   def longest_source(self) -> int:
-    separated = self.answer != 'tags'
-    return separated * max(map(pair_rows.source_length, self._steps))
+    sources = [] if self.answer == 'tags' else self._steps
+    return max(map(pair_rows.source_length, sources), default=0)
 
   @property
   def labels_are_inputs(self) -> bool:
