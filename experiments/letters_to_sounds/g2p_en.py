@@ -12,7 +12,6 @@ letters and `</s>`; the separator is `<s>` of the sounds, the end their `</s>`.
 """
 
 from collections.abc import Mapping, Sequence
-import functools
 import sys
 from typing import Any, NamedTuple
 
@@ -21,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.letters_to_sounds import wheels
+from experiments.letters_to_sounds.answers import answers, score
 from memjax.config.build import build_model
-from memjax.generation.beam import search
 from memjax.models.base import Model
 from memjax.types import Params, Tokens
 
@@ -142,67 +141,10 @@ def pronounce(
   reader: Reader, words: Sequence[str], beams: int = 1
 ) -> list[list[str]]:
   """The sounds of each word, of letters from a to z."""
-  sources = [
-    [*map(LETTERS.index, word), LETTERS.index('</s>')] for word in words
-  ]
-  most = max(map(len, sources))
-  ids = np.zeros((len(words), most + MOST), np.int32)
-  answers = np.zeros(ids.shape, bool)
-  for row, source in enumerate(sources):
-    ids[row, : len(source)] = source
-    ids[row, len(source)] = SEPARATOR
-    answers[row, len(source) : len(source) + MOST] = True
-  found = _search(reader.model, reader.params, ids, answers, beams)
-  texts = []
-  for row, text in zip(np.asarray(found), answers, strict=True):
-    chosen = row[text].tolist()
-    end = chosen.index(END) if END in chosen else MOST
-    texts.append([SOUNDS[i - len(LETTERS)] for i in chosen[:end]])
-  return texts
-
-
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _search(
-  model: Model, params: Params, ids: jax.Array, answers: jax.Array, beams: int
-) -> jax.Array:
-  carry, none = model.initial_carry(len(ids)), jnp.zeros(ids.shape, bool)
-  rows = carry, ids, none, answers
-  return search(model, params, *rows, beams, END).answer_BKT[:, 0]
-
-
-def distance(one: Sequence[str], other: Sequence[str]) -> int:
-  """The number of sounds to insert, remove or replace."""
-  row = list(range(len(other) + 1))
-  for i, sound in enumerate(one, 1):
-    before, row = row, [i]
-    for j, wanted in enumerate(other, 1):
-      swapped = before[j - 1] + (sound != wanted)
-      row.append(min(before[j] + 1, row[j - 1] + 1, swapped))
-  return row[-1]
-
-
-class Scores(NamedTuple):
-  """Figures of answers.
-
-  Attributes:
-    right: share of words whose answer is one of their pronunciations.
-    errors: edits to the nearest pronunciation, over its number of sounds.
-  """
-
-  right: float
-  errors: float
-
-
-def score(
-  answers: Sequence[Sequence[str]], known: Sequence[Sequence[Sequence[str]]]
-) -> Scores:
-  """The figures of answers, beside all pronunciations of each word."""
-  right = errors = sounds = 0
-  for answer, ways in zip(answers, known, strict=True):
-    edits, length = min((distance(answer, way), len(way)) for way in ways)
-    right += edits == 0
-    errors, sounds = errors + edits, sounds + length
-  return Scores(right / len(answers), errors / sounds)
+  end = LETTERS.index('</s>')
+  sources = [[*map(LETTERS.index, word), end, SEPARATOR] for word in words]
+  found = answers(*reader, sources, END, MOST, beams)
+  return [[SOUNDS[i - len(LETTERS)] for i in answer] for answer in found]
 
 
 def draw_words(
@@ -222,8 +164,8 @@ def main() -> None:
   known = wheels.dictionary()
   words = draw_words(known)
   for beams in (1, 4):
-    answers = pronounce(reader, words, beams)
-    right, errors = score(answers, [known[word] for word in words])
+    found = pronounce(reader, words, beams)
+    right, errors = score(found, [known[word] for word in words])
     print(f'{beams} beams: words {right:.1%}, phoneme errors {errors:.1%}')
 
 

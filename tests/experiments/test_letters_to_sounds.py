@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.letters_to_sounds import wheels
+from experiments.letters_to_sounds.answers import distance, score
 from experiments.letters_to_sounds.g2p_en import (
   END,
   LETTERS,
   MOST,
   SOUNDS,
-  distance,
   draw_words,
   load,
   pronounce,
-  score,
 )
 
 RIGHT, ERRORS = 0.726, 0.0909  # of 1,000 words

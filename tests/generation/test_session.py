@@ -14,7 +14,7 @@ from memjax.config.build import build_model
 from memjax.configs.models import model
 from memjax.data.tokenizers import Bytes, Characters, Tokenizer, Words
 from memjax.errors import ConfigError
-from memjax.generation import saved, session
+from memjax.generation import beam, saved, session
 from memjax.generation.sampler import TEMPERATURE, UNFILTERED, SamplerConfig
 from memjax.generation.session import Session, extend, prefill, sample, stream
 from memjax.models.base import Memory
@@ -294,6 +294,15 @@ def test_the_terminal_shows_what_follows(
   )
 
 
+def test_beams_print_the_text_that_a_search_finds(run: Run, say: Say) -> None:
+  state = prefill(run, 'a b').state
+  _, ids = beam.extend(
+    run.model, run.params, state.carry, state.token, 20, beams=3
+  )
+  text = session.tokenizer_of(run).decode(ids.tolist())
+  assert say(prompt='a b', beams=3) == f'a b{text}\n'
+
+
 def test_the_terminal_goes_on_from_a_carry(
   run: Run, say: Say, tmp_path: Path
 ) -> None:
@@ -353,6 +362,7 @@ def test_samples_are_drawn_at_a_temperature_of_0_8() -> None:
     ({'prompt_file': '/tmp'}, r'prompt_file: .*[Ii]s a directory'),
     ({'prompt': ''}, 'prompt: .*at least one token'),
     ({'length': 0}, 'length: 0: must be at least 1'),
+    ({'beams': 0}, 'beams: 0: must be at least 1'),
     ({'temperature': -1.0}, r'temperature: -1\.0: '),
     ({'top_k': -1}, 'top_k: -1: '),
     ({'top_p': 0.0}, r'top_p: 0\.0: '),
