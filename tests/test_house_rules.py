@@ -119,6 +119,7 @@ LARGER_THAN_SOFT = {
   'memjax/types.py': 'the records that every part shares',
   'memjax/models/stack.py': 'one frame, and what each setting of it means',
   'memjax/models/attention/transformer.py': 'one attention and its options',
+  'memjax/tasks/language/pairs.py': 'one task, the fields of any pairs',
   'memjax/tasks/language/text.py': 'one task, the fields of any text corpus',
   'memjax/tasks/base.py': 'the contract: every method and what it promises',
   'memjax/runs/checkpoint.py': 'saving and restoring are one protocol',

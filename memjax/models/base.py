@@ -42,11 +42,9 @@ class Memory(nn.Module, abc.ABC):
     horizon: outputs do not depend on inputs more than `horizon` steps back;
     pure: no mutable collection, no hidden state; no two leaves share memory.
 
-  A layer of a `Stack` has a field `width`: it returns `(B, T, width)`. Floating
-  carry leaves are float32 whatever the compute type, that of the parameters.
-
-  A memory that breaks a law on purpose says so: it overrides `causal` or
-  `breaks`, as a property or as a class attribute, `causal = False`.
+  A layer of a `Stack` has a field `width`: it returns `(B, T, width)`. Floats
+  of the carry are float32 whatever the compute type, that of the parameters. A
+  memory that breaks a law on purpose overrides `causal` or `breaks`.
   """
 
   @property

@@ -105,8 +105,7 @@ class EncoderDecoder(Model):
       require(value >= 1, field, value, 'must be at least 1')
     choices: dict[str, Any] = {'attention': KINDS, 'wiring': WIRINGS}
     for field, known in (choices | {'activation': ACTIVATIONS}).items():
-      value = getattr(self, field)
-      rule = f'must be one of {", ".join(known)}'
+      value, rule = getattr(self, field), f'must be one of {", ".join(known)}'
       require(value in known, field, value, rule)
     require(self.mlp >= 0, 'mlp', self.mlp, 'must be at least 0')
     rule = 'must be in [0, 1)'
@@ -122,8 +121,7 @@ class EncoderDecoder(Model):
   def _check_carries(self) -> None:
     """Requires an encoder whose carry can become the decoder's."""
     name = type(self.encoder_layer).__name__
-    rule = "reads ahead, so its last carry is not all of it: attention 'none' "
-    rule += 'needs an encoder that reads forwards, such as gru.GRU'
+    rule = "reads ahead: with attention 'none' it must read forwards"
     forwards = (
       self.encoder_layer.causal and 'segments' not in self.encoder_layer.breaks
     )
@@ -141,6 +139,10 @@ class EncoderDecoder(Model):
   def breaks(self) -> Mapping[str, str]:
     # No horizon is declared, so none can be wrong.
     return {k: v for k, v in self.layer.breaks.items() if k != 'horizon'}
+
+  @property
+  def delay(self) -> int:
+    return self.depth * self.layer.delay
 
   @property
   def longest_source(self) -> int:
@@ -225,9 +227,7 @@ class EncoderDecoder(Model):
 
     def encode(layers: Any, x_BED: jax.Array) -> jax.Array:
       rows = x_BED.shape[0]
-      fresh = tuple(
-        self.encoder_layer.initial_carry(rows) for _ in range(self.depth)
-      )
+      fresh = (*(self.encoder_layer.initial_carry(rows),) * self.depth,)
       states_BED: jax.Array = layers(fresh, x_BED, places.first_BE, train)[1]
       return states_BED.astype(x_BED.dtype)
 
