@@ -5,7 +5,7 @@ memory, as the papers of these memories have.
 """
 
 
-def residual(name: str, **fields: int | float | bool) -> dict:
+def residual(name: str, **fields: int | float | bool | str) -> dict:
   """A block of a memory and an MLP."""
   layer = {'name': name} | fields
   return {'wiring': 'pre_norm', 'mlp': 4.0, 'layer': layer}

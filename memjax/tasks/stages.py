@@ -106,7 +106,7 @@ def draw_examples(task: Any, ids_R4: Any, training: int) -> Example:
     return _draw_by_step(task, ids_R4, training)
   if task.mixture:
     return _draw_by_row(task, ids_R4, training)
-  return jax.vmap(lambda ids: task.example(_key(ids)))(ids_R4)
+  return jax.vmap(lambda ids: task.example(row_key(ids)))(ids_R4)
 
 
 def _draw_by_step(task: Any, ids_R4: jax.Array, training: int) -> Example:
@@ -130,7 +130,7 @@ def _draw_by_row(task: Any, ids_R4: jax.Array, training: int) -> Example:
   ]
 
   def draw(ids: jax.Array) -> Example:
-    chosen = pick(jax.random.fold_in(_key(ids), COMPONENT), shares)
+    chosen = pick(jax.random.fold_in(row_key(ids), COMPONENT), shares)
     index = jnp.where(ids[1] == training, chosen, len(components))
     return jax.lax.switch(index, branches, ids)
 
@@ -139,11 +139,12 @@ def _draw_by_row(task: Any, ids_R4: jax.Array, training: int) -> Example:
 
 def _draw_row(of: Any, ids: jax.Array, length: int) -> Example:
   """A row of a part, padded to the task's length."""
-  example = of.example(_key(ids))
+  example = of.example(row_key(ids))
   return jax.tree.map(lambda x: pad_time(x, length), example)
 
 
-def _key(ids: jax.Array) -> jax.Array:
+def row_key(ids: jax.Array) -> jax.Array:
+  """The key of one (seed, stream, step, row)."""
   key = jax.random.key(ids[0])
   for i in range(1, 4):
     key = jax.random.fold_in(key, ids[i])

@@ -47,6 +47,7 @@ class Specs(NamedTuple):
 
 # Models of these are built without preparing a corpus.
 CORPORA = {
+  'masked.Masked': Specs(Tokens(257), Tokens(256)),
   'text.Text': Specs(Tokens(256), Tokens(256)),
   'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
   'pairs.Pairs': Specs(Tokens(7, separator_id=5), Tokens(7, separator_id=5)),
@@ -340,6 +341,8 @@ def test_models_that_break_laws_on_purpose_are_few() -> None:
     ('segment-0', 'segments'),
     ('segment-5', 'segments'),
     ('key-value-1', 'horizon'),
+    ('masked-full_attention', 'segments'),
+    ('masked-full_attention', 'causal'),
     ('lookahead-gru-both_ways', 'segments'),
     ('lookahead-gru-both_ways', 'causal'),
     ('bidirectional', 'segments'),
