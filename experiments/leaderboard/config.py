@@ -1,0 +1,83 @@
+"""The config of a cell: a task, a memory and a width, `mqar_64x4-gru-64`.
+
+Command: python launch.py
+  --config=experiments/leaderboard/config.py:mqar_64x4-delta_net-64
+  --config.optim.learning_rate=0.003
+Result: experiments/leaderboard/README.md.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments.leaderboard.grid import SEEDS, SOLVED, TASKS, VARIANTS, Task
+from memjax.configs.base import base
+from memjax.configs.hybrids import HYBRIDS
+from memjax.configs.models import model as model_of
+
+STEPS, ROWS = 1500, 16  # of training: a budget of 24,000 rows
+EVERY = 100  # steps between evaluations
+BLOCK = {
+  'wiring': 'pre_norm',
+  'mlp': 4.0,
+  'mlp_after': '',
+  'activation': 'gelu',
+  'norm': 'layer',
+}
+OWN_MLP = ('rwkv6', 'rwkv7')  # a channel mix with a state takes its place
+
+
+def get_config(variant: str = 'mqar_64x4-delta_net-64') -> ConfigDict:
+  """The config of a cell at the lower rate; `variant` is its name."""
+  name, memory, width = variant.split('-')
+  task = TASKS[name]
+  config = base()
+  config.task = ConfigDict(dict(task.fields))
+  config.model = model(memory, int(width), task.window)
+  config.train.update(
+    steps=STEPS, batch_size=ROWS, steps_per_call=50, replicas=SEEDS
+  )
+  config.train.update(task.train)
+  if task.stops:
+    config.train.stop_when = f'validation/{task.metric} >= {SOLVED}'
+  config.optim.update(
+    learning_rate=1e-3, warmup_steps=STEPS // 20, weight_decay=0.01
+  )
+  config.parallel.data = 1
+  config.log.update(every=EVERY, wandb={'mode': 'disabled'})
+  config.checkpoint.update(every=STEPS // 3, keep=1)
+  for label, fields in sets(task).items():
+    config.evals[label] = ConfigDict(fields)
+  return config.lock()
+
+
+def sets(task: Task) -> dict[str, dict[str, Any]]:
+  """The evaluation sets; those that training leaves out are measured after."""
+  found = {
+    'validation': {'every': EVERY, 'steps': 500 // task.batch},
+    'test': {'every': 0, 'steps': 1000 // task.batch},
+  }
+  if task.beyond:
+    found['beyond'] = found['test'] | {'task': dict(task.beyond)}
+  if task.fields['name'] == 'text.Text':
+    for split in found:  # the whole split, every byte once
+      found[split] |= {'steps': 0, 'task': {'split': split}}
+    found['validation']['every'] = 3 * EVERY
+  return {
+    label: {'batch_size': task.batch} | fields
+    for label, fields in found.items()
+  }
+
+
+def model(memory: str, width: int, window: int) -> ConfigDict:
+  """Two layers of a memory, each in the same block with the same MLP.
+
+  A hybrid has one layer of each of its memories.
+  """
+  known, changes = VARIANTS.get(memory, (memory, {}))
+  config = model_of(known, width, 1 if known in HYBRIDS else 2, window)
+  if 'layer' in config:
+    config.layer.update(changes)
+    if known not in OWN_MLP:
+      config.update(BLOCK)
+  return config

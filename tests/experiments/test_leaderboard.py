@@ -1,0 +1,308 @@
+"""The leaderboard: order, choice of the rate, records, page, and a resume."""
+
+import csv
+import itertools
+import json
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from experiments.leaderboard import __main__ as board
+from experiments.leaderboard import config, page, records, standing
+from experiments.leaderboard.cell import config_of
+from experiments.leaderboard.families import FAMILIES, family
+from experiments.leaderboard.grid import (
+  MEMORIES,
+  TASKS,
+  Cell,
+  cell_of,
+  cells,
+)
+from experiments.leaderboard.published import PUBLISHED
+from memjax.config.reader import read_experiment
+from memjax.runs import exit_codes
+from tests.report.browser import look
+
+ROOT = Path(__file__).parents[2]
+
+
+def invented(
+  cell: Cell, validation: list[float], test: list[float], **changes: Any
+) -> tuple[Cell, dict[str, Any]]:
+  """A cell and the result of three seeds."""
+  task = TASKS[cell.task]
+  scores = {
+    name: {task.metric: values, 'loss': [1.0, 1.0, 1.0]}
+    for name, values in (('validation', validation), ('test', test))
+  }
+  if task.beyond:
+    scores['beyond'] = {task.metric: [v / 2 for v in test], 'loss': [1.0] * 3}
+  result: dict[str, Any] = {
+    'state': 'finished',
+    'reason': 'the last step',
+    'seeds': [0, 1, 2],
+    'steps': 100,
+    'rows': 1600,
+    'parameters': 1000,
+    'state_bytes': 512,
+    'processor_seconds': 9.5,
+    'training_seconds': 8.0,
+    'python': '3.11',
+    'versions': {'jax': '0.10'},
+    'processor': 'a processor',
+    'diverged': {},
+    'scores': scores,
+    'curve': {
+      'steps': [50, 100],
+      'replicas': {task.metric: [[0.0, 0.0, 0.95], validation]},
+    },
+  }
+  return cell, result | changes
+
+
+def at(memory: str, rate: float, task: str = 'mqar_64x4') -> Cell:
+  return Cell(task, memory, 64, rate)
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+  with (folder / records.CSV).open() as file:
+    return list(csv.DictReader(file))
+
+
+def test_all_memories_read_a_task_before_any_reads_the_next() -> None:
+  grid = list(cells())
+  assert len({cell.name for cell in grid}) == len(grid)
+  assert all(cell_of(cell.name) == cell for cell in grid)
+  by_task = itertools.groupby(grid, key=lambda c: (c.width, c.task))
+  order = [(key, {c.memory for c in of}) for key, of in by_task]
+  assert [task for (width, task), _ in order if width == 64] == [*TASKS]
+  assert all(of == {*MEMORIES} for _, of in order)
+  assert [width for (width, _), _ in order[-4:]] == [32] * 4
+
+
+@pytest.mark.parametrize('task', [t for t in TASKS if t != 'text'])
+def test_every_task_is_an_experiment(task: str) -> None:
+  experiment = read_experiment(config_of(at('gru', 3e-3, task)))
+  assert experiment.optim.learning_rate == 3e-3
+  judged = config.sets(TASKS[task])[TASKS[task].judged_on]
+  assert judged['every'] == 0  # nothing in training can see it
+  assert 'test' not in experiment.watched.get('train.stop_when', '')
+
+
+def test_every_memory_has_the_same_block_and_budget() -> None:
+  for memory in MEMORIES:
+    fields = config_of(at(memory, 1e-3))
+    assert family(memory) in FAMILIES
+    assert fields['train']['steps'] * fields['train']['batch_size'] == 24_000
+    if 'layer' in fields['model'] and memory not in config.OWN_MLP:
+      assert fields['model']['mlp'] == 4
+      assert fields['model']['wiring'] == 'pre_norm'
+
+
+def test_published_figures_are_of_tasks_and_memories_of_the_grid() -> None:
+  assert all(t in TASKS and m in MEMORIES for t, m in PUBLISHED)
+
+
+def test_the_rate_is_chosen_on_validation_rows_only(tmp_path: Path) -> None:
+  worse = invented(at('gru', 1e-3), [0.1, 0.2, 0.9], [0.9, 1.0, 1.0])
+  better = invented(at('gru', 3e-3), [0.3, 0.3, 0.3], [0.1, 0.2, 0.4])
+  for cell, result in (worse, better):
+    records.add(cell, result, tmp_path)
+  (found,) = standing.standings(records.load(tmp_path))
+  assert found.record['learning_rate'] == 3e-3
+  assert (found.low, found.median, found.high) == pytest.approx(
+    (0.15, 0.2, 0.3)
+  )
+  assert found.rates == (1e-3, 3e-3)
+  assert found.each_learnt == (float('inf'), float('inf'), 800)
+
+
+def test_of_equal_medians_the_lower_validation_loss_counts() -> None:
+  low, high = (
+    {'name': c.name, **c._asdict(), 'learning_rate': c.rate} | result
+    for c, result in (
+      invented(at('gru', 1e-3), [0.5] * 3, [0.0] * 3),
+      invented(at('gru', 3e-3), [0.5] * 3, [1.0] * 3),
+    )
+  )
+  low['scores']['validation']['loss'] = [0.9, 0.9, None]
+  high['scores']['validation']['loss'] = [1.0, 1.0, 0.1]
+  assert standing.chosen([high, low])['learning_rate'] == 1e-3
+
+
+def test_a_seed_that_diverged_scores_the_worst(tmp_path: Path) -> None:
+  scores = [0.8, None, 0.8]
+  cell, result = invented(at('gru', 1e-3), scores, scores)  # type: ignore[arg-type]
+  records.add(cell, result | {'diverged': {'1': 40}}, tmp_path)
+  (found,) = standing.standings(records.load(tmp_path))
+  assert (found.low, found.median) == pytest.approx((0.4, 0.8))
+  lines = table(tmp_path)
+  assert [x['state'] for x in lines] == ['finished', 'diverged', 'finished']
+  assert lines[1]['reason'] == 'at step 40'
+
+
+def test_a_cell_without_scores_is_a_line_with_the_reason(
+  tmp_path: Path,
+) -> None:
+  ends = {
+    exit_codes.DIVERGED: ('diverged', 'all seeds are gone'),
+    exit_codes.REFUSED: ('refused', 'model.layer: no such layer'),
+    exit_codes.FAILED: ('failed', 'exit code 1: ZeroDivisionError'),
+    -signal.SIGKILL: ('failed', 'ended by SIGKILL: a last line'),
+  }
+  for i, (code, (state, reason)) in enumerate(ends.items()):
+    log = f'a first line\n{reason.rpartition("1: ")[2]}\n\n'
+    if code < 0:
+      log = 'a last line\n'
+    (tmp_path / 'output.txt').write_text(log)
+    result = board.outcome(code, tmp_path)
+    assert result == {'state': state, 'reason': reason}
+    records.add(at(MEMORIES[i], 1e-3), result, tmp_path)
+  lines = table(tmp_path)
+  assert [(x['state'], x['reason'], x['test']) for x in lines] == [
+    (*end, '') for end in ends.values()
+  ]
+  left = records.missing(records.load(tmp_path), cells())
+  assert at(MEMORIES[0], 1e-3) not in left  # it diverged: that is its result
+  assert {*left} >= {at(m, 1e-3) for m in MEMORIES[1:4]}
+  assert standing.standings(records.load(tmp_path)) == []
+
+
+def test_a_third_rate_lies_beyond_the_end_that_was_chosen(
+  tmp_path: Path,
+) -> None:
+  for memory, low, high in (('gru', 0.5, 0.2), ('lstm', 0.2, 0.5)):
+    for rate, score in ((1e-3, low), (3e-3, high)):
+      cell, result = invented(at(memory, rate), [score] * 3, [score] * 3)
+      records.add(cell, result, tmp_path)
+  for rate in (1e-3, 3e-3):  # solved at both: no third
+    cell, result = invented(at('rnn', rate), [1.0] * 3, [1.0] * 3)
+    records.add(cell, result, tmp_path)
+  records.add(*invented(at('dnc', 1e-3), [0.1] * 3, [0.1] * 3), tmp_path)
+  third = standing.third_rates(records.load(tmp_path))
+  assert {*third} == {at('gru', 3e-4), at('lstm', 1e-2)}
+
+
+def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
+  scores = itertools.count(1)
+  for memory, task in itertools.product(
+    ('gru', 'delta_net', 'griffin'), ('mqar_64x4', 'parity')
+  ):
+    for rate in (1e-3, 3e-3):
+      values = [next(scores) / 64 for _ in range(3)]
+      records.add(*invented(at(memory, rate, task), values, values), tmp_path)
+  dnc = {'state': 'failed', 'reason': 'exit code 1: <no>'}
+  records.add(at('dnc', 1e-3), dnc, tmp_path)
+  lines = table(tmp_path)
+  found = records.load(tmp_path)
+  for record in found:
+    of = [x for x in lines if x['command'] == record['command']]
+    metric = TASKS[record['task']].metric
+    for split, kept in record.get('scores', {}).items():
+      assert [float(x[split]) for x in of] == kept[metric]
+  text = page.draw(tmp_path).read_text()
+  for s in standing.standings(found):
+    r, split = s.record, TASKS[s.record['task']].judged_on
+    of = [x for x in lines if x['command'] == r['command']]
+    median = sorted(float(x[split]) for x in of)[1]
+    head = f'data-memory="{r["memory"]}"'
+    (line,) = [
+      x
+      for x in re.findall('<tr .*?</tr>', text, re.S)
+      if head in x and f'data-task="{r["task"]}"' in x
+    ]
+    assert f'<td data-value="{median}"' in line
+    assert f'>{median:.3f}</td>' in line
+    assert r['command'].replace("'", '&#x27;') in line
+  assert 'exit code 1: &lt;no&gt;' in text
+  by_browser(tmp_path, text)
+
+
+def by_browser(folder: Path, text: str) -> None:
+  """The page in a browser: complete, sorted by a click, filtered."""
+  shown = look(folder / 'index.html')
+  for one in shown:
+    assert one.console == []
+    assert [p.natural > 0 for p in one.pictures] == [True] * 3
+    assert one.needed <= one.width
+    assert '6 of 6 lines' in one.text
+  act = """<script>
+  document.querySelectorAll('th button')[4].click();
+  document.getElementById('task').value = 'parity';
+  document.getElementById('task').dispatchEvent(new Event('input'));
+  </script></body>"""
+  (folder / 'acted.html').write_text(text.replace('</body>', act))
+  wide = look(folder / 'acted.html')[-1]
+  assert '2 of 6' not in wide.text
+  assert '3 of 6 lines' in wide.text
+  names = re.findall(r'^Parity, 3-40 to 41-256\s+(\w+)', wide.text, re.M)
+  assert names == ['griffin', 'delta_net', 'gru']  # the best first
+
+
+@pytest.mark.parametrize('word', ['mqar', 'dnd', 'mqar_64x5/gru-64-0.001'])
+def test_an_unknown_word_is_refused(
+  word: str, capsys: pytest.CaptureFixture
+) -> None:
+  assert board.main([f'--only={word}']) == exit_codes.REFUSED
+  assert 'is not a task, a memory or a cell' in capsys.readouterr().err
+
+
+def test_only_takes_the_cells_that_tasks_and_memories_share(
+  tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+  words = ['--budget=0', f'--runs={tmp_path}', f'--results={tmp_path}']
+  board.main(['--only=parity,s3,gru', *words])
+  assert capsys.readouterr().out.startswith('8 cells to run')  # 32 and 64
+  board.main(['--only=parity/gru-64-0.003', *words])
+  assert capsys.readouterr().out.startswith('1 cells to run')
+
+
+@pytest.mark.slow
+def test_a_killed_grid_goes_on_in_the_middle_of_a_cell(tmp_path: Path) -> None:
+  script = tmp_path / 'small.py'
+  script.write_text(
+    'import sys\n'
+    'from experiments.leaderboard import __main__ as board\n'
+    'from experiments.leaderboard import cell, config, grid\n'
+    'config.STEPS, config.EVERY = 900, 100\n'
+    "task = grid.TASKS['mqar_64x4']\n"
+    'task.fields.update(length=16, pairs=2, vocab=16)\n'
+    f'board.CELL = [{str(script)!r}]\n'
+    "is_grid = '--only' in ' '.join(sys.argv)\n"
+    'sys.exit(board.main() if is_grid else cell.main())\n'
+  )
+  name = 'mqar_64x4/rnn-64-0.001'
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+
+  def start(folder: str) -> subprocess.Popen:
+    words = [f'--{x}={tmp_path / folder}' for x in ('runs', 'results')]
+    return subprocess.Popen(
+      [sys.executable, str(script), f'--only={name}', *words],
+      env=environment,
+      stdout=subprocess.DEVNULL,
+    )
+
+  workdir = tmp_path / 'killed' / name
+  grid = start('killed')
+  metrics = workdir / 'metrics.jsonl'
+  while not (metrics.exists() and '"validation"' in metrics.read_text()):
+    assert grid.poll() is None
+    time.sleep(0.05)
+  grid.kill()
+  assert grid.wait() == -signal.SIGKILL
+  assert start('killed').wait() == 0  # waits for the cell that still saves
+  assert start('whole').wait() == 0
+  killed, whole = (
+    json.loads((tmp_path / folder / records.JSON).read_text())
+    for folder in ('killed', 'whole')
+  )
+  assert len(json.loads((workdir / 'run.json').read_text())['starts']) == 2
+  assert killed[0]['scores'] == whole[0]['scores']
+  assert killed[0]['curve'] == whole[0]['curve']
