@@ -25,8 +25,9 @@ import time
 from typing import Any
 
 from experiments.leaderboard import records
-from experiments.leaderboard.grid import MEMORIES, TASKS, Cell, cells
+from experiments.leaderboard.grid import MEMORIES, Cell, cells
 from experiments.leaderboard.standing import third_rates
+from experiments.leaderboard.tasks import TASKS
 from memjax.errors import ConfigError, nearest, require
 from memjax.runs import exit_codes
 

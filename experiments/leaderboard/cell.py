@@ -22,7 +22,8 @@ from typing import Any
 import jax
 
 from experiments.leaderboard import config as configs
-from experiments.leaderboard.grid import TASKS, Cell, cell_of
+from experiments.leaderboard.grid import Cell, cell_of
+from experiments.leaderboard.tasks import TASKS
 from memjax.analysis.state_size import state_size
 from memjax.config.experiment import Experiment
 from memjax.config.reader import read_experiment

@@ -10,7 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.leaderboard.grid import SEEDS, SOLVED, TASKS, VARIANTS, Task
+from experiments.leaderboard.grid import SEEDS, SOLVED, VARIANTS
+from experiments.leaderboard.tasks import TASKS, Task
 from memjax.configs.base import base
 from memjax.configs.hybrids import HYBRIDS
 from memjax.configs.models import model as model_of
@@ -59,8 +60,8 @@ def sets(task: Task) -> dict[str, dict[str, Any]]:
   }
   if task.beyond:
     found['beyond'] = found['test'] | {'task': dict(task.beyond)}
-  if task.fields['name'] == 'text.Text':
-    for split in found:  # the whole split, every byte once
+  if task.splits:
+    for split in found:
       found[split] |= {'steps': 0, 'task': {'split': split}}
     found['validation']['every'] = 3 * EVERY
   return {

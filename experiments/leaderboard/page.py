@@ -13,10 +13,11 @@ from pathlib import Path
 
 from experiments.leaderboard import pictures, records
 from experiments.leaderboard.families import FAMILIES, family
-from experiments.leaderboard.grid import SEEDS, TASKS
+from experiments.leaderboard.grid import SEEDS
 from experiments.leaderboard.published import PUBLISHED
 from experiments.leaderboard.records import DIVERGED, FINISHED, Record
 from experiments.leaderboard.standing import Standing, standings
+from experiments.leaderboard.tasks import TASKS
 
 PAGE = 'index.html'
 FRAME = Path(__file__).with_name('page.html')

@@ -12,8 +12,9 @@ import numpy as np
 
 from experiments.leaderboard.config import ROWS, STEPS
 from experiments.leaderboard.families import FAMILIES, family
-from experiments.leaderboard.grid import MEMORIES, TASKS, WIDTH
+from experiments.leaderboard.grid import MEMORIES, WIDTH
 from experiments.leaderboard.standing import Standing
+from experiments.leaderboard.tasks import TASKS
 from memjax.logs.plots import EVALUATIONS, FAINT, INK, draw_frame
 
 COLOURS = dict(zip(FAMILIES, (*EVALUATIONS, '#5a5a5a'), strict=True))

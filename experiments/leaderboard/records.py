@@ -12,7 +12,8 @@ from pathlib import Path
 import threading
 from typing import Any
 
-from experiments.leaderboard.grid import TASKS, Cell, cell_of, cells
+from experiments.leaderboard.grid import Cell, cell_of, cells
+from experiments.leaderboard.tasks import TASKS
 from memjax.runs.json_files import write_whole
 
 FOLDER = Path(__file__).parent

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.leaderboard.grid import BEYOND, SOLVED, TASKS, Cell
+from experiments.leaderboard.grid import BEYOND, SOLVED, Cell
 from experiments.leaderboard.records import (
   FINISHED,
   REFUSED,
   Record,
   rows_to_learn,
 )
+from experiments.leaderboard.tasks import TASKS
 
 
 class Standing(NamedTuple):

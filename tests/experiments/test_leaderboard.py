@@ -18,14 +18,9 @@ from experiments.leaderboard import __main__ as board
 from experiments.leaderboard import config, page, records, standing
 from experiments.leaderboard.cell import config_of
 from experiments.leaderboard.families import FAMILIES, family
-from experiments.leaderboard.grid import (
-  MEMORIES,
-  TASKS,
-  Cell,
-  cell_of,
-  cells,
-)
+from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.published import PUBLISHED
+from experiments.leaderboard.tasks import TASKS
 from memjax.config.reader import read_experiment
 from memjax.runs import exit_codes
 from tests.report.browser import look
