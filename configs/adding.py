@@ -3,8 +3,8 @@
 Paper: Hochreiter & Schmidhuber 1997; lengths and figures as in Bai et al. 2018
 (T = 600: LSTM 0.164, GRU 5.3e-5; predicting 1 always gives 1/6).
 Command: python launch.py --config=configs/adding.py:gru
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 """
 
 from ml_collections import ConfigDict

@@ -6,8 +6,8 @@ lengths 1-40, Adam at 1e-3 (the best of three rates), norm clipped to 1, RNNs of
 accuracy over lengths 41-500, here `unseen/score`; 0.9 is solved. Deviations:
 20,000 steps; attention and slot memories hold 128 steps or slots.
 Command: python launch.py --config=configs/chomsky.py:parity-lstm
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 """
 
 from ml_collections import ConfigDict

@@ -3,8 +3,8 @@
 Paper: Arjovsky et al. 2016, https://arxiv.org/abs/1511.06464; compare
 with Bai et al. 2018 (T = 1000: LSTM 0.0204, GRU 0.0197).
 Command: python launch.py --config=configs/copy_memory.py:gru
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 """
 
 from ml_collections import ConfigDict

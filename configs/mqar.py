@@ -2,8 +2,8 @@
 
 Paper: Arora et al. 2023, Zoology, https://arxiv.org/abs/2312.04927.
 Command: python launch.py --config=configs/mqar.py:transformer
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 """
 
 from ml_collections import ConfigDict

@@ -8,8 +8,8 @@ average; in 9 segments: .102, .278, 1.0, .614. The gradient crosses all segments
 of a row.
 Command: python launch.py --config=configs/segments.py:copy-transformer_xl
   --config.task.segments=9
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 Deviations: a cosine schedule over 100,000 steps, not reductions on plateaus
 over up to 400,000; every step draws new rows, not from 10,000. The model
 without memory is `transformer`, whose window is one segment.

@@ -7,8 +7,8 @@ Command: python launch.py --config=configs/sequential_images.py:gru
   needs scikit-learn
   MNIST: --config.task.source=mnist --config.task.path=FOLDER
   permuted: --config.task.order=bit_reversal
-Result: with fewer steps, in experiments/suite/README.md. Not measured with the
-  settings here.
+Result: with fewer steps, in experiments/leaderboard/earlier.md. Not measured
+  with the settings here.
 """
 
 from ml_collections import ConfigDict

@@ -21,6 +21,8 @@ from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.published import PUBLISHED
 from experiments.leaderboard.tasks import TASKS
+from memjax.config import command_line
+from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.runs import exit_codes
 from tests.report.browser import look
@@ -99,6 +101,16 @@ def test_every_memory_has_the_same_block_and_budget() -> None:
     if 'layer' in fields['model'] and memory not in config.OWN_MLP:
       assert fields['model']['mlp'] == 4
       assert fields['model']['wiring'] == 'pre_norm'
+
+
+def test_the_command_of_a_cell_gives_the_config_of_the_cell() -> None:
+  cell = at('delta_net_negative', 3e-3)
+  python, launch, file, *overrides = records.command_of(cell).split()
+  assert (python, launch) == ('python', 'launch.py')
+  path = str(ROOT / file.removeprefix('--config='))
+  given = override(command_line.read_config_file(path), overrides[:1])
+  assert given == config_of(cell)
+  assert given['model']['layer']['negative']
 
 
 def test_published_figures_are_of_tasks_and_memories_of_the_grid() -> None:
