@@ -32,11 +32,18 @@ RECALL = 'mqar_64x4'  # the task of the first pictures
 def draw(folder: Path) -> Path:
   """Draws the pictures and the page of the results in the folder."""
   found = records.load(folder)
-  table = standings(found)
+  table = sorted(standings(found), key=place)
   images = draw_pictures(pictures.main_table(table), folder)
   page = folder / PAGE
   page.write_text(render(found, table, images), encoding='utf-8')
   return page
+
+
+def place(s: Standing) -> tuple[int, int, float]:
+  """By task, then by width, then the best first."""
+  r = s.record
+  better = -s.median if TASKS[r['task']].highest else s.median
+  return list(TASKS).index(r['task']), -r['width'], better
 
 
 def draw_pictures(

@@ -6,7 +6,9 @@ Colours are families of memories. Every score is a median over seeds.
 from collections.abc import Sequence
 import math
 from pathlib import Path
+import re
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 
@@ -15,7 +17,13 @@ from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import MEMORIES, WIDTH
 from experiments.leaderboard.standing import Standing
 from experiments.leaderboard.tasks import TASKS
-from memjax.logs.plots import EVALUATIONS, FAINT, INK, draw_frame
+from memjax.logs.plots import (
+  EVALUATIONS,
+  FAINT,
+  INK,
+  draw_frame,
+  spread_labels,
+)
 
 COLOURS = dict(zip(FAMILIES, (*EVALUATIONS, '#5a5a5a'), strict=True))
 MARKERS = dict(zip(FAMILIES, 'osD^vP', strict=True))
@@ -65,16 +73,6 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
     linewidth=1,
     zorder=0,
   )
-  for s in edge:
-    axes.annotate(
-      s.record['memory'],
-      (s.record['state_bytes'], s.median),
-      xytext=(-4, 5),
-      textcoords='offset points',
-      ha='right',
-      fontsize=8,
-      color=INK,
-    )
   axes.set_xscale('log', base=2)
   axes.xaxis.set_major_formatter('{x:,.0f}')
   axes.set(xlabel='state, bytes a row', ylabel=TASKS[task].metric, ylim=(0, 1))
@@ -82,6 +80,8 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
   draw_frame(axes, 'y')
   figure.legend(frameon=False, loc='outside right upper', fontsize=8)
   figure.suptitle(f'{TASKS[task].title}: score against state', color=INK)
+  figure.draw_without_rendering()  # fixes the places, which the names need
+  name_points(axes, edge)
   figure.savefig(path, dpi=DPI)
   names = ', '.join(
     f'{s.record["memory"]} {s.median:.2f} at {s.record["state_bytes"]:,}'
@@ -98,6 +98,25 @@ def frontier(points: Sequence[Standing]) -> list[Standing]:
       best = s.median
       edge.append(s)
   return edge
+
+
+def name_points(axes: Axes, edge: Sequence[Standing]) -> None:
+  """Writes the name of each memory above and left of its point."""
+  points = 72 / axes.figure.get_dpi()
+  at = [(s.record['state_bytes'], s.median) for s in edge]
+  heights = [float(axes.transData.transform(x)[1]) * points for x in at]
+  places = spread_labels([h + GAP / 2 for h in heights], GAP)
+  for s, xy, height, place in zip(edge, at, heights, places, strict=True):
+    axes.annotate(
+      s.record['memory'],
+      xy,
+      xytext=(-6, place - height),
+      textcoords='offset points',
+      ha='right',
+      fontsize=8,
+      color=INK,
+      annotation_clip=False,
+    )
 
 
 def heat_map(found: Sequence[Standing], path: Path) -> str:
@@ -151,7 +170,7 @@ def heat_map(found: Sequence[Standing], path: Path) -> str:
     axes.axvline(3 * j - 0.5, color='white', linewidth=3)
   axes.set_xticks(
     [3 * j + 1 for j in range(len(tasks))],
-    [TASKS[t].title.replace(', ', ',\n') for t in tasks],
+    [re.sub(r', (?![^(]*\))', ',\n', TASKS[t].title) for t in tasks],
     fontsize=8,
   )
   axes.xaxis.tick_top()
