@@ -1,6 +1,6 @@
 """Runs one cell of the leaderboard: trains it, then measures it.
 
-    python -m experiments.leaderboard.cell TASK/MEMORY-WIDTH-RATE [--runs=DIR]
+    python -m experiments.leaderboard.cell TASK/MEMORY-WIDTH --runs=DIR
 
 Prints nothing but the log of the run, and writes `record.json` into its folder.
 A cell that was stopped or killed goes on from its checkpoint when it is started
@@ -105,8 +105,8 @@ def timed(path: Path) -> Any:
 
 def run(cell: Cell, workdir: Path) -> int:
   """Trains to the end, measures the other sets, writes the record."""
-  config = config_of(cell)
-  experiment = read_experiment(config)
+  config = configs.get_config(cell.variant)
+  experiment = read_experiment(config.to_dict())
   enable_compilation_cache()
   if not train(experiment, workdir, lambda *run: None):
     return exit_codes.STOPPED
@@ -115,16 +115,9 @@ def run(cell: Cell, workdir: Path) -> int:
     if not any(row['split'] == name for row in rows):
       evaluate({}, workdir, set_name=name)
   spent = time.process_time() + earlier_seconds(workdir / TIMES)
-  write_json(workdir / RECORD, record(experiment, workdir, spent))
+  result = record(cell, experiment, workdir, spent)
+  write_json(workdir / RECORD, result)
   return exit_codes.FINISHED
-
-
-def config_of(cell: Cell) -> dict[str, Any]:
-  """The config that the cell's command gives."""
-  config = configs.get_config(f'{cell.task}-{cell.memory}-{cell.width}')
-  config = config.unlock()
-  config.optim.learning_rate = cell.rate
-  return config.to_dict()
 
 
 def earlier_seconds(path: Path) -> float:
@@ -132,9 +125,9 @@ def earlier_seconds(path: Path) -> float:
 
 
 def record(
-  experiment: Experiment, workdir: Path, spent: float
+  cell: Cell, experiment: Experiment, workdir: Path, spent: float
 ) -> dict[str, Any]:
-  """What the run used and what it scored, one value per seed."""
+  """What the run used and what it scored, one value per replica."""
   path = workdir / 'metrics.jsonl'
   rows = metrics_file.load_rows(path)
   validation = [row for row in rows if row['split'] == 'validation']
@@ -144,6 +137,7 @@ def record(
     initial_params, experiment.model, experiment.task, jax.random.key(0)
   )
   return {
+    'learning_rates': cell.each_rate,
     'seeds': [experiment.seed + i for i in range(settings.replicas)],
     'reason': run.reason,
     'steps': run.step,

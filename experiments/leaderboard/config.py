@@ -1,8 +1,9 @@
 """The config of a cell: a task, a memory and a width, `mqar_64x4-gru-64`.
 
+Three seeds of each of the two learning rates are replicas of one program. A
+fourth part of the variant is another rate, `mqar_64x4-gru-64-0.01`.
 Command: python launch.py
   --config=experiments/leaderboard/config.py:mqar_64x4-delta_net-64
-  --config.optim.learning_rate=0.003
 Result: experiments/leaderboard/README.md.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.leaderboard.grid import SEEDS, SOLVED, VARIANTS
+from experiments.leaderboard.grid import SOLVED, VARIANTS, cell_of
 from experiments.leaderboard.tasks import TASKS, Task
 from memjax.configs.base import base
 from memjax.configs.hybrids import HYBRIDS
@@ -29,20 +30,23 @@ OWN_MLP = ('rwkv6', 'rwkv7')  # a channel mix with a state takes its place
 
 
 def get_config(variant: str = 'mqar_64x4-delta_net-64') -> ConfigDict:
-  """The config of a cell at the lower rate; `variant` is its name."""
-  name, memory, width = variant.split('-')
-  task = TASKS[name]
+  """The config of a cell."""
+  cell = cell_of(variant)
+  task, rates = TASKS[cell.task], cell.each_rate
   config = base()
   config.task = ConfigDict(dict(task.fields))
-  config.model = model(memory, int(width), task.window)
+  config.model = model(cell.memory, cell.width, task.window)
   config.train.update(
-    steps=STEPS, batch_size=ROWS, steps_per_call=50, replicas=SEEDS
+    steps=STEPS, batch_size=ROWS, steps_per_call=50, replicas=len(rates)
   )
   config.train.update(task.train)
   if task.stops:
     config.train.stop_when = f'validation/{task.metric} >= {SOLVED}'
   config.optim.update(
-    learning_rate=1e-3, warmup_steps=STEPS // 20, weight_decay=0.01
+    learning_rate=rates[0],
+    per_replica=f'learning_rate={",".join(f"{rate:g}" for rate in rates)}',
+    warmup_steps=STEPS // 20,
+    weight_decay=0.01,
   )
   config.parallel.data = 1
   config.log.update(every=EVERY, wandb={'mode': 'disabled'})

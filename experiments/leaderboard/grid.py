@@ -1,6 +1,7 @@
-"""The cells of the leaderboard: task, memory, width and learning rate.
+"""The cells of the leaderboard: task, memory, width and learning rates.
 
-A cell is one run: three seeds as replicas of one program. `config.py` makes its
+A cell is one run: its rates, with three seeds each, are replicas of one
+program, which is compiled once. `config.py` makes its
 config. A memory of `configs/models.py` is a memory of the leaderboard.
 """
 
@@ -50,12 +51,25 @@ class Cell(NamedTuple):
   task: str
   memory: str
   width: int
-  rate: float
+  rates: tuple[float, ...] = RATES
 
   @property
   def name(self) -> str:
     """Its folder, inside the folder of all runs."""
-    return f'{self.task}/{self.memory}-{self.width}-{self.rate:g}'
+    return f'{self.task}/{self.variant.removeprefix(f"{self.task}-")}'
+
+  @property
+  def variant(self) -> str:
+    """What `config.get_config` takes."""
+    parts = [self.task, self.memory, str(self.width)]
+    if self.rates != RATES:
+      parts += [f'{rate:g}' for rate in self.rates]
+    return '-'.join(parts)
+
+  @property
+  def each_rate(self) -> list[float]:
+    """The learning rate of each replica; the seeds of a rate are neighbours."""
+    return [rate for rate in self.rates for _ in range(SEEDS)]
 
 
 def cells(tasks: Sequence[str] = tuple(TASKS)) -> Iterator[Cell]:
@@ -64,15 +78,14 @@ def cells(tasks: Sequence[str] = tuple(TASKS)) -> Iterator[Cell]:
   All memories read the first task before any reads the second, so that a table
   of the first cells compares all of them.
   """
-  for task, memory, rate in itertools.product(tasks, MEMORIES, RATES):
-    yield Cell(task, memory, WIDTH, rate)
+  for task, memory in itertools.product(tasks, MEMORIES):
+    yield Cell(task, memory, WIDTH)
   narrow = [task for task in NARROW_TASKS if task in tasks]
-  for task, memory, rate in itertools.product(narrow, MEMORIES, RATES):
-    yield Cell(task, memory, NARROW, rate)
+  for task, memory in itertools.product(narrow, MEMORIES):
+    yield Cell(task, memory, NARROW)
 
 
-def cell_of(name: str) -> Cell:
-  """The cell of this name; its rate may be outside RATES."""
-  task, _, rest = name.partition('/')
-  memory, width, rate = rest.split('-', 2)
-  return Cell(task, memory, int(width), float(rate))
+def cell_of(variant: str) -> Cell:
+  """The cell of a variant, or of a name."""
+  task, memory, width, *rates = variant.replace('/', '-').split('-')
+  return Cell(task, memory, int(width), tuple(map(float, rates)) or RATES)

@@ -140,8 +140,8 @@ def row(s: Standing, found: Sequence[Record]) -> str:
     (f'{r["state_bytes"]:,}', r['state_bytes'], ''),
     (f'{r["parameters"]:,}', r['parameters'], ''),
     (
-      f'{r["learning_rate"]:g}',
-      r['learning_rate'],
+      f'{s.rate:g}',
+      s.rate,
       f'chosen from {", ".join(f"{x:g}" for x in s.rates)}',
     ),
     (f'{r["rows"]:,}', r['rows'], r['reason']),
@@ -161,7 +161,7 @@ def row(s: Standing, found: Sequence[Record]) -> str:
 
 
 def commands(s: Standing, found: Sequence[Record]) -> str:
-  """The command of every rate of this memory, folded."""
+  """The commands of the cells of this memory, folded."""
   r = s.record
   key = ('task', 'memory', 'width')
   cells = [x for x in found if all(x[k] == r[k] for k in key)]

@@ -1,7 +1,7 @@
 """The results of the leaderboard: one record a cell, as JSON and as CSV.
 
 `results.json` is the source: a list with one record a line. `results.csv` has
-the same scores, one line for each seed of each cell.
+the same scores, one line for each seed at each rate of each cell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,11 +35,9 @@ _writing = threading.Lock()
 
 def command_of(cell: Cell) -> str:
   """What trains the cell, with no code of the leaderboard but its config."""
-  variant = f'{cell.task}-{cell.memory}-{cell.width}'
   return (
     'python launch.py --config=experiments/leaderboard/config.py:'
-    f'{variant} --config.optim.learning_rate={cell.rate:g}'
-    f' --workdir=runs/leaderboard/{cell.name}'
+    f'{cell.variant} --workdir=runs/leaderboard/{cell.name}'
   )
 
 
@@ -62,7 +60,6 @@ def add(cell: Cell, result: Mapping[str, Any], folder: Path = FOLDER) -> None:
     'task': cell.task,
     'memory': cell.memory,
     'width': cell.width,
-    'learning_rate': cell.rate,
     'command': command_of(cell),
   } | dict(result)
   with _writing:
@@ -90,7 +87,7 @@ def write(records: list[Record], folder: Path) -> None:
 
 
 def csv_lines(record: Record) -> Iterator[dict[str, Any]]:
-  """A line for each seed; of a cell without scores, one that says why."""
+  """A line for each replica; of a cell without scores, one that says why."""
   common = {name: record[name] for name in COLUMNS if name in record}
   if 'scores' not in record:
     yield common
@@ -98,10 +95,12 @@ def csv_lines(record: Record) -> Iterator[dict[str, Any]]:
   metric = TASKS[record['task']].metric
   learnt = rows_to_learn(record)
   for i, seed in enumerate(record['seeds']):
+    rate = record['learning_rates'][i]
     gone = record['diverged'].get(str(seed))
     yield (
       common
       | {
+        'learning_rate': rate,
         'seed': seed,
         'state': record['state'] if gone is None else DIVERGED,
         'reason': record['reason'] if gone is None else f'at step {gone}',
@@ -113,7 +112,7 @@ def csv_lines(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def rows_to_learn(record: Record) -> list[int | None]:
-  """Training rows of each seed until its validation score was at LEARNT."""
+  """Training rows of each replica until its validation score was at LEARNT."""
   task, curve = TASKS[record['task']], record['curve']
   if not task.highest:
     return [None] * len(record['seeds'])

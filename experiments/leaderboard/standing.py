@@ -10,21 +10,48 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.leaderboard.grid import BEYOND, SOLVED, Cell
+from experiments.leaderboard.grid import BEYOND, RATES, SOLVED, Cell
 from experiments.leaderboard.records import (
   FINISHED,
-  REFUSED,
   Record,
   rows_to_learn,
 )
 from experiments.leaderboard.tasks import TASKS
 
 
+class Rate(NamedTuple):
+  """The replicas of a record that have one learning rate.
+
+  Attributes:
+    record: the cell's.
+    rate: their learning rate.
+    places: of these replicas among all of the record.
+  """
+
+  record: Record
+  rate: float
+  places: list[int]
+
+  def scores(self, split: str) -> list[float]:
+    """The scores of the seeds; one that has diverged has the worst."""
+    task = TASKS[self.record['task']]
+    values = self.record['scores'][split][task.metric]
+    return [worst(values[i], task.highest) for i in self.places]
+
+  def quality(self) -> tuple[float, float]:
+    """What the rate is chosen by: validation score, then validation loss."""
+    sign = 1 if TASKS[self.record['task']].highest else -1
+    losses = self.record['scores']['validation']['loss']
+    loss = np.median([worst(losses[i], False) for i in self.places])
+    return sign * float(np.median(self.scores('validation'))), -float(loss)
+
+
 class Standing(NamedTuple):
   """A memory of one width on one task, at its chosen rate.
 
   Attributes:
-    record: of the cell at this rate.
+    record: of the cell with this rate.
+    rate: the learning rate.
     rates: all rates with a result.
     low: first quartile over seeds, on the rows of `Task.judged_on`.
     median: their median.
@@ -32,9 +59,11 @@ class Standing(NamedTuple):
     test: the median on rows like those of training.
     each_learnt: training rows until each seed had learnt; infinite: never.
     learnt: their median.
+    solved: whether the median on validation rows is at SOLVED.
   """
 
   record: Record
+  rate: float
   rates: tuple[float, ...]
   low: float
   median: float
@@ -42,63 +71,49 @@ class Standing(NamedTuple):
   test: float
   each_learnt: tuple[float, ...]
   learnt: float
+  solved: bool
 
 
 def standings(records: Iterable[Record]) -> list[Standing]:
-  """One for each memory, width and task with a result at a rate."""
-  groups: dict[tuple[str, str, int], list[Record]] = {}
+  """One for each memory, width and task with a result."""
+  groups: dict[tuple[str, str, int], list[Rate]] = {}
   for record in records:
-    if record['state'] != REFUSED:
+    if record['state'] == FINISHED:
       key = record['task'], record['memory'], record['width']
-      groups.setdefault(key, []).append(record)
+      groups.setdefault(key, []).extend(rates_of(record))
+  return [standing(group) for group in groups.values()]
+
+
+def rates_of(record: Record) -> list[Rate]:
+  """The replicas of a finished cell, by their rate."""
+  each = record['learning_rates']
   return [
-    standing(group)
-    for group in groups.values()
-    if any(r['state'] == FINISHED for r in group)
+    Rate(record, rate, [i for i, r in enumerate(each) if r == rate])
+    for rate in dict.fromkeys(each)
   ]
 
 
-def standing(group: Sequence[Record]) -> Standing:
-  """That of the records of one memory, at several rates."""
-  best = chosen(group)
-  task = TASKS[best['task']]
+def standing(group: Sequence[Rate]) -> Standing:
+  """That of one memory, at several rates."""
+  best = max(group, key=Rate.quality)
+  task = TASKS[best.record['task']]
   low, median, high = np.quantile(
-    seeds(best, task.judged_on), (0.25, 0.5, 0.75)
+    best.scores(task.judged_on), (0.25, 0.5, 0.75)
   )
-  learnt = tuple(math.inf if n is None else n for n in rows_to_learn(best))
+  rows = rows_to_learn(best.record)
+  learnt = tuple(float(rows[i] or math.inf) for i in best.places)
   return Standing(
-    best,
-    tuple(sorted(r['learning_rate'] for r in group)),
+    best.record,
+    best.rate,
+    tuple(sorted(one.rate for one in group)),
     float(low),
     float(median),
     float(high),
-    float(np.median(seeds(best, 'test'))),
+    float(np.median(best.scores('test'))),
     learnt,
     float(np.median(learnt)),
+    task.highest and float(np.median(best.scores('validation'))) >= SOLVED,
   )
-
-
-def chosen(group: Sequence[Record]) -> Record:
-  """The record whose seeds have the best median on validation rows.
-
-  Of equal medians, the one with the lower median loss is taken.
-  """
-  finished = [r for r in group if r['state'] == FINISHED]
-  sign = 1 if TASKS[group[0]['task']].highest else -1
-
-  def quality(record: Record) -> tuple[float, float]:
-    score = float(np.median(seeds(record, 'validation')))
-    loss = record['scores']['validation']['loss']
-    return sign * score, -float(np.median([worst(x, False) for x in loss]))
-
-  return max(finished, key=quality)
-
-
-def seeds(record: Record, split: str) -> list[float]:
-  """The scores of the seeds; one that has diverged has the worst."""
-  task = TASKS[record['task']]
-  values = record['scores'][split][task.metric]
-  return [worst(value, task.highest) for value in values]
 
 
 def worst(value: float | None, highest: bool) -> float:
@@ -109,16 +124,10 @@ def worst(value: float | None, highest: bool) -> float:
 
 
 def third_rates(records: Iterable[Record]) -> list[Cell]:
-  """A cell beyond the end that each memory chose, where it did not solve.
-
-  Only memories with results at both rates have one.
-  """
-  found = []
-  for at in standings(records):
-    task, rate = TASKS[at.record['task']], at.record['learning_rate']
-    validation = float(np.median(seeds(at.record, 'validation')))
-    solved = task.highest and validation >= SOLVED
-    if len(at.rates) == len(BEYOND) and not solved:
-      r = at.record
-      found.append(Cell(r['task'], r['memory'], r['width'], BEYOND[rate]))
-  return found
+  """A cell beyond the end that each memory chose, where it did not solve."""
+  return [
+    Cell(r['task'], r['memory'], r['width'], (BEYOND[s.rate],))
+    for s in standings(records)
+    if s.rates == RATES and not s.solved
+    for r in (s.record,)
+  ]

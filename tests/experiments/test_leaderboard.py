@@ -16,13 +16,11 @@ import pytest
 
 from experiments.leaderboard import __main__ as board
 from experiments.leaderboard import config, page, records, standing
-from experiments.leaderboard.cell import config_of
 from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.published import PUBLISHED
 from experiments.leaderboard.tasks import TASKS
 from memjax.config import command_line
-from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.runs import exit_codes
 from tests.report.browser import look
@@ -33,18 +31,26 @@ ROOT = Path(__file__).parents[2]
 def invented(
   cell: Cell, validation: list[float], test: list[float], **changes: Any
 ) -> tuple[Cell, dict[str, Any]]:
-  """A cell and the result of three seeds."""
+  """A cell and its result; three values are the same at each rate."""
+  count = len(cell.each_rate)
+  validation, test = (
+    values * (count // len(values)) for values in (validation, test)
+  )
   task = TASKS[cell.task]
   scores = {
-    name: {task.metric: values, 'loss': [1.0, 1.0, 1.0]}
+    name: {task.metric: values, 'loss': [1.0] * count}
     for name, values in (('validation', validation), ('test', test))
   }
   if task.beyond:
-    scores['beyond'] = {task.metric: [v / 2 for v in test], 'loss': [1.0] * 3}
+    scores['beyond'] = {
+      task.metric: [v / 2 for v in test],
+      'loss': [1.0] * count,
+    }
   result: dict[str, Any] = {
     'state': 'finished',
     'reason': 'the last step',
-    'seeds': [0, 1, 2],
+    'learning_rates': cell.each_rate,
+    'seeds': [*range(count)],
     'steps': 100,
     'rows': 1600,
     'parameters': 1000,
@@ -58,14 +64,18 @@ def invented(
     'scores': scores,
     'curve': {
       'steps': [50, 100],
-      'replicas': {task.metric: [[0.0, 0.0, 0.95], validation]},
+      'replicas': {task.metric: [[0.0, 0.0, 0.95] * (count // 3), validation]},
     },
   }
   return cell, result | changes
 
 
-def at(memory: str, rate: float, task: str = 'mqar_64x4') -> Cell:
-  return Cell(task, memory, 64, rate)
+def at(memory: str, task: str = 'mqar_64x4', **changes: Any) -> Cell:
+  return Cell(task, memory, 64)._replace(**changes)
+
+
+def config_of(cell: Cell) -> dict[str, Any]:
+  return config.get_config(cell.variant).to_dict()
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -86,8 +96,8 @@ def test_all_memories_read_a_task_before_any_reads_the_next() -> None:
 
 @pytest.mark.parametrize('task', [t for t in TASKS if t != 'text'])
 def test_every_task_is_an_experiment(task: str) -> None:
-  experiment = read_experiment(config_of(at('gru', 3e-3, task)))
-  assert experiment.optim.learning_rate == 3e-3
+  experiment = read_experiment(config_of(at('gru', task)))
+  assert experiment.train.replicas == 6
   judged = config.sets(TASKS[task])[TASKS[task].judged_on]
   assert judged['every'] == 0  # nothing in training can see it
   assert 'test' not in experiment.watched.get('train.stop_when', '')
@@ -95,7 +105,7 @@ def test_every_task_is_an_experiment(task: str) -> None:
 
 def test_every_memory_has_the_same_block_and_budget() -> None:
   for memory in MEMORIES:
-    fields = config_of(at(memory, 1e-3))
+    fields = config_of(at(memory))
     assert family(memory) in FAMILIES
     assert fields['train']['steps'] * fields['train']['batch_size'] == 24_000
     if 'layer' in fields['model'] and memory not in config.OWN_MLP:
@@ -104,13 +114,14 @@ def test_every_memory_has_the_same_block_and_budget() -> None:
 
 
 def test_the_command_of_a_cell_gives_the_config_of_the_cell() -> None:
-  cell = at('delta_net_negative', 3e-3)
-  python, launch, file, *overrides = records.command_of(cell).split()
+  cell = at('delta_net_negative', rates=(1e-2,))
+  python, launch, file, _ = records.command_of(cell).split()
   assert (python, launch) == ('python', 'launch.py')
   path = str(ROOT / file.removeprefix('--config='))
-  given = override(command_line.read_config_file(path), overrides[:1])
+  given = command_line.read_config_file(path)
   assert given == config_of(cell)
   assert given['model']['layer']['negative']
+  assert given['optim']['per_replica'] == 'learning_rate=0.01,0.01,0.01'
 
 
 def test_published_figures_are_of_tasks_and_memories_of_the_grid() -> None:
@@ -118,35 +129,34 @@ def test_published_figures_are_of_tasks_and_memories_of_the_grid() -> None:
 
 
 def test_the_rate_is_chosen_on_validation_rows_only(tmp_path: Path) -> None:
-  worse = invented(at('gru', 1e-3), [0.1, 0.2, 0.9], [0.9, 1.0, 1.0])
-  better = invented(at('gru', 3e-3), [0.3, 0.3, 0.3], [0.1, 0.2, 0.4])
-  for cell, result in (worse, better):
-    records.add(cell, result, tmp_path)
+  validation = [0.1, 0.2, 0.95, 0.3, 0.3, 0.95]
+  test = [0.9, 1.0, 1.0, 0.1, 0.2, 0.4]
+  records.add(*invented(at('gru'), validation, test), tmp_path)
+  third = at('gru', rates=(1e-2,))
+  records.add(*invented(third, [0.2] * 3, [1.0] * 3), tmp_path)
   (found,) = standing.standings(records.load(tmp_path))
-  assert found.record['learning_rate'] == 3e-3
+  assert found.rate == 3e-3
   assert (found.low, found.median, found.high) == pytest.approx(
     (0.15, 0.2, 0.3)
   )
-  assert found.rates == (1e-3, 3e-3)
+  assert found.rates == (1e-3, 3e-3, 1e-2)
   assert found.each_learnt == (float('inf'), float('inf'), 800)
 
 
-def test_of_equal_medians_the_lower_validation_loss_counts() -> None:
-  low, high = (
-    {'name': c.name, **c._asdict(), 'learning_rate': c.rate} | result
-    for c, result in (
-      invented(at('gru', 1e-3), [0.5] * 3, [0.0] * 3),
-      invented(at('gru', 3e-3), [0.5] * 3, [1.0] * 3),
-    )
-  )
-  low['scores']['validation']['loss'] = [0.9, 0.9, None]
-  high['scores']['validation']['loss'] = [1.0, 1.0, 0.1]
-  assert standing.chosen([high, low])['learning_rate'] == 1e-3
+def test_of_equal_medians_the_lower_validation_loss_counts(
+  tmp_path: Path,
+) -> None:
+  cell, result = invented(at('gru'), [0.5] * 6, [0.0] * 3 + [1.0] * 3)
+  losses = [0.9, 0.9, None, 1.0, 1.0, 0.1]
+  result['scores']['validation']['loss'] = losses
+  records.add(cell, result, tmp_path)
+  (found,) = standing.standings(records.load(tmp_path))
+  assert found.rate == 1e-3
 
 
 def test_a_seed_that_diverged_scores_the_worst(tmp_path: Path) -> None:
-  scores = [0.8, None, 0.8]
-  cell, result = invented(at('gru', 1e-3), scores, scores)  # type: ignore[arg-type]
+  scores: Any = [0.8, None, 0.8]
+  cell, result = invented(at('gru', rates=(1e-2,)), scores, scores)
   records.add(cell, result | {'diverged': {'1': 40}}, tmp_path)
   (found,) = standing.standings(records.load(tmp_path))
   assert (found.low, found.median) == pytest.approx((0.4, 0.8))
@@ -171,30 +181,26 @@ def test_a_cell_without_scores_is_a_line_with_the_reason(
     (tmp_path / 'output.txt').write_text(log)
     result = board.outcome(code, tmp_path)
     assert result == {'state': state, 'reason': reason}
-    records.add(at(MEMORIES[i], 1e-3), result, tmp_path)
+    records.add(at(MEMORIES[i]), result, tmp_path)
   lines = table(tmp_path)
   assert [(x['state'], x['reason'], x['test']) for x in lines] == [
     (*end, '') for end in ends.values()
   ]
   left = records.missing(records.load(tmp_path), cells())
-  assert at(MEMORIES[0], 1e-3) not in left  # it diverged: that is its result
-  assert {*left} >= {at(m, 1e-3) for m in MEMORIES[1:4]}
+  assert at(MEMORIES[0]) not in left  # it diverged: that is its result
+  assert {*left} >= {at(m) for m in MEMORIES[1:4]}
   assert standing.standings(records.load(tmp_path)) == []
 
 
 def test_a_third_rate_lies_beyond_the_end_that_was_chosen(
   tmp_path: Path,
 ) -> None:
-  for memory, low, high in (('gru', 0.5, 0.2), ('lstm', 0.2, 0.5)):
-    for rate, score in ((1e-3, low), (3e-3, high)):
-      cell, result = invented(at(memory, rate), [score] * 3, [score] * 3)
-      records.add(cell, result, tmp_path)
-  for rate in (1e-3, 3e-3):  # solved at both: no third
-    cell, result = invented(at('rnn', rate), [1.0] * 3, [1.0] * 3)
-    records.add(cell, result, tmp_path)
-  records.add(*invented(at('dnc', 1e-3), [0.1] * 3, [0.1] * 3), tmp_path)
+  scores = {'gru': (0.5, 0.2), 'lstm': (0.2, 0.5), 'rnn': (1.0, 0.5)}
+  for memory, (low, high) in scores.items():
+    values = [low] * 3 + [high] * 3
+    records.add(*invented(at(memory), values, values), tmp_path)
   third = standing.third_rates(records.load(tmp_path))
-  assert {*third} == {at('gru', 3e-4), at('lstm', 1e-2)}
+  assert {*third} == {at('gru', rates=(3e-4,)), at('lstm', rates=(1e-2,))}
 
 
 def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
@@ -202,11 +208,10 @@ def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
   for memory, task in itertools.product(
     ('gru', 'delta_net', 'griffin'), ('mqar_64x4', 'parity')
   ):
-    for rate in (1e-3, 3e-3):
-      values = [next(scores) / 64 for _ in range(3)]
-      records.add(*invented(at(memory, rate, task), values, values), tmp_path)
+    values = [next(scores) / 64 for _ in range(6)]
+    records.add(*invented(at(memory, task), values, values), tmp_path)
   dnc = {'state': 'failed', 'reason': 'exit code 1: <no>'}
-  records.add(at('dnc', 1e-3), dnc, tmp_path)
+  records.add(at('dnc'), dnc, tmp_path)
   lines = table(tmp_path)
   found = records.load(tmp_path)
   for record in found:
@@ -217,7 +222,11 @@ def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
   text = page.draw(tmp_path).read_text()
   for s in standing.standings(found):
     r, split = s.record, TASKS[s.record['task']].judged_on
-    of = [x for x in lines if x['command'] == r['command']]
+    of = [
+      x
+      for x in lines
+      if x['command'] == r['command'] and float(x['learning_rate']) == s.rate
+    ]
     median = sorted(float(x[split]) for x in of)[1]
     head = f'data-memory="{r["memory"]}"'
     (line,) = [
@@ -253,7 +262,7 @@ def by_browser(folder: Path, text: str) -> None:
   assert names == ['griffin', 'delta_net', 'gru']  # the best first
 
 
-@pytest.mark.parametrize('word', ['mqar', 'dnd', 'mqar_64x5/gru-64-0.001'])
+@pytest.mark.parametrize('word', ['mqar', 'dnd', 'mqar_64x5/gru-64'])
 def test_an_unknown_word_is_refused(
   word: str, capsys: pytest.CaptureFixture
 ) -> None:
@@ -266,8 +275,8 @@ def test_only_takes_the_cells_that_tasks_and_memories_share(
 ) -> None:
   words = ['--budget=0', f'--runs={tmp_path}', f'--results={tmp_path}']
   board.main(['--only=parity,s3,gru', *words])
-  assert capsys.readouterr().out.startswith('8 cells to run')  # 32 and 64
-  board.main(['--only=parity/gru-64-0.003', *words])
+  assert capsys.readouterr().out.startswith('4 cells to run')  # 32 and 64
+  board.main(['--only=parity/gru-64', *words])
   assert capsys.readouterr().out.startswith('1 cells to run')
 
 
@@ -285,7 +294,7 @@ def test_a_killed_grid_goes_on_in_the_middle_of_a_cell(tmp_path: Path) -> None:
     "is_grid = '--only' in ' '.join(sys.argv)\n"
     'sys.exit(board.main() if is_grid else cell.main())\n'
   )
-  name = 'mqar_64x4/rnn-64-0.001'
+  name = 'mqar_64x4/rnn-64'
   environment = os.environ | {'PYTHONPATH': str(ROOT)}
 
   def start(folder: str) -> subprocess.Popen:
