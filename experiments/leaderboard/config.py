@@ -58,7 +58,7 @@ def get_config(variant: str = 'mqar_64x4-delta_net-64') -> ConfigDict:
 
 def sets(task: Task) -> dict[str, dict[str, Any]]:
   """The evaluation sets; those that training leaves out are measured after."""
-  found = {
+  found: dict[str, dict[str, Any]] = {
     'validation': {'every': EVERY, 'steps': 500 // task.batch},
     'test': {'every': 0, 'steps': 1000 // task.batch},
   }
