@@ -2,7 +2,7 @@
 
     python -m experiments.leaderboard [--only=WORD,...] [--budget=MINUTES]
 
-Each cell is one run in its own process, on one thread. The same command goes
+Each cell is one run in its own process, on one core. The same command goes
 on, also in the middle of a cell. A cell that diverges, crashes or is not
 defined is a row that says so; one that is stopped is not. --only takes tasks
 and memories (their cells in common), and names of cells. --budget=0 only draws.
@@ -25,6 +25,7 @@ import time
 from typing import Any
 
 from experiments.leaderboard import records
+from experiments.leaderboard.cell import RECORD, WORKER
 from experiments.leaderboard.grid import MEMORIES, Cell, cells
 from experiments.leaderboard.standing import third_rates
 from experiments.leaderboard.tasks import TASKS
@@ -32,7 +33,7 @@ from memjax.errors import ConfigError, nearest, require
 from memjax.runs import exit_codes
 
 CELL = ['-m', 'experiments.leaderboard.cell']
-RECORD = 'record.json'
+TO_SAVE = 300.0  # seconds that a stopped cell has
 ENDS = {
   exit_codes.REFUSED: records.REFUSED,
   exit_codes.DIVERGED: records.DIVERGED,
@@ -105,15 +106,15 @@ class Grid:
     if minutes <= 0:
       self._stop.set()
     with stop_on_signals(self._stop), ThreadPoolExecutor(workers) as pool:
-      for future in [pool.submit(self._work) for _ in range(workers)]:
+      for future in [pool.submit(self._work, i) for i in range(workers)]:
         future.result()
     if timer:
       timer.cancel()
     return not self._left()
 
-  def _work(self) -> None:
+  def _work(self, worker: int) -> None:
     while not self._stop.is_set() and (cell := self._next()):
-      outcome = self._attempt(cell)
+      outcome = self._attempt(cell, worker)
       minutes = (time.monotonic() - self._began) / 60
       left = len(self._left())
       print(
@@ -145,11 +146,11 @@ class Grid:
     chosen &= not memories or cell.memory in memories
     return not words or chosen or cell.name in words
 
-  def _attempt(self, cell: Cell) -> str:
+  def _attempt(self, cell: Cell, worker: int) -> str:
     """Runs the cell and records how it ended; returns that in one line."""
     workdir = self._runs / cell.name
     workdir.mkdir(parents=True, exist_ok=True)
-    code = self._process(cell, workdir / 'output.txt')
+    code = self._process(cell, workdir / 'output.txt', worker)
     if code == exit_codes.STOPPED or (code and self._stop.is_set()):
       self._tried.discard(cell)
       return 'stopped and saved'
@@ -157,7 +158,7 @@ class Grid:
     records.add(cell, result, self._results)
     return headline(cell, result)
 
-  def _process(self, cell: Cell, log: Path) -> int:
+  def _process(self, cell: Cell, log: Path, worker: int) -> int:
     """The exit code of the cell's process, which `_stop` ends."""
     command = [sys.executable, *CELL, cell.name]
     with log.open('w') as file:
@@ -167,13 +168,17 @@ class Grid:
         stdout=file,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env=os.environ | {'XLA_FLAGS': ONE_THREAD, 'LEADERBOARD': '1'},
+        env=os.environ | {WORKER: str(worker)},
       )
       while process.poll() is None:
         if self._stop.wait(0.2):
           process.terminate()
           break
-      return process.wait()
+      try:
+        return process.wait(TO_SAVE if self._stop.is_set() else None)
+      except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def outcome(code: int, workdir: Path) -> dict[str, Any]:

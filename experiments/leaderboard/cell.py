@@ -39,7 +39,8 @@ from memjax.runs.workdir import read_run
 from memjax.training.loop import train
 from memjax.training.state import initial_params
 
-RECORD, TIMES = 'record.json', 'processor_seconds.jsonl'
+RECORD, TIMES = 'record.json', 'processor_seconds.txt'
+WORKER = 'LEADERBOARD_WORKER'  # number of the worker that started this process
 
 
 def main() -> int:
@@ -50,7 +51,9 @@ def main() -> int:
   given = parser.parse_args()
   workdir = given.runs / given.name
   heap.keep_freed_memory()
-  stop_with_parent()
+  if WORKER in os.environ:
+    stay_on_one_core(int(os.environ[WORKER]))
+    threading.Thread(target=stop_with_parent, daemon=True).start()
   try:
     with interrupts.handled():
       wait_until_free(workdir)
@@ -69,20 +72,21 @@ def say(message: object, code: int) -> int:
   return code
 
 
+def stay_on_one_core(worker: int) -> None:
+  """Each worker has a core, so that processor seconds compare."""
+  if hasattr(os, 'sched_setaffinity'):
+    cores = sorted(os.sched_getaffinity(0), reverse=True)
+    os.sched_setaffinity(0, {cores[worker % len(cores)]})
+
+
 def stop_with_parent() -> None:
   """Ends this process as SIGTERM does once standard input is closed.
 
-  The parent holds the other end of the pipe, also if it is killed. A terminal
-  or a file is no such pipe.
+  The parent holds the other end of the pipe, also if it is killed.
   """
-
-  def wait() -> None:
-    while os.read(0, 1024):
-      pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-  if 'LEADERBOARD' in os.environ:
-    threading.Thread(target=wait, daemon=True).start()
+  while os.read(0, 1024):
+    pass
+  os.kill(os.getpid(), signal.SIGTERM)
 
 
 def wait_until_free(workdir: Path) -> None:
