@@ -25,8 +25,8 @@ import time
 from typing import Any
 
 from experiments.leaderboard import records
-from experiments.leaderboard.cell import RECORD, WORKER
 from experiments.leaderboard.grid import MEMORIES, Cell, cells
+from experiments.leaderboard.records import RECORD, WORKER
 from experiments.leaderboard.standing import third_rates
 from experiments.leaderboard.tasks import TASKS
 from memjax.errors import ConfigError, nearest, require

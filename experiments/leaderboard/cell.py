@@ -23,6 +23,7 @@ import jax
 
 from experiments.leaderboard import config as configs
 from experiments.leaderboard.grid import Cell, cell_of
+from experiments.leaderboard.records import RECORD, WORKER
 from experiments.leaderboard.tasks import TASKS
 from memjax.analysis.state_size import state_size
 from memjax.config.experiment import Experiment
@@ -39,8 +40,7 @@ from memjax.runs.workdir import read_run
 from memjax.training.loop import train
 from memjax.training.state import initial_params
 
-RECORD, TIMES = 'record.json', 'processor_seconds.txt'
-WORKER = 'LEADERBOARD_WORKER'  # number of the worker that started this process
+TIMES = 'processor_seconds.txt'
 
 
 def main() -> int:

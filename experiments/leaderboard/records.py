@@ -18,6 +18,8 @@ from memjax.runs.json_files import write_whole
 
 FOLDER = Path(__file__).parent
 JSON, CSV = 'results.json', 'results.csv'
+RECORD = 'record.json'  # of a finished cell, in its folder
+WORKER = 'LEADERBOARD_WORKER'  # tells a cell which worker started it
 Record = dict[str, Any]
 FINISHED, DIVERGED, REFUSED, FAILED = (
   *('finished', 'diverged'),
