@@ -79,7 +79,7 @@ class Memory(nn.Module, abc.ABC):
 
   @property
   def delay(self) -> int:
-    """k, if the output at t answers step t - k; `Task.delay` must be k, too."""
+    """k, if the output at t answers step t - k; as `Task.label_delay`."""
     return 0
 
   @property

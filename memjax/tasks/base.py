@@ -113,7 +113,7 @@ class Task(abc.ABC):
     return True
 
   @property
-  def delay(self) -> int:
+  def label_delay(self) -> int:
     """The number of steps by which every label comes late.
 
     The model must have the same, as `models/composed/lookahead.py` has.

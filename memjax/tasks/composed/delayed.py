@@ -91,7 +91,7 @@ class Delayed(Task):
     return False
 
   @property
-  def delay(self) -> int:
+  def label_delay(self) -> int:
     return self.steps
 
   @property
