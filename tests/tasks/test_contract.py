@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ from memjax.data.babi import open_tasks
 from memjax.data.corpus import close_corpora
 from memjax.data.images import open_images
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch
+from memjax.types import Batch, Metrics
 
 ROOT = Path(__file__).parents[2]
 ROWS = 300
@@ -48,7 +47,7 @@ every_spec = pytest.mark.parametrize('spec', SPECS.values(), ids=list(SPECS))
 def first_batch(name: str) -> tuple[Task, Batch]:
   task = prepare_task(json.loads(name))
   host_batch = task.rows(Stream(3, 0, ROWS), 0, np.arange(ROWS))
-  return task, jax.tree.map(jnp.asarray, jax.jit(task.batch)(host_batch))
+  return task, jax.tree.map(np.asarray, jax.jit(task.batch)(host_batch))
 
 
 def drawn(spec: Mapping[str, Any]) -> tuple[Task, Batch]:
@@ -56,17 +55,31 @@ def drawn(spec: Mapping[str, Any]) -> tuple[Task, Batch]:
   return first_batch(json.dumps(spec, sort_keys=True))
 
 
-def outputs(task: Task, rows: int) -> jax.Array:
+def outputs(task: Task, rows: int) -> np.ndarray:
   """Random outputs of a model, `(rows, T, ...)`."""
   shape = rows, task.length, task.output_spec.size
-  return jax.random.normal(jax.random.key(0), shape)
+  return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
-def gathered(tree: Any, labels: int, loss_weights_BT: jax.Array) -> Any:
+@functools.partial(jax.jit, static_argnums=0)
+def measured(task: Task, y: jax.Array, batch: Batch) -> Metrics:
+  return task.measure(y, batch)
+
+
+def gathered(tree: Any, labels: int, loss_weights_BT: np.ndarray) -> Any:
   """The labelled positions of each row, then others up to `labels`."""
-  order_BT = jnp.argsort(loss_weights_BT == 0, axis=1, stable=True)
-  rows_B1 = jnp.arange(len(order_BT))[:, None]
+  order_BT = np.argsort(loss_weights_BT == 0, axis=1, kind='stable')
+  rows_B1 = np.arange(len(order_BT))[:, None]
   return jax.tree.map(lambda x: x[rows_B1, order_BT[:, :labels]], tree)
+
+
+def assert_equal(found: Metrics, expected: Metrics) -> None:
+  assert found.keys() == expected.keys()
+  for name, metric in found.items():
+    np.testing.assert_allclose(metric.sum, expected[name].sum, 1e-5, 0, name)
+    np.testing.assert_allclose(
+      metric.count, expected[name].count, 1e-6, 0, name
+    )
 
 
 @every_spec
@@ -90,15 +103,8 @@ def test_a_measure_needs_the_labelled_positions_only(
   y = outputs(task, 16)
   labels = int((batch.loss_weights_BT > 0).sum(axis=1).max())
   assert labels > 0
-  whole = jax.jit(task.measure)(y, batch)
-  for padding in (0, 1):
-    count = min(labels + padding, task.length)
-    few_y, few = gathered((y, batch), count, batch.loss_weights_BT)
-    measured = jax.jit(task.measure)(few_y, few)
-    assert measured.keys() == whole.keys()
-    for name, metric in measured.items():
-      np.testing.assert_allclose(metric.sum, whole[name].sum, 1e-5, 0, name)
-      np.testing.assert_allclose(metric.count, whole[name].count, 1e-6, 0, name)
+  few_y, few = gathered((y, batch), labels + 1, batch.loss_weights_BT)
+  assert_equal(measured(task, few_y, few), measured(task, y, batch))
 
 
 @every_spec
@@ -108,16 +114,17 @@ def test_chunks_of_time_add_up_where_a_task_measures_positions(
   task, batch = drawn(spec)
   if not task.measures_positions:
     return
-  batch = jax.tree.map(lambda x: x[:16], batch)
-  y, cut = outputs(task, 16), task.length // 2
-  whole = task.measure(y, batch)
+  half = task.length // 2
+  y, batch = jax.tree.map(lambda x: x[:16], (outputs(task, 16), batch))
   parts = [
-    task.measure(*jax.tree.map(lambda x, part=part: x[:, part], (y, batch)))
-    for part in (slice(cut), slice(cut, None))
+    measured(
+      task, *jax.tree.map(lambda x, at=at: x[:, at : at + half], (y, batch))
+    )
+    for at in (0, half)
   ]
-  for name, metric in jax.tree.map(jnp.add, *parts).items():
-    np.testing.assert_allclose(metric.sum, whole[name].sum, 1e-5, 0, name)
-    np.testing.assert_allclose(metric.count, whole[name].count, 1e-6, 0, name)
+  both = jax.tree.map(np.add, *parts)
+  whole = jax.tree.map(lambda x: x[:, : 2 * half], (y, batch))
+  assert_equal(both, measured(task, *whole))
 
 
 forbidden = {'open': False}
