@@ -5,12 +5,11 @@ import functools
 import hashlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chisquare
 
 from memjax.tasks.base import GeneratedTask, Stream, Task
-from memjax.types import Batch, HostBatch
+from memjax.types import Batch, HostBatch, Metrics
 
 
 @functools.cache
@@ -21,14 +20,19 @@ def compiled(task: Task) -> Callable[[HostBatch], Batch]:
 def draw(task: Task, rows: int, seed: int = 0) -> Batch:
   """The first batch of training."""
   feed = task.rows(Stream(seed, 0, rows), 0, np.arange(rows))
-  return compiled(task)(feed)
+  return jax.tree.map(np.asarray, compiled(task)(feed))
+
+
+@functools.cache
+def measuring(task: Task) -> Callable[[jax.Array, Batch], Metrics]:
+  return jax.jit(task.measure)
 
 
 def score(
   task: GeneratedTask, y: np.ndarray | jax.Array, batch: Batch
 ) -> dict[str, float]:
   """The scores of outputs `(B, T, ...)`."""
-  measured = task.measure(jnp.asarray(y, jnp.float32), batch)
+  measured = jax.device_get(measuring(task)(np.float32(y), batch))
   return {name: float(metric.value()) for name, metric in measured.items()}
 
 

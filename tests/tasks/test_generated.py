@@ -54,7 +54,12 @@ def draw(
   task: GeneratedTask, stream: Stream, step: int = 0, rows: tuple = ()
 ) -> Batch:
   ids = np.array(rows or range(stream.batch_size))
-  return compiled(task)(task.rows(stream, step, ids))
+  batch = compiled(task)(task.rows(stream, step, ids))
+  return jax.tree.map(np.asarray, batch)
+
+
+def normal(*shape: int) -> np.ndarray:
+  return np.random.default_rng(1).standard_normal(shape, np.float32)
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -142,12 +147,12 @@ def test_traced_twice_it_is_the_same_program(task: GeneratedTask) -> None:
 def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
   width = task.output_spec.size
-  y = jax.random.normal(jax.random.key(1), (4, task.length, width))
+  y = normal(4, task.length, width)
   free_BT = batch.loss_weights_BT == 0
-  changed = jnp.where(free_BT[..., None], 7.0 - y, y)
+  changed = np.where(free_BT[..., None], 7.0 - y, y)
   free = free_BT.reshape(free_BT.shape + (1,) * (batch.targets.ndim - 2))
-  target = jnp.zeros((), batch.targets.dtype)
-  relabelled = batch._replace(targets=jnp.where(free, target, batch.targets))
+  target = np.zeros((), batch.targets.dtype)
+  relabelled = batch._replace(targets=np.where(free, target, batch.targets))
   measure = measuring(task)
   measured = measure(y, batch)
   assert 'loss' in measured
@@ -163,23 +168,24 @@ def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
 @every_task
 def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
-  y = jax.random.normal(
-    jax.random.key(1), (4, task.length, task.output_spec.size)
-  )
-  padded = batch._replace(loss_weights_BT=batch.loss_weights_BT.at[2:].set(0))
+  y = normal(4, task.length, task.output_spec.size)
+  weights_BT = batch.loss_weights_BT.copy()
+  weights_BT[2:] = 0
+  twice = jax.tree.map(lambda x: x[[0, 1, 0, 1]], (y, batch))
   measure = measuring(task)
-  measured = measure(y[:2], jax.tree.map(lambda x: x[:2], batch))
+  measured = measure(*twice)
+  padded = batch._replace(loss_weights_BT=weights_BT)
   for name, metric in measure(y, padded).items():
     np.testing.assert_allclose(
-      metric.sum, measured[name].sum, rtol=1e-6, atol=0, err_msg=name
+      2 * metric.sum, measured[name].sum, rtol=1e-6, atol=0, err_msg=name
     )
-    np.testing.assert_array_equal(metric.count, measured[name].count, name)
+    np.testing.assert_array_equal(2 * metric.count, measured[name].count, name)
 
 
 @every_task
 def test_baselines_are_metrics_the_task_measures(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))
-  y = jnp.zeros((4, task.length, task.output_spec.size))
+  y = np.zeros((4, task.length, task.output_spec.size), np.float32)
   assert task.baselines.keys() <= measuring(task)(y, batch).keys()
 
 

@@ -27,9 +27,16 @@ def families() -> dict[str, ModuleType]:
 
 
 FAMILIES = families()
+FAST = ('adding', 'mqar', 'text')
 
 
-@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize(
+  'family',
+  [
+    pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow])
+    for name in FAMILIES
+  ],
+)
 def test_a_family_trains(family: str) -> None:
   module = FAMILIES[family]
   config = module.get_config(f'{module.VARIANTS[0]},quick').unlock()
