@@ -25,10 +25,9 @@ from memjax.data.tokenizers import Marked
 
 LONGEST = 16  # letters, and sounds
 GROUPS = ((1, 4), (5, 6), (7, 8), (9, 10), (11, LONGEST))
-GRU = '--config.model.encoder_layer.name=gru.GRU'
 MODELS = {  # {name: its variant of configs/pairs.py, and further flags}
   'none': ('none', []),
-  'additive': ('additive', [GRU]),
+  'additive': ('none', ['--config.model.attention=additive']),
   'additive, both ways': ('additive', []),
 }
 FLAGS = {

@@ -51,7 +51,9 @@ class Weightings(Instrument[SlotWeights]):
   definition = f"""
     The share that each head gives to each slot at each step of one row, which
     is read from an empty memory by the first replica. Slots that no head ever
-    gives more than {LEAST} are left out of the picture; the CSV has all.
+    gives more than {LEAST} are left out of the picture; the CSV has all. The
+    slots of an encoder and decoder are the steps of the source, the last one in
+    the last slot: an alignment.
 
     Paper: Graves, Wayne & Danihelka 2014, https://arxiv.org/abs/1410.5401,
     figures 6 and 9.
@@ -69,9 +71,10 @@ class Weightings(Instrument[SlotWeights]):
     self, model: Memory, params_N: Params, task: Task
   ) -> Result[SlotWeights]:
     feed = task.rows(Stream(self.seed, NUMBER, 1), 0, np.arange(1))
-    inputs = np.asarray(jax.jit(task.batch)(feed).inputs[0, : self.steps])
+    batch = jax.jit(task.batch)(feed)
+    row = batch.inputs[0, : self.steps], batch.reset_BT[0, : self.steps]
     params = jax.tree.map(lambda x: x[0], params_N)
-    found = weightings(model, params, inputs)
+    found = weightings(model, params, *map(np.asarray, row))
     rows: list[Row] = []
     for path, weights_THM in found.weights.items():
       steps, heads, slots = map(range, weights_THM.shape)
@@ -94,7 +97,10 @@ class Weightings(Instrument[SlotWeights]):
 
 
 def weightings(
-  model: Memory, params: Params, inputs: np.ndarray
+  model: Memory,
+  params: Params,
+  inputs: np.ndarray,
+  reset_T: np.ndarray | None = None,
 ) -> SlotWeights:
   """Reads one row from an empty memory and returns its weightings.
 
@@ -102,12 +108,15 @@ def weightings(
     model: any memory that shows `read_weights` or `write_weights` of slots.
     params: its parameters.
     inputs: of one row, `(T, ...)`.
+    reset_T: where the memory is forgotten; None: nowhere.
 
   Raises:
     ConfigError: the model shows no weightings of slots.
   """
   row = jnp.asarray(inputs)[None]
   reset_BT = jnp.zeros(row.shape[:2], bool)
+  if reset_T is not None:
+    reset_BT = jnp.asarray(reset_T)[None]
 
   @jax.jit
   def read(params: Params) -> tuple[jax.Array, Shown]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memjax.analysis.weightings import weightings
 from memjax.config.build import build_model
 from memjax.config.reader import read_experiment
 from memjax.configs import pairs
@@ -168,6 +169,17 @@ def test_outputs_and_weights_are_those_of_the_equations(attention: str) -> None:
     np.testing.assert_allclose(y[row], expected, 2e-5, 2e-5)
     if slots is not None:
       np.testing.assert_allclose(shares[row], slots, 2e-5, 2e-5)
+
+
+@pytest.mark.slow
+def test_the_picture_of_weightings_is_the_alignment() -> None:
+  model = built('additive')
+  row = np.asarray(IDS[0], np.int32), RESETS[0]
+  found = weightings(model, params_of(model), *row).weights
+  _, shares = read('additive')
+  assert found.keys() == {'attention/read_weights'}
+  shown = found['attention/read_weights'][:, 0]
+  np.testing.assert_allclose(shown, shares[0], 1e-5, 1e-6)
 
 
 def test_chunks_of_queries_change_nothing(
