@@ -1,11 +1,12 @@
 """The weights of g2p-en run through EncoderDecoder as they do in NumPy."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.letters_to_sounds import wheels
+from experiments.letters_to_sounds import run, wheels
 from experiments.letters_to_sounds.answers import distance, score
 from experiments.letters_to_sounds.g2p_en import (
   END,
@@ -16,6 +17,10 @@ from experiments.letters_to_sounds.g2p_en import (
   load,
   pronounce,
 )
+from memjax.config.build import build_model
+from memjax.config.command_line import read_config_file
+from memjax.config.overrides import override
+from memjax.types import Tokens
 
 RIGHT, ERRORS = 0.726, 0.0909  # of 1,000 words
 # Short and long ones, and some that are no words.
@@ -82,6 +87,25 @@ def test_distances_and_scores() -> None:
   assert score([['A', 'C', 'D', 'D'], ['E']], known) == (0.5, 1 / 4)
   assert LETTERS.index('</s>') == 2
   assert SOUNDS[END - len(LETTERS)] == '</s>'
+
+
+def test_models_of_the_study_differ_in_what_the_decoder_reads(
+  tmp_path: Path,
+) -> None:
+  shown = {}
+  for name in run.MODELS:
+    words = run.command(name, tmp_path / 'words.tsv', tmp_path, 100)
+    (file,) = [w for w in words if w.startswith('--config=')]
+    config = override(read_config_file(file.removeprefix('--config=')), words)
+    spec = Tokens(9, separator_id=7)
+    model: Any = build_model(config['model'], spec, spec)
+    both = type(model.encoder_layer).__name__
+    shown[name] = model.attention, both, model.width, model.longest_source
+  assert shown == {
+    'none': ('none', 'GRU', 64, 0),
+    'additive': ('additive', 'GRU', 64, 16),
+    'additive, both ways': ('additive', 'Bidirectional', 64, 16),
+  }
 
 
 def found(read: Any) -> Any:

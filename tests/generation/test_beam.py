@@ -110,6 +110,18 @@ def test_one_beam_is_the_greedy_answer() -> None:
   np.testing.assert_array_equal(one, np.where(answers, greedy, 0))
 
 
+@pytest.mark.slow
+def test_evaluations_search_for_answers_to_rows() -> None:
+  memory, params = model()
+  inputs, reset, answers = rows()
+  batch = Batch(inputs, inputs, answers.astype(jnp.float32), reset)
+  run = jax.jit(
+    lambda p, carry: generate(memory, p, carry, batch, beams=2, end=END)[1]
+  )
+  answer = run(params, memory.initial_carry(ROWS))
+  np.testing.assert_array_equal(answer, found(2, END).answer_BKT[:, 0])
+
+
 def test_rows_of_a_batch_are_searched_by_themselves() -> None:
   together = found(2, END)
   for row in range(ROWS):
