@@ -26,6 +26,7 @@ from memjax.ops.tiles import cover
 
 CHUNK = 64  # queries: fewer keep no device busy, more leave a CPU's cache
 LARGE_CHUNK = 512  # queries, on devices that run many threads
+CACHED = 384 * 1024  # bytes of a tile's scores, of the rows read at once
 LEAST_SKIPPED = 1024  # pairs of a query and a slot of the memory
 
 
@@ -89,7 +90,8 @@ def windowed_attention(
   Returns:
     The average of the values a query sees, weighted by the softmax.
   """
-  length, shared = q_BTHK.shape[1], k_BSGK.shape[2]
+  batch, length, heads, _ = q_BTHK.shape
+  shared = k_BSGK.shape[2]
   slots = k_BSGK.shape[1] - length
   # On other devices a choice costs a message to the host, and small products
   # leave most of the device idle. This was not measured there.
@@ -101,8 +103,10 @@ def windowed_attention(
   inputs = q_BTHK, k_BSGK, v_BSGV
   if not any(terms) and fused_attention.takes(*inputs, stretches):
     return fused_attention.attend(*inputs, run_BS, window, stretches)
+  largest = max(tile.queries * tile.keys for tile, _ in stretches)
+  rows = _rows_at_once(batch, 4 * heads * largest) if on_cpu else batch
   y = attend(
-    Reach(window, size, skip),
+    Reach(window, size, skip, rows),
     _of_queries(q_BTHK, shared),
     _of_keys(k_BSGK),
     _of_keys(v_BSGV),
@@ -147,6 +151,19 @@ def weights_by_lag(
     by_key_BTHS, jnp.maximum(place_TR, 0)[None, :, None], axis=3
   )
   return jnp.where(place_TR[None, :, None] >= 0, by_lag_BTHR, 0.0)
+
+
+def _rows_at_once(batch: int, tile_bytes: int) -> int:
+  """A divisor of the batch; the rows' tiles stay in the cache of a core.
+
+  Rows that XLA has divided among devices are read at once: each device would
+  wait for the others' rows. Inside of `jax.shard_map` all rows are a device's.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if jax.device_count() > 1 and not mesh.manual_axes:
+    return batch
+  most = max(CACHED // tile_bytes, 1)
+  return max(n for n in range(1, min(most, batch) + 1) if batch % n == 0)
 
 
 def _terms(

@@ -22,10 +22,12 @@ from jax import lax
 import jax.numpy as jnp
 
 from memjax.ops.scores import (
+  Arrays,
   Terms,
   average,
   over_queries,
   product,
+  row_sums,
   with_terms,
 )
 from memjax.ops.tiles import Stretch, Tile, add, cover, sweep
@@ -40,11 +42,13 @@ class Reach(NamedTuple):
     window: the number of keys before its own that a query sees.
     size: the least number of queries of a tile.
     skip: whether not to read a memory that no query sees.
+    rows: the number of rows of the batch that are read at once; it divides B.
   """
 
   window: int
   size: int
   skip: bool
+  rows: int
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -70,18 +74,56 @@ def attend(
 
 
 def _forward(reach: Reach, *inputs: Any) -> tuple[jax.Array, Any]:
-  y, log_sum = _read(reach, _outputs, inputs)
+  (y, log_sum), _ = _read(reach, _outputs, inputs)
   return y, (*inputs, y, log_sum)
 
 
 def _backward(reach: Reach, kept: Any, dy: jax.Array) -> Any:
-  return *_read(reach, _gradients, (*kept, dy)), None
+  (*d, d_by_query, d_by_key), sums = _read(reach, _gradients, (*kept, dy))
+  shared = kept[3].shared
+  d_shared = {name: x.astype(shared[name].dtype) for name, x in sums.items()}
+  return *d, Terms(d_by_query, d_by_key, d_shared), None
 
 
 attend.defvjp(_forward, _backward)
 
 
 def _read(reach: Reach, function: Callable[..., Any], arrays: Any) -> Any:
+  """What `_outputs` or `_gradients` gives, a few rows of the batch at a time.
+
+  Then the arrays of a tile stay in a core's cache. Returns arrays of all rows,
+  `(., B, ...)`, and sums over the rows.
+  """
+  q, k, v, terms, run_BS, *rest = arrays
+  of_rows = q, k, v, terms.by_query, terms.by_key, run_BS[None], rest
+
+  def some(first: Any) -> Any:
+    q, k, v, by_query, by_key, run, rest = jax.tree.map(
+      lambda x: lax.dynamic_slice_in_dim(x, first, reach.rows, 1), of_rows
+    )
+    terms_now = Terms(by_query, by_key, terms.shared)
+    return _read_some(reach, function, (q, k, v, terms_now, run[0], *rest))
+
+  batch = q.shape[1]
+  if reach.rows == batch:
+    return _read_some(reach, function, arrays)
+
+  def step(i: jax.Array, sofar: Any) -> Any:
+    (whole, sums), first = sofar, i * reach.rows
+    parts, more = some(first)
+    put = lax.dynamic_update_slice_in_dim
+    whole = jax.tree.map(lambda a, b: put(a, b, first, 1), whole, parts)
+    return whole, jax.tree.map(jnp.add, sums, more)
+
+  parts, sums = jax.eval_shape(some, 0)
+  empty = jax.tree.map(
+    lambda x: jnp.zeros((x.shape[0], batch, *x.shape[2:]), x.dtype), parts
+  )
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), sums)
+  return lax.fori_loop(0, batch // reach.rows, step, (empty, zeros))
+
+
+def _read_some(reach: Reach, function: Callable[..., Any], arrays: Any) -> Any:
   """function(window, stretches, *arrays); the tiles may leave out the memory.
 
   Both halves of the gradient choose for themselves. A choice that jax
@@ -123,7 +165,7 @@ def _outputs(
   v: jax.Array,
   terms: Terms,
   run_BS: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[tuple[jax.Array, jax.Array], Arrays]:
   """Outputs, and the logarithms of the softmaxes' sums, `(G, B, J, T, 1)`."""
   sink = terms.shared.get('sink')
 
@@ -141,7 +183,7 @@ def _outputs(
     y = average(weights.astype(v.dtype), tile.of_keys(v)) / total
     return nothing, (y.astype(v.dtype), top + jnp.log(total))
 
-  return sweep(one, None, stretches)[1]
+  return sweep(one, None, stretches)[1], {}
 
 
 def _gradients(
@@ -155,11 +197,9 @@ def _gradients(
   y: jax.Array,
   log_sum: jax.Array,
   dy: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, Terms]:
-  """Those of q, k, v and the terms."""
-  inner = (dy.astype(jnp.float32) * y.astype(jnp.float32)).sum(
-    -1, keepdims=True
-  )
+) -> tuple[tuple[Any, ...], Arrays]:
+  """Those of q, k, v and the terms by query and by key; sums of the shared."""
+  inner = row_sums(dy.astype(jnp.float32) * y.astype(jnp.float32))
 
   def one(sums: Any, tile: Tile) -> Any:
     q_C, dy_C, log_sum_C, inner_C = tile.of_queries((q, dy, log_sum, inner))
@@ -183,14 +223,15 @@ def _gradients(
     )
     return sums, (dq_C, d_terms.by_query)
 
-  of = k, v, terms.by_key, terms.shared
-  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), of)
-  sums, (dq, d_by_query) = sweep(one, zeros, stretches)
+  of = k, v, terms.by_key
+  zeros = jax.tree.map(
+    lambda x: jnp.zeros(x.shape, jnp.float32), (*of, terms.shared)
+  )
+  (*sums, d_shared), (dq, d_by_query) = sweep(one, zeros, stretches)
   if 'sink' in terms.shared:
     pulled = jnp.exp(terms.shared['sink'] - log_sum) * inner
-    sums[3]['sink'] -= pulled.sum((1, 3), keepdims=True)
-  dk, dv, d_by_key, d_shared = jax.tree.map(
-    lambda total, x: total.astype(x.dtype), sums, of
+    d_shared['sink'] -= pulled.sum((1, 3), keepdims=True)
+  dk, dv, d_by_key = jax.tree.map(
+    lambda total, x: total.astype(x.dtype), tuple(sums), of
   )
-  d_terms = Terms(d_by_query, d_by_key, d_shared)
-  return dq, dk, dv, d_terms
+  return (dq, dk, dv, d_by_query, d_by_key), d_shared

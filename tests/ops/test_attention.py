@@ -15,6 +15,7 @@ from memjax.models.attention.transformer import (
   SlidingAttention,
 )
 from memjax.models.attention.transformer_xl import TransformerXL
+from memjax.ops import attention
 from memjax.ops.attention import last_run, run_ids, windowed_attention
 from memjax.ops.scores import skew
 
@@ -188,8 +189,15 @@ def literal(
   return jnp.einsum('bhts,bshv->bthv', weights, v)
 
 
-@pytest.mark.parametrize('name', CASES)
-def test_values_and_gradients_are_those_of_float64(name: str) -> None:
+@pytest.mark.parametrize(
+  ('name', 'rows'),
+  [(name, 2) for name in CASES]
+  + [('one row reads it', 1), ('heads see nothing', 1)],
+)
+def test_values_and_gradients_are_those_of_float64(
+  name: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(attention, '_rows_at_once', lambda *_: rows)
   case = CASES[name]
   rng = np.random.default_rng(0)
   keys, heads = case.slots + case.length, case.heads
@@ -238,6 +246,17 @@ def test_values_and_gradients_are_those_of_float64(name: str) -> None:
   ):
     assert one.dtype == np.float32
     np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
+
+
+def test_rows_are_read_together_as_their_tiles_fit_in_the_cache(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  rows = attention._rows_at_once
+  assert rows(12, attention.CACHED) == 12  # the tests have eight devices
+  monkeypatch.setattr(jax, 'device_count', lambda: 1)
+  assert rows(12, 1) == 12
+  assert rows(12, attention.CACHED // 5) == 4
+  assert rows(12, attention.CACHED + 1) == 1
 
 
 def test_replicas_skip_the_memory_together() -> None:
