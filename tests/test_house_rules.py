@@ -141,6 +141,8 @@ NO_MODEL = {
   'composed/source_attention.py': 'the attention of encoder_decoder.py',
   'mixing.py': 'what memories since 2022 have before and after their state',
   'state_space/discretisation.py': 'continuous units as steps',
+  'sharing.py': 'what layers of a stack hand to those above',
+  'floors.py': 'the floors of forget gates of several memories',
   'recurrent/cell.py': 'what the recurrent cells have in common',
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }

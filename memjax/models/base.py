@@ -71,10 +71,7 @@ class Memory(nn.Module, abc.ABC):
 
   @property
   def horizon(self) -> int:
-    """The number of earlier steps whose inputs an output may depend on.
-
-    0: there is no bound, or none is known.
-    """
+    """Number of earlier steps that an output may depend on; 0: no bound."""
     return 0
 
   @property
@@ -113,6 +110,19 @@ class Memory(nn.Module, abc.ABC):
     train: bool = False,
   ) -> tuple[Carry, Sequence_BTD]:
     """Reads `x`, `(B, T, ...)`; returns the carry after it and the outputs."""
+
+  def as_layer(
+    self,
+    carry: Carry,
+    x: Sequence_BTD,
+    reset_BT: Reset_BT,
+    shared: dict[str, jax.Array],
+    *,
+    train: bool = False,
+  ) -> tuple[Carry, Sequence_BTD, dict[str, jax.Array]]:
+    """`__call__` in a Stack: hands on `shared`, see `sharing.py`."""
+    carry, y = self(carry, x, reset_BT, train=train)
+    return carry, y, shared
 
 
 class Model(Memory):
@@ -210,16 +220,7 @@ def apply_body(
   *,
   noise: jax.Array | None = None,
 ) -> tuple[Carry, Sequence_BTD]:
-  """As `apply`, without the readout: returns the carry and the last hidden h.
-
-  Args:
-    model: a whole model.
-    params: its parameters; their type is the compute type.
-    carry: the memory before.
-    inputs: what the model reads, `(B, T, ...)`.
-    reset_BT: where rows forget.
-    noise: the key of the training noise; None for no noise.
-  """
+  """As `apply` without the readout; returns the carry and the last hidden h."""
   return _apply(model, 'body', params, carry, inputs, reset_BT, noise)
 
 

@@ -77,8 +77,9 @@ class Block(nn.Module):
     carry: Carry,
     x: Sequence_BTD,
     reset_BT: Reset_BT,
+    shared: dict[str, jax.Array],
     train: bool = False,
-  ) -> tuple[Carry, Sequence_BTD]:
+  ) -> tuple[Carry, Sequence_BTD, dict[str, jax.Array]]:
     drop = nn.Dropout(self.dropout, deterministic=not train)
 
     def wired(name: str, layer: Any, x: jax.Array) -> jax.Array:
@@ -92,8 +93,9 @@ class Block(nn.Module):
       return norm(x + drop(layer(x)))
 
     def remember(x: jax.Array) -> jax.Array:
-      nonlocal carry
-      carry, y = self.memory(carry, x, reset_BT, train=train)
+      nonlocal carry, shared
+      read = carry, x, reset_BT, shared
+      carry, y, shared = self.memory.as_layer(*read, train=train)
       return y
 
     def think(x: jax.Array) -> jax.Array:
@@ -105,7 +107,7 @@ class Block(nn.Module):
     x = wired('memory', remember, x)
     if self.mlp_width:
       x = wired('mlp', think, x)
-    return carry, x
+    return carry, x, shared
 
   @property
   def _memory_norms(self) -> bool:
@@ -113,7 +115,7 @@ class Block(nn.Module):
 
 
 _POLICIES = jax.checkpoint_policies
-_remat = functools.partial(nn.remat, Block, static_argnums=(4,))
+_remat = functools.partial(nn.remat, Block, static_argnums=(5,))
 # What the backward pass keeps of a block; it computes the rest again.
 REMAT: dict[str, Any] = {
   'none': Block,  # keeps everything

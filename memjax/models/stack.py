@@ -191,6 +191,7 @@ class Stack(Model):
     x = self._encoder(inputs)
     carries = list(carry)
     after: list[Carry] = []
+    shared: dict[str, jax.Array] = {}
     places = None
     if self.positions != 'none':
       position, places = self._positions(carries.pop(0), reset_BT)
@@ -198,8 +199,8 @@ class Stack(Model):
     x = self._dropout(self._timed(x, places, 0), deterministic=not train)
     for i, layer_carry in enumerate(carries):
       x = self._timed(x, places, i + 1)
-      block = self._blocks[i % len(self._blocks)]
-      layer_carry, x = block(layer_carry, x, reset_BT, train)
+      read = layer_carry, x, reset_BT, shared, train
+      layer_carry, x, shared = self._blocks[i % len(self._blocks)](*read)
       after.append(layer_carry)
     if self._ends_in_a_norm:
       x = self._norm(x)

@@ -50,3 +50,9 @@ def convolved(
       if t - back >= start:
         y[t] += p['kernel'][taps - 1 - back] * x[t - back]
   return y
+
+
+def floors(g: np.ndarray, units: int, index: int) -> np.ndarray:
+  """The floors of layer `index`, from numbers of all layers and units."""
+  shares = np.exp(g.reshape(-1, units))
+  return (shares / shares.sum(0))[1 : index + 1].sum(0)

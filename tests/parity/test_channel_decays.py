@@ -14,6 +14,7 @@ from memjax.models.linear.kimi_delta import KimiDelta
 from tests.parity.equations import (
   affine,
   convolved,
+  floors,
   rms,
   sigmoid,
   silu,
@@ -94,23 +95,27 @@ def gla(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
 
 
 def hgrn2(
-  p: dict[str, Any], x: np.ndarray, reset: np.ndarray, floor: float = 0.75
+  p: dict[str, Any], x: np.ndarray, reset: np.ndarray, floor: Any
 ) -> np.ndarray:
-  """One row, `(T, D)`, of layer 3 of 4."""
+  """One row, `(T, D)`."""
   columns = affine(p['input'], x)
   w, y = np.zeros((HEADS, HEAD, HEAD)), np.zeros((len(x), HEADS, HEAD))
   for t in range(len(x)):
     w = 0 * w if reset[t] else w
     q, f, v = (heads(a) for a in np.split(columns[t], 3))
-    f = floor + (1 - floor) * sigmoid(f)
+    f = heads(floor) + (1 - heads(floor)) * sigmoid(f)
     for h in range(HEADS):
       w[h] = np.diag(f[h]) @ w[h] + np.outer(1 - f[h], v[h])
       y[t, h] = w[h].T @ silu(q[h])
   return affine(p['output'], rms(p['norm'], y.reshape(len(x), -1)))
 
 
+def upper(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
+  return hgrn2(p, x, reset, floors(p['floors'], WIDTH, 3))
+
+
 def lowest(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
-  return hgrn2(p, x, reset, floor=0.0)
+  return hgrn2(p, x, reset, np.zeros(WIDTH))
 
 
 CASES = {
@@ -118,7 +123,7 @@ CASES = {
   'GDN-2': (GatedDeltaNet2(WIDTH, HEAD), gdn_2),
   'GSA': (GatedSlotAttention(WIDTH, HEAD, SLOTS), gsa),
   'GLA': (GLA(WIDTH, HEAD), gla),
-  'HGRN2': (HGRN2(WIDTH, HEAD, index=3, depth=4), hgrn2),
+  'HGRN2': (HGRN2(WIDTH, HEAD, index=3, depth=4), upper),
   'HGRN2, lowest layer': (HGRN2(WIDTH, HEAD), lowest),
 }
 

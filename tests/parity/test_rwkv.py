@@ -63,14 +63,29 @@ def rwkv6(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return np.stack(outputs)
 
 
-def rwkv7(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
-  """One row, `(T, D)`."""
+def rwkv7(
+  p: dict[str, Any],
+  x: np.ndarray,
+  reset: np.ndarray,
+  first: list[np.ndarray] | None = None,
+) -> np.ndarray:
+  """One row, `(T, D)`.
+
+  Args:
+    first: the lowest layer's values of each step, which it writes there.
+  """
+  first = [] if first is None else first
   mu = dict(zip('rwkvag', p['shifts'].reshape(6, WIDTH), strict=True))
   w, outputs = np.zeros((HEADS, HEAD, HEAD)), []
   for t, (now, d) in enumerate(pairs(x, reset)):
     w = 0 * w if reset[t] else w
     x_i = {name: now + d * share for name, share in mu.items()}
     r, k, v = (affine(p[n], x_i[n[0]]) for n in ('receptance', 'key', 'value'))
+    if 'first' in p:
+      share = affine(p['first_high'], affine(p['first_low'], x_i['v']))
+      v = v + (first[t] - v) * sigmoid(share + p['first'])
+    else:
+      first.append(v)
     low = {
       name: affine(p[f'{name}_low'], x_i[i])
       for name, i in (('decay', 'w'), ('rate', 'a'), ('gate', 'g'))

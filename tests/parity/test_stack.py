@@ -289,7 +289,7 @@ def test_a_pattern_is_repeated_and_layers_know_their_place() -> None:
   def last(stack: Stack, carry: Any) -> Any:
     x = jnp.zeros((ROWS, LENGTH, WIDTH))
     for block, of_layer in zip(stack._blocks, carry, strict=True):
-      _, x = block(of_layer, x, NO_RESET, False)
+      _, x, _ = block(of_layer, x, NO_RESET, {}, False)
     return x
 
   params, carry = params_of(model, ids()), model.initial_carry(ROWS)

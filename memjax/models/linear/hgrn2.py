@@ -1,21 +1,22 @@
 """HGRN2: what a channel forgets is what it writes, with a floor for each layer.
 
-With H heads of K, and a floor l of the layer:
+With H heads of K, and floors l of the layer, one for each of H K channels:
 
     f_t = l + (1 - l) sigma(W_f x_t),   q_t = silu(W_q x_t),   v_t = W_v x_t
     w_t = diag(f_t) w_(t-1) + (1 - f_t) v_t',   y_t = w_t' q_t        per head
 
-and the output is W_o rms([y]_heads), rms over all H K numbers with a gain. The
-floor of layer i of L is i / L: lower layers forget fast, upper ones slowly.
+and the output is W_o rms([y]_heads), rms over all H K numbers with a gain.
+Floors rise from 0 at the lowest layer and are learned together
+(`models/floors.py`).
 
 Paper: Qin et al. 2024, https://arxiv.org/abs/2404.07904.
 Carry: w `(B, H, K, K)`, float32.
 Cost per step: 4 D H K, and H (2 K K + 2 C K) in chunks of C steps; linear in T.
-Parameters: kernels normal of variance 1 / rows, no biases; gains 1.
-Deviations: the paper learns the floors, as a cumulative softmax over the layers
-that starts at nearly these values; here they are fixed. A share below exp(-5)
-counts as exp(-5) in the decay (`ops/decays.py`). Norms, residuals and the MLP
-are the Stack's.
+Parameters: kernels normal of variance 1 / rows, no biases; gains 1;
+the floors of layer i of L start at i / L.
+Deviations: i and L count all layers of the Stack. A share below exp(-5) counts
+as exp(-5) in the decay (`ops/decays.py`). Norms, residuals and the MLP are the
+Stack's.
 """
 
 from flax import linen as nn
@@ -23,9 +24,11 @@ import jax
 import jax.numpy as jnp
 
 from memjax.models.attention.transformer import number_of_heads
-from memjax.models.base import Memory, wants_intermediates
+from memjax.models.base import wants_intermediates
 from memjax.models.dense import Dense
+from memjax.models.floors import gates, shared_floors
 from memjax.models.mixing import check_channel_chunk
+from memjax.models.sharing import Sharing
 from memjax.ops.decays import CHANNEL_CHUNK
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -33,7 +36,7 @@ from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 EPSILON = 1e-5  # of the norm
 
 
-class HGRN2(Memory):
+class HGRN2(Sharing):
   """Writes to each channel the share that it forgets.
 
   Intermediates: f as `forget_gate`, `(B, T, H K)`.
@@ -62,24 +65,23 @@ class HGRN2(Memory):
     return jnp.zeros((batch_size, heads, self.head_width, self.head_width))
 
   @nn.compact
-  def __call__(
+  def as_layer(
     self,
     carry: jax.Array,
     x: Inputs_BTF,
     reset_BT: Reset_BT,
+    shared: dict[str, jax.Array],
     *,
     train: bool = False,
-  ) -> tuple[jax.Array, Sequence_BTD]:
+  ) -> tuple[jax.Array, Sequence_BTD, dict[str, jax.Array]]:
     del train
     _, heads, keys, _ = carry.shape
     columns = Dense(3 * heads * keys, False, name='input')(x)
     q, f, v = jnp.split(columns.astype(jnp.float32), 3, axis=-1)
-    floor = self.index / self.depth
-    kept = floor + (1 - floor) * nn.sigmoid(f)
+    shared = shared_floors(self, 'hgrn2', shared, heads * keys, self.depth)
+    log_kept, written = gates(f, 'hgrn2', shared, self.index)
     if wants_intermediates(self):
-      self.sow('intermediates', 'forget_gate', kept)
-    # log f without a floor is log sigma, which has no logarithm of 0.
-    log_decay = jnp.log(kept) if floor else nn.log_sigmoid(f)
+      self.sow('intermediates', 'forget_gate', jnp.exp(log_kept))
 
     def by_head(a: jax.Array) -> jax.Array:
       return a.reshape(*x.shape[:2], heads, keys)
@@ -87,12 +89,12 @@ class HGRN2(Memory):
     after, y_BTHK = add(
       carry,
       by_head(nn.silu(q)),
-      by_head((1 - floor) * nn.sigmoid(-f)),
+      by_head(written),
       by_head(v),
       reset_BT,
-      log_decay=by_head(log_decay),
+      log_decay=by_head(log_kept),
       chunk=self.chunk,
     )
     y_BTI = y_BTHK.reshape(*x.shape[:2], -1).astype(x.dtype)
     y_BTI = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTI)
-    return after, Dense(self.width, False, name='output')(y_BTI)
+    return after, Dense(self.width, False, name='output')(y_BTI), shared
