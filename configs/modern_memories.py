@@ -37,6 +37,9 @@ def modern_memories(width: int, window: int) -> dict[str, dict]:
     'delta_net': attention('delta_net.DeltaNet'),
     'delta_product': attention('delta_net.DeltaNet', writes=2, negative=True),
     'gated_delta_net': attention('gated_delta_net.GatedDeltaNet'),
+    'log_linear_gated_delta_net': attention(
+      'log_linear_gated_delta_net.LogLinearGatedDeltaNet'
+    ),
     'kimi_delta': attention('kimi_delta.KimiDelta'),
     'gated_delta_net_2': attention('gated_delta_net_2.GatedDeltaNet2'),
     'gsa': attention('gated_slot_attention.GatedSlotAttention'),

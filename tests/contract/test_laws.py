@@ -149,6 +149,8 @@ ODD = {
   'bidirectional': layer(
     'bidirectional.Bidirectional', 2, layer={'name': 'gru.GRU'}
   ),
+  'hgrn2-floors': layer('hgrn2.HGRN2', 3, head_width=2),
+  'rwkv7-values': layer('rwkv7.RWKV7', 2, head_width=2),
   'key-value-long': layer('key_value.KeyValueMemory', slots=LENGTH + 5),
 }
 
@@ -300,8 +302,8 @@ def in_small_chunks(model: Model) -> Model:
   return model.clone(layer=small(model.layer), others=others)
 
 
-# Their parts have faster tests, in test_encoder_decoder.py.
-SLOW_CASES = ('pairs-additive', 'pairs-dot')
+# Their parts have faster tests: test_encoder_decoder.py, the log-linear Mamba-2.
+SLOW_CASES = ('pairs-additive', 'pairs-dot', 'log_linear_gated_delta_net')
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')
 # `ranks` says nothing new of odd sizes: all tests raise on ranks that differ.
@@ -310,7 +312,7 @@ NAMED_ONLY = (*SLOW, 'ranks')
 
 def marks(case: str, law: Law) -> list[pytest.MarkDecorator]:
   """A law that the memory declares as broken must be broken."""
-  rare = case in ODD or case in SLOW_CASES
+  rare = case in ODD or case.endswith(SLOW_CASES)
   slow = [pytest.mark.slow] if rare or law.name in SLOW else []
   reason = on_purpose(built(case)).get(law.name)
   if reason is None:

@@ -12,7 +12,7 @@ from memjax.ops.convolution import convolve
 from memjax.ops.diagonal import diagonal, rotating
 from memjax.ops.dplr import dplr
 from memjax.ops.exponential import exponential, nothing
-from memjax.ops.fenwick import add_levels
+from memjax.ops.fenwick import add_levels, correct_levels
 from memjax.ops.linear_attention import add, correct
 from memjax.ops.mesa import regress
 from memjax.ops.selective import selective
@@ -112,6 +112,16 @@ def by_level(x: Arrays, reset_BT: jax.Array) -> Any:
   return w, y
 
 
+def by_level_corrected(x: Arrays, reset_BT: jax.Array) -> Any:
+  w, count = zeros(VALUE, *W), jnp.zeros(ROWS, jnp.int32)
+  steps = x['q'], x['k'], x['v'], x['k'], jnp.abs(x['q'])
+  decay = x['log_decay'][..., 0]
+  (w, _), y = correct_levels(
+    w, count, *steps, reset_BT, log_decay=decay, chunk=CHUNK
+  )
+  return w, y
+
+
 def gated(x: Arrays, reset_BT: jax.Array) -> Any:
   decay = x['log_decay']
   steps = x['q'], x['k'], x['v'], x['i'], decay[..., 0]
@@ -151,6 +161,7 @@ OPS: list[Callable[[Arrays, jax.Array], Any]] = [
   taylor,
   solve,
   by_level,
+  by_level_corrected,
   gated,
   select,
   units,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from memjax.ops.dplr import dplr
-from memjax.ops.fenwick import add_levels
+from memjax.ops.fenwick import add_levels, correct_levels
 from memjax.ops.mesa import regress
 from memjax.ops.slots import attend_slots
 from memjax.ops.taylor import add_taylor, features, number_of_features
@@ -25,7 +25,7 @@ RESET[0, [4, 5, 10]] = RESET[1, [0, 8]] = True
 
 
 def draw() -> Arrays:
-  """Decays are from 1 to exp(-4.9)."""
+  """Decays are from 1 to exp(-20), of channels and slots to exp(-4.9)."""
   rng = np.random.default_rng(0)
   step = ROWS, STEPS, HEADS
   square = rng.normal(size=(ROWS, HEADS, KEY, KEY))
@@ -40,7 +40,7 @@ def draw() -> Arrays:
     'levels': rng.random((*step, LEVELS + 1)),
     'channels': -4.9 * rng.random((*step, KEY)) ** 4,
     'slots': -4.9 * rng.random((*step, SLOTS)) ** 4,
-    'log_decay': -4.9 * rng.random(step) ** 4,
+    'log_decay': -rng.choice([0.0, 0.1, 1.0, 20.0], step),
     'penalty': 0.25 + rng.random((HEADS, KEY)),
     'w': rng.normal(size=(ROWS, HEADS, KEY, VALUE)),
     'of_slots': rng.normal(size=(ROWS, HEADS, SLOTS, KEY)),
@@ -113,12 +113,15 @@ def loop_mesa(x: Arrays) -> jax.Array:
   return jnp.stack(ys, 1)
 
 
-def loop_levels(x: Arrays) -> jax.Array:
+def loop_levels(x: Arrays, corrects: bool = False) -> jax.Array:
   """Levels that merge one by one, as the binary count of the steps carries."""
   states, count, ys = list(jnp.moveaxis(x['of_levels'], 1, 0)), [8] * ROWS, []
   for t in range(STEPS):
     decay = jnp.exp(x['log_decay'][:, t])[..., None, None]
     states = [decay * kept(w, t) for w in states]
+    if corrects:
+      k, e = x['k'][:, t], x['e'][:, t]
+      states = [w - outer(k, read(w, e)) for w in states]
     count = [0 if RESET[b, t] else count[b] for b in range(ROWS)]
     own = outer(x['k'][:, t], x['v'][:, t])
     weight = x['levels'][:, t]
@@ -169,12 +172,26 @@ def ours_levels(x: Arrays, reset_BT: jax.Array) -> jax.Array:
   return add_levels(*before, *steps, reset_BT, log_decay=decay, chunk=CHUNK)[1]
 
 
+def ours_corrected(x: Arrays, reset_BT: jax.Array) -> jax.Array:
+  steps = x['q'], x['k'], x['v'], x['e'], x['levels']
+  before = x['of_levels'], jnp.full(ROWS, 8, jnp.int32)
+  decay = x['log_decay']
+  return correct_levels(
+    *before, *steps, reset_BT, log_decay=decay, chunk=CHUNK
+  )[1]
+
+
+def loop_corrected(x: Arrays) -> jax.Array:
+  return loop_levels(x, corrects=True)
+
+
 CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
   'dplr': (ours_dplr, loop_dplr),
   'slots': (ours_slots, loop_slots),
   'taylor': (ours_taylor, loop_taylor),
   'mesa': (ours_mesa, loop_mesa),
   'levels': (ours_levels, loop_levels),
+  'corrected levels': (ours_corrected, loop_corrected),
 }
 
 
@@ -200,4 +217,22 @@ def test_they_are_those_of_the_loop(case: str) -> None:
     for name, grad in of_loop.items():
       np.testing.assert_allclose(
         grads[name], grad, rtol=1e-8, atol=1e-8, err_msg=name
+      )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
+def test_any_length_has_the_values_of_the_loop(case: str) -> None:
+  ours, loop = CASES[case]
+  with jax.enable_x64(True):
+    inputs = draw()
+    expected = jax.jit(loop)(inputs)
+    for length in (1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK):
+      some = {
+        n: x[:, :length] if x.shape[1] == STEPS else x
+        for n, x in inputs.items()
+      }
+      y = jax.jit(ours)(some, jnp.asarray(RESET[:, :length]))
+      np.testing.assert_allclose(
+        y, expected[:, :length], rtol=1e-9, atol=1e-9, err_msg=str(length)
       )

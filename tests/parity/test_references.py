@@ -21,7 +21,7 @@ from memjax.models.state_space.rg_lru import RGLRU
 from memjax.models.state_space.s5 import S5
 from memjax.ops import exponential
 from memjax.ops.dplr import dplr
-from memjax.ops.fenwick import add_levels
+from memjax.ops.fenwick import add_levels, correct_levels
 from memjax.ops.linear_attention import add, correct
 from memjax.ops.mesa import regress
 from memjax.ops.slots import attend_slots
@@ -162,15 +162,35 @@ def mesa(x: Arrays) -> Arrays:
   return {'y': y, 'g': g, 'r': r}
 
 
-def log_linear(x: Arrays) -> Arrays:
+def no_levels(x: Arrays) -> tuple[jax.Array, jax.Array]:
   (batch, _, heads, keys), values = x['q'].shape, x['v'].shape[3]
   levels = x['levels'].shape[3] - 1
+  w = jnp.zeros((batch, levels, heads, keys, values))
+  return w, jnp.zeros(batch, jnp.int32)
+
+
+def log_linear(x: Arrays) -> Arrays:
   _, y = add_levels(
-    jnp.zeros((batch, levels, heads, keys, values)),
-    jnp.zeros(batch, jnp.int32),
+    *no_levels(x),
     x['q'],
     x['k'],
     x['v'],
+    x['levels'],
+    never(x),
+    log_decay=x['log_decay'],
+    chunk=7,
+  )
+  return {'y': y}
+
+
+def log_linear_gated(x: Arrays) -> Arrays:
+  beta = x['beta'][..., None]
+  _, y = correct_levels(
+    *no_levels(x),
+    x['q'],
+    x['k'],
+    beta * x['v'],
+    beta * x['k'],
     x['levels'],
     never(x),
     log_decay=x['log_decay'],
@@ -276,6 +296,7 @@ CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
   'dplr': ('fla', rwkv7),
   'mesa': ('fla', mesa),
   'log_linear': ('fla', log_linear),
+  'log_linear_gated': ('hattention', log_linear_gated),
   'based': ('fla', based),
   'ssd': ('mamba', lambda x: additive(x, 'log_decay', scale=False)),
   'griffin': ('recurrentgemma', griffin),

@@ -25,7 +25,7 @@ width, where the code of the paper lets H and K be free. Norms, residuals and
 the MLP are the Stack's.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax
@@ -91,7 +91,7 @@ class DeltaNet(Memory):
     heads = number_of_heads(self.width, self.head_width)
     return heads, self.head_width, self.value_ratio * self.head_width
 
-  def initial_carry(self, batch_size: int) -> Matrix:
+  def initial_carry(self, batch_size: int) -> Any:
     heads, keys, values = self._sizes()
     inputs = heads * keys + self.writes * heads * (keys + values)
     return Matrix(
@@ -102,12 +102,12 @@ class DeltaNet(Memory):
   @nn.compact
   def __call__(
     self,
-    carry: Matrix,
+    carry: Any,
     x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,
-  ) -> tuple[Matrix, Sequence_BTD]:
+  ) -> tuple[Any, Sequence_BTD]:
     del train
     heads, keys, values = self._sizes()
     qkv = Dense(carry.tail_BWI.shape[2], False, name='qkv')(x)
@@ -122,23 +122,46 @@ class DeltaNet(Memory):
     # Steps and their writes are one axis, S = n T.
     rows = len(x)
     k_BSHK = unit(k.reshape(rows, -1, heads, keys))
-    q_BTHK = unit(q.reshape(*x.shape[:2], heads, keys)) * keys**-0.5
-    log_decay = self.log_decay(x, heads)
+    carry, y_BTHV = self.remember(
+      carry,
+      x,
+      unit(q.reshape(*x.shape[:2], heads, keys)) * keys**-0.5,
+      k_BSHK,
+      written * v.reshape(rows, -1, heads, values),
+      erased * k_BSHK,
+      reset_BT,
+      self.log_decay(x, heads),
+    )
+    y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
+    y_BTI = self.gated(y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype), x)
+    output = Dense(self.width, False, name='output')(y_BTI)
+    return carry._replace(tail_BWI=tail), output
+
+  def remember(
+    self,
+    carry: Any,
+    x: Inputs_BTF,
+    q_BTHK: jax.Array,
+    k_BSHK: jax.Array,
+    v_BSHV: jax.Array,
+    erase_BSHK: jax.Array,
+    reset_BT: Reset_BT,
+    log_decay: jax.Array | None,
+  ) -> tuple[Any, jax.Array]:
+    """The carry with the memory after the segment, and what each step reads."""
+    del x
     w_BHKV, y_BSHV = correct(
       carry.w_BHKV,
       self._at(self.writes - 1, q_BTHK),
       k_BSHK,
-      written * v.reshape(rows, -1, heads, values),
-      erased * k_BSHK,
+      v_BSHV,
+      erase_BSHK,
       self._at(0, reset_BT),
       log_decay=None if log_decay is None else self._at(0, log_decay),
       chunk=self.chunk,
     )
     y_BTHV = y_BSHV[:, self.writes - 1 :: self.writes]
-    y_BTHV = nn.RMSNorm(epsilon=EPSILON, name='norm')(y_BTHV)
-    y_BTI = self.gated(y_BTHV.reshape(*x.shape[:2], -1).astype(x.dtype), x)
-    output = Dense(self.width, False, name='output')(y_BTI)
-    return Matrix(w_BHKV, tail), output
+    return carry._replace(w_BHKV=w_BHKV), y_BTHV
 
   def _at(self, place: int, x: jax.Array) -> jax.Array:
     """`(B, T, ...)` at one of the writes of each step, zeros at the others."""

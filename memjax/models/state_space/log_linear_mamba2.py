@@ -62,8 +62,7 @@ class LogLinearMamba2(Mamba2):
   levels: int = 10
 
   def __post_init__(self) -> None:
-    within = 1 <= self.levels <= 30
-    require(within, 'levels', self.levels, 'must be from 1 to 30')
+    check_levels(self.levels)
     super().__post_init__()
 
   def initial_carry(self, batch_size: int) -> Levels:
@@ -81,21 +80,32 @@ class LogLinearMamba2(Mamba2):
     reset_BT: Reset_BT,
     log_decay_BTH: jax.Array,
   ) -> tuple[Any, jax.Array]:
-    heads = q_BTHN.shape[2]
-    weights = heads * (self.levels + 1)
-    a = Dense(weights, False, name='level_input')(x).astype(jnp.float32)
-    ones = nn.initializers.ones_init()
-    scale = self.param('level_scale', ones, (weights,)).astype(jnp.float32)
-    weight = nn.softplus(scale[None, None] * a)
     (w, count_B), y_BTHP = add_levels(
       carry.w_BLHKV,
       carry.count_B,
       q_BTHN,
       k_BTHN,
       v_BTHP,
-      weight.reshape(*x.shape[:2], heads, self.levels + 1),
+      level_weights(self, x, q_BTHN.shape[2], self.levels),
       reset_BT,
       log_decay=log_decay_BTH,
       chunk=self.chunk,
     )
     return carry._replace(w_BLHKV=w, count_B=count_B), y_BTHP
+
+
+def check_levels(levels: int) -> None:
+  """Requires levels that the count of steps can tell apart."""
+  require(1 <= levels <= 30, 'levels', levels, 'must be from 1 to 30')
+
+
+def level_weights(
+  module: nn.Module, x: Inputs_BTF, heads: int, levels: int
+) -> jax.Array:
+  """lambda, `(B, T, H, L + 1)`, by parameters of the module."""
+  weights = heads * (levels + 1)
+  a = Dense(weights, False, name='level_input')(x).astype(jnp.float32)
+  ones = nn.initializers.ones_init()
+  scale = module.param('level_scale', ones, (weights,)).astype(jnp.float32)
+  weight = nn.softplus(scale[None, None] * a)
+  return weight.reshape(*x.shape[:2], heads, levels + 1)

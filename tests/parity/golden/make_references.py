@@ -1,11 +1,12 @@
 """Writes what the authors' code computes, as golden values.
 
     python tests/parity/golden/make_references.py \
-        --fla=DIR --mamba=DIR --recurrentgemma=DIR --xlstm=DIR
+        --fla=DIR --hattention=DIR --mamba=DIR --recurrentgemma=DIR --xlstm=DIR
 
-(needs torch, einops, jax and numpy.) Each DIR is a checkout:
+(needs torch, einops, jax, jaxtyping and numpy.) Each DIR is a checkout:
 
     https://github.com/fla-org/flash-linear-attention    its naive forms
+    https://github.com/HanGuo97/log-linear-attention     its recurrent form
     https://github.com/state-spaces/mamba                the minimal SSD
     https://github.com/google-deepmind/recurrentgemma    Griffin's block
     https://github.com/NX-AI/xlstm                       the cells
@@ -203,6 +204,27 @@ def fla(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
   }
 
 
+def hattention(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
+  package('hattention', folder / 'hattention')
+  base = importlib.import_module('hattention.base')
+  recurrent = importlib.import_module('hattention.recurrent')
+  merge = recurrent.HState.cascade_weak
+
+  def merge_copy(state: Any) -> None:
+    """Levels merge in place, which gradients do not allow."""
+    state.states = state.states.clone()
+    merge(state)
+
+  recurrent.HState.cascade_weak = merge_copy
+  kinds = {'base': 2, 'htype': base.HType.WEAK, 'hstruct': base.HStruct.GDELTA}
+
+  def of_gated(x: Tensors) -> Tensors:
+    steps = x['q'], x['k'], x['v'], x['log_decay'].exp(), x['beta'], x['levels']
+    return {'y': recurrent.hattention_recurrent(*steps, **kinds)[0]}
+
+  return {'log_linear_gated': ('q k v beta log_decay levels', of_gated)}
+
+
 def mamba(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
   for name in ('', '.modules', '.ops', '.ops.triton'):
     package(f'mamba_ssm{name}', folder / f'mamba_ssm{name}'.replace('.', '/'))
@@ -278,6 +300,7 @@ def xlstm(folder: pathlib.Path) -> dict[str, tuple[str, Case]]:
 def main() -> None:
   repositories = {
     'fla': fla,
+    'hattention': hattention,
     'mamba': mamba,
     'recurrentgemma': recurrentgemma,
     'xlstm': xlstm,
