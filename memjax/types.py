@@ -42,6 +42,8 @@ class Batch(NamedTuple):
     reset_BT: bool, True where memory is forgotten before that position.
     score_axis_BT: int32, the label's place on the task's `score_axis`, 0 at
       positions without a label; () if the task has no such axis.
+    allowed_BTV: bool, the classes that would have been right answers too; () if
+      only the target is right.
   """
 
   inputs: Any
@@ -49,6 +51,7 @@ class Batch(NamedTuple):
   loss_weights_BT: Any
   reset_BT: Any
   score_axis_BT: Any = ()
+  allowed_BTV: Any = ()
 
 
 class Example(NamedTuple):
@@ -58,6 +61,7 @@ class Example(NamedTuple):
   targets: Any
   loss_weights_T: Any
   score_axis_T: Any = ()
+  allowed_TV: Any = ()
 
 
 def mean_of_groups(means: np.ndarray) -> Any:

@@ -42,6 +42,8 @@ class TextRows:
     stride: labels between the starts of windows.
     carry_over: streams; else windows.
     reset_at_documents: whether memory is also reset where a document starts.
+    reset_every: number of tokens of a stream after which memory is also reset;
+      0: never.
   """
 
   tokens: np.ndarray
@@ -50,6 +52,7 @@ class TextRows:
   stride: int
   carry_over: bool
   reset_at_documents: bool
+  reset_every: int = 0
 
   @property
   def labels(self) -> int:
@@ -126,6 +129,9 @@ class TextRows:
       if self.reset_at_documents:
         reset_RT = (order.starts[document] == place)[:, :-1] & inside_RT
     reset_RT[:, 0] |= (at_R == 0) | (not self.carry_over)
+    if self.reset_every:
+      in_stream = at_R[:, None] * self.length + np.arange(self.length)
+      reset_RT |= in_stream % self.reset_every == 0
     tokens = self.tokens[in_text]
     return Batch(
       np.where(inside_RT, tokens[:, :-1], 0).astype(np.int32),

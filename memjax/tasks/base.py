@@ -260,7 +260,7 @@ class GeneratedTask(Task):
   def batch(self, host_batch: HostBatch) -> Batch:
     rows = draw_examples(self, host_batch, TRAINING)
     reset_BT = jnp.zeros(rows.loss_weights_T.shape, bool).at[:, 0].set(True)
-    return Batch(*rows[:3], reset_BT, rows.score_axis_T)
+    return Batch(*rows[:3], reset_BT, *rows[3:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ def score(answers_BT: np.ndarray, batch: Batch) -> dict[str, float]:
 
 
 def test_two_steps_are_marked_and_their_sum_is_the_last_label() -> None:
-  inputs, targets, loss_weights_BT, _, distance_BT = draw(TASK, ROWS)
+  inputs, targets, loss_weights_BT, _, distance_BT = draw(TASK, ROWS)[:5]
   value_BT, marker_BT = inputs[..., 0], inputs[..., 1]
   assert value_BT.min() >= 0
   assert value_BT.max() < 1

@@ -29,7 +29,7 @@ def oracle(tokens: np.ndarray) -> np.ndarray:
 def test_a_row_by_hand() -> None:
   inputs, targets, loss_weights_BT, _, distance_BT = draw(
     CopyMemory(delay=3), 1
-  )
+  )[:5]
   data = list(np.asarray(inputs[0, :10]))
   assert all(1 <= symbol <= 8 for symbol in data)
   assert list(inputs[0]) == data + [0] * 2 + [9] * 11

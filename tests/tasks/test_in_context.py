@@ -128,12 +128,29 @@ def test_the_automaton_known_a_label_costs_the_choice_of_an_edge() -> None:
         continue
       state = 0 if inputs[b, t] == 6 else state
       allowed = symbols[b, state, : edges[b, state]].tolist()
+      assert set(np.flatnonzero(example.allowed_TV[b, t])) == set(allowed)
       edge = allowed.index(targets[b, t])
       taken[len(allowed)][edge] += 1
       state = states[b, state, edge]
   for count, counts in taken.items():
     shares = np.array([counts[i] for i in range(count)]) / counts.total()
     assert np.abs(shares - 1 / count).max() < 4 * 0.5 / counts.total() ** 0.5
+
+
+def test_a_prediction_that_the_automaton_allows_is_counted() -> None:
+  batch = draw(AUTOMATA, ROWS)
+  allowed = np.asarray(batch.allowed_BTV, np.float64)
+  weights = np.asarray(batch.loss_weights_BT)
+  rng = np.random.default_rng(0)
+  free = rng.random(allowed.shape)
+  assert score(AUTOMATA, allowed + 0.5 * free, batch)['allowed'] == 1
+  assert score(AUTOMATA, -allowed, batch)['allowed'] == 0
+  assert score(AUTOMATA, np.zeros(allowed.shape), batch)['allowed'] == 0
+  choice = free[..., :6].argmax(-1)
+  right = np.take_along_axis(allowed, choice[..., None], -1)[..., 0]
+  expected = (right * weights).sum() / weights.sum()
+  seen = score(AUTOMATA, np.eye(7)[choice], batch)['allowed']
+  assert seen == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_data_is_what_it_was() -> None:

@@ -85,7 +85,8 @@ def test_a_bad_field_is_refused(fields: dict, message: str) -> None:
 
 
 def test_the_smallest_task_works() -> None:
-  inputs, targets, _, _, distance = draw(InductionHeads(length=4, vocab=3), 20)
+  batch = draw(InductionHeads(length=4, vocab=3), 20)
+  inputs, targets, distance = batch.inputs, batch.targets, batch.score_axis_BT
   np.testing.assert_array_equal(inputs[:, 0], [2] * 20)
   np.testing.assert_array_equal(inputs[:, 3], [2] * 20)
   np.testing.assert_array_equal(targets[:, 3], inputs[:, 1])

@@ -89,7 +89,7 @@ def test_labels_are_the_digits_at_the_end(
   assert not batch.targets[:, ~labelled].any()
   for place in range(task.digits):
     assert_uniform(digits[:, place], 0, 9)
-  kinds = [(x.shape, x.dtype.name) for x in batch]
+  kinds = [(x.shape, x.dtype.name) for x in jax.tree.leaves(batch)]
   shape = (ROWS, task.length)
   names = ['int32', 'int32', 'float32', 'bool', 'int32']
   assert kinds == [(shape, kind) for kind in names]

@@ -627,4 +627,24 @@ def test_windows_of_a_text_grow_by_a_curriculum(spaced: Path) -> None:
     evaluated.inputs, whole.rows(Stream(0, 7, 4), 0, np.arange(4)).inputs
   )
   with pytest.raises(ConfigError, match=r'curriculum: .*needs carry'):
-    files(spaced, length=16, curriculum='0 length=6')
+    files(spaced, length=16, curriculum='0 length=6').prepare()
+
+
+def test_resets_of_a_stream_become_rare_by_a_curriculum(spaced: Path) -> None:
+  stages = '0 reset_every=3; 2 reset_every=5; 4'
+  task = files(spaced, length=8, curriculum=stages)
+  task.prepare()
+  alone = files(spaced, length=8)
+  for step in range(min(6, alone.epoch_steps(2))):
+    batch, whole = step_of(task, 2, step), step_of(alone, 2, step)
+    np.testing.assert_array_equal(batch.inputs, whole.inputs)
+    place_T = 8 * step + np.arange(8)
+    every = 3 if step < 2 else 5 if step < 4 else 10**9
+    np.testing.assert_array_equal(
+      batch.reset_BT, np.tile(place_T % every == 0, (2, 1))
+    )
+  evaluated = task.rows(Stream(0, 7, 2), 1, np.arange(2))
+  assert not evaluated.reset_BT.any()
+  for fields in ({'reset_every': -1}, {'reset_every': 2, 'carry_over': False}):
+    with pytest.raises(ConfigError, match=r'^reset_every: .*must be at least'):
+      files(spaced, length=8, **fields)

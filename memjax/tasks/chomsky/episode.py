@@ -213,7 +213,7 @@ def score_by_length(
 ) -> Metric:
   """The mean over lengths of the share of labels that are right."""
   labelled_BT = batch.loss_weights_BT > 0
-  right_BT = labelled_BT & (jnp.argmax(logits_BTV, -1) == batch.targets)
+  right_BT = labelled_BT & predicts(logits_BTV, batch.targets)
   length_B = jnp.asarray(batch.score_axis_BT).max(axis=1)
 
   def by_length(chosen_BT: jax.Array) -> jax.Array:

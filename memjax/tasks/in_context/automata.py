@@ -10,13 +10,15 @@ symbols, L uniform in shortest..longest. A row is such strings, each after the
 start token V, cut at T + 1 tokens; the model reads T of them.
 Labels: every symbol of a string, at the token before it. The distance is the
 number of steps back to the first token.
-Metrics: `loss`, nats per label, and `accuracy`. Answering with any symbol
-scores 1/V. With the automaton known, a label costs ln m, and is right with
-probability 1/m, where m is the number of edges of its state.
+Metrics: `loss`, nats per label; `accuracy`; `allowed`, the paper's measure, the
+share of labels at which the most likely token is a symbol of an edge of the
+state (a tie with one that is none does not count). Answering with any symbol
+scores 1/V, and m/V allowed. With the automaton known, a label costs ln m, is
+right with probability 1/m, and is allowed always, where m is the number of
+edges of its state.
 Deviations: the paper draws a subset of the symbols for each automaton, and
 keeps 1000 minimal automata of 4 to 12 states; here every row has its own,
-minimal or not. Its measure, whether the most likely symbol is allowed, is not
-among the metrics.
+minimal or not.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.tasks.base import TokenTask, ordered
 from memjax.tasks.draws import between
-from memjax.types import Example, RowKey
+from memjax.types import Batch, Example, Metric, Metrics, RowKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,24 +86,45 @@ class Automata(TokenTask):
 
     def walk(
       now: tuple[jax.Array, jax.Array], draw: tuple[jax.Array, jax.Array]
-    ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...]]:
       state, left = now
       uniform, size = draw
       starts = left == 0
       edge = (uniform * edges_S[state].astype(jnp.float32)).astype(jnp.int32)
       token = jnp.where(starts, self.symbols, symbol_SE[state, edge])
+      exists_E = jnp.arange(self.edges) < edges_S[state]
+      symbol_E = jnp.where(exists_E, symbol_SE[state], self.vocab)
+      allowed_V = (
+        jnp.zeros(self.vocab, bool).at[symbol_E].set(True, mode='drop')
+      )
       state = jnp.where(starts, 0, next_SE[state, edge])
-      return (state, jnp.where(starts, size, left - 1)), (token, starts)
+      return (state, jnp.where(starts, size, left - 1)), (
+        token,
+        starts,
+        allowed_V,
+      )
 
     first = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-    _, (tokens, starts) = jax.lax.scan(walk, first, (uniform_T, size_T))
+    _, (tokens, starts, allowed_TV) = jax.lax.scan(
+      walk, first, (uniform_T, size_T)
+    )
     labelled_T = ~starts[1:]
     return Example(
       tokens[:-1],
       jnp.where(labelled_T, tokens[1:], 0),
       labelled_T.astype(jnp.float32),
       jnp.where(labelled_T, jnp.arange(self.length), 0),
+      allowed_TV[1:] & labelled_T[:, None],
     )
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    allowed_BTV, least = batch.allowed_BTV, jnp.finfo(y.dtype).min
+    best_BT = jnp.where(allowed_BTV, y, least).max(axis=-1)
+    other_BT = jnp.where(allowed_BTV, least, y).max(axis=-1)
+    weights_BT = batch.loss_weights_BT
+    right = jnp.where(best_BT > other_BT, weights_BT, 0.0).sum()
+    allowed = Metric(right, weights_BT.sum())
+    return super().measure(y, batch) | {'allowed': allowed}
 
   def automaton(self, key: RowKey) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Symbols `(S, E)` and next states `(S, E)` of edges, and their number."""

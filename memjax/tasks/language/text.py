@@ -11,8 +11,9 @@ token 0 and have weight 0.
 Order: the text's own. With order='shuffled', training reads the documents (then
 cut into streams) or the windows in an order that seed and epoch determine.
 Labels: every label of the split exactly once per epoch, for any B and T.
-Reset: at the start of a stream or window, and at the start of a document if
-`reset_at_documents`. A newline is between two documents.
+Reset: at the start of a stream or window, at the start of a document if
+`reset_at_documents`, and after each `reset_every` tokens of a stream. A newline
+is between two documents.
 Metrics: `loss`, nats per token, and `accuracy`. The nats of all labels are
 divided by the amount of text in the labels (contents.py): `bits_per_byte`;
 `bits_per_character` if the corpus is UTF-8; and, if tokens are words or pieces
@@ -102,8 +103,11 @@ class Text(Task):
       as 'tiny_shakespeare:0.7,notes:0.3', in place of `corpus` and `path`; a
       name that is no corpus is a path. Evaluation sets read one corpus after
       another, each label once.
+    reset_every: number of tokens of a stream after which memory is also reset;
+      0: never. With carry_over only.
     curriculum: shorter windows in training, by the step at which each begins,
-      as in '0 length=64; 2000 length=128; 5000'; needs carry_over=False.
+      as in '0 length=64; 2000 length=128; 5000'. With carry_over, resets that
+      become rare, as in '0 reset_every=128; 2000 reset_every=512; 5000'.
   """
 
   corpus: str = 'standard_library'
@@ -123,6 +127,7 @@ class Text(Task):
   stride: int = 0
   order: str = 'as_is'
   mix: str = ''
+  reset_every: int = 0
   curriculum: str = ''
   _tokenizer: Tokenizer | None = None  # given by `with_tokenizer`
   measures_positions = True
@@ -142,9 +147,9 @@ class Text(Task):
     rule = 'needs carry_over=false: windows that overlap are independent rows'
     whole = self.stride in (0, self.length)
     require(whole or not self.carry_over, 'stride', self.stride, rule)
-    rule = 'needs carry_over=false: streams would jump where a length begins'
-    fits = not (self.curriculum and self.carry_over)
-    require(fits, 'curriculum', self.curriculum, rule)
+    every, rule = self.reset_every, 'must be at least 0; needs carry_over=true'
+    fits = every == 0 or (every > 0 and self.carry_over)
+    require(fits, 'reset_every', every, rule)
     if self.mix:
       parse_mix(self.mix)
       rule = 'must stay as it is where mix names the corpora'
@@ -176,7 +181,13 @@ class Text(Task):
     require(default or self.vocab >= least, 'vocab', self.vocab, rule)
 
   def prepare(self) -> None:
-    parse_parts(self, 'curriculum')
+    rule = 'needs carry_over=false: streams would jump where a part begins; '
+    rule += 'a part of a stream sets reset_every'
+    parts = parse_parts(self, 'curriculum')
+    for part in parts if self.carry_over else ():
+      same = {'reset_every': self.reset_every, 'curriculum': self.curriculum}
+      stays = dataclasses.replace(part.task, **same) == self
+      require(stays, 'curriculum', self.curriculum, rule)
     for corpus in self._corpora.corpora.values():
       place, has = corpus.source.place, ', '.join(corpus.splits)
       rule = f'no name in {place} says it; there is {has}. An evaluation set '
@@ -311,6 +322,7 @@ class Text(Task):
         stride=self.row_stride,
         carry_over=self.carry_over,
         reset_at_documents=self.reset_at_documents,
+        reset_every=self.reset_every,
       )
       for split in self._splits
     ]

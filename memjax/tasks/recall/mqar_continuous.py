@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, positive
+from memjax.tasks.base import GeneratedTask, positive, predicts
 from memjax.tasks.draws import distinct
 from memjax.types import Batch, Example, Features, Metric, Metrics, RowKey
 
@@ -105,11 +105,11 @@ class MQARContinuous(GeneratedTask):
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
     y_BTD = y.astype(jnp.float32)
     _, values_ND = table(self.vectors, self.width)
-    named_BT = jnp.argmax(y_BTD @ values_ND.T, axis=-1)
     value_BT = jnp.argmax(batch.targets @ values_ND.T, axis=-1)
+    right_BT = predicts(y_BTD @ values_ND.T, value_BT)
     weight_BT = batch.loss_weights_BT
     error_BT = jnp.square(y_BTD - batch.targets).sum(axis=-1)
-    right = jnp.where(named_BT == value_BT, weight_BT, 0.0).sum()
+    right = jnp.where(right_BT, weight_BT, 0.0).sum()
     return {
       'loss': Metric((error_BT * weight_BT).sum(), weight_BT.sum()),
       'accuracy': Metric(right, weight_BT.sum()),

@@ -36,7 +36,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.tasks.base import GeneratedTask, classification, positive
+from memjax.tasks.base import (
+  GeneratedTask,
+  classification,
+  positive,
+  predicts,
+)
 from memjax.types import Batch, Example, Metric, Metrics, RowKey, Tokens
 
 SURE = 0.8
@@ -158,7 +163,7 @@ class Dyck(GeneratedTask):
     right = jnp.where(closing_BT, right, 0)
     closing_BTK = jax.nn.softmax(y[..., closes].astype(jnp.float32))
     share_BT = jnp.take_along_axis(closing_BTK, right[..., None], -1)[..., 0]
-    right_BT = jnp.argmax(closing_BTK, -1) == right
+    right_BT = predicts(closing_BTK, right)
     count = closing_BT.sum(dtype=jnp.float32)
     most_likely = (closing_BT & right_BT).sum(dtype=jnp.float32)
     sure = (closing_BT & (share_BT > SURE)).sum(dtype=jnp.float32)
