@@ -28,7 +28,7 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
-from memjax.models.base import Memory
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
 from memjax.ops.linear_attention import add
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
@@ -40,6 +40,8 @@ EPSILON = 1e-5  # of the norm
 
 class RetNet(Memory):
   """Adds up outer products that decay at fixed rates.
+
+  Intermediates: a as `forget_gate`, `(B, T, H)`.
 
   Attributes:
     width: D.
@@ -87,15 +89,18 @@ class RetNet(Memory):
       for a in (q, k)
     )
     log_decay_H = np.log1p(-(2.0 ** (-5 - np.arange(heads))))
+    log_decay_BTH = jnp.broadcast_to(
+      jnp.asarray(log_decay_H, jnp.float32), (batch, length, heads)
+    )
+    if wants_intermediates(self):
+      self.sow('intermediates', 'forget_gate', jnp.exp(log_decay_BTH))
     w_BHKV, y_BTHV = add(
       carry,
       q_BTHK * keys**-0.5,
       k_BTHK,
       v.reshape(batch, length, heads, values),
       reset_BT,
-      log_decay=jnp.broadcast_to(
-        jnp.asarray(log_decay_H, jnp.float32), (batch, length, heads)
-      ),
+      log_decay=log_decay_BTH,
       chunk=self.chunk,
     )
     norm = nn.LayerNorm(EPSILON, use_bias=False, use_scale=False)

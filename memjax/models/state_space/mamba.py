@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
 from memjax.models.mixing import (
   ShortConvolution,
@@ -54,6 +54,8 @@ class Channels(NamedTuple):
 
 class Mamba(Memory):
   """Every channel decays at rates that each step chooses.
+
+  Intermediates: exp(dt a) as `forget_gate`, `(B, T, E N)`.
 
   Attributes:
     width: D.
@@ -111,6 +113,10 @@ class Mamba(Memory):
     # A vector: weight decay leaves vectors alone.
     rate = self.param('log_rate', rates).astype(jnp.float32)
     a_EN = -jnp.exp(rate).reshape(channels, numbers)
+    if wants_intermediates(self):
+      kept_BTEN = jnp.exp(dt_BTE[..., None] * a_EN[None, None])
+      kept = kept_BTEN.reshape(*x.shape[:2], channels * numbers)
+      self.sow('intermediates', 'forget_gate', kept)
     u_BTE = u.astype(jnp.float32)
     h_BEN, y_BTE = selective(
       carry.h_BEN, dt_BTE, u_BTE, b_BTN, c_BTN, a_EN, reset_BT

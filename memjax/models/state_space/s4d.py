@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
-from memjax.models.base import Memory
+from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
 from memjax.models.state_space.discretisation import (
   draw_log_step,
@@ -40,6 +40,8 @@ from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 class S4D(Memory):
   """A state space of N units for each channel.
+
+  Intermediates: |lambda| as `forget_gate`, `(B, T, D N / 2)`.
 
   Attributes:
     width: D.
@@ -71,6 +73,10 @@ class S4D(Memory):
     del train
     _, width, pairs, _ = carry.shape
     modulus_DN, angle_DN, scale_DN2 = self._discretised(width, pairs)
+    if wants_intermediates(self):
+      shape = *x.shape[:2], width * pairs
+      modulus = jnp.broadcast_to(modulus_DN.reshape(1, 1, -1), shape)
+      self.sow('intermediates', 'forget_gate', modulus)
     x32 = x.astype(jnp.float32)
     u_BTDN2 = scale_DN2[None, None] * x32[..., None, None]
     carry, h_BTDN2 = rotating(carry, modulus_DN, angle_DN, u_BTDN2, reset_BT)
