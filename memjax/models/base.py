@@ -54,10 +54,7 @@ class Memory(nn.Module, abc.ABC):
 
   @property
   def norms_inputs(self) -> bool:
-    """True if it norms its inputs itself; a block in pre-norm then does not.
-
-    So its carry can hold them as they came.
-    """
+    """Whether it, not its block, norms inputs, to carry them as they came."""
     return False
 
   @property

@@ -302,7 +302,7 @@ def in_small_chunks(model: Model) -> Model:
   return model.clone(layer=small(model.layer), others=others)
 
 
-# Their parts have faster tests: test_encoder_decoder.py, the log-linear Mamba-2.
+# Their parts have faster tests, or a memory of the same kind has.
 SLOW_CASES = ('pairs-additive', 'pairs-dot', 'log_linear_gated_delta_net')
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flax import linen as nn
+import jax
 
 from memjax.models.base import Memory
 from memjax.models.block import NORMS, REMAT
@@ -40,7 +41,7 @@ class Layers(nn.Module):
     train: bool = False,
   ) -> tuple[tuple[Carry, ...], Sequence_BTD]:
     block: Any = REMAT[self.remat]
-    after = []
+    after, shared = [], dict[str, jax.Array]()
     for index, carry in enumerate(carries):
       layer = block(
         placed(self.memory, index=index, depth=self.depth),
@@ -52,7 +53,7 @@ class Layers(nn.Module):
         self.dropout,
         name=f'layer_{index}',
       )
-      carry, x = layer(carry, x, reset_BT, train)
+      carry, x, shared = layer(carry, x, reset_BT, shared, train)
       after.append(carry)
     if self.wiring == 'pre_norm':
       x = NORMS['layer'](epsilon=1e-6, name='norm')(x)
