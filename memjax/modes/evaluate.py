@@ -20,14 +20,10 @@ from memjax.logs import documents_file, metrics_file
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
+from memjax.runs.interface import Interface, read_interface
 from memjax.runs.lock import InUse, lock
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.workdir import (
-  Interface,
-  differences,
-  read_config,
-  read_interface,
-)
+from memjax.runs.workdir import differences, read_config
 from memjax.training import parallel
 from memjax.training.evaluation import Evaluator
 from memjax.training.metrics import Row

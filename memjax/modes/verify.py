@@ -8,8 +8,9 @@ from memjax.errors import ConfigError, require
 from memjax.guards.memory import format_bytes
 from memjax.logs import metrics_file
 from memjax.runs import exit_codes, manifest
+from memjax.runs.interface import read_interface
 from memjax.runs.manifest import Damaged
-from memjax.runs.workdir import read_config, read_interface, read_run
+from memjax.runs.workdir import read_config, read_run
 
 
 def verify(workdir: Path) -> int:

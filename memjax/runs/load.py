@@ -15,8 +15,8 @@ from memjax.data.tokenizers import Tokenizer
 from memjax.errors import require
 from memjax.models.base import Memory, Model
 from memjax.runs.export import SUFFIX, Export, read_export, write_export
+from memjax.runs.interface import interface_from_json, interface_to_json
 from memjax.runs.snapshot import WEIGHTS, Snapshot
-from memjax.runs.workdir import interface_from_json, interface_to_json
 from memjax.types import Carry, Params
 
 

@@ -17,10 +17,11 @@ import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, nearest, require
 from memjax.runs import manifest
-from memjax.runs import workdir as workdirs
 from memjax.runs.best import Figure
 from memjax.runs.checkpoint import ITEMS, silence_orbax
+from memjax.runs.interface import Interface, read_interface
 from memjax.runs.manifest import Damaged, Manifest
+from memjax.runs.workdir import read_config
 
 WEIGHTS = 'weights'  # the moving average if the run keeps one, else params
 
@@ -64,12 +65,12 @@ class Snapshot:
   @functools.cached_property
   def config(self) -> dict[str, Any]:
     """The config of the run, as nested dicts."""
-    return workdirs.read_config(self.workdir)
+    return read_config(self.workdir)
 
   @functools.cached_property
-  def interface(self) -> workdirs.Interface:
+  def interface(self) -> Interface:
     """What the model reads and answers, and the tokenizer."""
-    return workdirs.read_interface(self.workdir)
+    return read_interface(self.workdir)
 
   @property
   def step(self) -> int:

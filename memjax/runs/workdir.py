@@ -18,29 +18,20 @@ from typing import Any, NamedTuple
 from memjax.config.experiment import Experiment
 from memjax.config.find import make_importable, own_folders
 from memjax.config.sections import flatten
-from memjax.data.tokenizers import Tokenizer, from_json
 from memjax.errors import ConfigError, Diverged, Stopped, require
 from memjax.guards.place import OpenRun, Place
 from memjax.runs import manifest, processes
 from memjax.runs.environment import environment
-from memjax.runs.json_files import damaged, read_json, require_keys, write_json
+from memjax.runs.interface import interface_to_json
+from memjax.runs.json_files import read_json, require_keys, write_json
 from memjax.runs.lock import lock
 from memjax.runs.sources import save_sources, saved_sources
-from memjax.types import Spec, spec_from_json
 
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
 # Fields of train that change only the end, or results by round-off at most.
 ENDS = ('steps', 'patience', 'stop_when', 'nonfinite', 'steps_per_call')
 ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
-
-
-class Interface(NamedTuple):
-  """What a model has to know of its task."""
-
-  input_spec: Spec
-  output_spec: Spec
-  tokenizer: Tokenizer | None
 
 
 class RunRecord(NamedTuple):
@@ -187,21 +178,6 @@ def _make_sources_importable(workdir: Path) -> None:
   make_importable(*saved_sources(workdir))
 
 
-def read_interface(workdir: Path) -> Interface:
-  """What the workdir's model reads and answers.
-
-  Raises:
-    ConfigError: the folder is not a workdir, or its interface is damaged.
-  """
-  path = workdir / 'interface.json'
-  record = read_json(path)
-  require_keys(path, record, Interface._fields)
-  try:
-    return interface_from_json(record)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise damaged(path, f'{type(error).__name__}: {error}') from None
-
-
 def read_run(workdir: Path) -> RunRecord:
   """How the run of a workdir stands, and every start of it.
 
@@ -212,27 +188,6 @@ def read_run(workdir: Path) -> RunRecord:
   record = read_json(path)
   require_keys(path, record, RunRecord._fields)
   return RunRecord(*(record[field] for field in RunRecord._fields))
-
-
-def interface_from_json(record: Mapping[str, Any]) -> Interface:
-  """The interface of a record that `interface_to_json` returned."""
-  tokenizer = record['tokenizer']
-  return Interface(
-    spec_from_json(record['input_spec']),
-    spec_from_json(record['output_spec']),
-    tokenizer and from_json(tokenizer),
-  )
-
-
-def interface_to_json(
-  input_spec: Spec, output_spec: Spec, tokenizer: Tokenizer | None
-) -> dict[str, Any]:
-  """The content of `interface.json`."""
-  return {
-    'input_spec': input_spec.to_json(),
-    'output_spec': output_spec.to_json(),
-    'tokenizer': tokenizer and tokenizer.to_json(),
-  }
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -10,13 +10,9 @@ import pytest
 
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, Diverged
+from memjax.runs.interface import read_interface
 from memjax.runs.json_files import write_json
-from memjax.runs.workdir import (
-  open_run,
-  read_config,
-  read_interface,
-  read_run,
-)
+from memjax.runs.workdir import open_run, read_config, read_run
 from tests.small import small
 
 

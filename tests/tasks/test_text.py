@@ -21,8 +21,9 @@ from memjax.data import corpora
 from memjax.data.corpus import close_corpora, open_corpus
 from memjax.data.tokenizers import BPE, Bytes, Characters, Tokenizer
 from memjax.errors import ConfigError
+from memjax.runs.interface import read_interface
 from memjax.runs.load import Run
-from memjax.runs.workdir import claim, read_interface
+from memjax.runs.workdir import claim
 from memjax.tasks.base import Stream, invalid_ids
 from memjax.tasks.language.text import Text
 from memjax.tasks.ruler.niah import NIAH
