@@ -51,6 +51,7 @@ MAY_IMPORT = {
     'data.tokenizers',
     'data.cache',
     'guards.phase',
+    'guards.ending',
     'guards.file_hashes',
     'guards.place',
   ),

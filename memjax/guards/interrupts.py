@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Self
 
 from memjax.errors import Stopped
-from memjax.guards import phase
+from memjax.guards import ending, phase
 from memjax.runs import exit_codes
 
 NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'Ctrl-C'}
@@ -117,8 +117,7 @@ def _watch(reader: int) -> None:
 
 
 def _end(line: str) -> None:
-  _print(line)
-  os._exit(exit_codes.STOPPED)
+  ending.end(line, exit_codes.STOPPED)
 
 
 def _print(line: str) -> None:

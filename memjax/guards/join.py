@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import contextlib
 import json
 import os
-import sys
 import threading
 from typing import Any
 
 import jax
 
 from memjax.config.parallel import Parallel
-from memjax.guards import interrupts, link, phase
+from memjax.guards import ending, interrupts, link, phase
 from memjax.guards.peers import Peers
 from memjax.runs import exit_codes
 
@@ -38,6 +37,7 @@ def joined(parallel: Parallel) -> Iterator[None]:
     yield
     return
   initialise(parallel)
+  phase.set_rank(jax.process_index())
   peers = Peers(jax.process_index(), jax.process_count(), parallel.timeout)
   interrupts.agree_by(peers.stopping.here)
   try:
@@ -78,13 +78,11 @@ def give_up(parallel: Parallel) -> None:
     missing = f'{of}: the others have not joined'
   if parallel.process:
     missing += f'; process 0 must run at {parallel.coordinator}'
-  print(
-    f'memjax: {missing} within {parallel.timeout:g} seconds (parallel.timeout) '
-    f'during {phase.current()}: start all with the same coordinator',
-    file=sys.stderr,
-    flush=True,
+  ending.end(
+    f'{missing} within {parallel.timeout:g} seconds (parallel.timeout) during '
+    f'{phase.current()}: start all with the same coordinator',
+    exit_codes.PEER,
   )
-  os._exit(exit_codes.PEER)
 
 
 def on_a_cluster() -> bool:

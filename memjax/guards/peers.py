@@ -15,7 +15,7 @@ import threading
 import time
 
 from memjax.errors import ConfigError, Diverged, Stopped
-from memjax.guards import link, phase
+from memjax.guards import ending, link, phase
 from memjax.guards.link import Inbox, Link, Message
 from memjax.guards.stopping import Stopping, place_of
 from memjax.guards.verdict import Judge, Status, Verdict
@@ -23,6 +23,7 @@ from memjax.runs import exit_codes
 
 TICK = 0.5  # seconds between two messages
 GRACE = 3.0  # seconds in which a process may end by an error of its own
+LEAVE = GRACE + 2.0  # seconds that process 0 waits for the others to end
 CODES = {
   ConfigError: exit_codes.REFUSED,
   Diverged: exit_codes.DIVERGED,
@@ -85,7 +86,7 @@ class Peers:
   def _exit(self, code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    end = time.monotonic() + GRACE + TICK
+    end = time.monotonic() + LEAVE
     if (
       self._rank == 0
     ):  # jax's service ends with it, and would abort the others
@@ -169,8 +170,7 @@ class Peers:
   def _end(self, verdict: Verdict) -> None:
     if self._rank == 0:
       self._send(verdict)
-    print(f'memjax: {verdict.line}', file=sys.stderr, flush=True)
-    self._exit(verdict.code)
+    ending.end(verdict.line, verdict.code, self._exit)
 
 
 def bytes_read() -> int:

@@ -12,7 +12,8 @@
 Each phase has a limit in seconds, `train.limits`; 0 means none. The time of a
 phase begins anew whenever it makes progress: at each dispatch, each set, each
 save. A process beyond the limit writes the stacks of all its threads to
-`stacks.txt` in its workdir, prints one line, and exits with the code STUCK.
+`stacks.txt` in its workdir, prints one line, and exits with the code STUCK. Of
+several processes, number 1 writes `stacks-1.txt`.
 
 The watchdog adds up its own ticks. So a suspended machine, a stopped process or
 a clock that is set uses no time.
@@ -23,18 +24,18 @@ import contextlib
 import faulthandler
 import os
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import Any, NamedTuple, TypeVar
 
+from memjax.guards import ending
 from memjax.runs import exit_codes
 
 PHASES = (
   *('import', 'data', 'compile', 'restore'),
   *('step', 'evaluation', 'save', 'close'),
 )
-STACKS = 'stacks.txt'
+STACKS = 'stacks{}.txt'  # '' or '-1', the number of the process
 TICK = 0.25  # seconds between two looks of the watchdog
 DUMP = 5.0  # seconds that writing the stacks may take
 
@@ -61,6 +62,7 @@ class _Now:
 
   phase = Phase('import', 0)
   progress = 0
+  rank: int | None = None  # None: the only process, or not known yet
 
 
 def current() -> Phase:
@@ -71,6 +73,22 @@ def current() -> Phase:
 def progress() -> int:
   """How often the process has made progress."""
   return _Now.progress
+
+
+def set_rank(rank: int | None) -> None:
+  """Says which process of the run this is; None: the only one."""
+  _Now.rank = rank
+
+
+def rank_of(config: Mapping[str, Any]) -> int | None:
+  """The number that a config not yet checked, or SLURM, gives this process."""
+  if int(os.environ.get('SLURM_NTASKS', '1')) > 1:
+    return int(os.environ.get('SLURM_PROCID', '0'))
+  try:
+    parallel = config['parallel']
+    return parallel['process'] if parallel['coordinator'] else None
+  except (KeyError, TypeError):
+    return None
 
 
 def enter(name: str, step: int | None = None) -> None:
@@ -122,16 +140,10 @@ class Watchdog:
   Args:
     limits: seconds by phase; 0 or absent: no limit.
     folder: the workdir, for the stacks.
-    rank: number of this process, for the line; None: the only one.
   """
 
-  def __init__(
-    self,
-    limits: Mapping[str, float],
-    folder: Path,
-    rank: int | None = None,
-  ):
-    self.limits, self.folder, self.rank = dict(limits), folder, rank
+  def __init__(self, limits: Mapping[str, float], folder: Path):
+    self.limits, self.folder = dict(limits), folder
     self._closed = threading.Event()
     self._thread = threading.Thread(
       target=self._watch, name='watchdog', daemon=True
@@ -160,18 +172,17 @@ class Watchdog:
 
   def _end(self, phase: Phase, limit: float) -> None:
     """Writes the stacks, unless the disk is stuck too, and ends the process."""
-    path = self.folder / STACKS
+    many, rank = _Now.rank is not None, _Now.rank
+    path = self.folder / STACKS.format(f'-{rank}' if many else '')
     writer = threading.Thread(target=dump_stacks, args=(path,), daemon=True)
     writer.start()
     writer.join(DUMP)
-    rank = '' if self.rank is None else f'process {self.rank}: '
-    print(
-      f'memjax: {rank}{phase} made no progress for {limit:g} seconds, the '
-      f'limit train.limits.{phase.name}; all stacks are in {path}',
-      file=sys.stderr,
-      flush=True,
+    who = f'process {rank}: ' if many else ''
+    ending.end(
+      f'{who}{phase} made no progress for {limit:g} seconds, the limit '
+      f'train.limits.{phase.name}; all stacks are in {path}',
+      exit_codes.STUCK,
     )
-    os._exit(exit_codes.STUCK)
 
 
 def dump_stacks(path: Path) -> None:

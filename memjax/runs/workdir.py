@@ -12,25 +12,29 @@ All three are written whole.
 
 from collections.abc import Iterator, Mapping
 import contextlib
+import functools
 from pathlib import Path
+import time
 from typing import Any, NamedTuple
 
 from memjax.config.experiment import Experiment
 from memjax.config.find import make_importable, own_folders
 from memjax.config.sections import flatten
 from memjax.errors import ConfigError, Diverged, Stopped, require
+from memjax.guards import ending
 from memjax.guards.place import OpenRun, Place
 from memjax.runs import manifest, processes
 from memjax.runs.environment import environment
 from memjax.runs.interface import interface_to_json
 from memjax.runs.json_files import read_json, require_keys, write_json
-from memjax.runs.lock import lock
+from memjax.runs.lock import InUse, lock
 from memjax.runs.sources import save_sources, saved_sources
 
 # These change no result.
 MAY_DIFFER = ('log.', 'parallel.', 'train.remat', 'train.limits.')
 # Fields of train that change only the end, or results by round-off at most.
 ENDS = ('steps', 'patience', 'stop_when', 'nonfinite', 'steps_per_call')
+DYING = 0.2  # seconds until the lock of a process that was killed is free
 ENDED_BY: dict[type, str] = {Diverged: 'diverged', Stopped: 'stopped'}
 
 
@@ -39,8 +43,8 @@ class RunRecord(NamedTuple):
 
   Attributes:
     state: 'running', 'finished', 'stopped' (saved after SIGTERM or Ctrl-C),
-      'diverged' or 'failed'. A run that was killed stays 'running'; the
-      workdir's lock is free then.
+      'diverged' or 'failed'. A run whose only process, or every process, was
+      killed stays 'running'; the workdir's lock is free then.
     step: the newest saved step, from which a resume starts.
     starts: of every start: its first step, time, command, what bits depend on
       (`environment.py`), the fingerprint of the data, digests and copies of the
@@ -66,7 +70,8 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
   """
   run = OpenRun()
   if not processes.is_first():
-    yield run
+    with ending.recorded_by(functools.partial(record_for_first, workdir)):
+      yield run
     return
   with contextlib.ExitStack() as stack:
     file = stack.enter_context(lock(workdir))
@@ -75,7 +80,10 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
       contextlib.closing(Place(workdir, file))
     )
     try:
-      yield run
+      with ending.recorded_by(
+        lambda state, reason: record_state(place.folder, state, reason)
+      ):
+        yield run
     except BaseException as error:
       state = ENDED_BY.get(type(error), 'failed')
       with contextlib.suppress(ConfigError, OSError):  # the first error counts
@@ -143,6 +151,18 @@ def claim(workdir: Path, experiment: Experiment) -> None:
 def record_state(workdir: Path, state: str, reason: str) -> None:
   """Writes how the run ended, and its newest saved step, to `run.json`."""
   _write_run(workdir, state, reason, read_run(workdir).starts)
+
+
+def record_for_first(workdir: Path, state: str, reason: str) -> None:
+  """Another process writes how the run ended, unless the first one lives."""
+  for wait in (DYING, 0.0):
+    try:
+      with lock(workdir):
+        if read_run(workdir).state == 'running':
+          record_state(workdir, state, reason)
+        return
+    except InUse:
+      time.sleep(wait)
 
 
 def _write_run(

@@ -13,20 +13,24 @@ import pytest
 from memjax.guards.stopping import Stopping, place_of
 from memjax.guards.verdict import Judge, Status, Verdict
 from memjax.runs import exit_codes
+from memjax.runs.workdir import read_run
 from tests.flags import xla_flags
 
 TIMEOUT = 5
 CHILD = """
-import os, signal, sys, time
+import os, pathlib, signal, sys, time
 import numpy as np
 from jax.experimental import multihost_utils
 from memjax.config.parallel import Parallel
 from memjax.configs.base import base
 from memjax.errors import ConfigError
 from memjax.guards import interrupts, join, phase
+from memjax.runs.workdir import open_run
+from tests.small import small
 
-port, rank, fault, guilty = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
-guilty = rank == int(guilty)
+port, rank, fault, guilty, workdir = sys.argv[1:]
+rank, guilty = int(rank), rank == guilty
+run = open_run(small('copy_memory', 'lstm'), pathlib.Path(workdir))
 
 def do(name):
   if fault != name or not guilty:
@@ -54,12 +58,12 @@ parallel = Parallel(**base().parallel.to_dict() | {
 })
 with interrupts.handled(), join.joined(parallel):
   do('refuse')
-  phase.enter('restore')
-  do('restore')
-  multihost_utils.sync_global_devices('restored')
-  with interrupts.Interrupts() as loop:
+  with run, interrupts.Interrupts() as loop:
+    phase.enter('restore')
+    do('restore')
+    multihost_utils.sync_global_devices('restored')
     loop.hold()
-    for step in range(1, 200):
+    for step in range(1, 2000):
       phase.enter('step', step)
       if step == 3:
         for name in ('kill', 'pause', 'stuck', 'raise', 'signal'):
@@ -74,14 +78,19 @@ with interrupts.handled(), join.joined(parallel):
 """
 
 
-def start(fault: str, guilty: int, ranks: Sequence[int]) -> list:
+def start(
+  fault: str, guilty: int, ranks: Sequence[int], workdir: Path
+) -> list[subprocess.Popen]:
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
   script = CHILD.replace('TIMEOUT', str(TIMEOUT))
   return [
     subprocess.Popen(
-      [sys.executable, '-c', script, str(port), str(rank), fault, str(guilty)],
+      [
+        *(sys.executable, '-c', script, str(port), str(rank), fault),
+        *(str(guilty), str(workdir)),
+      ],
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -119,9 +128,9 @@ SLOW = pytest.mark.slow
   ],
 )
 def test_the_other_process_ends_in_one_line(
-  fault: str, guilty: int, words: str
+  fault: str, guilty: int, words: str, tmp_path: Path
 ) -> None:
-  processes = start(fault, guilty, (0, 1))
+  processes = start(fault, guilty, (0, 1), tmp_path)
   survivor, stdout = processes[1 - guilty], processes[guilty].stdout
   try:
     assert stdout
@@ -139,12 +148,21 @@ def test_the_other_process_ends_in_one_line(
   assert line.startswith(f'memjax: {words}')
   assert seconds < TIMEOUT + 10
   assert 'stack trace' not in errors
+  if fault == 'refuse':
+    assert not (tmp_path / 'run.json').exists()
+  elif (fault, guilty) == ('pause', 0):  # it may wake up, and has the workdir
+    assert read_run(tmp_path).state == 'running'
+  else:
+    assert read_run(tmp_path).state == 'failed'
+    assert line.endswith(read_run(tmp_path).reason)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('rank', [0, 1])
-def test_a_process_that_nobody_joins_ends_in_one_line(rank: int) -> None:
-  (process,) = start('', 0, [rank])
+def test_a_process_that_nobody_joins_ends_in_one_line(
+  rank: int, tmp_path: Path
+) -> None:
+  (process,) = start('', 0, [rank], tmp_path)
   try:
     _, errors = process.communicate(timeout=60)
   finally:
@@ -155,8 +173,8 @@ def test_a_process_that_nobody_joins_ends_in_one_line(rank: int) -> None:
   assert ('process 0 must run at' in line) == (rank == 1)
 
 
-def test_a_signal_stops_both_at_the_same_step() -> None:
-  processes = start('signal', 1, (0, 1))
+def test_a_signal_stops_both_at_the_same_step(tmp_path: Path) -> None:
+  processes = start('signal', 1, (0, 1), tmp_path)
   try:
     outputs = [process.communicate(timeout=60) for process in processes]
   finally:
@@ -164,7 +182,7 @@ def test_a_signal_stops_both_at_the_same_step() -> None:
   assert [process.returncode for process in processes] == [0, 0], outputs
   last = {out.splitlines()[-1] for out, _ in outputs}
   assert len(last) == 1
-  assert 3 <= int(last.pop().removeprefix('left at ')) < 199
+  assert 3 <= int(last.pop().removeprefix('left at ')) < 1999
 
 
 def end(processes: Sequence[subprocess.Popen]) -> None:

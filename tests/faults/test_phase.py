@@ -15,7 +15,8 @@ STUCK = """
 import pathlib, sys, threading
 from memjax.guards import phase
 limits = {'import': 0.0, 'save': float(sys.argv[2]), 'step': 60.0}
-with phase.Watchdog(limits, pathlib.Path(sys.argv[1]), rank=1):
+phase.set_rank(1)
+with phase.Watchdog(limits, pathlib.Path(sys.argv[1])):
   for step in range(8):
     phase.enter('save', step)
     threading.Event().wait(0.2)
@@ -44,8 +45,10 @@ def test_a_stuck_phase_ends_in_one_line_with_all_stacks(tmp_path: Path) -> None:
   (line,) = done.stderr.splitlines()
   assert 'process 1: save at step 7 made no progress for 1 seconds' in line
   assert 'train.limits.save' in line
-  assert str(folder / phase.STACKS) in line
-  assert 'in stuck_in_a_save' in (folder / phase.STACKS).read_text()
+  (stacks,) = folder.iterdir()
+  assert stacks.name == 'stacks-1.txt', 'each process has a file of its own'
+  assert str(stacks) in line
+  assert 'in stuck_in_a_save' in stacks.read_text()
 
 
 def test_stacks_that_cannot_be_written_change_nothing(tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_a_stopped_process_uses_no_time(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   ended = []
-  watchdog = phase.Watchdog({'save': 5.0}, tmp_path)
+  watchdog = phase.Watchdog({'save': 30.0}, tmp_path)
   monkeypatch.setattr(watchdog, '_end', lambda *args: ended.append(args))
   start = time.monotonic
   monkeypatch.setattr(time, 'monotonic', lambda: start() * 1000)
@@ -80,3 +83,15 @@ def test_phases_nest(tmp_path: Path) -> None:
     'save': 1.0
   }
   assert phase.limits_of({}) == phase.limits_of({'train': 3}) == {}
+
+
+def test_the_config_or_the_cluster_says_which_process_this_is(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  section = {'coordinator': 'here:1', 'process': 3}
+  assert phase.rank_of({'parallel': section}) == 3
+  assert phase.rank_of({'parallel': section | {'coordinator': ''}}) is None
+  assert phase.rank_of({}) is phase.rank_of({'parallel': 3}) is None
+  monkeypatch.setenv('SLURM_NTASKS', '4')
+  monkeypatch.setenv('SLURM_PROCID', '2')
+  assert phase.rank_of({}) == 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memjax.errors import ConfigError, Diverged
-from memjax.guards.phase import STACKS, dump_stacks
+from memjax.guards.phase import dump_stacks
 from memjax.logs import metrics_file
 from memjax.runs.checkpoint import Checkpoints
 from memjax.training.loop import train
@@ -78,7 +78,7 @@ def test_no_secret_of_the_environment_is_in_a_file(
   huge |= {'log.every': 1, 'log.tensorboard': True}
   with pytest.raises(Diverged):
     train(small('adding', 'lstm', RUN | huge), tmp_path, lambda *_: None)
-  dump_stacks(tmp_path / STACKS)
+  dump_stacks(tmp_path / 'stacks.txt')
   assert len(list(tmp_path.rglob('*'))) > 10
   assert files_with(tmp_path, 'jaxlib') == ['run.json']
   assert files_with(tmp_path, SECRET) == []
