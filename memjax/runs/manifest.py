@@ -1,4 +1,4 @@
-"""The manifest of a saved step: size and SHA-256 of every file of its folder.
+"""The manifest of a saved step: size and hashes of every file of its folder.
 
 A flipped bit in an array file restores silently as a wrong weight, and a partly
 written folder looks like a whole one. So the last file of a step is its
@@ -41,8 +41,8 @@ class Manifest(NamedTuple):
       `{'params/readout/bias': 'float32[10]'}`.
     diverged: {seed: step} of the replicas that had stopped, as a value was not
       finite; their figures are NaN in `metrics`.
-    files: `[bytes, [SHA-256 of each MiB]]` of every other file by its path in
-      the folder.
+    files: `[bytes, [hash of each MiB]]` of every other file by its path in the
+      folder; see `file_hashes.py`.
   """
 
   step: int

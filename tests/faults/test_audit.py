@@ -1,5 +1,6 @@
 """verify finds each wrong byte, replay computes the bits of a row again."""
 
+import hashlib
 import json
 from pathlib import Path
 import shutil
@@ -83,6 +84,11 @@ def test_parts_of_a_file_have_hashes_of_their_own(
   path.write_bytes(changed)
   line = file_hashes.find_fault(tmp_path, 'file', 45, hashes)
   assert line.endswith('in bytes 10 to 29 and 40 to 44 of 45')
+  old = [
+    hashlib.sha256(changed[i : i + 10]).hexdigest() for i in range(0, 45, 10)
+  ]
+  assert file_hashes.find_fault(tmp_path, 'file', 45, old) == ''
+  assert file_hashes.find_fault(tmp_path, 'file', 45, [old[1], *old[1:]])
 
 
 def test_a_checkpoint_leads_nowhere_else(workdir: Path, tmp_path: Path) -> None:
