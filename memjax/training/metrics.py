@@ -14,6 +14,7 @@ from memjax.config.experiment import Experiment
 from memjax.errors import require
 from memjax.guards import phase
 from memjax.guards.finite import Faults
+from memjax.guards.ids import require_ids
 from memjax.guards.nonfinite import NonFinite
 from memjax.logs import hardware, metrics_file
 from memjax.logs.settings import LogSettings
@@ -105,7 +106,7 @@ class Meter:
   ):
     """Starts at a step of a run, which has these rows so far."""
     self._write, self._nonfinite = write, nonfinite
-    train = experiment.train
+    self._experiment, train = experiment, experiment.train
     self._tokens = train.replicas * train.batch_size * experiment.task.length
     now = time.perf_counter()
     self._start = now - metrics_file.total_seconds(rows)
@@ -168,7 +169,7 @@ class Meter:
       return
     (step, sums, on_device), self._pending = self._pending, None
     faults = to_host(on_device)
-    values = interval_values(sums)
+    values = self._values(step, sums)
     now = time.perf_counter()
     row: Row = {
       'step': step,
@@ -190,3 +191,14 @@ class Meter:
     self._last_step, self._last_time = step, now
     self._write(row)
     self._nonfinite.report(step, faults)
+
+  def _values(self, step: int, sums: Sums) -> dict[str, np.ndarray]:
+    """The figures of the steps up to this one.
+
+    Raises:
+      ConfigError: an id is outside the vocabulary; names its place.
+    """
+    host: Sums = jax.tree.map(np.float64, to_host(sums))
+    if host.invalid_ids.any():
+      require_ids(self._experiment, range(self._last_step, step))
+    return metric_values(host)

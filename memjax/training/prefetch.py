@@ -12,6 +12,7 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.guards import phase
+from memjax.guards.ids import require_32_bits
 from memjax.tasks.base import TRAINING, Stream
 from memjax.training.parallel import place_batches
 from memjax.types import HostBatch
@@ -58,6 +59,7 @@ def prefetch(
       for replica in replica_ids
       for step in steps
     ]
+    require_32_bits(batches, first_step)
     shape = len(replica_ids), len(steps)
     return jax.tree.map(
       lambda *xs: np.stack(xs).reshape(*shape, *xs[0].shape), *batches
