@@ -103,9 +103,12 @@ class Experiment:
         is_text, 'log.sample', self.log.sample, 'no tokenizer: set it to 0'
       )
     for field, metric in self.watched.items():
+      rule = 'no evaluation set is measured'
+      require(bool(self.evals), field, metric, rule)
       one_of(field, metric.partition('/')[0], tuple(self.evals))
     rows, every = self.train.steps // self.log.every, self.log.every
-    rule = f'makes {rows} rows; at least {self.train.steps // MOST_ROWS} fits'
+    least = self.train.steps // (MOST_ROWS + 1) + 1
+    rule = f'makes {rows} rows, more than {MOST_ROWS}; at least {least} fits'
     require(rows <= MOST_ROWS, 'log.every', every, rule)
     require(
       not self.train.patience or bool(self.checkpoint.best),

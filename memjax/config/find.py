@@ -112,6 +112,8 @@ def _import(path: str, field: str, name: str, missing: str) -> ModuleType:
     name: what the config says.
     missing: the rule if there is no such module.
   """
+  rule = 'must be FILE.NAME, as in my_memory.Decay, and not a path'
+  require(path[0] != '.' and not {'/', '\\'} & {*path}, field, name, rule)
   try:
     return importlib.import_module(path)
   except Exception as error:

@@ -159,7 +159,10 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
-  for field, value in flatten(config).items():
+  numbers = flatten(config).items()
+  for field, value in sorted(numbers, key=lambda one: 'evals.' in one[0]):
+    if isinstance(value, int):
+      require(value < 2**63, field, value, 'must be below 2^63')
     if isinstance(value, int | float):
       require(math.isfinite(value), field, value, 'must be a finite number')
       require(value >= 0, field, value, 'must not be negative')
