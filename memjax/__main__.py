@@ -24,7 +24,7 @@ memjax --list NAME               shows the fields of one of them, of an
                                  optimiser or of a section: lstm, optim, adamw
 memjax --help                    shows this, and every flag
 Exit codes: 0 finished, 1 failed or a law is broken, 2 refused, 3 diverged,
-4 stuck, 75 stopped and saved
+4 stuck, 5 another process of the run is gone, 75 stopped and saved
 """
 
 from collections.abc import Iterable
@@ -69,25 +69,38 @@ def run_words(words: list[str]) -> int:
       return show(listing.lines(words))
     config, name = command_line.parse(sys.argv)
     workdir = pathlib.Path(command_line.WORKDIR.value or f'runs/{name}')
+    phase.set_rank(phase.rank_of(config))
     training = command_line.MODE.value == 'train'
     limits = phase.limits_of(config) if training else {}
     with phase.Watchdog(limits, workdir):
       return run(config, workdir)
-  except NotSaved as error:
-    return print_error(error, exit_codes.FAILED)
-  except ConfigError as error:
-    return print_error(error, exit_codes.REFUSED)
-  except Diverged as error:
-    return print_error(error, exit_codes.DIVERGED)
-  except (MemoryError, RuntimeError) as error:
-    if isinstance(error, RuntimeError) and OUT_OF_MEMORY not in str(error):
-      raise
-    reason = str(error).partition('\n')[0]
-    hint = 'a smaller train.batch_size or train.grad_accum_steps=2 needs less'
-    return print_error(f'out of memory: {reason}; {hint}', exit_codes.FAILED)
-  except OSError as error:  # a full disk, a removed folder
-    path = error.filename or command_line.WORKDIR.value
-    return print_error(f'{path}: {error.strerror}', exit_codes.FAILED)
+  except Exception as error:
+    return describe(error)
+
+
+def describe(error: Exception) -> int:
+  """Prints an error that is no bug in one line; returns the exit code.
+
+  Raises:
+    error: it is a bug.
+  """
+  match error:
+    case NotSaved():
+      return print_error(error, exit_codes.FAILED)
+    case ConfigError():
+      return print_error(error, exit_codes.REFUSED)
+    case Diverged():
+      return print_error(error, exit_codes.DIVERGED)
+    case OSError():  # a full disk, a removed folder
+      path = error.filename or command_line.WORKDIR.value
+      return print_error(f'{path}: {error.strerror}', exit_codes.FAILED)
+  full = isinstance(error, RuntimeError) and OUT_OF_MEMORY in str(error)
+  if not full and not isinstance(error, MemoryError):
+    raise error
+  reason = str(error).partition('\n')[0].rstrip('.')
+  line = f'out of memory during {phase.current()}: {reason}; a smaller '
+  line += 'train.batch_size or train.grad_accum_steps=2 needs less'
+  return print_error(line, exit_codes.FAILED)
 
 
 def print_error(message: object, code: int) -> int:

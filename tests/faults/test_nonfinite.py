@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from memjax.config.experiment import Experiment
-from memjax.errors import Diverged
-from memjax.guards import finite
+from memjax.errors import ConfigError, Diverged
+from memjax.guards import finite, nonfinite
+from memjax.guards.finite import CAUSES, Faults, Health
+from memjax.guards.nonfinite import NonFinite
 from memjax.logs import metrics_file
 from memjax.runs.snapshot import Snapshot
 from memjax.tasks.base import TRAINING, GeneratedTask, Stream
@@ -191,3 +194,81 @@ def test_all_finite_sees_every_leaf() -> None:
     assert not finite.all_finite(broken)
     meant = jax.tree.map(lambda _: True, broken)
     assert finite.all_finite(broken, meant) == bool(jnp.isinf(value))
+
+
+def faults_of(step: int, count: int, stopped: bool) -> Faults:
+  """Of one replica whose loss was not finite."""
+  values = (step, count, CAUSES.index('loss'), stopped)
+  return Faults(*(np.array([value]) for value in values))
+
+
+class Followed:
+  """A run on the host alone: what its state's health is, is said here."""
+
+  def __init__(self, policy: str, folder: Path, saved: int = 0):
+    self.health = Health(faults_of(0, 0, False), np.array([True]))
+    (folder / 'checkpoints' / str(saved)).mkdir(parents=True)
+    self.host = NonFinite(
+      experiment(train__nonfinite=policy),
+      folder,
+      lambda: SimpleNamespace(step=saved),
+      lambda _: self.health,
+      lambda: None,
+    )
+
+
+def test_a_start_from_values_that_are_not_finite_is_refused(
+  tmp_path: Path,
+) -> None:
+  run = Followed('raise', tmp_path)
+  run.health = run.health._replace(finite=np.array([False]))
+  with pytest.raises(ConfigError) as error:
+    run.host.start()
+  rule = f'train.init_from: {str(tmp_path)!r}: its parameters are not finite'
+  assert str(error.value) == rule
+
+
+def test_a_hundred_skipped_steps_in_a_row_end_the_run(tmp_path: Path) -> None:
+  run = Followed('skip', tmp_path, saved=20)
+  run.host.start()
+  for step in range(21, 21 + nonfinite.AT_MOST - 1):
+    run.host.report(step, faults_of(step, step - 20, False))
+  with pytest.raises(Diverged) as error:
+    run.host.report(step + 1, faults_of(step + 1, step - 19, False))
+  line = str(error.value)
+  assert 'the last 100 steps were skipped' in line
+  assert 'the newest checkpoint, of step 20, is finite' in line
+  (tmp_path / 'checkpoints' / '20').rmdir()
+  with pytest.raises(Diverged, match='no checkpoint was saved before'):
+    run.host.report(step + 2, faults_of(step + 2, step - 18, False))
+
+
+def test_the_fourth_return_to_one_checkpoint_ends_the_run(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  put_back = 'put_back', lambda state, *_: state
+  monkeypatch.setattr(nonfinite, *put_back)
+  run = Followed('rollback', tmp_path, saved=20)
+  state = run.host.start()
+  for count, step in enumerate((22, 24, 26), 1):
+    run.health = Health(faults_of(step, count, True), np.array([True]))
+    state = run.host.mend(step, state)
+  run.health = Health(faults_of(28, 4, True), np.array([True]))
+  with pytest.raises(Diverged) as error:
+    run.host.mend(28, state)
+  assert str(error.value) == (
+    'step 28: the training loss is not finite; 3 rollbacks to step 20 did not '
+    'help'
+  )
+
+
+def test_parameters_that_broke_in_a_finite_step_are_found_before_a_save(
+  tmp_path: Path,
+) -> None:
+  run = Followed('raise', tmp_path)
+  state = run.host.start()
+  run.health = run.health._replace(finite=np.array([False]))
+  with pytest.raises(Diverged) as error:
+    run.host.mend(6, state)
+  words = 'step 6: the parameters or the state of the optimiser are not finite'
+  assert str(error.value).startswith(words)
