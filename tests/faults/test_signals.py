@@ -67,24 +67,45 @@ def test_while_the_config_is_read_a_signal_ends_the_process(
   assert end(process) == ['memjax: stopped by Ctrl-C during import']
 
 
+RESTORES = """
+import sys, time
+from memjax.__main__ import main
+from memjax.training import loop
+def newest_state(*_):
+  print('restores', flush=True)
+  time.sleep(60)
+loop.newest_state = newest_state
+sys.exit(main())
+"""
+
+
 def test_before_the_first_step_a_signal_ends_the_run(tmp_path: Path) -> None:
-  process = start(LONG, tmp_path)
-  while not (tmp_path / 'run.json').exists():
+  process = subprocess.Popen(
+    [sys.executable, '-c', RESTORES, f'--workdir={tmp_path}', *LONG],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+  assert process.stdout
+  while process.stdout.readline() != b'restores\n':
     assert process.poll() is None
-    time.sleep(0.01)
   process.terminate()
-  (line,) = end(process)
-  assert line.startswith('memjax: stopped by SIGTERM during ')
+  line = 'stopped by SIGTERM during restore'
+  assert end(process) == [f'memjax: {line}']
+  record = read_run(tmp_path)
+  assert (record.state, record.step, record.reason) == ('stopped', 0, line)
   assert not (tmp_path / 'metrics.jsonl').exists()
 
 
 def test_a_second_signal_saves_all_the_same(tmp_path: Path) -> None:
   process = start(LONG, tmp_path)
   wait_for(process, tmp_path, rows=3)
+  process.send_signal(signal.SIGSTOP)  # so that the two come at one moment
   process.send_signal(signal.SIGINT)
-  time.sleep(0.01)
   process.terminate()
-  end(process)
+  process.send_signal(signal.SIGCONT)
+  line = 'memjax: saves and stops; a third signal ends without saving'
+  assert end(process) == [line]
   *_, (step, _, _) = measured(tmp_path)
   assert load(tmp_path).step == step
   assert read_run(tmp_path)[:2] == ('stopped', step)
@@ -119,12 +140,33 @@ def test_a_process_that_is_not_in_python_ends(
   )
   assert process.stdout
   process.stdout.readline()
-  time.sleep(0.5)
+  begun = processor_seconds(process)
+  while processor_seconds(process) < begun + 0.2:
+    time.sleep(0.01)
   for _ in range(signals):
     process.terminate()
-    time.sleep(0.1)
-  *_, last = end(process)
+    while is_pending(process, signal.SIGTERM):
+      time.sleep(0.01)
+  *earlier, last = end(process)
   assert last.startswith(f'memjax: {line}')
+  assert [x for x in earlier if 'a third signal ends' in x] == earlier
+  assert len(earlier) == signals // 2
+
+
+def processor_seconds(process: subprocess.Popen) -> float:
+  fields = Path(f'/proc/{process.pid}/stat').read_text().rpartition(')')[2]
+  user, system = fields.split()[11:13]
+  return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
+
+
+def is_pending(process: subprocess.Popen, number: signal.Signals) -> bool:
+  """Whether a signal has not reached the process yet."""
+  try:
+    lines = Path(f'/proc/{process.pid}/status').read_text().splitlines()
+  except FileNotFoundError:
+    return False
+  (mask,) = [line.split()[1] for line in lines if line.startswith('ShdPnd')]
+  return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_an_evaluation_stops_between_batches_and_is_made_up_for(

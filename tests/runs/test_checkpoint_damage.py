@@ -233,14 +233,20 @@ def test_kill_in_mid_save_leaves_the_newest_whole_step(tmp_path: Path) -> None:
     ],
     env=os.environ | {'PYTHONDONTWRITEBYTECODE': '1'},
   )
-  deadline = time.monotonic() + 60
+  deadline = time.monotonic() + 120
   try:
     while len(manifest.steps_in(tmp_path)) < 2:
       assert child.poll() is None
       assert time.monotonic() < deadline
       time.sleep(0.01)
-    while not any((tmp_path / 'unfinished').glob('*.orbax-checkpoint-tmp*')):
+    while True:  # the child stands still while its folder is looked at
+      child.send_signal(signal.SIGSTOP)
+      os.waitpid(child.pid, os.WUNTRACED)
+      if any((tmp_path / 'unfinished').glob('*.orbax-checkpoint-tmp*')):
+        break
+      child.send_signal(signal.SIGCONT)
       assert time.monotonic() < deadline
+      time.sleep(0.001)
   finally:
     child.send_signal(signal.SIGKILL)
     child.wait()
