@@ -2,8 +2,11 @@
 row by row, bit by bit.
 
     python -m experiments.resume.kill --kills=10
+    python -m experiments.resume.kill --kills=10 --signal=TERM
 
-Prints a line per kill and, at the end, the number of equal rows.
+Prints a line per kill and, at the end, the number of equal rows. After SIGTERM
+or Ctrl-C (INT) a process must end within ten seconds, with the exit code of a
+stop and with every step saved.
 """
 
 import argparse
@@ -11,13 +14,18 @@ from collections.abc import Sequence
 import json
 from pathlib import Path
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+from memjax.runs import exit_codes
+from memjax.runs.workdir import read_run
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 300  # seconds a process may take before it counts as stuck
+PATIENCE = 10  # seconds that a process may take to save and end
 RUNS = {
   'LSTM on MQAR': [
     '--config=configs/mqar.py:lstm,quick',
@@ -61,6 +69,32 @@ def kill_after(args: Sequence[str], workdir: Path, rows: int) -> int:
   return written(workdir)
 
 
+def stop_after(
+  args: Sequence[str], workdir: Path, rows: int, number: signal.Signals
+) -> int:
+  """As `kill_after`, by SIGTERM or Ctrl-C; requires that nothing is lost."""
+  process = start(args, workdir)
+  wait_for(process, workdir, rows)
+  while process.poll() is None and not handles_signals(process.pid):
+    time.sleep(0.002)
+  process.send_signal(number)
+  _, errors = process.communicate(timeout=PATIENCE)
+  code, steps = process.returncode, [step for step, *_ in measured(workdir)]
+  saved = read_run(workdir).step
+  if code not in (exit_codes.STOPPED, exit_codes.FINISHED):
+    raise RuntimeError(f'exit code {code}: {errors.decode()}')
+  if saved < max([0, *steps]):
+    raise RuntimeError(f'step {saved} is saved, of {steps[-1]}')
+  return written(workdir)
+
+
+def handles_signals(pid: int) -> bool:
+  """Whether a process has come to its first line."""
+  lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+  (caught,) = [line.split()[1] for line in lines if line.startswith('SigCgt')]
+  return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def wait_for(process: subprocess.Popen, workdir: Path, rows: int) -> None:
   """Waits until this number of rows is written or the process has ended."""
   began = time.monotonic()
@@ -79,13 +113,18 @@ def written(workdir: Path) -> int:
 
 def measured(workdir: Path) -> list[tuple[int, str, dict[str, float]]]:
   """The measured figures in order, without the times."""
-  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  path = workdir / 'metrics.jsonl'
+  lines = path.read_text().splitlines() if path.exists() else []
   rows = [json.loads(line) for line in lines]
   return [(r['step'], r['split'], r['metrics']) for r in rows]
 
 
 def trial(
-  args: Sequence[str], folder: Path, kills: int, draw: random.Random
+  args: Sequence[str],
+  folder: Path,
+  kills: int,
+  draw: random.Random,
+  number: signal.Signals = signal.SIGKILL,
 ) -> tuple[int, int]:
   """Compares an uninterrupted run with one that is killed again and again.
 
@@ -103,7 +142,10 @@ def trial(
     share = (rows - reached) // (kills - kill + 1)
     progress = reached + draw.randint(1, max(share, 1))
     wanted = progress if draw.random() < 0.8 else draw.randint(0, reached)
-    count = kill_after(args, broken, wanted)
+    if number == signal.SIGKILL:
+      count = kill_after(args, broken, wanted)
+    else:
+      count = stop_after(args, broken, wanted, number)
     print(f'  kill {kill + 1}: {count} of {rows} rows written', flush=True)
     reached = max(reached, min(count, rows - 1))
   finish(args, broken)
@@ -119,12 +161,15 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--kills', type=int, default=5, help='kills a run')
   parser.add_argument('--seed', type=int, default=0, help='of the moments')
+  parser.add_argument('--signal', choices=('KILL', 'TERM', 'INT'))
+  parser.set_defaults(signal='KILL')
   options = parser.parse_args()
+  number = signal.Signals[f'SIG{options.signal}']
   draw = random.Random(options.seed)
   for name, args in RUNS.items():
-    print(f'{name}: {options.kills} kills')
+    print(f'{name}: {options.kills} times SIG{options.signal}')
     with tempfile.TemporaryDirectory() as folder:
-      equal, rows = trial(args, Path(folder), options.kills, draw)
+      equal, rows = trial(args, Path(folder), options.kills, draw, number)
     print(f'  {equal} of {rows} rows equal, bit for bit')
 
 

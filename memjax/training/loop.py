@@ -132,7 +132,8 @@ def past_rows(workdir: Path, step: int) -> list[metrics_file.Row]:
   path = workdir / 'metrics.jsonl'
   if processes.is_first():
     if step and not path.exists():
-      print_error(f'{path}: is missing: the rows up to step {step} are lost')
+      line = f'{path} is missing: the rows up to step {step} are lost'
+      print_error(f'memjax: {line}')
     metrics_file.drop_rows_after(path, step)
   processes.barrier('rows are trimmed')
   return metrics_file.load_rows(path)

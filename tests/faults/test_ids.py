@@ -88,8 +88,8 @@ def test_the_place_of_the_first_one_is_named(kind: str) -> None:
 
 
 def test_a_run_ends_at_the_row_of_that_step(tmp_path: Path) -> None:
-  experiment = damaged(step=6, row=7, position=1, wrong=-1)
-  with pytest.raises(ConfigError, match='step 7, row 7, position 1: the input'):
+  experiment = damaged(step=1, row=7, position=1, wrong=-1)
+  with pytest.raises(ConfigError, match='step 2, row 7, position 1: the input'):
     train(experiment, tmp_path, lambda *_: None)
 
 

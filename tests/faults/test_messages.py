@@ -24,6 +24,8 @@ RUN = {
   'train.steps_per_call': 1,
   'log.every': 1,
   'checkpoint.every': 2,
+  'checkpoint.best': '',
+  'evals.held_out.every': 0,
 }
 
 
@@ -34,7 +36,6 @@ def test_out_of_memory_in_mid_run_is_one_line_and_the_run_resumes(
 ) -> None:
   """XLA refuses an array in the third step; then the rows are deleted."""
   experiment = small('copy_memory', 'lstm', RUN)
-  experiment.evals.clear()
   step, calls = CheckedStep.__call__, []
 
   def too_large(self: CheckedStep, state: Any, host_batch: Any) -> Any:
@@ -60,7 +61,7 @@ def test_out_of_memory_in_mid_run_is_one_line_and_the_run_resumes(
   assert [row['step'] for row in metrics_file.load_rows(path)] == [1, 2]
   path.unlink()
   assert train(experiment, tmp_path, lambda *_: None)
-  line = f'memjax: {path}: is missing: the rows up to step 2 are lost\n'
+  line = f'memjax: {path} is missing: the rows up to step 2 are lost\n'
   assert capsys.readouterr().err == line
   assert [row['step'] for row in metrics_file.load_rows(path)] == [3, 4]
   assert manifest.verify(tmp_path / 'checkpoints' / '4').step == 4
