@@ -61,7 +61,7 @@ def test_a_disk_that_is_stuck_does_not_keep_the_process(
   unstuck = threading.Event()
 
   def record(state: str, reason: str) -> None:
-    unstuck.wait(60)
+    unstuck.wait(5)
     codes.append(-1)
 
   with ending.recorded_by(record):
