@@ -51,7 +51,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--runs', type=Path, default=Path('runs/letters'))
   parser.add_argument('--steps', type=int, default=1500)
-  parser.add_argument('--words', type=int, default=2000, help='to measure')
+  parser.add_argument('--words', type=int, default=2000, help='at least')
   parser.add_argument('--models', nargs='*', default=[*MODELS], choices=MODELS)
   given = parser.parse_args()
   known = wheels.dictionary()
