@@ -10,8 +10,8 @@ Command: python launch.py --config=configs/pairs.py:lstm
     or dot; one that hands over its carry: none
   classes: --config.task.answer=label; tags: --config.task.answer=tags
     --config.task.tokens=words
-Result: not measured. The docstrings of Python's library are an example: a text
-and its first line, 3,000 pairs.
+Result: letters to sounds in experiments/letters_to_sounds. The docstrings of
+Python's library are an example: a text and its first line, 3,000 pairs.
 """
 
 from ml_collections import ConfigDict
