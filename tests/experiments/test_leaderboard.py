@@ -260,6 +260,7 @@ def by_browser(folder: Path, text: str) -> None:
   assert '3 of 6 lines' in wide.text
   names = re.findall(r'^Parity, 3-40 to 41-256\s+(\w+)', wide.text, re.M)
   assert names == ['griffin', 'delta_net', 'gru']  # the best first
+  assert not re.search(r'^MQAR \(64, 4\)\s+\w+', wide.text, re.M)
 
 
 @pytest.mark.parametrize('word', ['mqar', 'dnd', 'mqar_64x5/gru-64'])
@@ -313,7 +314,10 @@ def test_a_killed_grid_goes_on_in_the_middle_of_a_cell(tmp_path: Path) -> None:
     time.sleep(0.05)
   grid.kill()
   assert grid.wait() == -signal.SIGKILL
-  assert start('killed').wait() == 0  # waits for the cell that still saves
+  while '"running"' in (workdir / 'run.json').read_text():
+    time.sleep(0.05)
+  assert '"stopped"' in (workdir / 'run.json').read_text()
+  assert start('killed').wait() == 0
   assert start('whole').wait() == 0
   killed, whole = (
     json.loads((tmp_path / folder / records.JSON).read_text())
