@@ -11,7 +11,7 @@ import html
 import math
 from pathlib import Path
 
-from experiments.leaderboard import pictures, records
+from experiments.leaderboard import pictures, records, summary
 from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import SEEDS
 from experiments.leaderboard.published import PUBLISHED
@@ -30,12 +30,13 @@ RECALL = 'mqar_64x4'  # the task of the first pictures
 
 
 def draw(folder: Path) -> Path:
-  """Draws the pictures and the page of the results in the folder."""
+  """Draws the pictures and the page, and updates README's table."""
   found = records.load(folder)
   table = sorted(standings(found), key=place)
   images = draw_pictures(pictures.main_table(table), folder)
   page = folder / PAGE
   page.write_text(render(found, table, images), encoding='utf-8')
+  summary.update(folder / 'README.md', table)
   return page
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from experiments.leaderboard import __main__ as board
-from experiments.leaderboard import config, page, records, standing
+from experiments.leaderboard import config, page, records, standing, summary
 from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.published import PUBLISHED
@@ -239,6 +239,17 @@ def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
     assert r['command'].replace("'", '&#x27;') in line
   assert 'exit code 1: &lt;no&gt;' in text
   by_browser(tmp_path, text)
+
+
+def test_the_readme_says_what_the_records_say(tmp_path: Path) -> None:
+  table = sorted(standing.standings(records.load()), key=page.place)
+  readme = (records.FOLDER / 'README.md').read_text()
+  inside = readme.split(summary.START)[1].split(summary.END)[0]
+  assert inside.strip().splitlines() == summary.lines(table)
+  copy = tmp_path / 'README.md'
+  copy.write_text(f'before{summary.START}old{summary.END}after')
+  summary.update(copy, table)
+  assert copy.read_text() == f'before{summary.START}{inside}{summary.END}after'
 
 
 def by_browser(folder: Path, text: str) -> None:
