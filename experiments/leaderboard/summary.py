@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.leaderboard.grid import MEMORIES, WIDTH
+from experiments.leaderboard.grid import WIDTH
 from experiments.leaderboard.standing import Standing
 from experiments.leaderboard.tasks import TASKS
 
@@ -26,7 +26,7 @@ def lines(table: Sequence[Standing]) -> list[str]:
       if s.record['task'] == name and s.record['width'] == WIDTH
     ]
     for i, s in enumerate(of[:BEST]):
-      first = f'{task.title} | {len(of)} of {len(MEMORIES)}' if not i else ' | '
+      first = f'{task.title} | {len(of)}' if not i else ' | '
       found.append(
         f'| {first} | {s.record["memory"]} | {s.median:.3f} ({s.low:.3f} to '
         f'{s.high:.3f}) | {s.record["state_bytes"]:,} |'
