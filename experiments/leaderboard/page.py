@@ -74,7 +74,8 @@ def render(
   finished = [r for r in found if r['state'] == FINISHED]
   hours = sum(r['processor_seconds'] for r in finished) / 3600
   lead = (
-    f'{len(finished)} cells of {SEEDS} seeds, {hours:.1f} processor hours.'
+    f'Finished cells: {len(finished)}, with {SEEDS} seeds at each rate;'
+    f' {hours:.1f} processor hours.'
     ' Score: the median over seeds at the rate that validation rows chose, on'
     ' rows that nothing was chosen on.'
   )
