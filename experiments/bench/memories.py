@@ -117,7 +117,7 @@ def built(name: str, width: int) -> Memory:
   return memory
 
 
-def parity_errors() -> dict[str, float]:
+def parity_errors(tests: str = 'tests/parity') -> dict[str, float]:
   """{class: its largest error}, as the tests of parity see them."""
   found: dict[str, float] = {}
   read, compare = Layer.read, np.testing.assert_allclose
@@ -142,9 +142,11 @@ def parity_errors() -> dict[str, float]:
     patch.setattr(Layer, 'read', noting_read)
     patch.setattr(np.testing, 'assert_allclose', noting_compare)
     flags = ['-q', '-n0', '-p', 'no:cacheprovider', '-k', 'equals']
-    status = pytest.main([*flags, 'tests/parity'], plugins=[Forget()])
+    # The tests' plugins are imported here already.
+    flags += ['-W', 'ignore::pytest.PytestAssertRewriteWarning']
+    status = pytest.main([*flags, tests], plugins=[Forget()])
   if status:
-    raise SystemExit('tests/parity did not pass')
+    raise SystemExit(f'{tests} did not pass')
   return found
 
 
