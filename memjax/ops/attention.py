@@ -27,6 +27,7 @@ from memjax.ops.tiles import cover
 CHUNK = 64  # queries: fewer keep no device busy, more leave a CPU's cache
 LARGE_CHUNK = 512  # queries, on devices that run many threads
 CACHED = 384 * 1024  # bytes of a tile's scores, of the rows read at once
+LEAST_CACHED = 128 * 1024  # bytes of one row's
 LEAST_SKIPPED = 1024  # pairs of a query and a slot of the memory
 
 
@@ -158,9 +159,11 @@ def _rows_at_once(batch: int, tile_bytes: int) -> int:
 
   Rows that XLA has divided among devices are read at once: each device would
   wait for the others' rows. Inside of `jax.shard_map` all rows are a device's.
+  Small tiles are read at once too: there a loop costs more than it gains.
   """
   mesh = jax.sharding.get_abstract_mesh()
-  if jax.device_count() > 1 and not mesh.manual_axes:
+  divided = jax.device_count() > 1 and not mesh.manual_axes
+  if divided or tile_bytes < LEAST_CACHED:
     return batch
   most = max(CACHED // tile_bytes, 1)
   return max(n for n in range(1, min(most, batch) + 1) if batch % n == 0)

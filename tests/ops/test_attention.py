@@ -254,8 +254,8 @@ def test_rows_are_read_together_as_their_tiles_fit_in_the_cache(
   rows = attention._rows_at_once
   assert rows(12, attention.CACHED) == 12  # the tests have eight devices
   monkeypatch.setattr(jax, 'device_count', lambda: 1)
-  assert rows(12, 1) == 12
-  assert rows(12, attention.CACHED // 5) == 4
+  assert rows(12, attention.LEAST_CACHED - 1) == 12
+  assert rows(12, attention.CACHED // 2) == 2
   assert rows(12, attention.CACHED + 1) == 1
 
 
