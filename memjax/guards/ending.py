@@ -24,6 +24,7 @@ class _Open:
 
   lock = threading.Lock()  # held while a thread records
   record: Record | None = None
+  ended = False  # whether a thread has recorded
 
 
 @contextlib.contextmanager
@@ -33,12 +34,17 @@ def recorded_by(record: Record) -> Iterator[None]:
   Args:
     record: writes the state and the reason of an end.
   """
-  _Open.record = record
+  _Open.record, _Open.ended = record, False
   try:
     yield
   finally:
     with _Open.lock:
       _Open.record = None
+
+
+def has_begun() -> bool:
+  """Whether a thread ends this run; what the main thread meets is no reason."""
+  return _Open.ended
 
 
 def end(line: str, code: int, ending: Callable[[int], None] = os._exit) -> None:
@@ -59,4 +65,5 @@ def end(line: str, code: int, ending: Callable[[int], None] = os._exit) -> None:
 def _record(line: str, code: int) -> None:
   with _Open.lock, contextlib.suppress(Exception):  # the line has been printed
     if _Open.record:
+      _Open.ended = True
       _Open.record(STATES.get(code, 'failed'), line)

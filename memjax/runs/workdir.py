@@ -85,6 +85,8 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
       ):
         yield run
     except BaseException as error:
+      if ending.has_begun():
+        raise
       state = ENDED_BY.get(type(error), 'failed')
       with contextlib.suppress(ConfigError, OSError):  # the first error counts
         reason = (str(error) or type(error).__name__).splitlines()[0]

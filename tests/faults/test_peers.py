@@ -154,13 +154,12 @@ def test_the_other_process_ends_in_one_line(
   if os.getloadavg()[0] < 2 * (os.cpu_count() or 1):  # else all is late
     assert seconds < TIMEOUT + 10
   assert 'stack trace' not in errors
-  if fault == 'refuse':
-    assert not (tmp_path / 'run.json').exists()
-  elif (fault, guilty) == ('pause', 0):  # it may wake up, and has the workdir
+  if (fault, guilty) == ('pause', 0):  # it may wake up, and has the workdir
     assert read_run(tmp_path).state == 'running'
-  else:
+  elif fault != 'refuse':  # which may be before the run is opened
     assert read_run(tmp_path).state == 'failed'
-    assert line.endswith(read_run(tmp_path).reason)
+    if fault != 'kill':  # else the collective operation may fail first
+      assert line.endswith(read_run(tmp_path).reason)
 
 
 @pytest.mark.slow
