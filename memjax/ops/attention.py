@@ -105,7 +105,8 @@ def windowed_attention(
   if not any(terms) and fused_attention.takes(*inputs, stretches):
     return fused_attention.attend(*inputs, run_BS, window, stretches)
   largest = max(tile.queries * tile.keys for tile, _ in stretches)
-  rows = _rows_at_once(batch, 4 * heads * largest) if on_cpu else batch
+  tile = 4 * heads * largest
+  rows = _rows_at_once(batch, tile, relative) if on_cpu else batch
   y = attend(
     Reach(window, size, skip, rows),
     _of_queries(q_BTHK, shared),
@@ -154,16 +155,17 @@ def weights_by_lag(
   return jnp.where(place_TR[None, :, None] >= 0, by_lag_BTHR, 0.0)
 
 
-def _rows_at_once(batch: int, tile_bytes: int) -> int:
+def _rows_at_once(batch: int, tile_bytes: int, relative: Any) -> int:
   """A divisor of the batch; the rows' tiles stay in the cache of a core.
 
   Rows that XLA has divided among devices are read at once: each device would
   wait for the others' rows. Inside of `jax.shard_map` all rows are a device's.
-  Small tiles are read at once too: there a loop costs more than it gains.
+  Small tiles are read at once too, and scores by distance, whose keys all rows
+  share: there a loop costs more than it gains.
   """
   mesh = jax.sharding.get_abstract_mesh()
   divided = jax.device_count() > 1 and not mesh.manual_axes
-  if divided or tile_bytes < LEAST_CACHED:
+  if divided or relative is not None or tile_bytes < LEAST_CACHED:
     return batch
   most = max(CACHED // tile_bytes, 1)
   return max(n for n in range(1, min(most, batch) + 1) if batch % n == 0)

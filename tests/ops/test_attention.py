@@ -252,11 +252,12 @@ def test_rows_are_read_together_as_their_tiles_fit_in_the_cache(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   rows = attention._rows_at_once
-  assert rows(12, attention.CACHED) == 12  # the tests have eight devices
+  assert rows(12, attention.CACHED, None) == 12  # the tests have eight devices
   monkeypatch.setattr(jax, 'device_count', lambda: 1)
-  assert rows(12, attention.LEAST_CACHED - 1) == 12
-  assert rows(12, attention.CACHED // 2) == 2
-  assert rows(12, attention.CACHED + 1) == 1
+  assert rows(12, attention.LEAST_CACHED - 1, None) == 12
+  assert rows(12, attention.CACHED // 2, None) == 2
+  assert rows(12, attention.CACHED + 1, None) == 1
+  assert rows(12, attention.CACHED + 1, 'by distance') == 12
 
 
 def test_replicas_skip_the_memory_together() -> None:
