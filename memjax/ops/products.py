@@ -38,10 +38,11 @@ def outer(
   x_TBF: jax.Array, d_TBG: jax.Array, w: jax.Array, dtype: Any
 ) -> jax.Array:
   """The sum of x' d over steps and rows, in d's type and the form of w."""
-  x_FTB = lax.optimization_barrier(x_TBF.astype(dtype).transpose(2, 0, 1))
-  d, out = d_TBG.astype(dtype), d_TBG.dtype
+  x, d, out = x_TBF.astype(dtype), d_TBG.astype(dtype), d_TBG.dtype
   if w.ndim == 2:
-    return jnp.einsum('ftb,tbg->fg', x_FTB, d, preferred_element_type=out)
+    both = (((0, 1), (0, 1)), ((), ()))
+    return lax.dot_general(x, d, both, preferred_element_type=out)
+  x_FTB = lax.optimization_barrier(x.transpose(2, 0, 1))
   x_HFTB = x_FTB.reshape(*w.shape[:2], *x_FTB.shape[1:])
   d = d.reshape(*d.shape[:2], w.shape[0], w.shape[2])
   return jnp.einsum('hftb,tbhg->hfg', x_HFTB, d, preferred_element_type=out)

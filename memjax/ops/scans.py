@@ -9,8 +9,9 @@ and h_t is its output. `recur` reads T steps in pieces. In each piece
 x W is one product before the loop, and only h U is left inside it. The
 backward loop forms no more than da_t and dh_(t-1) = dp_t U'; the gradients of
 W, U, b and x are one product each after it. Kept for the backward pass: x, the
-states and a, nothing else. Products over a piece stay in the cache, where those
-over all of T would cost more in fresh memory than they save in calls.
+states before each step and a, nothing else; each step writes them where they
+stay. Products over a piece stay in the cache, where those over all of T would
+cost more in fresh memory than they save in calls.
 
 Cost per step: B (F + D) G products, an H-th of it with H blocks; three times
 that with the backward pass.
@@ -92,130 +93,128 @@ def recur(
   """
   dtype = weights.input_FG.dtype
   summed = jax.tree.map(lambda w: w.astype(state[0].dtype), weights)
-  read = functools.partial(_read, cell, dtype, summed)
   x_TBF = jnp.swapaxes(x_BTF, 0, 1).astype(dtype)
-  reset_TB1 = reset_BT.T[:, :, None]
-  steps = reset_TB1.shape[0]
+  reset_TB = reset_BT.T
+  steps = len(x_TBF)
   whole = steps - steps % piece
-
-  def pieces(v: jax.Array) -> jax.Array:
-    return v[:whole].reshape(-1, piece, *v.shape[1:])
-
   h = []
-  if whole:
-    state, h_PTBD = lax.scan(
-      lambda state, x: read(state, *x, mask_BD),
-      state,
-      (pieces(x_TBF), pieces(reset_TB1)),
-    )
-    h.append(h_PTBD.reshape(-1, *h_PTBD.shape[2:]))
-  if whole < steps:
-    state, h_TBD = read(state, x_TBF[whole:], reset_TB1[whole:], mask_BD)
-    h.append(h_TBD)
+  for first, last, size in ((0, whole, piece), (whole, steps, steps - whole)):
+    if first < last:
+      x, reset = x_TBF[first:last], reset_TB[first:last]
+      state, h_TBD = _read(cell, dtype, size, summed, state, x, reset, mask_BD)
+      h.append(h_TBD)
   return state, jnp.swapaxes(jnp.concatenate(h), 0, 1).astype(dtype)
 
 
-def preactivations(
-  cell: Cell,
-  weights: Weights,
-  state: State,
-  x_BTF: Inputs_BTF,
-  h_BTD: Sequence_BTD,
-  reset_BT: Reset_BT,
-) -> Float[Array, 'B T G']:
-  """a of all steps again, from the inputs of `recur` and the h it returned."""
-  before_BTD = jnp.concatenate([state[0][:, None], h_BTD[:, :-1]], axis=1)
-  before_BTD = jnp.where(reset_BT[..., None], 0, before_BTD)
-  z_BTG, p_BTG = (
-    product(v, kernel, state[0].dtype)
-    for v, kernel in (
-      (x_BTF, weights.input_FG),
-      (before_BTD, weights.recurrent_DG),
-    )
-  )
-  return jax.vmap(cell.merge)(z_BTG, p_BTG) + weights.bias_G[None, None]
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _read(
   cell: Cell,
   dtype: Any,
+  piece: int,
   weights: Weights,
   state: State,
   x_TBF: jax.Array,
-  reset_TB1: jax.Array,
+  reset_TB: jax.Array,
   mask_BD: jax.Array | None,
 ) -> tuple[State, jax.Array]:
-  """One piece. The weights come in the type their gradients are summed in."""
-  return _forward(cell, dtype, weights, state, x_TBF, reset_TB1, mask_BD)[0]
+  """Whole pieces; gradients are summed in the type of the weights."""
+  args = weights, state, x_TBF, reset_TB, mask_BD
+  return _forward(cell, dtype, piece, *args)[0]
 
 
 def _forward(
   cell: Cell,
   dtype: Any,
+  piece: int,
   weights: Weights,
   state: State,
   x_TBF: jax.Array,
-  reset_TB1: jax.Array,
+  reset_TB: jax.Array,
   mask_BD: jax.Array | None,
 ) -> tuple[tuple[State, jax.Array], Any]:
+  input_FG = weights.input_FG.astype(dtype)
   recurrent_DG = weights.recurrent_DG.astype(dtype)
+  steps, rows = reset_TB.shape
 
-  def read(state: State, now: Any) -> tuple[State, Any]:
-    z_BG, reset_B1 = now
-    state = _forgotten(cell, reset_B1, state)
-    p_BG = product(_masked(state[0], mask_BD), recurrent_DG)
-    a_BG = cell.merge(z_BG, p_BG) + weights.bias_G[None]
-    state = cell.step(state, a_BG)
-    return state, (state, a_BG)
+  def read_piece(number: jax.Array, loop: Any) -> Any:
+    first = number * piece
+    x_PBF, reset_PB = _cut((x_TBF, reset_TB), first, piece)
+    z_PBG = product(x_PBF, input_FG, state[0].dtype)
 
-  z_TBG = product(x_TBF, weights.input_FG.astype(dtype), state[0].dtype)
-  last, (after_T, a_TBG) = lax.scan(read, state, (z_TBG, reset_TB1))
-  kept = weights, state, x_TBF, reset_TB1, mask_BD, after_T, a_TBG
-  return (last, after_T[0]), kept
+    def read(step: jax.Array, loop: Any) -> Any:
+      state, h_TBD, before, a_TBG = loop
+      state = _forgotten(cell, reset_PB[step][:, None], state)
+      now = first + step
+      before = _put(before, state, now)
+      p_BG = product(_masked(state[0], mask_BD), recurrent_DG)
+      a_BG = cell.merge(z_PBG[step], p_BG) + weights.bias_G[None]
+      state = cell.step(state, a_BG)
+      return state, _put(h_TBD, state[0], now), before, _put(a_TBG, a_BG, now)
+
+    return lax.fori_loop(0, piece, read, loop)
+
+  def room(width: int) -> jax.Array:
+    return lax.empty((steps, rows, width), state[0].dtype)
+
+  before = tuple(room(v.shape[1]) for v in state)
+  loop = state, room(state[0].shape[1]), before, room(weights.bias_G.size)
+  loop = lax.fori_loop(0, steps // piece, read_piece, loop)
+  last, h_TBD, before, a_TBG = loop
+  return (last, h_TBD), (weights, x_TBF, reset_TB, mask_BD, before, a_TBG)
 
 
 def _backward(
-  cell: Cell, dtype: Any, kept: Any, cotangents: Any
+  cell: Cell, dtype: Any, piece: int, kept: Any, cotangents: Any
 ) -> tuple[Weights, State, jax.Array, None, None]:
-  weights, state, x_TBF, reset_TB1, mask_BD, after_T, a_TBG = kept
+  weights, x_TBF, reset_TB, mask_BD, before, a_TBG = kept
   d_last, d_h_TBD = cotangents
-  before_T = tuple(
-    jnp.concatenate([first[None], after[:-1]])
-    for first, after in zip(state, after_T, strict=True)
-  )
-  before_T = _forgotten(cell, reset_TB1, before_T)
   input_GF = transposed(weights.input_FG.astype(dtype))
   recurrent_GD = transposed(weights.recurrent_DG.astype(dtype))
-  rows = a_TBG.shape[1]
+  steps, rows, _ = a_TBG.shape
   unmerge = jax.linear_transpose(
     cell.merge,
     jax.ShapeDtypeStruct((rows, columns(weights.input_FG)), a_TBG.dtype),
     jax.ShapeDtypeStruct((rows, columns(weights.recurrent_DG)), a_TBG.dtype),
   )
 
-  def unread(d_state: State, now: Any) -> tuple[State, jax.Array]:
-    d_h_BD, reset_B1, before, a_BG = now
-    _, unstep = jax.vjp(cell.step, before, a_BG)
-    d_before, d_a_BG = unstep((d_state[0] + d_h_BD, *d_state[1:]))
-    _, d_p_BG = unmerge(d_a_BG)
-    through_BD = _masked(product(d_p_BG, recurrent_GD), mask_BD)
-    d_before = (d_before[0] + through_BD, *d_before[1:])
-    return _zeroed(reset_B1, d_before), d_a_BG
+  def unread_piece(number: jax.Array, loop: Any) -> Any:
+    d_state, d_weights, d_x_TBF, d_a_PBG = loop
+    first = steps - piece - number * piece
+    kept = x_TBF, reset_TB, d_h_TBD, a_TBG, before
+    x_PBF, reset_PB, d_h_PBD, a_PBG, before_P = _cut(kept, first, piece)
 
-  d_state, d_a_TBG = lax.scan(
-    unread, d_last, (d_h_TBD, reset_TB1, before_T, a_TBG), reverse=True
-  )
-  d_z_TBG, d_p_TBG = jax.vmap(unmerge)(d_a_TBG)
-  h_TBD = before_T[0]
-  if mask_BD is not None:
-    h_TBD = h_TBD * mask_BD[None]
-  d_weights = Weights(
-    outer(x_TBF, d_z_TBG, weights.input_FG, dtype),
-    outer(h_TBD, d_p_TBG, weights.recurrent_DG, dtype),
-    d_a_TBG.sum((0, 1)),
-  )
-  d_x_TBF = product(d_z_TBG, input_GF).astype(x_TBF.dtype)
+    def unread(number: jax.Array, loop: Any) -> Any:
+      d_state, d_a_PBG = loop
+      step = piece - 1 - number
+      now = tuple(v[step] for v in before_P)
+      _, unstep = jax.vjp(cell.step, now, a_PBG[step])
+      d_h_BD = d_state[0] + d_h_PBD[step]
+      d_before, d_a_BG = unstep((d_h_BD, *d_state[1:]))
+      _, d_p_BG = unmerge(d_a_BG)
+      through_BD = _masked(product(d_p_BG, recurrent_GD), mask_BD)
+      d_before = (d_before[0] + through_BD, *d_before[1:])
+      d_state = _zeroed(reset_PB[step][:, None], d_before)
+      return d_state, _put(d_a_PBG, d_a_BG, step)
+
+    d_state, d_a_PBG = lax.fori_loop(0, piece, unread, (d_state, d_a_PBG))
+    d_z_PBG, d_p_PBG = jax.vmap(unmerge)(d_a_PBG)
+    h_PBD = before_P[0] if mask_BD is None else before_P[0] * mask_BD[None]
+    more = (
+      outer(x_PBF, d_z_PBG, weights.input_FG, dtype),
+      outer(h_PBD, d_p_PBG, weights.recurrent_DG, dtype),
+      d_a_PBG.sum((0, 1)),
+    )
+    d_weights = jax.tree.map(jnp.add, d_weights, Weights(*more))
+    d_x_PBF = product(d_z_PBG, input_GF).astype(x_TBF.dtype)
+    d_x_TBF = lax.dynamic_update_slice_in_dim(d_x_TBF, d_x_PBF, first, 0)
+    return d_state, d_weights, d_x_TBF, d_a_PBG
+
+  zeros = jax.tree.map(jnp.zeros_like, weights)
+  d_x_TBF = lax.empty(x_TBF.shape, x_TBF.dtype)
+  d_a_PBG = lax.empty((piece, *a_TBG.shape[1:]), a_TBG.dtype)
+  loop = d_last, zeros, d_x_TBF, d_a_PBG
+  loop = lax.fori_loop(0, steps // piece, unread_piece, loop)
+  d_state, d_weights, d_x_TBF, _ = loop
   return d_weights, d_state, d_x_TBF, None, None
 
 
@@ -226,9 +225,7 @@ def _masked(h_BD: jax.Array, mask_BD: jax.Array | None) -> jax.Array:
   return h_BD if mask_BD is None else h_BD * mask_BD
 
 
-def _forgotten(
-  cell: Cell, reset: jax.Array, state: tuple[jax.Array, ...]
-) -> tuple[jax.Array, ...]:
+def _forgotten(cell: Cell, reset: jax.Array, state: State) -> State:
   fresh = cell.fresh or (0.0,) * len(state)
   return tuple(
     jnp.where(reset, jnp.asarray(value, v.dtype), v)
@@ -236,7 +233,17 @@ def _forgotten(
   )
 
 
-def _zeroed(
-  reset: jax.Array, state: tuple[jax.Array, ...]
-) -> tuple[jax.Array, ...]:
+def _zeroed(reset: jax.Array, state: State) -> State:
   return tuple(jnp.where(reset, jnp.zeros((), v.dtype), v) for v in state)
+
+
+def _cut(tree_T: Any, first: jax.Array, size: int) -> Any:
+  """Steps from the first on."""
+  cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size)
+  return jax.tree.map(lambda v: cut(v, first), tree_T)
+
+
+def _put(tree_T: Any, values: Any, step: jax.Array) -> Any:
+  """Writes one step, in place."""
+  put = functools.partial(lax.dynamic_update_index_in_dim, axis=0)
+  return jax.tree.map(lambda v, now: put(v, now, step), tree_T, values)

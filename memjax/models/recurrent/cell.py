@@ -7,9 +7,11 @@ product of the cell with h; each cell chooses its initial bias.
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from memjax.models.base import wants_intermediates
-from memjax.ops.scans import Cell, State, Weights, preactivations, recur
+from memjax.ops.products import product
+from memjax.ops.scans import Cell, State, Weights, recur
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -69,6 +71,27 @@ class Recurrence(nn.Module):
   def _bias(self, key: jax.Array) -> jax.Array:
     del key
     return jnp.repeat(jnp.asarray(self.bias_init, jnp.float32), self.width)
+
+
+def preactivations(
+  cell: Cell,
+  weights: Weights,
+  state: State,
+  x_BTF: Inputs_BTF,
+  h_BTD: Sequence_BTD,
+  reset_BT: Reset_BT,
+) -> Float[Array, 'B T G']:
+  """a of all steps again, from the inputs of `recur` and the h it returned."""
+  before_BTD = jnp.concatenate([state[0][:, None], h_BTD[:, :-1]], axis=1)
+  before_BTD = jnp.where(reset_BT[..., None], 0, before_BTD)
+  z_BTG, p_BTG = (
+    product(v, kernel, state[0].dtype)
+    for v, kernel in (
+      (x_BTF, weights.input_FG),
+      (before_BTD, weights.recurrent_DG),
+    )
+  )
+  return jax.vmap(cell.merge)(z_BTG, p_BTG) + weights.bias_G[None, None]
 
 
 def add(z_BG: jax.Array, p_BG: jax.Array) -> jax.Array:

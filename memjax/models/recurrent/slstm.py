@@ -35,9 +35,9 @@ import jax.numpy as jnp
 from memjax.errors import require
 from memjax.models.base import Memory, wants_intermediates
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
-from memjax.models.recurrent.cell import add
+from memjax.models.recurrent.cell import add, preactivations
 from memjax.ops.exponential import NOTHING
-from memjax.ops.scans import Cell, State, Weights, preactivations, recur
+from memjax.ops.scans import Cell, State, Weights, recur
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 EPSILON = 1e-5  # of the norm
