@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import dataclasses
 import functools
 import hashlib
-import io
+import json
 from pathlib import Path
 import sys
+import zlib
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from memjax.data.splits import WORDS, Placed, unreadable
 from memjax.errors import ConfigError, require
 
 CUT = ''  # the split of documents that are cut by size
-RULE = 1  # counts the changes of what a file's documents are
+RULE = 2  # counts the changes of the answers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,12 +70,18 @@ def scan(
   """
   question = f'documents, rule {RULE}, field {field!r}, split {split!r}'
   answer = known(path, question, lambda: read_file(path, field, split))
-  with np.load(io.BytesIO(answer)) as found:
-    arrays = dict(found)
-  if not arrays['sizes_D'].size:
+  found = json.loads(zlib.decompress(answer))
+  if not found['sizes']:
     return None
-  digest = str(arrays.pop('digest'))
-  return SourceFile(path, size, modified, digest=digest, **arrays)
+  return SourceFile(
+    path,
+    size,
+    modified,
+    sizes_D=np.array(found['sizes'], np.int64),
+    open_D=np.array(found['open'], bool),
+    splits_D=np.array(found['splits'], str),
+    digest=found['digest'],
+  )
 
 
 def is_unchanged(file: SourceFile, field: str) -> bool:
@@ -83,15 +90,15 @@ def is_unchanged(file: SourceFile, field: str) -> bool:
     answer = read_file(file.path, field, CUT)
   except (OSError, ConfigError):
     return False
-  with np.load(io.BytesIO(answer)) as found:
-    same_digest = str(found['digest']) == file.digest
-    return same_digest and np.array_equal(found['sizes_D'], file.sizes_D)
+  found = json.loads(zlib.decompress(answer))
+  same_digest = found['digest'] == file.digest
+  return same_digest and found['sizes'] == file.sizes_D.tolist()
 
 
 def read_file(path: Path, field: str, split: str) -> bytes:
-  """The documents of a file, from reading it: an archive of numpy.
+  """The documents of a file, from reading it: compressed JSON.
 
-  Its arrays are sizes_D, open_D, splits_D and digest of `SourceFile`.
+  Its fields are sizes, open, splits and digest, as those of `SourceFile`.
   """
   sha256 = hashlib.sha256()
   sizes, open_, splits = array.array('q'), bytearray(), []
@@ -103,15 +110,13 @@ def read_file(path: Path, field: str, split: str) -> bytes:
       splits.append(sys.intern(_split_said(path, split, said)))
     sizes[-1] += len(text)
     open_[-1] = not text.endswith(b'\n')
-  archive = io.BytesIO()
-  np.savez_compressed(
-    archive,
-    sizes_D=np.array(sizes, np.int64),
-    open_D=np.array(open_, bool),
-    splits_D=np.array(splits, str),
-    digest=sha256.hexdigest(),
-  )
-  return archive.getvalue()
+  found = {
+    'sizes': sizes.tolist(),
+    'open': list(open_),
+    'splits': splits,
+    'digest': sha256.hexdigest(),
+  }
+  return zlib.compress(json.dumps(found).encode(), 1)
 
 
 def _split_said(path: Path, name: str, field: str) -> str:
