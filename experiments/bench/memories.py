@@ -15,7 +15,8 @@ Each memory is one block of a Stack, as configs name it. A row has
     loop     the same by a loop over single steps, divided by ms: above 1, the
              step is faster than the loop
 
-Errors are divided by the largest output. On a busy machine use `taskset -c 0`.
+Errors are divided by the largest output. Use one core, by `taskset -c 0`:
+threads that wait for each other count as processor time.
 """
 
 import argparse
