@@ -23,6 +23,7 @@ def read(model, params, x, reset_BT):
   return apply(model, params, start, x, reset_BT)[1]
 
 
+@pytest.mark.slow
 def test_each_output_is_what_both_ways_say_of_an_earlier_step() -> None:
   model = Lookahead(WIDTH, GRU(WIDTH), STEPS)
   both = Bidirectional(WIDTH, GRU(WIDTH))

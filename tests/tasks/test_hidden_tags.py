@@ -40,6 +40,7 @@ def test_the_best_predictor_sums_over_all_tags(wait: int) -> None:
       np.testing.assert_allclose(seen[t], told, 1e-9, 1e-12)
 
 
+@pytest.mark.slow
 def test_the_best_predictor_scores_its_baseline() -> None:
   task = HiddenTags()
   batch = draw(task, ROWS)
@@ -61,6 +62,7 @@ def test_one_word_says_what_its_tag_says() -> None:
   assert abs(seen - 0.55) < 0.02
 
 
+@pytest.mark.slow
 def test_tags_stay_and_are_equally_likely() -> None:
   tags = np.asarray(draw(HiddenTags(), ROWS).targets)
   assert abs((tags[:, 1:] == tags[:, :-1]).mean() - 0.9) < 0.01
@@ -78,6 +80,7 @@ def test_late_labels_stand_behind_their_words() -> None:
   assert not late.loss_weights_BT[:, :2].any()
 
 
+@pytest.mark.slow
 def test_without_a_delay_nothing_changes() -> None:
   task = Delayed(task=TASK, steps=0)
   assert task.input_spec == TASK.input_spec

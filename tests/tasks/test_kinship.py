@@ -74,6 +74,7 @@ def test_a_person_is_named_as_often_as_a_family_does() -> None:
     assert len(set(facts[:, 0])) == len(set(facts[:, 2])) == TASK.facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('length', [2, 3])
 def test_relations_of_a_length_are_equally_likely(length: int) -> None:
   task = Kinship(shortest=length, longest=length)

@@ -55,6 +55,7 @@ def test_tokens_are_hidden_as_often_as_the_paper_says(tmp_path: Path) -> None:
   assert others.max() > 200, 'any token of the vocabulary, letters or not'
 
 
+@pytest.mark.slow
 def test_a_row_is_hidden_by_its_own_number(tmp_path: Path) -> None:
   task = Masked(task=text_of(tmp_path))
   whole, part = batch_of(task, 1), batch_of(task, 1, range(5, 9))
@@ -65,6 +66,7 @@ def test_a_row_is_hidden_by_its_own_number(tmp_path: Path) -> None:
   assert (again.loss_weights_BT != whole.loss_weights_BT).any()
 
 
+@pytest.mark.slow
 def test_passes_hide_each_token_once(tmp_path: Path) -> None:
   text = text_of(tmp_path)
   task = Masked(task=text, passes=LENGTH)
