@@ -7,8 +7,8 @@
 Two copies of one memory, with parameters of their own. A run goes from a reset
 to the step before the next one; the backward memory starts anew in each.
 
-Paper: Schuster & Paliwal 1997, Bidirectional Recurrent Neural Networks; with
-LSTMs, Graves & Schmidhuber 2005.
+Paper: Schuster & Paliwal 1997, https://doi.org/10.1109/78.650093; with LSTMs,
+Graves & Schmidhuber 2005.
 Carry: that of the forward memory. The backward memory carries nothing over.
 Cost per step: twice that of the memory, and 2 D².
 Deviations: the papers sum both maps into the output layer, which is the map W
