@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memjax.analysis import streams
 from memjax.analysis.across_runs import SPACE
 from memjax.analysis.base import Result
 from memjax.analysis.loss_by_context import (
@@ -16,6 +17,7 @@ from memjax.analysis.loss_by_context import (
 )
 from memjax.analysis.recl import relative_effective_context_length
 from memjax.analysis.score_by_distance import bin_edges
+from memjax.analysis.streams import batch_at
 from memjax.analysis.windows import contexts
 from memjax.errors import ConfigError
 from memjax.tasks.language.text import Text
@@ -130,6 +132,25 @@ def test_contexts_reach_the_farthest_input_that_a_label_needs() -> None:
   longest = contexts(task)[-1]
   assert longest > bin_edges(task)[-1] - 1  # the largest label distance
   assert longest == task.length - 1  # the last query, and all before it
+
+
+def test_contexts_reach_a_distance_that_few_rows_have(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  task = MQAR(length=32, pairs=4, vocab=32)
+
+  def few(task: Any, stream: Any, step: int) -> Any:
+    """Labels at 4, two steps after their input; one at 20, 18 steps after."""
+    batch = batch_at(task, stream, step)
+    weights_BT = np.zeros_like(batch.loss_weights_BT)
+    weights_BT[:, 4] = 1
+    distance_BT = np.full_like(batch.score_axis_BT, 2)
+    if step == 3:
+      weights_BT[7, 20], distance_BT[7, 20] = 1, 18
+    return batch._replace(loss_weights_BT=weights_BT, score_axis_BT=distance_BT)
+
+  monkeypatch.setattr(streams, 'batch_at', few)
+  assert contexts(task).tolist() == [1, 2, 4, 8, 16, 18 + 1]
 
 
 def shown(loss: list[float], episodes: bool) -> tuple[str, list[str], int]:

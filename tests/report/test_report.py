@@ -479,6 +479,43 @@ def test_a_second_report_measures_nothing(
     measured.result(cost, 'cost', recall, page.parent)
 
 
+def test_what_a_figure_depends_on_names_its_file(
+  runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  workdir = tmp_path / 'recall'
+  shutil.copytree(runs / 'recall', workdir)
+  (recall,) = load_runs([workdir])
+
+  def key(run: Any = recall, **sizes: int) -> str:
+    return measured.digest(dataclasses.replace(Cost(), **sizes), run)
+
+  names = [key(), key(repeats=7)]
+  assert key() == names[0]
+  longer = recall.config | {'task': recall.config['task'] | {'pairs': 2}}
+  trained = recall.trained._replace(config=longer)
+  names.append(key(dataclasses.replace(recall, trained=trained)))
+  for place, name, value in (
+    (measured, '_package_source', lambda: 'other code'),
+    (measured, 'processor', lambda: 'another machine'),
+    (jax, '__version__', '0.0'),
+    (type(recall.task), 'fingerprint', lambda task: 'other data'),
+  ):
+    with monkeypatch.context() as changed:
+      changed.setattr(place, name, value)
+      names.append(key())
+  (manifest,) = workdir.glob('checkpoints/4/manifest.json')
+  manifest.write_bytes(manifest.read_bytes() + b' ')  # another checkpoint
+  names.append(key())
+  file = tmp_path / 'my_measures.py'
+  file.write_text(NEW)
+  monkeypatch.syspath_prepend(str(tmp_path))
+  own = instruments.load_instrument('my_measures.ParameterNorm')
+  names.append(measured.digest(own, recall))
+  file.write_text(NEW + '# changed')
+  names.append(measured.digest(own, recall))
+  assert len({*names}) == len(names)
+
+
 def test_only_the_named_sections_are_made(
   runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

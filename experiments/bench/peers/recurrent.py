@@ -61,7 +61,7 @@ def race(sizes: Sizes) -> Race:
 RACES = {
   f'{sizes.cell.lower()}_{sizes.width}': race(sizes)
   for sizes in (
-    Sizes('GRU', 16, 184),  # the quickstart's
+    Sizes('GRU', 16, 184),
     Sizes('GRU', 32, 128),
     Sizes('GRU', 32, 256),
     Sizes('LSTM', 32, 128),
