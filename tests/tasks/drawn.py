@@ -24,7 +24,7 @@ def draw(task: Task, rows: int, seed: int = 0) -> Batch:
 
 
 @functools.cache
-def measuring(task: Task) -> Callable[[jax.Array, Batch], Metrics]:
+def measuring(task: Task) -> Callable[[np.ndarray, Batch], Metrics]:
   return jax.jit(task.measure)
 
 
@@ -32,7 +32,7 @@ def score(
   task: GeneratedTask, y: np.ndarray | jax.Array, batch: Batch
 ) -> dict[str, float]:
   """The scores of outputs `(B, T, ...)`."""
-  measured = jax.device_get(measuring(task)(np.float32(y), batch))
+  measured = jax.device_get(measuring(task)(np.asarray(y, np.float32), batch))
   return {name: float(metric.value()) for name, metric in measured.items()}
 
 

@@ -76,9 +76,10 @@ def gathered(tree: Any, labels: int, loss_weights_BT: np.ndarray) -> Any:
 def assert_equal(found: Metrics, expected: Metrics) -> None:
   assert found.keys() == expected.keys()
   for name, metric in found.items():
-    np.testing.assert_allclose(metric.sum, expected[name].sum, 1e-5, 0, name)
+    other = expected[name]
+    np.testing.assert_allclose(metric.sum, other.sum, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(
-      metric.count, expected[name].count, 1e-6, 0, name
+      metric.count, other.count, rtol=1e-6, err_msg=name
     )
 
 

@@ -46,7 +46,7 @@ def compiled(task: GeneratedTask) -> Callable[[HostBatch], Batch]:
 
 
 @functools.cache
-def measuring(task: GeneratedTask) -> Callable[[jax.Array, Batch], Metrics]:
+def measuring(task: GeneratedTask) -> Callable[[np.ndarray, Batch], Metrics]:
   return jax.jit(task.measure)
 
 
