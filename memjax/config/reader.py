@@ -139,12 +139,14 @@ def _model(
   rule += 'the answers: use a causal memory'
   hidden = model.causal or not task.labels_are_inputs
   require(hidden, 'model', spec['name'], rule)
-  rule = f'answers {model.delay} steps late, and the labels of the task come '
+  rule = (
+    f'answers {model.answer_delay} steps late, and the labels of the task come '
+  )
   rule += (
     f'{task.label_delay} steps late: wrap the task in delayed.Delayed with '
   )
-  rule += f'steps={model.delay}'
-  require(model.delay == task.label_delay, 'model', spec['name'], rule)
+  rule += f'steps={model.answer_delay}'
+  require(model.answer_delay == task.label_delay, 'model', spec['name'], rule)
   try:
     return model.with_remat(config['train']['remat'])
   except ConfigError as error:

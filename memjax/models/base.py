@@ -72,7 +72,7 @@ class Memory(nn.Module, abc.ABC):
     return 0
 
   @property
-  def delay(self) -> int:
+  def answer_delay(self) -> int:
     """k, if the output at t answers step t - k; as `Task.label_delay`."""
     return 0
 

@@ -116,7 +116,7 @@ class Stack(Model):
     check_names('mlp_after', self.mlp_after, self._memories())
     check_number(self.positions, self.max_positions, self.block)
     rule = "must be 'plain': a residual would be that of another step"
-    late = self.delay and self.wiring != 'plain'
+    late = self.answer_delay and self.wiring != 'plain'
     require(not late, 'wiring', self.wiring, rule)
     super().__post_init__()
 
@@ -133,8 +133,8 @@ class Stack(Model):
     return horizon_of(self._layers())
 
   @property
-  def delay(self) -> int:
-    return sum(layer.delay for layer in self._layers())
+  def answer_delay(self) -> int:
+    return sum(layer.answer_delay for layer in self._layers())
 
   @property
   def block(self) -> int:

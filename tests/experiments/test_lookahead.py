@@ -14,7 +14,7 @@ def test_each_memory_waits_as_long_as_it_says(tmp_path: Path) -> None:
     (file,) = [word for word in words if word.startswith('--config=')]
     config = override(read_config_file(file.removeprefix('--config=')), words)
     experiment = read_experiment(config)
-    assert experiment.model.delay == (0 if wait == BOTH else int(wait))
+    assert experiment.model.answer_delay == (0 if wait == BOTH else int(wait))
     assert experiment.model.causal == (wait != BOTH)
     assert 'LSTM' in repr(experiment.model)
     assert experiment.task.length == 32 + experiment.task.label_delay

@@ -59,7 +59,7 @@ def spec(**stack: object) -> dict:
 
 
 def test_delays_of_layers_add_up() -> None:
-  assert build_model(spec(), Tokens(3), Tokens(3)).delay == 4
+  assert build_model(spec(), Tokens(3), Tokens(3)).answer_delay == 4
 
 
 def test_residuals_of_another_step_are_refused() -> None:
@@ -69,7 +69,7 @@ def test_residuals_of_another_step_are_refused() -> None:
 
 def test_a_model_and_a_task_must_be_late_by_the_same() -> None:
   config = lookahead.get_config('gru-2,quick').unlock()
-  assert read_experiment(config.to_dict()).model.delay == 2
+  assert read_experiment(config.to_dict()).model.answer_delay == 2
   config.task.steps = 3
   rule = 'answers 2 steps late, and the labels of the task come 3 steps late'
   with pytest.raises(ConfigError, match=rule):

@@ -141,8 +141,8 @@ class EncoderDecoder(Model):
     return {k: v for k, v in self.layer.breaks.items() if k != 'horizon'}
 
   @property
-  def delay(self) -> int:
-    return self.depth * self.layer.delay
+  def answer_delay(self) -> int:
+    return self.depth * self.layer.answer_delay
 
   @property
   def longest_source(self) -> int:

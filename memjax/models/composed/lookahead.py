@@ -73,8 +73,8 @@ class Lookahead(Memory):
     super().__post_init__()
 
   @property
-  def delay(self) -> int:
-    return self.steps + self.layer.delay
+  def answer_delay(self) -> int:
+    return self.steps + self.layer.answer_delay
 
   @property
   def causal(self) -> bool:
