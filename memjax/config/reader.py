@@ -139,14 +139,10 @@ def _model(
   rule += 'the answers: use a causal memory'
   hidden = model.causal or not task.labels_are_inputs
   require(hidden, 'model', spec['name'], rule)
-  rule = (
-    f'answers {model.answer_delay} steps late, and the labels of the task come '
-  )
-  rule += (
-    f'{task.label_delay} steps late: wrap the task in delayed.Delayed with '
-  )
-  rule += f'steps={model.answer_delay}'
-  require(model.answer_delay == task.label_delay, 'model', spec['name'], rule)
+  late, due = model.answer_delay, task.label_delay
+  rule = f'answers {late} steps late, and the labels of the task come {due} '
+  rule += f'steps late: wrap the task in delayed.Delayed with steps={late}'
+  require(late == due, 'model', spec['name'], rule)
   try:
     return model.with_remat(config['train']['remat'])
   except ConfigError as error:
