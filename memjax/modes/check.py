@@ -25,6 +25,7 @@ SIZES: dict[str, Any] = {
   'window': 5,
   'slots': 5,
   'layer': 'gru.GRU',
+  'encoder_layer': 'gru.GRU',
 }
 SIZE = 4
 READS, ANSWERS = Tokens(7, separator_id=5), Tokens(5)  # of a whole model

@@ -183,7 +183,7 @@ def test_every_memory_has_sizes_for_a_check() -> None:
           'width': spec.pop('width'),
           'layer': spec,
         }
-      build_model(spec, Tokens(7), Tokens(5))
+      build_model(spec, check.READS, check.ANSWERS)
       number += 1
   assert number > 20
 
