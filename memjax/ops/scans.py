@@ -136,12 +136,12 @@ def _forward(
   recurrent_DG = weights.recurrent_DG.astype(dtype)
   steps, rows = reset_TB.shape
 
-  def read_piece(number: jax.Array, loop: Any) -> Any:
+  def read_piece(number: int | jax.Array, loop: Any) -> Any:
     first = number * piece
     x_PBF, reset_PB = _cut((x_TBF, reset_TB), first, piece)
     z_PBG = product(x_PBF, input_FG, state[0].dtype)
 
-    def read(step: jax.Array, loop: Any) -> Any:
+    def read(step: int | jax.Array, loop: Any) -> Any:
       state, h_TBD, before, a_TBG = loop
       state = _forgotten(cell, reset_PB[step][:, None], state)
       now = first + step
@@ -177,13 +177,13 @@ def _backward(
     jax.ShapeDtypeStruct((rows, columns(weights.recurrent_DG)), a_TBG.dtype),
   )
 
-  def unread_piece(number: jax.Array, loop: Any) -> Any:
+  def unread_piece(number: int | jax.Array, loop: Any) -> Any:
     d_state, d_weights, d_x_TBF, d_a_PBG = loop
     first = steps - piece - number * piece
     kept = x_TBF, reset_TB, d_h_TBD, a_TBG, before
     x_PBF, reset_PB, d_h_PBD, a_PBG, before_P = _cut(kept, first, piece)
 
-    def unread(number: jax.Array, loop: Any) -> Any:
+    def unread(number: int | jax.Array, loop: Any) -> Any:
       d_state, d_a_PBG = loop
       step = piece - 1 - number
       now = tuple(v[step] for v in before_P)
@@ -237,13 +237,13 @@ def _zeroed(reset: jax.Array, state: State) -> State:
   return tuple(jnp.where(reset, jnp.zeros((), v.dtype), v) for v in state)
 
 
-def _cut(tree_T: Any, first: jax.Array, size: int) -> Any:
+def _cut(tree_T: Any, first: int | jax.Array, size: int) -> Any:
   """Steps from the first on."""
   cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size)
   return jax.tree.map(lambda v: cut(v, first), tree_T)
 
 
-def _put(tree_T: Any, values: Any, step: jax.Array) -> Any:
+def _put(tree_T: Any, values: Any, step: int | jax.Array) -> Any:
   """Writes one step, in place."""
   put = functools.partial(lax.dynamic_update_index_in_dim, axis=0)
   return jax.tree.map(lambda v, now: put(v, now, step), tree_T, values)
