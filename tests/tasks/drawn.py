@@ -20,7 +20,7 @@ def compiled(task: Task) -> Callable[[HostBatch], Batch]:
 def draw(task: Task, rows: int, seed: int = 0) -> Batch:
   """The first batch of training."""
   feed = task.rows(Stream(seed, 0, rows), 0, np.arange(rows))
-  return jax.tree.map(np.asarray, compiled(task)(feed))
+  return compiled(task)(feed)
 
 
 @functools.cache
