@@ -79,19 +79,21 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
     run.place = place = stack.enter_context(
       contextlib.closing(Place(workdir, file))
     )
-    try:
-      with ending.recorded_by(
-        lambda state, reason: record_state(place.folder, state, reason)
-      ):
+    with ending.recorded_by(
+      lambda state, reason: record_state(place.folder, state, reason)
+    ):
+      try:
         yield run
-    except BaseException as error:
-      if ending.has_begun():
+      except BaseException as error:
+        if ending.has_begun():
+          raise
+        state = ENDED_BY.get(type(error), 'failed')
+        with contextlib.suppress(
+          ConfigError, OSError
+        ):  # the first error counts
+          reason = (str(error) or type(error).__name__).splitlines()[0]
+          record_state(place.folder, state, reason)
         raise
-      state = ENDED_BY.get(type(error), 'failed')
-      with contextlib.suppress(ConfigError, OSError):  # the first error counts
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        record_state(place.folder, state, reason)
-      raise
     state, reason = 'stopped', place.end or 'SIGTERM or Ctrl-C'
     if run.end:
       state, reason = 'finished', run.end
