@@ -54,7 +54,7 @@ class Memory(nn.Module, abc.ABC):
 
   @property
   def norms_inputs(self) -> bool:
-    """Whether it, not its block, norms inputs, to carry them as they came."""
+    """Whether it norms its inputs itself, so that its block must not."""
     return False
 
   @property

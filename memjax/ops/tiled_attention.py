@@ -108,7 +108,7 @@ def _read(reach: Reach, function: Callable[..., Any], arrays: Any) -> Any:
   if reach.rows == batch:
     return _read_some(reach, function, arrays)
 
-  def step(i: jax.Array, sofar: Any) -> Any:
+  def step(i: int | jax.Array, sofar: Any) -> Any:
     (whole, sums), first = sofar, i * reach.rows
     parts, more = some(first)
     put = lax.dynamic_update_slice_in_dim

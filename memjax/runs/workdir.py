@@ -88,9 +88,8 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
         if ending.has_begun():
           raise
         state = ENDED_BY.get(type(error), 'failed')
-        with contextlib.suppress(
-          ConfigError, OSError
-        ):  # the first error counts
+        # The first error counts.
+        with contextlib.suppress(ConfigError, OSError):
           reason = (str(error) or type(error).__name__).splitlines()[0]
           record_state(place.folder, state, reason)
         raise
