@@ -148,6 +148,7 @@ NO_MODEL = {
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }
 NO_TASK = {
+  'composed/wrapper.py': 'the base of tasks around another one',
   'base.py': 'the contract',
   'draws.py': 'random draws that several tasks share',
   'stages.py': 'other sizes of a task in training',

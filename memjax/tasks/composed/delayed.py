@@ -21,17 +21,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from memjax.data.tokenizers import Tokenizer
-from memjax.errors import ConfigError, require
-from memjax.tasks.base import Stream, Task
+from memjax.errors import require
+from memjax.tasks.base import Task
+from memjax.tasks.composed.wrapper import Wrapper
 from memjax.tasks.language.hidden_tags import HiddenTags
 from memjax.types import Batch, HostBatch, Metrics, Spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Delayed(Task):
+class Delayed(Wrapper):
   """A task whose labels come late.
 
   Attributes:
@@ -50,12 +49,6 @@ class Delayed(Task):
     require(not self.task.labels_are_inputs, 'task.name', name, rule)
     rule = 'has rows that continue: late labels would fall into the next row'
     require(not self.task.carry_over, 'task.name', name, rule)
-
-  def prepare(self) -> None:
-    try:
-      self.task.prepare()
-    except ConfigError as error:
-      raise error.within('task') from None
 
   @property
   def score_axis(self) -> str:  # type: ignore[override]
@@ -97,29 +90,6 @@ class Delayed(Task):
   @property
   def baselines(self) -> dict[str, dict[str, float]]:
     return self.task.baselines
-
-  @property
-  def text_tokenizer(self) -> Tokenizer | None:
-    return self.task.text_tokenizer
-
-  def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Delayed':
-    task = self.task.with_tokenizer(tokenizer)
-    return dataclasses.replace(self, task=task)
-
-  def describe(self) -> list[str]:
-    return self.task.describe()
-
-  def data_faults(self) -> list[str]:
-    return self.task.data_faults()
-
-  def fingerprint(self) -> str:
-    return self.task.fingerprint()
-
-  def epoch_steps(self, batch_size: int) -> int:
-    return self.task.epoch_steps(batch_size)
-
-  def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
-    return self.task.rows(stream, step, row_ids)
 
   def batch(self, host_batch: HostBatch) -> Batch:
     batch = jax.tree.map(jnp.asarray, self.task.batch(host_batch))

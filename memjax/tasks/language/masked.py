@@ -23,16 +23,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.data.tokenizers import Tokenizer
-from memjax.errors import ConfigError, require
+from memjax.errors import require
 from memjax.tasks.base import Stream, Task, classification
+from memjax.tasks.composed.wrapper import Wrapper
 from memjax.tasks.language.text import Text
 from memjax.tasks.stages import row_key
 from memjax.types import Batch, HostBatch, Metric, Metrics, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Masked(Task):
+class Masked(Wrapper):
   """The hidden tokens of a text.
 
   Attributes:
@@ -68,12 +68,6 @@ class Masked(Task):
     fits = 0 <= self.passes <= self.task.length
     require(fits, 'passes', self.passes, rule)
 
-  def prepare(self) -> None:
-    try:
-      self.task.prepare()
-    except ConfigError as error:
-      raise error.within('task') from None
-
   @property
   def input_spec(self) -> Tokens:
     return Tokens(self.task.input_spec.size + 1)
@@ -83,32 +77,11 @@ class Masked(Task):
     return Tokens(self.task.input_spec.size)
 
   @property
-  def length(self) -> int:
-    return self.task.length
-
-  @property
   def labels_are_inputs(self) -> bool:
     return False
 
-  @property
-  def text_tokenizer(self) -> Tokenizer | None:
-    return self.task.text_tokenizer
-
-  def with_tokenizer(self, tokenizer: Tokenizer | None) -> 'Masked':
-    task = self.task.with_tokenizer(tokenizer)
-    return dataclasses.replace(self, task=task)
-
-  def describe(self) -> list[str]:
-    return self.task.describe()
-
-  def data_faults(self) -> list[str]:
-    return self.task.data_faults()
-
-  def fingerprint(self) -> str:
-    return self.task.fingerprint()
-
   def epoch_steps(self, batch_size: int) -> int:
-    return self.task.epoch_steps(batch_size) * max(self.passes, 1)
+    return super().epoch_steps(batch_size) * max(self.passes, 1)
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     ids_R4 = np.empty((len(row_ids), 4), np.uint32)
@@ -117,7 +90,7 @@ class Masked(Task):
     turn = np.zeros(len(row_ids), np.int32)
     if self.passes:
       turn[:] = step // self.task.epoch_steps(stream.batch_size) % self.passes
-    return self.task.rows(stream, step, row_ids), ids_R4, turn
+    return super().rows(stream, step, row_ids), ids_R4, turn
 
   def batch(self, host_batch: HostBatch) -> Batch:
     of_text, ids_R4, turn_R = host_batch
