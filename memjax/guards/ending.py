@@ -31,15 +31,16 @@ class _Open:
 def recorded_by(record: Record) -> Iterator[None]:
   """A run is open in the body.
 
+  It stays open after an error: where other processes are watched, what the main
+  thread met is often not the reason.
+
   Args:
-    record: writes the state and the reason of an end.
+    record: writes the state and the reason of an end, unless one is written.
   """
   _Open.record, _Open.ended = record, False
-  try:
-    yield
-  finally:
-    with _Open.lock:
-      _Open.record = None
+  yield
+  with _Open.lock:
+    _Open.record = None
 
 
 def has_begun() -> bool:

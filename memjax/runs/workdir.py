@@ -80,7 +80,7 @@ def open_run(experiment: Experiment, workdir: Path) -> Iterator[OpenRun]:
       contextlib.closing(Place(workdir, file))
     )
     with ending.recorded_by(
-      lambda state, reason: record_state(place.folder, state, reason)
+      lambda state, reason: record_first(place.folder, state, reason)
     ):
       try:
         yield run
@@ -156,13 +156,18 @@ def record_state(workdir: Path, state: str, reason: str) -> None:
   _write_run(workdir, state, reason, read_run(workdir).starts)
 
 
+def record_first(workdir: Path, state: str, reason: str) -> None:
+  """Writes how the run ended, unless it is written already."""
+  if read_run(workdir).state == 'running':
+    record_state(workdir, state, reason)
+
+
 def record_for_first(workdir: Path, state: str, reason: str) -> None:
   """Another process writes how the run ended, unless the first one lives."""
   for wait in (DYING, 0.0):
     try:
       with lock(workdir):
-        if read_run(workdir).state == 'running':
-          record_state(workdir, state, reason)
+        record_first(workdir, state, reason)
         return
     except InUse:
       time.sleep(wait)

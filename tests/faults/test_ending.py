@@ -58,6 +58,19 @@ def test_another_process_says_it_if_the_first_one_is_gone(
     assert read_run(tmp_path)[0::3] == ('failed', 'process 0 died')
 
 
+def test_the_reason_may_be_known_after_the_main_thread_has_left(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  experiment = small('adding', 'gru')
+  claim(tmp_path, experiment)
+  monkeypatch.setattr(processes, 'is_first', lambda: False)
+  with contextlib.suppress(RuntimeError), open_run(experiment, tmp_path):
+    raise RuntimeError('a connection that breaks as process 0 dies')
+  assert read_run(tmp_path).state == 'running'
+  ending.end('process 0 died', exit_codes.PEER, lambda _: None)
+  assert read_run(tmp_path)[0::3] == ('failed', 'process 0 died')
+
+
 def test_a_disk_that_is_stuck_does_not_keep_the_process(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:
