@@ -44,6 +44,26 @@ def params_shardings(mesh: Mesh, abstract: Any) -> Any:
   return jax.tree_util.tree_map_with_path(sharding, abstract)
 
 
+def gathered(mesh: Mesh | None, params: Any) -> Any:
+  """The parameters of one replica, whole over fsdp where tensor cuts them.
+
+  XLA's partitioner (jaxlib 0.10.2) computes a wrong gradient, without a word,
+  of a recurrent kernel whose rows fsdp cuts and whose columns tensor cuts.
+  """
+  if mesh is None or min(mesh.shape['fsdp'], mesh.shape['tensor']) == 1:
+    return params
+  shapes = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), params
+  )
+
+  def whole(x: jax.Array, place: NamedSharding) -> jax.Array:
+    axes = [None if axis == 'fsdp' else axis for axis in place.spec[1:]]
+    to = NamedSharding(mesh, PartitionSpec(*axes))
+    return jax.lax.with_sharding_constraint(x, to)
+
+  return jax.tree.map(whole, params, params_shardings(mesh, shapes))
+
+
 def check_units(mesh: Mesh, params: Any) -> None:
   """Requires `tensor` to cut most of the parameters `(N, ...)`.
 

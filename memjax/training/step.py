@@ -15,6 +15,7 @@ from memjax.guards import finite
 from memjax.guards.elastic import ELASTIC, gradient_in_groups
 from memjax.models.base import Model, apply_body
 from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
+from memjax.training.cuts import gathered
 from memjax.training.optimisers.optim import average
 from memjax.training.optimisers.parameter_groups import zero_frozen
 from memjax.training.parallel import join_rows, split_rows
@@ -49,7 +50,7 @@ def make_step(
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     key = jax.random.fold_in(state.key, state.step)
     grads, carry, metrics = differentiate(
-      experiment, state.params, state.carry, batch, key
+      experiment, gathered(mesh, state.params), state.carry, batch, key
     )
     count = jnp.maximum(metrics['loss'].count, 1)
     grads = jax.tree.map(lambda g: g / count, grads)
