@@ -20,6 +20,7 @@ import logging
 from pathlib import Path
 import shutil
 import sys
+import traceback
 from typing import Any, TypeAlias
 
 import jax
@@ -305,8 +306,9 @@ def open_checkpoints(experiment: Experiment, workdir: Path) -> Checkpoints:
 def silence_orbax() -> None:
   """Keeps Orbax's log lines off the terminal; its errors are still raised.
 
-  If one write of a step fails, others may come back to an event loop that Orbax
-  has closed. Python would print a traceback for each.
+  If one write of a step fails, Orbax gives up the others: they may come back to
+  an event loop that it has closed, or fail with nobody to ask them. Python
+  would print a traceback for each.
   """
   for name in ('absl', 'asyncio'):
     logging.getLogger(name).addFilter(_not_from_orbax)
@@ -320,7 +322,11 @@ def silence_orbax() -> None:
 
 
 def _not_from_orbax(record: logging.LogRecord) -> bool:
-  return '/orbax/' not in f'{record.pathname} {record.getMessage()}'
+  raised = record.exc_info[1] if record.exc_info else None
+  frames = traceback.format_exception(raised) if raised else []
+  return '/orbax/' not in ' '.join(
+    [record.pathname, record.getMessage(), *frames]
+  )
 
 
 def _items(state: State) -> dict[str, Any]:

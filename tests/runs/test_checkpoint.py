@@ -1,5 +1,7 @@
 """States come back bit for bit, on other devices too, or are refused."""
 
+import asyncio
+import gc
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -271,3 +273,26 @@ def test_items_are_read_anywhere_as_numpy(
   with pytest.raises(ConfigError, match='has no undamaged step'):
     Snapshot(tmp_path / 'nowhere', items=PARAMS)
   assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+  ('file', 'printed'),
+  [('/lib/orbax/checkpoint/write.py', False), ('/home/me/write.py', True)],
+)
+def test_only_writes_that_orbax_gave_up_are_silent(
+  tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, printed: bool
+) -> None:
+  Checkpoints(tmp_path, keep=1).close()
+  source = 'async def write(): raise ValueError("the disk is full")'
+  names: dict[str, Any] = {}
+  exec(compile(source, file, 'exec'), names)
+  loop = asyncio.new_event_loop()
+
+  async def give_up() -> None:
+    asyncio.gather(names['write'](), asyncio.sleep(0))
+    await asyncio.sleep(0.01)
+
+  loop.run_until_complete(give_up())
+  gc.collect()
+  loop.close()
+  assert ('the disk is full' in caplog.text) == printed
