@@ -1,0 +1,1 @@
+"""The external memory: records that outlive a process, found by their keys."""
