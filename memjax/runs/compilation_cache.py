@@ -62,7 +62,7 @@ def forget_or_show(
 
 def forget(action: str, program: str, reason: str) -> None:
   """Deletes what is kept of a program; says so if it could not be written."""
-  folder = Path(jax.config.jax_compilation_cache_dir)
+  folder = Path(jax.config.values['jax_compilation_cache_dir'])
   for path in folder.glob(f'{program}-*-cache'):
     path.unlink(missing_ok=True)
   if action == 'writing':
