@@ -75,6 +75,7 @@ MAY_IMPORT = {
     'guards.interrupts',
     'models.base',
     'tasks.base',
+    'data.ranks',
     'data.tokenizers',
   ),
   'generation': ('runs', 'models.base', 'data.tokenizers', 'ops.steps'),

@@ -16,6 +16,7 @@ import functools
 import inspect
 import json
 from pathlib import Path
+import textwrap
 
 from memjax.data.known import known, known_digest
 from memjax.data.local_sources import standard_library
@@ -24,8 +25,9 @@ from memjax.data.pair_files import Pair, read_pairs, split_of_source
 from memjax.data.splits import FileOptions, Placed, place_files
 from memjax.errors import require
 
-DOCSTRINGS, FILES = 'docstrings', 'files'
-DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+DOCSTRINGS, FUNCTIONS, FILES = 'docstrings', 'functions', 'files'
+DEFINED = ast.FunctionDef, ast.AsyncFunctionDef
+DOCUMENTED = ast.Module, ast.ClassDef, *DEFINED
 
 
 PairsBySplit = Mapping[str, tuple[Pair, ...]]  # {split: its pairs, in order}
@@ -37,9 +39,9 @@ def open_pairs(
   """The pairs of a corpus by split; files that have changed are read anew.
 
   Args:
-    corpus: 'docstrings', docstrings of Python's own library on this machine:
-      what follows the first line, then the first line; 'files'; or a name of
-      pair_archives.py.
+    corpus: 'docstrings' of Python's own library on this machine: what follows
+      the first line, then the first line; 'functions' of it: the docstring's
+      first line, then the code; 'files'; or a name of pair_archives.py.
     path: the file or folder of 'files'.
     options: which files are read, and what says their split.
     source: the field of the source; a number is a column, from 1.
@@ -49,8 +51,8 @@ def open_pairs(
     ConfigError: a file cannot be read or downloaded, or has no such field, or
       there are no pairs.
   """
-  if corpus == DOCSTRINGS:
-    return _docstrings()
+  if corpus in (DOCSTRINGS, FUNCTIONS):
+    return _library(corpus)
   if corpus != FILES:
     return open_archive(corpus)
   placed = tuple(place_files(path, options))
@@ -77,27 +79,45 @@ def _from_files(
 
 
 @functools.cache
-def _docstrings() -> PairsBySplit:
-  """The docstrings of Python's library that go on after their first line."""
+def _library(corpus: str) -> PairsBySplit:
+  """The pairs of Python's library, without repetitions."""
   pairs: dict[str, dict[Pair, None]] = {}
   for file in standard_library().files:
-    find = functools.partial(_docstrings_of, file.path)
-    for rest, first in json.loads(known(file.path, 'docstrings', find)):
-      split = split_of_source(rest)
-      pairs.setdefault(split, {})[Pair(rest, first)] = None
+    find = functools.partial(pairs_of_module, file.path)
+    found = json.loads(known(file.path, 'documented', find))
+    for source, target in found[corpus]:
+      split = split_of_source(source)
+      pairs.setdefault(split, {})[Pair(source, target)] = None
   return {split: tuple(found) for split, found in pairs.items()}
 
 
-def _docstrings_of(path: Path) -> bytes:
-  """JSON, `[[text after the first line, first line], ...]` of a module."""
-  pairs = []
+def pairs_of_module(path: Path) -> bytes:
+  """JSON, `{corpus: [[source, target], ...]}` of a module."""
+  source = path.read_bytes()
+  pairs: dict[str, list[list[str]]] = {DOCSTRINGS: [], FUNCTIONS: []}
   try:
-    tree = ast.parse(path.read_bytes())
+    tree = ast.parse(source)
   except (SyntaxError, ValueError):  # an example of one, in lib2to3
-    return b'[]'
+    return json.dumps(pairs).encode()
+  lines = source.decode(errors='replace').splitlines()
   for node in ast.walk(tree):
-    if isinstance(node, DOCUMENTED):
-      first, _, rest = (ast.get_docstring(node) or '').partition('\n\n')
-      if first and rest.strip():
-        pairs.append([inspect.cleandoc(rest).strip(), ' '.join(first.split())])
+    if not isinstance(node, DOCUMENTED):
+      continue
+    first, _, rest = (ast.get_docstring(node) or '').partition('\n\n')
+    first = ' '.join(first.split())
+    if first and rest.strip():
+      pairs[DOCSTRINGS].append([inspect.cleandoc(rest).strip(), first])
+    if first and isinstance(node, DEFINED) and (code := _code(node, lines)):
+      pairs[FUNCTIONS].append([first, code])
   return json.dumps(pairs).encode()
+
+
+def _code(function: ast.stmt, lines: list[str]) -> str:
+  """The lines of a function without its docstring; empty if it has no more."""
+  assert isinstance(function, DEFINED)
+  docstring, *rest = function.body
+  if not rest or docstring.lineno == function.lineno:
+    return ''
+  head = lines[function.lineno - 1 : docstring.lineno - 1]
+  body = lines[docstring.end_lineno : function.end_lineno]
+  return textwrap.dedent('\n'.join([*head, *body])).strip()

@@ -33,7 +33,7 @@ from memjax.models.base import (
 from memjax.models.sentences import ENCODERS
 from memjax.models.stack import Stack
 from memjax.tasks.base import Task
-from memjax.types import Sentences, Spec, Tokens
+from memjax.types import Features, Sentences, Spec, Tokens
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
@@ -50,6 +50,7 @@ CORPORA = {
   'masked.Masked': Specs(Tokens(257), Tokens(256)),
   'text.Text': Specs(Tokens(256), Tokens(256)),
   'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
+  'retrieval.Retrieval': Specs(Tokens(258), Features(8)),
   'pairs.Pairs': Specs(Tokens(7, separator_id=5), Tokens(7, separator_id=5)),
 }
 

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from memjax.data.pairs import DOCSTRINGS, Pair, open_pairs, split_of_source
+from memjax.data.pairs import (
+  DOCSTRINGS,
+  Pair,
+  open_pairs,
+  pairs_of_module,
+  split_of_source,
+)
 from memjax.data.splits import FileOptions
 from memjax.errors import ConfigError
 
@@ -127,3 +133,33 @@ def test_docstrings_are_pairs_of_what_follows_and_the_first_line() -> None:
   assert dedent.source.startswith('This can be used to make')
   sources = [{pair.source for pair in found[split]} for split in found]
   assert not set.intersection(*sources)
+
+
+def test_functions_are_pairs_of_a_docstring_and_the_code(
+  tmp_path: Path,
+) -> None:
+  path = tmp_path / 'module.py'
+  path.write_text(
+    '"""A module."""\n'
+    'class Thing:\n'
+    '  def size(self) -> int:\n'
+    '    """The size\n'
+    '    of it.\n'
+    '\n'
+    '    More.\n'
+    '    """\n'
+    '    # counts\n'
+    '    return 1\n'
+    '  def only(self): "A docstring."\n'
+    '  def empty(self):\n'
+    '    """Nothing."""\n'
+  )
+  assert json.loads(pairs_of_module(path)) == {
+    'docstrings': [['More.', 'The size of it.']],
+    'functions': [
+      [
+        'The size of it.',
+        'def size(self) -> int:\n  # counts\n  return 1',
+      ]
+    ],
+  }

@@ -42,7 +42,14 @@ from memjax.data import pair_rows
 from memjax.data.order import take_rows
 from memjax.data.pair_archives import archives
 from memjax.data.pair_rows import ANSWERS, PairRows, Steps
-from memjax.data.pairs import DOCSTRINGS, FILES, Pair, PairsBySplit, open_pairs
+from memjax.data.pairs import (
+  DOCSTRINGS,
+  FILES,
+  FUNCTIONS,
+  Pair,
+  PairsBySplit,
+  open_pairs,
+)
 from memjax.data.splits import SPLITS, FileOptions
 from memjax.data.tokenizers import (
   KINDS,
@@ -62,8 +69,9 @@ class Pairs(Task):
 
   Attributes:
     corpus: 'docstrings' of Python's own library: what follows a docstring's
-      first line, then the first line; 'files', the user's; or a released one,
-      such as 'imdb', see data/pair_archives.py.
+      first line, then the first line; 'functions' of it: the docstring's first
+      line, then the code; 'files', the user's; or a released one, such as
+      'imdb', see data/pair_archives.py.
     path: the file or folder of 'files'; docs/data.md lists the formats.
     validation_path, test_path: file or folder of a split of 'files'.
     split_names: False ignores file names that say a split.
@@ -101,7 +109,7 @@ class Pairs(Task):
 
   def __post_init__(self) -> None:
     positive(self, 'length')
-    corpora = DOCSTRINGS, FILES, *archives()
+    corpora = DOCSTRINGS, FUNCTIONS, FILES, *archives()
     rule = f'unknown; {nearest(self.corpus, corpora, "docs/data.md")}'
     require(self.corpus in corpora, 'corpus', self.corpus, rule)
     for field, known in (
@@ -245,10 +253,18 @@ class Pairs(Task):
     return pair_rows.lay_out(self._steps, self.length, self.packed)
 
   @functools.cached_property
-  def _steps(self) -> list[Steps]:
-    """The pairs that fit."""
-    steps = [
-      pair_rows.encode_pair(pair, self.answer, self.text_tokenizer)
+  def fitting(self) -> list[tuple[Pair, Steps]]:
+    """The pairs of the split that have at most `length` steps, in order."""
+    pairs = (
+      (pair, pair_rows.encode_pair(pair, self.answer, self.text_tokenizer))
       for pair in self._of(self.split)
+    )
+    return [
+      (pair, steps)
+      for pair, steps in pairs
+      if len(steps.inputs_T) <= self.length
     ]
-    return [pair for pair in steps if len(pair.inputs_T) <= self.length]
+
+  @property
+  def _steps(self) -> list[Steps]:
+    return [steps for _, steps in self.fitting]
