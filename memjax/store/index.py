@@ -3,9 +3,11 @@
     score = q · k / |q| |k|    'cosine'
     score = -|q - k|^2         'l2'
 
-Candidates are found by products of float32 in pieces that stay small; their
-scores are computed again, in float64, and equal scores are in the order of
-their numbers. So an answer depends on the records and on nothing else.
+Candidates are found by products of float32, in pieces that stay small, and
+scored again in float64. Where the bound on the rounding of a product leaves a
+doubt that another key is as near, all keys are scored in float64. Equal scores,
+as float32, are in the order of their numbers. So an answer depends on the
+records alone.
 A million keys need their own bytes, 4 D each, and 28 more.
 """
 
@@ -24,6 +26,7 @@ class Index:
   def __init__(self, width: int, metric: str):
     self.width, self.metric, self.epoch = width, metric, 0
     self.end = self._count = 0
+    self._center_D = np.zeros(width, np.float32)
     self._tags: list[str] = ['']
     self._number_of_tags = {'': 0}
     self._columns: tuple[np.ndarray, ...] = (
@@ -46,7 +49,9 @@ class Index:
       times: when written, when it expires, and the tags of each.
     """
     key_ND = np.frombuffer(keys, '<f4').reshape(-1, self.width)
-    key_ND = normed(key_ND) if self.metric == 'cosine' else key_ND
+    if not self._count and self.metric == 'l2':
+      self._center_D = key_ND.mean(0)
+    key_ND = self._placed(key_ND)
     for tags in {tags for _, _, tags in times} - self._number_of_tags.keys():
       self._number_of_tags[tags] = len(self._tags)
       self._tags.append(tags)
@@ -81,14 +86,17 @@ class Index:
     where: Where,
   ) -> Hits:
     """The `count` records of a range that are nearest to each query."""
-    query_QD = np.asarray(query_QD, np.float32)
-    if self.metric == 'cosine':
-      query_QD = normed(query_QD)
+    query_QD = self._placed(np.asarray(query_QD, np.float32))
     seq_N = self._columns[2][: self._count]
     low, high = np.searchsorted(seq_N, [seen.begin, seen.end])
     visible = np.flatnonzero(self._visible(low, high, now, where)) + low
-    best_QC = self._candidates(query_QD, count + SPARE, low, high, visible)
-    return self._ranked(query_QD, best_QC, count)
+    if not len(visible):
+      return nothing(len(query_QD), count)
+    place_QC, least_Q = self._candidates(query_QD, count + SPARE, visible)
+    hits, last_Q = self._ranked(query_QD, place_QC, count)
+    for query in np.flatnonzero(last_Q - self._doubt(query_QD) < least_Q):
+      self._rank_all(query_QD[query], visible, count, hits, int(query))
+    return hits
 
   def arrays(self, seen: Range, now: float) -> tuple[np.ndarray, ...]:
     """Keys, numbers and times of the records of a range."""
@@ -98,6 +106,13 @@ class Index:
     chosen = self._visible(low, high, now, Where())
     key, _, seq, at, *_ = (c[low:high][chosen] for c in self._columns)
     return key, seq, at
+
+  def _placed(self, x_ND: np.ndarray) -> np.ndarray:
+    """Vectors as they are compared: of length 1, or as near to 0 as can be.
+
+    The products of vectors far from 0 leave more doubts.
+    """
+    return normed(x_ND) if self.metric == 'cosine' else x_ND - self._center_D
 
   def _visible(
     self, low: int, high: int, now: float, where: Where
@@ -113,20 +128,27 @@ class Index:
       visible &= np.isin(seq, where.seqs)
     return visible
 
+  def _doubt(self, query_QD: np.ndarray) -> np.ndarray:
+    """The most that a product of float32 is off, and its order as float32."""
+    length_Q = np.linalg.norm(query_QD.astype(np.float64), axis=1)
+    longest = np.sqrt(2 * float(self._columns[1][: self._count].max()))
+    unit = float(np.finfo(np.float32).eps)
+    return (self.width + 4) * unit * (length_Q + longest) * longest
+
   def _candidates(
-    self,
-    query_QD: np.ndarray,
-    count: int,
-    low: int,
-    high: int,
-    visible: np.ndarray,
-  ) -> np.ndarray:
-    """Places of likely neighbours, -1 where there are too few."""
+    self, query_QD: np.ndarray, count: int, visible: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Places of likely neighbours, and the least product of all others.
+
+    Returns:
+      `(Q, C)` places, -1 where there are too few, and `(Q,)` the most that the
+      product of another key is, -inf where there is none.
+    """
     queries = len(query_QD)
     place_QC = np.full((queries, count), NONE)
     score_QC = np.full((queries, count), -np.inf, np.float32)
     piece = max(SCORES // max(queries, 1), count)
-    whole = len(visible) == high - low
+    whole = len(visible) == visible[-1] - visible[0] + 1
     for at in range(0, len(visible), piece):
       places = visible[at : at + piece]
       rows = slice(places[0], places[-1] + 1) if whole else places
@@ -135,30 +157,54 @@ class Index:
         score_QN -= self._columns[1][rows]
       score_QN = np.concatenate([score_QC, score_QN], 1)
       best = np.argpartition(-score_QN, count - 1, 1)[:, :count]
-      all_Q = np.concatenate([place_QC, np.tile(places, (queries, 1))], 1)
-      place_QC = np.take_along_axis(all_Q, best, 1)
+      place_QN = np.concatenate([place_QC, np.tile(places, (queries, 1))], 1)
+      place_QC = np.take_along_axis(place_QN, best, 1)
       score_QC = np.take_along_axis(score_QN, best, 1)
-    return np.where(np.isfinite(score_QC), place_QC, NONE)
+    others = len(visible) > count
+    least_Q = score_QC.min(1) if others else np.full(queries, -np.inf)
+    return np.where(np.isfinite(score_QC), place_QC, NONE), least_Q
+
+  def _exact(self, query_QD: np.ndarray, key_QCD: np.ndarray) -> np.ndarray:
+    """Scores in float64."""
+    query_Q1D = query_QD[:, None].astype(np.float64)
+    if self.metric == 'cosine':
+      return np.einsum('qcd,qcd->qc', key_QCD.astype(np.float64), query_Q1D)
+    return -np.square(key_QCD - query_Q1D).sum(-1)
 
   def _ranked(
     self, query_QD: np.ndarray, place_QC: np.ndarray, count: int
-  ) -> Hits:
-    """The best candidates by their exact scores."""
-    if not self._count:
-      return nothing(len(query_QD), count)
-    key_QCD = self._columns[0][place_QC].astype(np.float64)
-    query_Q1D = query_QD[:, None].astype(np.float64)
-    if self.metric == 'cosine':
-      score_QC = (key_QCD * query_Q1D).sum(-1)
-    else:
-      score_QC = -np.square(key_QCD - query_Q1D).sum(-1)
-    score_QC = np.where(place_QC == NONE, -np.inf, score_QC)
-    seq_QC = np.where(place_QC == NONE, NONE, self._columns[2][place_QC])
+  ) -> tuple[Hits, np.ndarray]:
+    """The best of these places, and the product of the last of them."""
+    none_QC = place_QC == NONE
+    score_QC = self._exact(query_QD, self._columns[0][place_QC])
+    score_QC = np.where(none_QC, -np.inf, score_QC)
+    seq_QC = np.where(none_QC, NONE, self._columns[2][place_QC])
     order = np.lexsort((seq_QC, -score_QC.astype(np.float32)))[:, :count]
-    return Hits(
-      np.take_along_axis(seq_QC, order, 1),
-      np.take_along_axis(score_QC, order, 1).astype(np.float32),
-    )
+    seq_QK = np.take_along_axis(seq_QC, order, 1)
+    score_QK = np.take_along_axis(score_QC, order, 1)
+    last_Q = score_QK[:, -1]
+    if self.metric == 'l2':
+      square_Q = np.square(query_QD.astype(np.float64)).sum(1)
+      last_Q = 0.5 * (last_Q + square_Q)
+    return Hits(seq_QK, score_QK.astype(np.float32)), last_Q
+
+  def _rank_all(
+    self,
+    query_D: np.ndarray,
+    visible: np.ndarray,
+    count: int,
+    hits: Hits,
+    query: int,
+  ) -> None:
+    """Writes one query's hits, from the exact scores of all visible keys."""
+    pieces = np.array_split(visible, -(-len(visible) * self.width // SCORES))
+    keys = self._columns[0]
+    score_N = np.concatenate(
+      [self._exact(query_D[None], keys[piece][None])[0] for piece in pieces]
+    ).astype(np.float32)
+    best_K = np.argsort(-score_N, kind='stable')[:count]
+    hits.seq_QK[query, : len(best_K)] = self._columns[2][visible[best_K]]
+    hits.score_QK[query, : len(best_K)] = score_N[best_K]
 
 
 def normed(x_ND: np.ndarray) -> np.ndarray:

@@ -32,7 +32,6 @@ from memjax.errors import nearest, require
 KINDS = ('email', 'iban', 'card', 'ip', 'id', 'phone')  # the first one wins
 LETTERS = 'bcdfghjklmnpqrstvwxz'  # no word, no number, no kind in itself
 LENGTH = 12  # letters: 20^12 pseudonyms of a kind
-PSEUDONYM = re.compile(rf'<(?:{"|".join(KINDS)})_[{LETTERS}]{{{LENGTH}}}>')
 EMAIL = re.compile(
   r"(?<![\w.+-])[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
   r'@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,}(?![\w-])'
@@ -108,7 +107,7 @@ class Mask:
 
   def spans(self, text: str) -> list[Span]:
     """Personal data of a text, in the order of the text; none overlap."""
-    taken = [(m.start(), m.end()) for m in PSEUDONYM.finditer(text)]
+    taken: list[tuple[int, int]] = []
     found: list[Span] = []
     for kind in self._kinds:
       for span in self._of_kind(kind, text):

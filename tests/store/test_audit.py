@@ -81,6 +81,26 @@ def test_a_chain_begun_anew_by_one_without_the_key_is_found() -> None:
   ]
 
 
+def test_rows_of_two_histories_do_not_make_one() -> None:
+  """After an older copy was put back, rows of before do not fit in."""
+  engine = Editable()
+  opened = store(engine)
+  for space in 'ab':
+    opened.write(space, records(1))
+  notes, value = list(engine._notes), dict(engine._values)
+  for space in 'cd':
+    opened.write(space, records(1))
+  before = list(engine._notes)
+  engine._notes, engine._values = notes, value
+  for space in 'ef':
+    opened.write(space, records(1))
+  assert opened.faults('*') == []
+  engine._notes[2] = before[2]
+  assert opened.faults('*') == [
+    'audit: row 3 was changed, or one before it removed'
+  ]
+
+
 def test_an_older_copy_is_found_by_a_head_kept_elsewhere() -> None:
   engine = Editable()
   opened = store(engine)

@@ -135,9 +135,26 @@ def test_tags_and_times_restrict(engine: Engine) -> None:
 
 def test_equal_scores_are_in_the_order_of_numbers(engine: Engine) -> None:
   opened = store(engine)
-  seen = opened.write('a', [Record([1, 2], str(i)) for i in range(30)])
-  hits = opened.search('a', [[1.0, 2.0]], 4, seen)
-  np.testing.assert_array_equal(hits.seq_QK, [[0, 1, 2, 3]])
+  keys = np.repeat([[1.0, 2.0], [2.0, 1.0]], 300, axis=0)
+  seen = opened.write('a', [Record(key, '') for key in keys])
+  hits = opened.search('a', [[1.0, 2.0], [1.0, 0.0]], 4, seen)
+  expected = [[0, 1, 2, 3], [300, 301, 302, 303]]
+  np.testing.assert_array_equal(hits.seq_QK, expected)
+
+
+@pytest.mark.parametrize(('metric', 'far'), [('cosine', 3), ('l2', 3000)])
+def test_neighbours_far_from_zero_are_told_apart(
+  engine: Engine, metric: str, far: float
+) -> None:
+  """Where products of float32 round off, the order is that of float64."""
+  rng, opened = np.random.default_rng(2), store(engine, metric=metric)
+  keys_ND = (far + rng.normal(size=(400, 8))).astype(np.float32)
+  keys_ND[::2] *= -1  # no center is near to all
+  query_QD = (far + rng.normal(size=(6, 8))).astype(np.float32)
+  seen = opened.write('a', [Record(key, '') for key in keys_ND])
+  found = opened.search('a', query_QD, 9, seen).seq_QK
+  expected = oracle(keys_ND, query_QD, 9, metric)
+  np.testing.assert_array_equal(found, expected)
 
 
 def test_a_refused_write_leaves_nothing(engine: Engine) -> None:

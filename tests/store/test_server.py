@@ -74,9 +74,10 @@ def test_the_server_repeats_the_grants(running: Postgres) -> None:
         connection.transaction(),
       ):
         connection.execute(sql)
-  guest = address.replace('owner@', 'guest@')
+  guest = Server(address.replace('owner@', 'guest@'))
   with pytest.raises(Denied):
-    store(Server(guest), ALL_RIGHTS, keyring)
+    store(guest, ALL_RIGHTS, keyring)
+  guest.close()
   for pattern, role in (('a[b]', 'alice'), ('a', 'alice; DROP TABLE grants')):
     with pytest.raises(ConfigError):
       owner.allow(role, grant('x', pattern, 'read'))
