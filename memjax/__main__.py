@@ -9,6 +9,7 @@ memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
                                  reads the workdir and needs no --config:
                                  measures sets, writes text, a page, or the
                                  weights; report takes several: DIR,DIR
+  --mode=import --from=PATH      makes a workdir of a pretrained model
   --mode=verify                  hashes every checkpoint of the workdir and its
                                  data, and says which bytes are wrong
   --mode=replay --step=N         computes a training row again and compares its
@@ -123,6 +124,7 @@ def run(config: dict, workdir: pathlib.Path) -> int:
     check,
     evaluate,
     export,
+    import_model,
     replay,
     report,
     sample,
@@ -135,6 +137,10 @@ def run(config: dict, workdir: pathlib.Path) -> int:
     return evaluate.evaluate(config, workdir, **command_line.evaluating())
   if mode == 'export':
     return export.export(workdir, **command_line.exporting())
+  if mode == command_line.IMPORT:
+    return import_model.import_model(
+      workdir=workdir, **command_line.importing()
+    )
   if mode == 'check':
     return check.check_config(config)
   if mode == 'verify':

@@ -98,10 +98,14 @@ MAY_IMPORT = {
     'config',
     'guards',
     'laws',
+    'interop',
     'models.base',
+    'data.file_tokenizer',
   ),
   # Models never import it: what they hold of a store is a range of numbers.
   'store': (),
+  # Models of other programs become configs and parameters of ours.
+  'interop': ('config', 'configs.base', 'data.bpe', 'data.file_tokenizer'),
   # A sweep starts runs, it does not train: nothing here imports jax.
   'sweep': ('config', 'logs', 'runs.exit_codes'),
   '__init__': ('runs.load',),

@@ -21,8 +21,8 @@ PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
 # What memjax itself imports, by extra; the others are for work on memjax.
 OF_MEMJAX = (
-  *('bpe', 'data', 'digits', 'server', 'store', 'sweep', 'tensorboard'),
-  'wandb',
+  *('bpe', 'data', 'digits', 'pretrained', 'server', 'store', 'sweep'),
+  *('tensorboard', 'wandb'),
 )
 # Projects of modules with another name, where they are not installed.
 PROJECTS = {'apsw': ['apsw-sqlite3mc'], 'stdnum': ['python-stdnum']}

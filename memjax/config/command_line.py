@@ -15,7 +15,8 @@ from memjax.errors import ConfigError, require
 
 # The modes that read a workdir need no config.
 OF_A_WORKDIR = ('eval', 'export', 'sample', 'report', 'verify', 'replay')
-MODES = ('train', *OF_A_WORKDIR, 'check')
+IMPORT = 'import'
+MODES = ('train', IMPORT, *OF_A_WORKDIR, 'check')
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
@@ -24,6 +25,12 @@ SET = flags.DEFINE_string('set', None, 'the evaluation set; else every set')
 STEP = flags.DEFINE_string('step', 'latest', 'the checkpoint: latest, best, N')
 OUTPUT = flags.DEFINE_string(
   'output', None, 'file of the export; else DIR/weights.safetensors'
+)
+FROM = flags.DEFINE_string(
+  'from', None, 'folder or file of the pretrained model that import reads'
+)
+FAMILY = flags.DEFINE_string(
+  'family', '', 'model_type to export as, such as llama; empty: one file'
 )
 REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
 PROFILE = flags.DEFINE_string(
@@ -69,15 +76,25 @@ def evaluating() -> dict[str, Any]:
   return {'overrides': overrides, 'set_name': SET.value, 'step': step()}
 
 
+def importing() -> dict[str, Any]:
+  """The flags of `--mode=import`, by name."""
+  overrides = find_overrides(join_values(sys.argv[1:]))
+  return {'source': FROM.value, 'overrides': overrides}
+
+
 def exporting() -> dict[str, Any]:
   """The flags of `--mode=export`, by name."""
-  replica = REPLICA.value
-  return {'output': OUTPUT.value, 'step': step(), 'replica': replica}
+  return {
+    'output': OUTPUT.value,
+    'step': step(),
+    'replica': REPLICA.value,
+    'family': FAMILY.value,
+  }
 
 
 def describe_flags() -> Iterator[str]:
   """A line for each flag of the modes that read a workdir."""
-  for flag in (SET, STEP, OUTPUT, *SAMPLING, *REPORTING):
+  for flag in (SET, STEP, FROM, FAMILY, OUTPUT, *SAMPLING, *REPORTING):
     default = '...' if flag.default in (None, '') else flag.default
     meaning = flags.FLAGS[flag.name].help
     yield f'{f"--{flag.name}={default}":28}{meaning}'
@@ -104,10 +121,10 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   make_importable('.')
   values = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
   mode, workdir = values.get('mode'), values.get('workdir')
-  if not files and mode in OF_A_WORKDIR:
+  if not files and mode in (IMPORT, *OF_A_WORKDIR):
     rule = f'--mode={mode} needs --workdir=DIR, or the --config of the run'
     require(bool(workdir), 'workdir', '', rule)
-    changes = find_overrides(args) if mode == 'eval' else []
+    changes = find_overrides(args) if mode in ('eval', IMPORT) else []
     _parse_flags([program, *(arg for arg in args if arg not in changes)])
     return {}, ''
   stray = [arg for arg in args if not arg.startswith('-')]

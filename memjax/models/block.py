@@ -6,8 +6,8 @@
 
 Papers: pre-norm, Radford et al. 2019, GPT-2; post-norm, Vaswani et al. 2017,
 https://arxiv.org/abs/1706.03762; swiglu and geglu, Shazeer 2020,
-https://arxiv.org/abs/2002.05202, here with biases; RMS norm, Zhang & Sennrich
-2019, https://arxiv.org/abs/1910.07467.
+https://arxiv.org/abs/2002.05202, who have no biases, here those of `bias`; RMS
+norm, Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467.
 """
 
 from collections.abc import Callable
@@ -61,6 +61,7 @@ class Block(nn.Module):
     norm: a name of `NORMS`.
     epsilon: of the norms.
     dropout: rate on what memory and MLP add, and on the MLP's hidden units.
+    bias: whether the MLP has b_1 and b_2.
   """
 
   memory: Memory
@@ -70,6 +71,7 @@ class Block(nn.Module):
   norm: str
   epsilon: float
   dropout: float
+  bias: bool = True
 
   @nn.compact
   def __call__(
@@ -100,9 +102,9 @@ class Block(nn.Module):
 
     def think(x: jax.Array) -> jax.Array:
       units = self.mlp_width * (2 if self.activation in GATED else 1)
-      hidden = Dense(units, name='mlp_in')(x)
+      hidden = Dense(units, self.bias, name='mlp_in')(x)
       hidden = ACTIVATIONS[self.activation](hidden)
-      return Dense(x.shape[-1], name='mlp_out')(drop(hidden))
+      return Dense(x.shape[-1], self.bias, name='mlp_out')(drop(hidden))
 
     x = wired('memory', remember, x)
     if self.mlp_width:

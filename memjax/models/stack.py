@@ -66,9 +66,13 @@ class Stack(Model):
     norm: 'layer' or 'rms'.
     epsilon: of the norms.
     final_norm: with 'pre_norm', one more norm before the readout.
+    bias: whether the MLPs and the readout have biases.
     tie: read out with the table of the encoder, without a bias.
     softcap: c, for outputs c tanh(y / c); 0 for none.
     embedding_scale: factor of the encoded inputs.
+    embedding_norm: one more norm, of what the first layer reads (BERT, RWKV).
+    token_types: rows of a table whose first row is added to every input: BERT's
+      table of the two texts of a pair, where all is the first; 0 for none.
     positions: absolute positions: 'none', 'learned' or 'sinusoidal'. They start
       anew at each reset, and with each block of layers that have blocks.
     max_positions: number of positions before they start anew. 0: the block of
@@ -96,9 +100,12 @@ class Stack(Model):
   norm: str = 'layer'
   epsilon: float = 1e-6
   final_norm: bool = True
+  bias: bool = True
   tie: bool = False
   softcap: float = 0.0
   embedding_scale: float = 1.0
+  embedding_norm: bool = False
+  token_types: int = 0
   positions: str = 'none'
   max_positions: int = 0
   timing: str = 'inputs'
@@ -172,13 +179,19 @@ class Stack(Model):
       self._positions = Positions(
         self.width, self.positions, number, name='positions'
       )
+    if self.token_types:
+      self._types = nn.Embed(self.token_types, self.width, name='token_types')
+    if self.embedding_norm:
+      self._first_norm = self._make_norm('embedding_norm')
     self._dropout = nn.Dropout(self.dropout)
     self._blocks = self._make_blocks()
     self._last_dropout = nn.Dropout(self.readout_dropout)
     if self._ends_in_a_norm:
-      self._norm = NORMS[self.norm](epsilon=self.epsilon, name='norm')
+      self._norm = self._make_norm('norm')
     if not self.tie:
-      self._readout = ExactDense(self.output_spec.size, name='readout')
+      self._readout = ExactDense(
+        self.output_spec.size, self.bias, name='readout'
+      )
 
   def body(
     self,
@@ -196,7 +209,12 @@ class Stack(Model):
     if self.positions != 'none':
       position, places = self._positions(carries.pop(0), reset_BT)
       after.append(position)
-    x = self._dropout(self._timed(x, places, 0), deterministic=not train)
+    x = self._timed(x, places, 0)
+    if self.token_types:
+      x = x + self._types(jnp.zeros((1, 1), jnp.int32))
+    if self.embedding_norm:
+      x = self._first_norm(x)
+    x = self._dropout(x, deterministic=not train)
     for i, layer_carry in enumerate(carries):
       x = self._timed(x, places, i + 1)
       read = layer_carry, x, reset_BT, shared, train
@@ -220,6 +238,9 @@ class Stack(Model):
       number = sinusoids(jnp.full((1, 1), layer), self.width)
       x = x + number[..., : self.width].astype(x.dtype)
     return x if places is None else x + places.astype(x.dtype)
+
+  def _make_norm(self, name: str) -> Any:
+    return NORMS[self.norm](epsilon=self.epsilon, name=name)
 
   @property
   def _ends_in_a_norm(self) -> bool:
@@ -251,6 +272,7 @@ class Stack(Model):
         self.norm,
         self.epsilon,
         self.dropout,
+        self.bias,
         name=f'layer_{index}',
       )
       for index, memory in enumerate(self._layers()[:number])

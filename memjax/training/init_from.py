@@ -10,6 +10,7 @@ from memjax.errors import ConfigError
 from memjax.runs.snapshot import Snapshot
 from memjax.training.program import Program
 from memjax.training.state import TrainState
+from memjax.types import Params
 
 
 def initial_state(run: Program, source: str) -> TrainState:
@@ -36,6 +37,19 @@ def initial_state(run: Program, source: str) -> TrainState:
   params = jax.tree.map(_place, found, wanted)
   ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()
   return state._replace(params=params, ema=ema)
+
+
+def state_with(run: Program, found: Params) -> TrainState:
+  """The state at step 0 with given parameters, `(N, ...)` numpy arrays.
+
+  Random parameters are not computed, so the optimiser's state must not depend
+  on them.
+  """
+  rest = jax.jit(lambda: run.initial_state()._replace(params=(), ema=()))()
+  params = jax.tree.map(_place, found, run.abstract.params)
+  keeps_ema = run.abstract.ema != ()
+  ema = jax.tree.map(jnp.copy, params) if keeps_ema else ()
+  return rest._replace(params=params, ema=ema)
 
 
 def _place(array: np.ndarray, wanted: jax.ShapeDtypeStruct) -> Any:

@@ -95,3 +95,16 @@ def test_a_bad_field_is_refused(fields: dict, words: str) -> None:
   with pytest.raises(ConfigError) as refused:
     Masked(**fields)
   assert words in str(refused.value)
+
+
+def test_the_mask_may_be_a_token_of_the_vocabulary(tmp_path: Path) -> None:
+  task = Masked(task=text_of(tmp_path), masked=1.0, random=0.0, mask_id=35)
+  task.prepare()
+  assert task.input_spec == task.output_spec == Tokens(256)
+  batch = batch_of(task)
+  chosen = np.asarray(batch.loss_weights_BT) > 0
+  assert (np.asarray(batch.inputs)[chosen] == 35).all()
+  assert (np.asarray(batch.targets)[chosen] != 35).all()
+  outside = Masked(task=text_of(tmp_path), mask_id=256)
+  with pytest.raises(ConfigError, match='must be below the number of tokens'):
+    outside.prepare()

@@ -31,7 +31,8 @@ Carry: keys before they are turned and values of the last M tokens,
 `(B, M, G, K)` float32, with `forget` their log f, `(B, M, H)` float32, and a
 count, `(B,)` int32; H is D / K, rounded up. Cost per step: B D D + B M D; a
 segment's memory grows with T + M. Parameters: kernels normal of variance 1 / D,
-r normal of variance 1 / K, gains 1, c and biases 0.
+r normal of variance 1 / K, gains 1, c and biases 0; with bias=False there is no
+b and no b_o.
 Deviations: no dropout on the attention weights. Shaw et al. also add vectors of
 the distance to the values. Places count from the oldest slot: only differences
 matter. Norms, residuals and the MLP are the Stack's.
@@ -108,6 +109,7 @@ class SlidingAttention(Memory):
     rotary_share: share of a head's channels that are turned, in pairs.
     rotary_base: the slowest turn takes at most 2 pi times as many steps.
     clip: larger distances count as this one, of 'shaw'.
+    bias: whether b and b_o exist.
     qk_norm: whether queries and keys are normed.
     forget: whether heads forget.
     sinks: whether heads may see nothing.
@@ -123,6 +125,7 @@ class SlidingAttention(Memory):
   rotary_share: float = 1.0
   rotary_base: float = 10_000.0
   clip: int = 16
+  bias: bool = True
   qk_norm: bool = False
   forget: bool = False
   sinks: bool = False
@@ -201,14 +204,14 @@ class SlidingAttention(Memory):
       gate_BTI = nn.sigmoid(Dense(y_BTI.shape[2], name='gate')(x))
       self.sow('intermediates', 'output_gate', gate_BTI)
       y_BTI *= gate_BTI
-    return after, Dense(self.width, name='output')(y_BTI)
+    return after, Dense(self.width, self.bias, name='output')(y_BTI)
 
   def _project(self, x: Sequence_BTD) -> tuple[jax.Array, Arrays]:
     """Queries of T steps, and what the cache will hold of them, by name."""
     heads = number_of_heads(self.width, self.head_width)
     shared = self.key_heads or heads
     joint = (heads + 2 * shared) * self.head_width
-    qkv = Dense(joint, name='qkv')(x)
+    qkv = Dense(joint, self.bias, name='qkv')(x)
     qkv = qkv.reshape(*x.shape[:2], -1, self.head_width)
     q, k, v = jnp.split(qkv, [heads, heads + shared], axis=2)
     if self.qk_norm:

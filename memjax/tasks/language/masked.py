@@ -4,7 +4,7 @@ Papers: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.1;
 Salazar et al. 2019, https://arxiv.org/abs/1910.14659, for pseudo-perplexity.
 Specification: rows are those of a text. Each token that the text's rows count
 is chosen with probability `share`. In its place the model reads, with
-probability `masked`, a further id that is the mask; with probability `random`,
+probability `masked`, the mask; with probability `random`,
 a token of the vocabulary, uniform; else the token itself. The choice is a
 function of seed, stream, step and row.
 With `passes` = n > 0, no chance is involved: pass i over the text, of n, masks
@@ -40,6 +40,8 @@ class Masked(Wrapper):
     share: of the tokens, the share that is chosen.
     masked: of the chosen, the share that the mask replaces.
     random: of the chosen, the share that any token replaces.
+    mask_id: the mask, where the vocabulary of the text has one; 0: it is a
+      further id.
     passes: n, passes over the text that together mask each token once; 0: the
       choice is random.
   """
@@ -48,6 +50,7 @@ class Masked(Wrapper):
   share: float = 0.15
   masked: float = 0.8
   random: float = 0.1
+  mask_id: int = 0
   passes: int = 0
   measures_positions = True
 
@@ -68,9 +71,14 @@ class Masked(Wrapper):
     fits = 0 <= self.passes <= self.task.length
     require(fits, 'passes', self.passes, rule)
 
+  def prepare(self) -> None:
+    super().prepare()
+    rule = f'must be below the number of tokens, {self.output_spec.size}'
+    require(self.mask_id < self.output_spec.size, 'mask_id', self.mask_id, rule)
+
   @property
   def input_spec(self) -> Tokens:
-    return Tokens(self.task.input_spec.size + 1)
+    return Tokens(self.task.input_spec.size + (self.mask_id == 0))
 
   @property
   def output_spec(self) -> Tokens:
@@ -111,16 +119,17 @@ class Masked(Wrapper):
   ) -> tuple[jax.Array, jax.Array]:
     """What a row reads, and which of its tokens are chosen."""
     vocab = self.task.input_spec.size
+    mask = self.mask_id or vocab
     if self.passes:
       chosen_T = jnp.arange(len(token_T)) % self.passes == turn
-      return jnp.where(chosen_T, vocab, token_T), chosen_T
+      return jnp.where(chosen_T, mask, token_T), chosen_T
     of_choice, of_way, of_token = jax.random.split(row_key(ids), 3)
     shape = token_T.shape
     chosen_T = jax.random.bernoulli(of_choice, self.share, shape)
     way_T = jax.random.uniform(of_way, shape)
     any_T = jax.random.randint(of_token, shape, 0, vocab)
     instead_T = jnp.where(way_T < self.masked + self.random, any_T, token_T)
-    instead_T = jnp.where(way_T < self.masked, vocab, instead_T)
+    instead_T = jnp.where(way_T < self.masked, mask, instead_T)
     return jnp.where(chosen_T, instead_T, token_T), chosen_T
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:

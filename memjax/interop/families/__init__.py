@@ -1,0 +1,1 @@
+"""One family of pretrained models a file."""
