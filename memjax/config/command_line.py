@@ -27,10 +27,10 @@ OUTPUT = flags.DEFINE_string(
   'output', None, 'file of the export; else DIR/weights.safetensors'
 )
 FROM = flags.DEFINE_string(
-  'from', None, 'folder or file of the pretrained model that import reads'
+  'from', None, 'the pretrained model to import: a folder or a file'
 )
 FAMILY = flags.DEFINE_string(
-  'family', '', 'model_type to export as, such as llama; empty: one file'
+  'family', '', 'export as this model_type, llama; else one file'
 )
 REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
 PROFILE = flags.DEFINE_string(
