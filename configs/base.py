@@ -2,35 +2,7 @@
 
 from ml_collections import ConfigDict
 
-HOUR = 3600.0  # seconds
-LIMITS = dict.fromkeys(('compile', 'restore', 'save', 'close'), 2 * HOUR)
-LIMITS |= {'import': HOUR / 6, 'step': HOUR}
-LIMITS |= {'data': 6 * HOUR, 'evaluation': 6 * HOUR}
-
-PARALLEL = {
-  'data': 0,  # devices that share the batch; 0: all
-  'fsdp': 1,  # devices that share the parameters
-  'tensor': 1,  # devices that share the units of layers
-  'cpu_devices': 0,  # parts of the CPU that share the batch; 0: one
-  'coordinator': '',
-  'processes': 0,
-  'process': 0,
-  'determinism': 'fixed',  # or elastic: no bit depends on the devices
-  'timeout': 60.0,  # seconds until a silent or stuck process ends the run
-}
-LOG = {
-  'every': 50,
-  'wandb': {
-    'mode': 'auto',  # online with an API key, else offline; disabled
-    'project': 'memjax',
-    'name': '',
-    'group': '',
-    'tags': '',  # 'first,second'
-  },
-  'tensorboard': False,
-  'prompt': '',
-  'sample': 0,
-}
+from memjax.configs.sections import ADAPT, LIMITS, LOG, PARALLEL
 
 
 def base() -> ConfigDict:
@@ -65,11 +37,14 @@ def base() -> ConfigDict:
         'warmup_steps': 0,
         'final_lr_ratio': 0.1,  # final / peak rate, for linear and cosine
         'weight_decay': 0.0,
+        'row_clip_norm': 0.0,  # of each row's gradient, for DP-SGD; 0: none
+        'row_noise': 0.0,  # times row_clip_norm: noise of DP-SGD
         'clip_norm': 1.0,  # largest norm of the gradient; 0: no clipping
         'groups': {},  # {'name': {'match': 'encoder/', 'frozen': True}}
         'ema': 0.0,  # decay of the parameters' moving average; 0: none
         'per_replica': '',  # 'learning_rate=1e-4,1e-3': one value per replica
       },
+      'adapt': {**ADAPT},
       'evals': {},
       'checkpoint': {'every': 500, 'keep': 2, 'best': '', 'best_is': 'min'},
       'parallel': {**PARALLEL},

@@ -21,6 +21,7 @@ from tests.test_house_rules import MAY_IMPORT
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(ROOT.glob('docs/*.md'))
 PAGES = [
+  ROOT / 'docs/adapt.md',
   ROOT / 'docs/architecture.md',
   ROOT / 'docs/data.md',
   ROOT / 'docs/faq.md',

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
+from memjax.config.adapt import Adapt
 from memjax.config.parallel import Parallel
 from memjax.config.sections import (
   Checkpoint,
@@ -34,6 +35,7 @@ class Experiment:
   model: Model
   train: Train
   optim: Optim
+  adapt: Adapt
   evals: dict[str, Evaluation]
   checkpoint: Checkpoint
   parallel: Parallel
@@ -97,6 +99,11 @@ class Experiment:
       self.train.bptt_segments,
       f'must divide the {length // segment} segments of a row',
     )
+    rule = 'must be 0 with several parts or elastic devices'
+    whole = self.train.grad_accum_steps == 1
+    whole &= self.parallel.determinism == 'fixed'
+    clip = self.optim.row_clip_norm
+    require(whole or not clip, 'optim.row_clip_norm', clip, rule)
     if self.log.sample:
       is_text = self.task.text_tokenizer is not None
       require(

@@ -33,7 +33,7 @@ def read_experiment(
 
   Args:
     config: nested mappings with the sections seed, model, task, train, optim,
-      evals, checkpoint, parallel and log.
+      adapt, evals, checkpoint, parallel and log.
     tokenizer: that of a trained model, from its `interface.json`. It encodes
       the text of the training task too. None: the training task fits its own,
       or has no text.

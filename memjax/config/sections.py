@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from memjax.config.adapt import Adapt
 from memjax.config.parallel import Parallel
 from memjax.config.stop_when import parse_condition
 from memjax.errors import require, require_at_least_one
@@ -125,6 +126,10 @@ class Optim:
     final_lr_ratio: the last rate over the peak, for linear and cosine.
     weight_decay: decoupled, on arrays of two or more axes.
     clip_norm: largest global norm of the gradient; 0: no clipping.
+    row_clip_norm: C of DP-SGD, the largest norm of one row's gradient; 0: rows
+      are not clipped, and training is not private. See docs/privacy.md.
+    row_noise: sigma of DP-SGD: the noise added to the sum of the rows'
+      gradients has the standard deviation sigma C.
     groups: parameters that are trained in another way, {'name': {'match':
       regular expression over paths such as 'layer_0/memory/qkv/kernel',
       'learning_rate_factor': 0.1, 'weight_decay': 0.0, 'frozen': True}}; all
@@ -144,12 +149,17 @@ class Optim:
   final_lr_ratio: float
   weight_decay: float
   clip_norm: float
+  row_clip_norm: float
+  row_noise: float
   groups: dict[str, dict[str, Any]]
   ema: float
   per_replica: str
 
   def __post_init__(self) -> None:
     require(self.ema < 1, 'ema', self.ema, 'must be below 1')
+    rule = 'needs optim.row_clip_norm above 0'
+    clipped = self.row_clip_norm > 0 or not self.row_noise
+    require(clipped, 'row_noise', self.row_noise, rule)
     require(
       self.final_lr_ratio <= 1,
       'final_lr_ratio',
@@ -222,6 +232,7 @@ class Log:
 SECTIONS = {
   'train': Train,
   'optim': Optim,
+  'adapt': Adapt,
   'checkpoint': Checkpoint,
   'parallel': Parallel,
   'log': Log,

@@ -93,6 +93,7 @@ def gradient_in_groups(
   mesh: Mesh,
   gradient: Callable[..., tuple[Params, Carry, Metrics]],
   experiment: Experiment,
+  frozen: Any,
   params: Params,
   carry: Carry,
   batch: Batch,
@@ -101,12 +102,12 @@ def gradient_in_groups(
   """As `gradient`, whose bits then do not depend on the number of devices."""
 
   def group(shared: Any, rows: Any, index: jax.Array) -> tuple[Any, Carry]:
-    params, key = shared
+    *parts, key = shared
     noise = jax.random.fold_in(key, index)
-    grads, after, metrics = gradient(experiment, params, *rows, noise)
+    grads, after, metrics = gradient(experiment, *parts, *rows, noise)
     return (grads, metrics), after
 
-  shared, rows = (params, key), (carry, batch)
+  shared, rows = (frozen, params, key), (carry, batch)
   (grads, metrics), after = in_groups(mesh, group, shared, rows)
   return grads, after, metrics
 

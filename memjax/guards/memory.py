@@ -87,13 +87,18 @@ def check_rows(experiment: Experiment, limit: Limit | None) -> None:
 
 
 def check_model(
-  experiment: Experiment, params: Params, mesh: Mesh, limit: Limit | None
+  experiment: Experiment,
+  frozen: Any,
+  params: Params,
+  mesh: Mesh,
+  limit: Limit | None,
 ) -> None:
   """Requires parameters, gradient and carry of all replicas to fit.
 
   Args:
     experiment: the run.
-    params: the abstract parameters of one replica.
+    frozen: the abstract parameters of one replica that are not trained.
+    params: those that are.
     mesh: the devices that share them.
     limit: the memory there is.
 
@@ -106,7 +111,7 @@ def check_model(
   needed = {
     name: train.replicas * size_of(tree) // shares
     for name, tree in {
-      'parameters': params,
+      'parameters': (frozen, params),
       'gradient': params,
       'carry': carry,
     }.items()
@@ -129,7 +134,7 @@ def check_state(
   """
   copies = 1 if limit is None else limit.shared
   needed = {
-    'parameters': abstract.params,
+    'parameters': (abstract.frozen, abstract.params),
     'gradient': abstract.params,
     'optimiser': abstract.opt_state,
     'average': abstract.ema,

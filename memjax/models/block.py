@@ -3,11 +3,13 @@
     MLP(x) = W_2 act(W_1 x + b_1) + b_2                       gelu, relu
     MLP(x) = W_2 (silu(g) * a) + b_2,   [g, a] = W_1 x + b_1  swiglu
                                         with gelu for silu    geglu
+    adapter(y) = y + U gelu(V y + c) + d,    U and d are 0 at first
 
 Papers: pre-norm, Radford et al. 2019, GPT-2; post-norm, Vaswani et al. 2017,
 https://arxiv.org/abs/1706.03762; swiglu and geglu, Shazeer 2020,
 https://arxiv.org/abs/2002.05202, who have no biases, here those of `bias`; RMS
-norm, Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467.
+norm, Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467; adapters, Houlsby
+et al. 2019, https://arxiv.org/abs/1902.00751.
 """
 
 from collections.abc import Callable
@@ -62,6 +64,8 @@ class Block(nn.Module):
     epsilon: of the norms.
     dropout: rate on what memory and MLP add, and on the MLP's hidden units.
     bias: whether the MLP has b_1 and b_2.
+    adapter: hidden units of an adapter of what the memory gives, and of another
+      one of what the MLP gives; 0 for none.
   """
 
   memory: Memory
@@ -72,6 +76,7 @@ class Block(nn.Module):
   epsilon: float
   dropout: float
   bias: bool = True
+  adapter: int = 0
 
   @nn.compact
   def __call__(
@@ -98,13 +103,21 @@ class Block(nn.Module):
       nonlocal carry, shared
       read = carry, x, reset_BT, shared
       carry, y, shared = self.memory.as_layer(*read, train=train)
-      return y
+      return adapt('memory', y)
 
     def think(x: jax.Array) -> jax.Array:
       units = self.mlp_width * (2 if self.activation in GATED else 1)
       hidden = Dense(units, self.bias, name='mlp_in')(x)
       hidden = ACTIVATIONS[self.activation](hidden)
-      return Dense(x.shape[-1], self.bias, name='mlp_out')(drop(hidden))
+      out = Dense(x.shape[-1], self.bias, name='mlp_out')(drop(hidden))
+      return adapt('mlp', out)
+
+    def adapt(name: str, y: jax.Array) -> jax.Array:
+      if not self.adapter:
+        return y
+      hidden = nn.gelu(Dense(self.adapter, name=f'{name}_adapter_in')(y))
+      zeros, out = nn.initializers.zeros, f'{name}_adapter_out'
+      return y + Dense(y.shape[-1], kernel_init=zeros, name=out)(hidden)
 
     x = wired('memory', remember, x)
     if self.mlp_width:

@@ -82,6 +82,9 @@ class Stack(Model):
       Transformer, https://arxiv.org/abs/1807.03819, without adaptive halting.
     dropout: rate on the embeddings, on what a layer adds, and inside the MLP.
     readout_dropout: rate before the readout.
+    adapter: hidden units of each adapter, small MLPs that change nothing at
+      first and follow each memory and each MLP, as in `block`; 0 for none.
+      `adapt.trainable='adapter'` trains them alone.
     remat: what backward computes again, of `REMAT`; set by `train.remat`.
     sentences: how a sentence becomes a vector, where the inputs are sentences:
       'bag', 'position', 'mask' or 'attention', see `sentences.py`.
@@ -111,6 +114,7 @@ class Stack(Model):
   timing: str = 'inputs'
   dropout: float = 0.0
   readout_dropout: float = 0.0
+  adapter: int = 0
   remat: str = 'none'
   sentences: str = 'position'
 
@@ -273,6 +277,7 @@ class Stack(Model):
         self.epsilon,
         self.dropout,
         self.bias,
+        self.adapter,
         name=f'layer_{index}',
       )
       for index, memory in enumerate(self._layers()[:number])

@@ -33,7 +33,7 @@ def check_values(stack: Any) -> None:
     value = getattr(stack, field)
     rule = f'must be one of {", ".join(known)}'
     require(value in known, field, value, rule)
-  for field in ('mlp', 'softcap', 'max_positions', 'token_types'):
+  for field in ('mlp', 'softcap', 'max_positions', 'token_types', 'adapter'):
     value = getattr(stack, field)
     require(value >= 0, field, value, 'must be at least 0')
   require(stack.epsilon > 0, 'epsilon', stack.epsilon, 'must be above 0')

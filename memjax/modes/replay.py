@@ -12,7 +12,7 @@ from memjax.guards.join import joined
 from memjax.logs import metrics_file
 from memjax.logs.metrics_file import Row
 from memjax.modes.evaluate import config_of
-from memjax.runs import exit_codes, manifest
+from memjax.runs import exit_codes, frozen, manifest
 from memjax.runs.checkpoint import Checkpoints
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.environment import describe_changes, environment
@@ -103,6 +103,8 @@ def state_before(
     for saved in manifest.steps_in(folder):
       if saved < step:
         Path(name, str(saved)).symlink_to(folder / str(saved))
+    if (folder / frozen.ITEM).exists():
+      Path(name, frozen.ITEM).symlink_to(folder / frozen.ITEM)
     with Checkpoints(Path(name), keep=1) as checkpoints:
       try:
         state = checkpoints.restore(run.abstract)

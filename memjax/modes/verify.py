@@ -7,7 +7,7 @@ from memjax.config.reader import read_experiment
 from memjax.errors import ConfigError, require
 from memjax.guards.memory import format_bytes
 from memjax.logs import metrics_file
-from memjax.runs import exit_codes, manifest
+from memjax.runs import exit_codes, frozen, manifest
 from memjax.runs.interface import read_interface
 from memjax.runs.manifest import Damaged
 from memjax.runs.workdir import read_config, read_run
@@ -36,12 +36,15 @@ def verify(workdir: Path) -> int:
     faults += 1
   folder = workdir / 'checkpoints'
   steps = manifest.steps_in(folder)
-  for step in steps:
-    found = list(faults_of_step(folder / str(step)))
+  places = {f'step {step}': folder / str(step) for step in steps}
+  if (folder / frozen.ITEM).exists():
+    places |= {frozen.ITEM: folder / frozen.ITEM / '0'}
+  for name, place in places.items():
+    found = list(faults_of_step(place))
     for fault in found:
-      print(f'step {step}: {fault}')
+      print(f'{name}: {fault}')
     if not found:
-      print(f'step {step}: whole, {describe(folder / str(step))}')
+      print(f'{name}: whole, {describe(place)}')
     faults += len(found)
   word = 'fault' if faults == 1 else 'faults'
   print(f'{len(steps)} checkpoints, {faults} {word} in {workdir}')

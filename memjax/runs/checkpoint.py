@@ -7,6 +7,7 @@ disk, every step in the folder was whole once. A run resumes from the newest
 step that still equals its manifest:
 
     checkpoints/1200/{params,ema,carry,rest}/  manifest.json
+    checkpoints/frozen/                        what is never trained; frozen.py
     checkpoints/unfinished/                    the current save; wiped at start
     checkpoints/damaged/STEP-1000/             a damaged step, never deleted
 
@@ -28,7 +29,7 @@ import orbax.checkpoint as ocp
 
 from memjax.config.experiment import Experiment
 from memjax.errors import ConfigError, NotSaved, require
-from memjax.runs import manifest, processes
+from memjax.runs import frozen, manifest, processes
 from memjax.runs.best import Figure
 from memjax.runs.manifest import Damaged, Manifest
 
@@ -109,9 +110,12 @@ class Checkpoints:
       if processes.is_first():
         manifest.add_metrics(self._folder / str(step), metrics)
       return
+    state, base = _apart(state)
     leaves = manifest.leaf_types(state._asdict())
     note = Manifest(step, metrics, leaves, diverged or {}, files={})
     try:
+      if base:
+        frozen.save(self._orbax, self._folder, self._unfinished, base)
       self._orbax.save(
         self._unfinished / str(step),
         args=ocp.args.Composite(
@@ -139,6 +143,7 @@ class Checkpoints:
         damaged.
     """
     self.wait()
+    abstract_state, base = _apart(abstract_state)
     step = self._newest(manifest.steps_in(self._folder))
     if step is None:
       require(
@@ -147,6 +152,8 @@ class Checkpoints:
         str(self._folder),
         'all checkpoints are damaged; move the folder away to start over',
       )
+      if base:
+        frozen.discard(self._folder)
       return None
     folder = self._folder / str(step)
     manifest.require_leaves(
@@ -163,6 +170,8 @@ class Checkpoints:
     items = dict(
       self._orbax.restore(folder, args=ocp.args.Composite(**targets)).items()
     )
+    if base:
+      items['frozen'] = frozen.restore(self._orbax, self._folder, base)
     return abstract_state._replace(**items.pop('rest', {}), **items)
 
   def close(self) -> None:
@@ -327,6 +336,12 @@ def _not_from_orbax(record: logging.LogRecord) -> bool:
   return '/orbax/' not in ' '.join(
     [record.pathname, record.getMessage(), *frames]
   )
+
+
+def _apart(state: State) -> tuple[State, Any]:
+  """The state without what is never trained, and that."""
+  base = getattr(state, frozen.ITEM, ())
+  return (state._replace(**{frozen.ITEM: ()}), base) if base else (state, ())
 
 
 def _items(state: State) -> dict[str, Any]:

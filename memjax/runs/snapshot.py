@@ -16,13 +16,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from memjax.errors import ConfigError, nearest, require
-from memjax.runs import manifest
+from memjax.runs import frozen, manifest
 from memjax.runs.best import Figure
 from memjax.runs.checkpoint import ITEMS, silence_orbax
 from memjax.runs.interface import Interface, read_interface
 from memjax.runs.manifest import Damaged, Manifest
 from memjax.runs.workdir import read_config
+from memjax.types import Params
 
+TRAINED = ('params', 'ema')
 WEIGHTS = 'weights'  # the moving average if the run keeps one, else params
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 
 class Snapshot:
   """One saved step of a workdir.
+
+  The parameters of an adapted run are the model's: what is frozen and what is
+  trained, merged.
 
   Every JSON file of the workdir is read at most once, when it is first needed.
   Every file of the step is hashed at most once: those of `items` when the
@@ -78,6 +83,12 @@ class Snapshot:
     return self._manifest.step
 
   @property
+  def _freezes(self) -> bool:
+    """Whether the run trains a part; see frozen.py."""
+    leaves = manifest.leaves_of(self._manifest, 'params')
+    return {path.split('/')[1] for path in leaves} <= {*frozen.TRAINED}
+
+  @property
   def metrics(self) -> dict[str, Figure]:
     """What was measured at this step; with replicas, a list of their values."""
     return self._manifest.metrics
@@ -110,6 +121,20 @@ class Snapshot:
     if name not in self._verified:
       self._verify(self._manifest, {name})
       self._verified.add(name)
+    if name in TRAINED and self._freezes:
+      return self._merged(name, target)
+    return self._restored(name, target)
+
+  def _merged(self, name: str, target: Any) -> Params:
+    """The model's parameters, of an adapted run."""
+    base = frozen.read(self._folder)
+    params = jax.device_get(frozen.merged(base, self._restored(name, None)))
+    if target is not None:
+      wanted, folder = manifest.leaf_types(target), self._step_folder()
+      manifest.require_leaves(manifest.leaf_types(params), wanted, folder)
+    return params
+
+  def _restored(self, name: str, target: Any) -> Any:
     path, reader = self._step_folder() / name, ocp.PyTreeCheckpointer()
     if target is None:
       stored = reader.metadata(path).item_metadata.tree

@@ -137,6 +137,7 @@ def state_shardings(mesh: Mesh, abstract: TrainState) -> TrainState:
     params=params_shardings(mesh, abstract.params),
     opt_state=params_shardings(mesh, abstract.opt_state),
     ema=params_shardings(mesh, abstract.ema),
+    frozen=params_shardings(mesh, abstract.frozen),
     carry=jax.tree.map(lambda leaf: carry_sharding(mesh, leaf), abstract.carry),
   )
 
@@ -147,7 +148,7 @@ def placed(mesh: Mesh, shapes: TrainState) -> TrainState:
   Raises:
     ConfigError: `parallel.tensor` leaves most of the parameters whole.
   """
-  check_units(mesh, shapes.params)
+  check_units(mesh, shapes.frozen or shapes.params)
   return jax.tree.map(
     lambda leaf, place: jax.ShapeDtypeStruct(
       leaf.shape, leaf.dtype, sharding=place

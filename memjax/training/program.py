@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
+import optax
 
 from memjax.config.experiment import Experiment
 from memjax.guards import finite, memory
@@ -15,8 +16,10 @@ from memjax.guards.finite import Faults, Health
 from memjax.logs import hardware
 from memjax.tasks.base import Stream
 from memjax.training import parallel, replicas
+from memjax.training.adapt import initial_parts
+from memjax.training.optimisers.adalora import adapted
 from memjax.training.optimisers.optim import check_step, optimiser
-from memjax.training.optimisers.schedules import Overrides
+from memjax.training.optimisers.schedules import NO_OVERRIDES, Overrides
 from memjax.training.state import TRAINING, TrainState, initial_params
 from memjax.training.step import initial_state, make_call, read_batch
 from memjax.types import HostBatch, Sums
@@ -57,13 +60,13 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   overrides_N = replicas.per_replica_overrides(experiment.optim, count)
 
   def first(seed: jax.Array) -> TrainState:
-    return initial_state(experiment, optimiser(experiment.optim, steps), seed)
+    return initial_state(experiment, transformation(experiment), seed)
 
   def call(
     state: TrainState, host_batch: HostBatch, overrides: Overrides
   ) -> TrainState:
-    transformation = optimiser(experiment.optim, steps, overrides)
-    return make_call(experiment, transformation, mesh)(state, host_batch)
+    own = transformation(experiment, overrides)
+    return make_call(experiment, own, mesh)(state, host_batch)
 
   first_of_each = replicas.each(first, count, mesh, (0,), replicas.STATE_AXES)
   call_of_each = replicas.each(
@@ -83,10 +86,8 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     return state._replace(sums=zero), (state.sums, state.faults)
 
   key = jax.random.key(experiment.seed)
-  params = jax.eval_shape(
-    lambda: initial_params(experiment.model, experiment.task, key)
-  )
-  memory.check_model(experiment, params, mesh, limit)
+  frozen, params = jax.eval_shape(lambda: initial_parts(experiment, key))
+  memory.check_model(experiment, frozen, params, mesh, limit)
   check_step(experiment.optim, steps, params, overrides_N)
   abstract = parallel.placed(mesh, jax.eval_shape(first_state))
   memory.check_state(experiment, abstract, limit)
@@ -102,6 +103,15 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     ),
     examine=examiner(experiment, mesh),
   )
+
+
+def transformation(
+  experiment: Experiment, overrides: Overrides = NO_OVERRIDES
+) -> optax.GradientTransformationExtraArgs:
+  """The optimiser of a run, with floats of one replica."""
+  steps = experiment.train.steps
+  plain = optimiser(experiment.optim, steps, overrides)
+  return adapted(experiment.adapt, plain, steps)
 
 
 def examiner(

@@ -24,7 +24,7 @@ from memjax.config.sections import Optim, flatten
 from memjax.errors import nearest, require
 from memjax.training.state import SHARED, TrainState
 
-SAME_FOR_ALL = ('ema', 'final_lr_ratio')
+SAME_FOR_ALL = ('ema', 'final_lr_ratio', 'row_clip_norm', 'row_noise')
 # Where a state has the axis N, in the notation of `jax.vmap`.
 STATE_AXES = TrainState._make(
   None if name in SHARED else 0 for name in TrainState._fields

@@ -8,6 +8,7 @@ import numpy as np
 
 from memjax.guards.finite import Faults
 from memjax.models.base import Memory
+from memjax.runs.frozen import Frozen, merged
 from memjax.tasks.base import TRAINING, Stream, Task
 from memjax.types import Carry, Params, Sums
 
@@ -23,13 +24,15 @@ class TrainState(NamedTuple):
 
   Attributes:
     step: int32, optimiser steps taken.
-    params: float32 parameters.
+    params: float32 parameters that are trained; the model's, if none is frozen.
     opt_state: the optimiser's state.
     ema: moving average of the parameters, or () without one.
     carry: the memory after the last batch, rows of the batch first.
     key: the key of the training noise; each step folds its number in.
     sums: of metrics, since the last training row.
     faults: the steps that were not taken, as a value was not finite.
+    frozen: what is not trained, or () without it; see `runs/frozen.py`. It is
+      saved once.
   """
 
   step: jax.Array
@@ -40,11 +43,13 @@ class TrainState(NamedTuple):
   key: jax.Array
   sums: Sums
   faults: Faults
+  frozen: Frozen = ()
 
   @property
   def evaluated(self) -> Params:
-    """The parameters that evaluations and samples use."""
-    return self.ema if self.ema != () else self.params
+    """The model's parameters, for evaluations and samples."""
+    trained = self.ema if self.ema != () else self.params
+    return merged(self.frozen, trained) if self.frozen else trained
 
 
 def initial_params(model: Memory, task: Task, key: jax.Array) -> Params:

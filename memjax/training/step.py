@@ -14,13 +14,15 @@ from memjax.config.experiment import Experiment
 from memjax.guards import finite
 from memjax.guards.elastic import ELASTIC, gradient_in_groups
 from memjax.models.base import Model, apply_body
+from memjax.runs.frozen import Frozen, materialise
 from memjax.tasks.base import TRAINING, Stream, Task, invalid_ids
+from memjax.training.adapt import initial_parts
 from memjax.training.cuts import gathered
+from memjax.training.gradients import gradient_by_row, gradient_in_parts
 from memjax.training.optimisers.optim import average
 from memjax.training.optimisers.parameter_groups import zero_frozen
-from memjax.training.parallel import join_rows, split_rows
 from memjax.training.readout import lost_labels, measure_labels
-from memjax.training.state import TrainState, initial_params
+from memjax.training.state import TrainState
 from memjax.types import Batch, Carry, HostBatch, Metric, Metrics, Params, Sums
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
@@ -40,8 +42,11 @@ def make_step(
   `guards/finite.py`. An elastic run needs the mesh.
   """
   ema, policy = experiment.optim.ema, experiment.train.nonfinite
-  whole = experiment.train.grad_accum_steps == 1
-  differentiate = gradient if whole else gradient_in_parts
+  differentiate = gradient
+  if experiment.train.grad_accum_steps > 1:
+    differentiate = functools.partial(gradient_in_parts, gradient)
+  if experiment.optim.row_clip_norm:
+    differentiate = functools.partial(gradient_by_row, gradient)
   if mesh is not None and experiment.parallel.determinism == ELASTIC:
     differentiate = functools.partial(gradient_in_groups, mesh, gradient)
   update = optax.with_extra_args_support(optimiser).update
@@ -49,8 +54,11 @@ def make_step(
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     key = jax.random.fold_in(state.key, state.step)
+    frozen, params = (
+      gathered(mesh, part) for part in (state.frozen, state.params)
+    )
     grads, carry, metrics = differentiate(
-      experiment, gathered(mesh, state.params), state.carry, batch, key
+      experiment, frozen, params, state.carry, batch, key
     )
     count = jnp.maximum(metrics['loss'].count, 1)
     grads = jax.tree.map(lambda g: g / count, grads)
@@ -79,6 +87,7 @@ def make_step(
 
 def gradient(
   experiment: Experiment,
+  frozen: Frozen,
   params: Params,
   carry: Carry,
   batch: Batch,
@@ -87,36 +96,12 @@ def gradient(
   """The gradient of the batch's summed loss, the carry after it, metrics."""
 
   def loss(params: Params) -> tuple[jax.Array, tuple[Carry, Metrics]]:
-    after, metrics = read_batch(experiment, params, carry, batch, key)
+    whole = materialise(frozen, params)
+    after, metrics = read_batch(experiment, whole, carry, batch, key)
     return metrics['loss'].sum, (after, metrics)
 
   grads, (after, metrics) = jax.grad(loss, has_aux=True)(params)
   return grads, after, metrics
-
-
-def gradient_in_parts(
-  experiment: Experiment,
-  params: Params,
-  carry: Carry,
-  batch: Batch,
-  key: jax.Array,
-) -> tuple[Params, Carry, Metrics]:
-  """As `gradient`, reading the rows in `grad_accum_steps` parts in turn."""
-  parts = experiment.train.grad_accum_steps
-
-  def part(index: jax.Array, carry: Carry, batch: Batch) -> Any:
-    noise = jax.random.fold_in(key, index)
-    return gradient(experiment, params, carry, batch, noise)
-
-  def add(total: Any, xs: Any) -> tuple[Any, Carry]:
-    grads, after, metrics = part(*xs)
-    return jax.tree.map(jnp.add, total, (grads, metrics)), after
-
-  xs = jnp.arange(parts), split_rows(carry, parts), split_rows(batch, parts)
-  grads, _, metrics = jax.eval_shape(part, *jax.tree.map(lambda x: x[0], xs))
-  zeros = jax.tree.map(jnp.zeros_like, (grads, metrics))
-  (grads, metrics), after = jax.lax.scan(add, zeros, xs)
-  return grads, join_rows(after), metrics
 
 
 def make_call(
@@ -153,7 +138,7 @@ def initial_state(
   params_key, noise_key = jax.random.split(jax.random.key(seed))
   model, task = experiment.model, experiment.task
   batch_size = experiment.train.batch_size
-  params = initial_params(model, task, params_key)
+  frozen, params = initial_parts(experiment, params_key)
   state = TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
@@ -163,6 +148,7 @@ def initial_state(
     key=noise_key,
     sums=Sums({}, jnp.zeros(()), jnp.zeros(())),
     faults=finite.no_faults(),
+    frozen=frozen,
   )
   stream = Stream(experiment.seed, TRAINING, batch_size)
   host_batch = task.rows(stream, 0, np.arange(batch_size))

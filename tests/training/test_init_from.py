@@ -42,13 +42,13 @@ def assert_differ(one: jax.Array, other: jax.Array) -> None:
   ('changes', 'rule'),
   [
     ({'model.width': 8}, 'made by another model'),
-    ({'train.replicas': 2}, 'made by another model or another config'),
+    ({'train.replicas': 3}, 'made by another model or another config'),
   ],
 )
 def test_what_does_not_fit_is_refused(
   tmp_path: Path, changes: dict[str, Any], rule: str
 ) -> None:
-  places = {'parallel.data': 1}
+  places = {'parallel.data': 1, 'train.replicas': 2}
   assert train(small('adding', 'lstm', places), tmp_path, lambda *run: None)
   other = small('adding', 'lstm', places | changes)
   run = program(other, parallel.make_mesh(other.parallel))
