@@ -80,11 +80,14 @@ class Instrument(abc.ABC, Generic[T]):
     definition: what is measured, with formulas, papers and units, as a section
       shows it.
     order: where the report shows it, ascending.
+    in_report: False for a measurement that takes long; a report has it only if
+      `--sections` names it.
   """
 
   title: ClassVar[str]
   definition: ClassVar[str]
   order: ClassVar[int] = 1000
+  in_report: ClassVar[bool] = True
 
   def defined(self, model: Memory, task: Task) -> str:
     """Why this model or task cannot be measured, in one line; '' if it can.

@@ -1,6 +1,6 @@
 """Scores by label distance or by sequence length."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -24,9 +24,11 @@ from memjax.errors import require
 from memjax.logs.plots import SCORES, reference_curves
 from memjax.models.base import Memory
 from memjax.tasks.base import Stream, Task
-from memjax.types import Batch, Metrics, Params
+from memjax.types import Batch, Carry, Metrics, Params
 
 GOOD = 0.9  # the score from which a distance counts as answered
+# (model, parameters, carry, inputs, reset) to the carry after them and outputs.
+Read = Callable[[Memory, Params, Carry, Any, Any], tuple[Carry, jax.Array]]
 NO_AXIS = 'the task has no label distance and no sequence length'
 BIN_BATCHES = 32  # of 32 rows, that the edges of the bins are taken from
 
@@ -151,6 +153,7 @@ def scores_by_distance(
   batch_size: int = 64,
   batches: int = 16,
   seed: int = 0,
+  read: Read = forward,
 ) -> DistanceScores:
   """Reads `batch_size x batches` fresh rows with every replica.
 
@@ -162,6 +165,7 @@ def scores_by_distance(
     batch_size: rows in a batch.
     batches: number of batches.
     seed: of the rows.
+    read: as `programs.forward`.
 
   Raises:
     ConfigError: the task has neither a label distance nor a sequence length.
@@ -190,7 +194,7 @@ def scores_by_distance(
   totals: Any = None
   for step in range(batches):
     batch = batch_at(task, stream, step)
-    _, y_N = forward(model, params_N, carry_N, batch.inputs, batch.reset_BT)
+    _, y_N = read(model, params_N, carry_N, batch.inputs, batch.reset_BT)
     measured, labels = jax.device_get(by_range(y_N, batch))
     labels_E += np.asarray(labels, np.float64)
     sums = jax.tree.map(np.float64, measured)

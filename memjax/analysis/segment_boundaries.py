@@ -76,6 +76,27 @@ def at_the_end(batch: Batch, cut: int) -> Batch:
   return rolled._replace(reset_BT=reset_BT)
 
 
+def last_labels(batch: Batch) -> tuple[Batch, Batch]:
+  """What is before the last label of each row, and the label's step.
+
+  Each row is moved to the right, so that its label would come next; a reset
+  hides what stands before its first step.
+  """
+  steps = batch.loss_weights_BT.shape[1]
+  has = batch.loss_weights_BT > 0
+  require(bool(has.any(axis=1).all()), 'task', '', 'has a row without a label')
+  last_B = steps - 1 - np.asarray(has)[:, ::-1].argmax(axis=1)
+  rows = np.arange(len(last_B))[:, None]
+  from_BT = np.arange(steps)[None] + last_B[:, None] - steps
+  moved = jax.tree.map(lambda x: np.asarray(x)[rows, from_BT % steps], batch)
+  reset_BT = np.array(moved.reset_BT)
+  first_B = steps - last_B
+  inside = first_B < steps
+  reset_BT[rows[inside, 0], first_B[inside]] = True
+  now = jax.tree.map(lambda x: np.asarray(x)[rows, last_B[:, None]], batch)
+  return moved._replace(reset_BT=reset_BT), now
+
+
 def padded(batch: Batch, length: int) -> Batch:
   """The batch with steps without labels behind it, `length` in all."""
 

@@ -103,7 +103,7 @@ def write(
   Args:
     workdirs: the runs.
     sections: names of the sections, or paths of the user's own instruments;
-      'all' stands for all that memjax has; () is all.
+      'all' stands for all that do not take long; () is all.
     out: the folder to write; by default `report` in the workdir, or in the
       nearest common parent of several.
 
@@ -157,18 +157,22 @@ def find_sections(
   def own(name: str) -> Make:
     return functools.partial(_of_training, name, folder)
 
-  measured = {
-    instruments.name_of(one): of(one) for one in instruments.find_instruments()
+  all_of_them = instruments.find_instruments()
+  measured = {instruments.name_of(one): of(one) for one in all_of_them}
+  asked_for = {
+    instruments.name_of(one) for one in all_of_them if not one.in_report
   }
   known = (
     {name: (title, own(name)) for name, (title, *_) in OF_TRAINING.items()}
     | measured
     | AT_THE_END
   )
-  if not names or ALL in names:
-    chosen = dict(known)
-  else:
-    chosen = {name: known[name] for name in known if name in names}
+  every = not names or ALL in names
+  chosen = {
+    name: made
+    for name, made in known.items()
+    if name in names or (every and name not in asked_for)
+  }
   for name in names:
     if name in known or name == ALL:
       continue
