@@ -196,6 +196,13 @@ def test_adalora_is_the_papers_equations() -> None:
     expected_step(factors, averages, grads['low_rank'], step)
     for name in ('one', 'two'):
       for factor in ('p', 'l', 'q'):
+        for number, mean in enumerate((state.sensitivity, state.uncertainty)):
+          np.testing.assert_allclose(
+            mean[name]['kernel'][factor],
+            averages[name]['kernel'][factor][number],
+            rtol=1e-3,
+            atol=1e-5,
+          )
         np.testing.assert_allclose(
           params['low_rank'][name]['kernel'][factor],
           factors[name]['kernel'][factor],
