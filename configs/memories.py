@@ -44,6 +44,13 @@ def memories(width: int, window: int) -> dict[str, dict]:
     'schlag_delta': attention('schlag_delta.SchlagDelta'),
     'hopfield': attention('hopfield.HopfieldMemory', slots=window),
     'rmn': {'layer': {'name': 'rmn.RMN', 'window': window}},
+    'relational_memory': {
+      'layer': {
+        'name': 'relational_memory.RelationalMemory',
+        'slots': min(window, 8),
+        'head_width': min(width, 16),
+      }
+    },
     'han': {'sentences': 'attention', 'layer': {'name': 'han.CausalHAN'}},
     'lstmn': {'layer': {'name': 'lstmn.LSTMN', 'window': window}},
     'memn2n': {'name': 'memn2n.MemN2N', 'slots': window},
@@ -51,4 +58,17 @@ def memories(width: int, window: int) -> dict[str, dict]:
       'layer': {'name': 'key_value.KeyValueMemory', 'slots': window}
     },
   }
-  return classic | modern_memories(width, window)
+  spans = learned_spans(head_width, window)
+  return classic | spans | modern_memories(width, window)
+
+
+def learned_spans(head_width: int, window: int) -> dict[str, dict]:
+  """The entries of attention that learns how far back it looks."""
+  sizes = {'head_width': head_width, 'window': window}
+  sizes |= {'ramp': min(window, 32)}
+  return {
+    'adaptive_span': residual(
+      'adaptive_span.AdaptiveSpan', **sizes, positions='shaw'
+    ),
+    'expire_span': residual('expire_span.ExpireSpan', **sizes),
+  }

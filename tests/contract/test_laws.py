@@ -304,7 +304,10 @@ def in_small_chunks(model: Model) -> Model:
 
 
 # Their parts have faster tests, or a memory of the same kind has.
-SLOW_CASES = ('pairs-additive', 'pairs-dot', 'log_linear_gated_delta_net')
+SLOW_CASES = (
+  *('pairs-additive', 'pairs-dot', 'log_linear_gated_delta_net'),
+  *('relational_memory', 'adaptive_span', 'expire_span'),
+)
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')
 # `ranks` says nothing new of odd sizes: all tests raise on ranks that differ.
