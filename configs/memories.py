@@ -30,6 +30,12 @@ def memories(width: int, window: int) -> dict[str, dict]:
       'timing': 'layers',
     },
     'sliding': attention('transformer.SlidingAttention', window=window),
+    'memorizing': attention(
+      'memorizing.MemorizingAttention',
+      window=window,
+      slots=4 * window,
+      neighbours=min(4 * window, 32),
+    ),
     'transformer_xl': attention('transformer_xl.TransformerXL', window=window)
     | {'wiring': 'post_norm', 'activation': 'relu'},
     'ntm': {'layer': {'name': 'ntm.NTM', 'slots': window, 'slot_width': 20}},

@@ -197,6 +197,25 @@ ENCODER_DECODERS = {
   ),
 }
 ODD |= ENCODER_DECODERS
+# A far memory longer than a segment, and one that a segment passes through.
+ODD |= {
+  f'memorizing-{slots}': attentive(
+    'memorizing.MemorizingAttention',
+    {'window': window, 'slots': slots, 'neighbours': 2, 'qk_norm': True}
+    | {'positions': 'rotary', 'key_heads': 1, 'gate': True, 'forget': True},
+  )
+  for window, slots in ((0, 3), (2, LENGTH + 5))
+}
+CACHES = {
+  f'neural-cache-{slots}': layer('gru.GRU')
+  | {'name': 'neural_cache.CachedStack', 'slots': slots, 'cache_share': 0.5}
+  for slots in (1, 5, LENGTH + 5)
+} | {
+  'neural-cache-sliding': sliding(2)
+  | {'name': 'neural_cache.CachedStack', 'slots': 4, 'cache_share': 0.5}
+}
+ODD |= CACHES
+ODD_SPECS |= dict.fromkeys(CACHES, Specs(Tokens(7), Tokens(7)))
 ODD_SPECS |= dict.fromkeys(
   ENCODER_DECODERS, Specs(Tokens(7, separator_id=5), Tokens(4))
 )
