@@ -26,6 +26,7 @@ PAGES = [
   ROOT / 'docs/data.md',
   ROOT / 'docs/faq.md',
   ROOT / 'docs/laws.md',
+  ROOT / 'docs/sources.md',
   ROOT / 'docs/store.md',
   ROOT / 'docs/pretrained.md',
   *sorted(ROOT.glob('docs/add_*.md')),

@@ -1,11 +1,13 @@
 """What attention is worth, by the number of letters of a word.
 
     python -m experiments.letters_to_sounds.run [--steps=1500] [--models ...]
+    python -m experiments.letters_to_sounds.run --spell
 
 Trains encoders and decoders of one width on words of the CMU dictionary, and
 writes by_length.csv in the folder of the runs: of the validation words with
 this number of letters, the share whose answer is a pronunciation of theirs, and
-the phoneme errors. The same command resumes.
+the phoneme errors. With --spell the sounds are read and the letters answered.
+The same command resumes.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import csv
 from pathlib import Path
 import subprocess
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 from experiments.letters_to_sounds import wheels
 from experiments.letters_to_sounds.answers import answers, score
@@ -22,6 +24,9 @@ import memjax
 from memjax.data.pairs import FILES, Pair, open_pairs
 from memjax.data.splits import FileOptions
 from memjax.data.tokenizers import Marked
+
+# {source: its right answers}
+Known: TypeAlias = dict[tuple[str, ...], list[list[str]]]
 
 LONGEST = 16  # letters, and sounds
 GROUPS = ((1, 4), (5, 6), (7, 8), (9, 10), (11, LONGEST))
@@ -53,8 +58,10 @@ def main() -> None:
   parser.add_argument('--steps', type=int, default=1500)
   parser.add_argument('--words', type=int, default=2000, help='at least')
   parser.add_argument('--models', nargs='*', default=[*MODELS], choices=MODELS)
+  parser.add_argument('--spell', action='store_true')
   given = parser.parse_args()
-  known = wheels.dictionary()
+  known = {tuple(word): ways for word, ways in wheels.dictionary().items()}
+  known = spellings(known) if given.spell else known
   path = write_words(given.runs, known)
   pairs = open_pairs(FILES, str(path), FileOptions(), '1', '2')['validation']
   rows = []
@@ -71,8 +78,17 @@ def main() -> None:
     print(*row.values(), sep='\t')
 
 
-def write_words(folder: Path, known: dict[str, list[list[str]]]) -> Path:
-  """words.tsv: letters, and the sounds of the first pronunciation."""
+def spellings(known: Known) -> Known:
+  """The words of each pronunciation, as letters."""
+  found: Known = {}
+  for word, ways in known.items():
+    for way in ways:
+      found.setdefault(tuple(way), []).append([*word])
+  return found
+
+
+def write_words(folder: Path, known: Known) -> Path:
+  """words.tsv: a source, and its first answer."""
   folder.mkdir(parents=True, exist_ok=True)
   path = folder / 'words.tsv'
   lines = [
@@ -101,33 +117,33 @@ def measure(
   name: str,
   workdir: Path,
   pairs: Sequence[Pair],
-  known: dict[str, list[list[str]]],
+  known: Known,
 ) -> list[dict[str, Any]]:
   """A row for all words, and one for each group of lengths."""
   run = memjax.load(workdir)
   marks = run.tokenizer
   assert isinstance(marks, Marked)
-  words = [pair.source.replace(' ', '') for pair in pairs]
+  words = [tuple(pair.source.split()) for pair in pairs]
   sources = [
     [*marks.encode(pair.source.encode()).tolist(), marks.separator]
     for pair in pairs
   ]
   found = answers(run.model, run.params, sources, marks.end, LONGEST + 1)
-  sounds = {
+  answered = {
     word: marks.decode(answer).split()
     for word, answer in zip(words, found, strict=True)
   }
   rows = []
   for least, most in ((1, LONGEST), *GROUPS):
     some = [word for word in words if least <= len(word) <= most]
-    figures = score([sounds[w] for w in some], [known[w] for w in some])
+    figures = score([answered[w] for w in some], [known[w] for w in some])
     rows.append(
       {
         'model': name,
-        'letters': f'{least}-{most}',
+        'length': f'{least}-{most}',
         'words': len(some),
         'right': round(figures.right, 4),
-        'phoneme_errors': round(figures.errors, 4),
+        'errors': round(figures.errors, 4),
       }
     )
   return rows

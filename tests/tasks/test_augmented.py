@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream
-from memjax.tasks.composed.augmented import Augmented
+from memjax.tasks.composed.augmented import Augmented, swapped, without
 from memjax.tasks.language.pairs import Pairs
 from memjax.tasks.language.text import Text
 from memjax.tasks.recall.tones import Tones
@@ -110,6 +111,17 @@ def test_answers_are_masked_if_asked_for(tmp_path: Path) -> None:
   assert (read == task.task.input_spec.size).any()
   assert (read == task.task.input_spec.separator_id).sum() == 2 * ROWS
   assert (batch.targets[labelled] < task.task.input_spec.size).all()
+
+
+def test_no_step_leaves_its_run() -> None:
+  all_T, begins_T = jnp.ones(6, bool), jnp.arange(6) == 3
+  found = swapped(jnp.arange(6), all_T, all_T, begins_T)
+  assert found.tolist() == [1, 0, 2, 4, 3, 5]
+  row = Batch(*(jnp.arange(1, 7),) * 2, jnp.ones(6), begins_T)
+  shorter = without(row, jnp.array([1, 0, 0, 0, 1, 0]) > 0, distances=False)
+  assert shorter.inputs.tolist() == [2, 3, 4, 6, 0, 0]
+  assert shorter.loss_weights_BT.tolist() == [1, 1, 1, 1, 0, 0]
+  assert shorter.reset_BT.tolist() == [0, 0, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
