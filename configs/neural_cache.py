@@ -37,7 +37,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   config.train.update(steps=3000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=2e-3, warmup_steps=100, weight_decay=0.01)
   config.checkpoint.update(every=500, best='validation/loss')
-  slots = SLOTS
+  slots: tuple[int, ...] = SLOTS
   if size == 'quick':
     config.task.update(
       corpus='standard_library', tokens='bytes', vocab=0, length=16

@@ -92,6 +92,7 @@ MAY_IMPORT = {
   'modes': (
     'report',
     'generation',
+    'store',
     'training',
     'runs',
     'logs',

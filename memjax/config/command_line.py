@@ -52,6 +52,12 @@ SAMPLING = (
   REPLICA,
   flags.DEFINE_string('save_carry', None, 'file to save the memory in'),
   flags.DEFINE_string('carry', None, 'file of --save_carry to continue from'),
+  flags.DEFINE_string(
+    'store', '', 'file or postgresql://... of an external memory'
+  ),
+  flags.DEFINE_string('space', '', 'whose records in the store'),
+  flags.DEFINE_float('store_share', 0.9, 'the most that records count'),
+  flags.DEFINE_bool('mask', False, 'replace personal data in the prompt'),
 )
 
 REPORTING = (

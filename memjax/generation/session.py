@@ -116,7 +116,7 @@ def stream(
     ConfigError: the length is below 1.
   """
   blocks = decode.generate(run.model, run.params, session.state, length, config)
-  return _decode_blocks(tokenizer_of(run), session.tail, blocks)
+  return decode_blocks(tokenizer_of(run), session.tail, blocks)
 
 
 def search(
@@ -131,7 +131,7 @@ def search(
   row = run.model, run.params, carry, token
   carry, tokens = beam.extend(*row, length, beams, end)
   state = State(carry, jnp.asarray(tokens[-1]), key)
-  return _decode_blocks(tokenizer, session.tail, iter([(tokens, state)]))
+  return decode_blocks(tokenizer, session.tail, iter([(tokens, state)]))
 
 
 def sample(
@@ -150,11 +150,12 @@ def sample(
     yield piece
 
 
-def _decode_blocks(
+def decode_blocks(
   tokenizer: Tokenizer,
   tail: tuple[int, ...],
   blocks: Iterator[tuple[np.ndarray, State]],
 ) -> Iterator[tuple[str, Session]]:
+  """Pieces of text from blocks of tokens, after the tokens of `tail`."""
   decode_token = tokenizer.decoder()
   for token in tail:  # shown before; the last ones may start a character
     decode_token(token)
@@ -180,7 +181,7 @@ def _encode(run: Run, text: str | bytes) -> np.ndarray:
   """The text's tokens; symbols outside the vocabulary are logged."""
   tokenizer, ids = tokenizer_of(run), _ids(run, text)
   if count := int((ids == tokenizer.unknown).sum()):
-    symbols = ', '.join(map(repr, tokenizer.unknown_symbols(_written(text))))
+    symbols = ', '.join(map(repr, tokenizer.unknown_symbols(written(text))))
     line = 'prompt: %d of %d tokens are not in the vocabulary: %s'
     log.warning(line, count, len(ids), symbols)
   return ids
@@ -188,14 +189,14 @@ def _encode(run: Run, text: str | bytes) -> np.ndarray:
 
 def _ids(run: Run, text: str | bytes) -> np.ndarray:
   try:
-    return tokenizer_of(run).encode(_written(text))
+    return tokenizer_of(run).encode(written(text))
   except (UnicodeEncodeError, UnicodeDecodeError) as error:
     invalid = error.object[error.start : error.end]
     rule = f'is not UTF-8, at byte {error.start}'
     raise ConfigError('prompt', invalid, rule) from None
 
 
-def _written(text: str | bytes) -> bytes:
+def written(text: str | bytes) -> bytes:
   """A terminal hands undecodable bytes over as surrogates."""
   return (
     text if isinstance(text, bytes) else text.encode(errors='surrogateescape')

@@ -1,6 +1,7 @@
 """Opens the store of a file or of a server's address."""
 
 from collections.abc import Callable
+import os
 from pathlib import Path
 import time
 
@@ -15,6 +16,7 @@ from memjax.store.server import Server
 from memjax.store.sqlite import Sqlite
 
 KEYRING = '.keys'
+VARIABLE = 'MEMJAX_STORE_KEYRING'  # the keyring of a server
 ADDRESS = 'postgresql://'
 
 
@@ -34,7 +36,8 @@ def open_store(
   Args:
     where: a file, or `postgresql://...`.
     granted: what may be done with it, or a signed grant, `Store.token`.
-    keyring: the file of data keys; '': beside the file, `FILE.keys`.
+    keyring: the file of data keys; '': beside the file, `FILE.keys`, and for a
+      server that of the environment.
     master: the master key; None: that of the environment.
     searches: the engine searches, and sees the keys; else this process does.
     masked: personal data in text is replaced before it is written.
@@ -46,8 +49,10 @@ def open_store(
       the server does not answer.
   """
   on_server = str(where).startswith(ADDRESS)
-  rule = 'name the file of data keys: a server must not hold it'
-  require(not on_server or bool(keyring), 'store.keyring', '', rule)
+  if on_server and not keyring:
+    keyring = os.environ.get(VARIABLE, '')
+    rule = f'set {VARIABLE} to a file of data keys: a server must not hold them'
+    require(bool(keyring), 'store.keyring', '', rule)
   path = Path(keyring) if keyring else Path(f'{where}{KEYRING}')
   there = not on_server and Path(where).exists()
   rule = f'its keyring {path} is missing'
