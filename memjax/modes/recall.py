@@ -133,8 +133,10 @@ class Recall:
 
 def open_recall(
   run: Run, store: str, space: str, masked: bool
-) -> tuple[Store, Recall]:
-  """The store of `--store`, and its space as the model uses it."""
+) -> tuple[Store, Recall] | tuple[None, None]:
+  """The store of `--store`, and its space as the model uses it, or nothing."""
+  if not store:
+    return None, None
   rule = 'must name a space of the store: --space=NAME'
   require(bool(space), 'space', space, rule)
   granted = grant('sample', space, 'read write')

@@ -51,17 +51,15 @@ def sample(
   text = read_prompt(prompt, prompt_file)
   enable_compilation_cache()
   run = load(workdir, step, replica)
-  opened, memory = None, None
-  if store:
-    opened, memory = open_recall(run, store, space, mask)
-    text = masked(opened, text)
+  opened, memory = open_recall(run, store, space, mask)
+  text = masked(opened, text)
   current = begin(run, text, carry, seed)
   sys.stdout.write(coloured(session.as_read(run, text or b'')))
   try:
     pieces = session.stream(run, current, length, sampler)
     if beams > 1:
       pieces = session.search(run, current, length, beams)
-    if memory:
+    elif memory:
       pieces = memory.stream(current, length, sampler, mixing)
     for piece, after in pieces:
       sys.stdout.write(piece)
@@ -115,9 +113,9 @@ def begin(
   return session.prefill(run, text, seed or 0)
 
 
-def masked(store: Store, text: bytes | None) -> bytes | None:
-  """The text with pseudonyms, if the store replaces personal data."""
-  if text is None or store.mask is None:
+def masked(store: Store | None, text: bytes | None) -> bytes | None:
+  """The text with pseudonyms, if a store replaces personal data."""
+  if text is None or store is None or store.mask is None:
     return text
   shown = text.decode(errors='surrogateescape')
   return store.mask(shown).encode(errors='surrogateescape')
