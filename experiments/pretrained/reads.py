@@ -198,6 +198,7 @@ def study(
   for table, name, change in changes_of(sizes):
     _, changed, _ = reader.read(params, change(carry), rest)
     keep(table, name, describe(changed, tail))
+  assert run.tokenizer is not None, 'the model has no tokenizer'
   context, questions = needles(ids, run.tokenizer, sizes)
   carry, *_ = reader.read(params, reader.start(), context)
   caches = {'float32': carry}
@@ -213,7 +214,7 @@ def study(
     keep('weights', name, describe(changed, whole))
     keep('weights by context', name, by_context(changed - whole, sizes))
   for window in sizes.windows:
-    layer = run.model.layer.with_horizon(window)  # type: ignore[attr-defined]
+    layer = run.model.layer.with_horizon(window)
     short = Reader(run.model.clone(layer=layer), sizes)
     _, changed, _ = short.read(params, short.start(), ids)
     keep('window', str(window), describe(changed[:, ends:], tail))

@@ -117,7 +117,12 @@ def to_ours(
     found = ' + '.join(str(tensors[name].shape) for name in row.names)
     rule = f'has the shape {found}, and {row.ours} needs {wanted}: '
     rule += 'config.json does not describe these tensors'
-    require(leaf.size == np.prod(wanted or ()), 'from', row.theirs, rule)
+    fits = leaf.shape == wanted
+    if row.shape:
+      fits = leaf.size == np.prod(wanted or ()) and all(
+        tensors[name].shape == row.shape for name in row.names
+      )
+    require(fits, 'from', row.theirs, rule)
     leaves[row.ours] = leaf.reshape(wanted).astype(np.float32)
   left = sorted(tensors.keys() - used)
   rule = f'is no tensor of the family {family}; {len(left)} are left'

@@ -15,9 +15,10 @@ from memjax.interop.files import Pretrained
 from memjax.interop.names import flat, nested
 from memjax.models.base import Model
 from memjax.types import Params, Tokens
+from tests.parity.golden import make_rwkv7
 
 GOLDEN = Path(__file__).parents[1] / 'parity' / 'golden'
-FAMILIES = ('gpt2', 'llama', 'bert', 'mamba', 'mamba2')
+FAMILIES = ('gpt2', 'llama', 'bert', 'mamba', 'mamba2', 'rwkv7')
 
 
 class Golden(NamedTuple):
@@ -44,6 +45,8 @@ def golden(family: str) -> Golden:
     if name.startswith('w/')
   }
   config = json.loads(str(found['config']))
+  if family == 'rwkv7':
+    tensors = make_rwkv7.tensors()
   pretrained = Pretrained(config, tensors, '', {})
   return Golden(pretrained, found['ids'], found['y'])
 
