@@ -108,6 +108,17 @@ def test_models_of_the_study_differ_in_what_the_decoder_reads(
   }
 
 
+def test_spellings_are_all_words_of_a_pronunciation() -> None:
+  ways = {
+    tuple('two'): [['T', 'UW1']],
+    tuple('to'): [['T', 'UW1'], ['T', 'AH0']],
+  }
+  assert run.spellings(ways) == {
+    ('T', 'UW1'): [['t', 'w', 'o'], ['t', 'o']],
+    ('T', 'AH0'): [['t', 'o']],
+  }
+
+
 def found(read: Any) -> Any:
   """What a wheel has; without the wheel, the test is skipped."""
   try:

@@ -63,7 +63,10 @@ def core(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return np.stack(y)
 
 
-@pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
+PIECES = pytest.param([7, 1, 5], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize('sizes', [[13], PIECES])
 def test_layer_equals_the_equations(sizes: list[int]) -> None:
   under_test = layer(MODEL, FEATURES)
   expected = [core(under_test.params64(), *row) for row in under_test.rows64()]
@@ -71,6 +74,7 @@ def test_layer_equals_the_equations(sizes: list[int]) -> None:
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_shows_what_slots_read_and_keep() -> None:
   _, shown = layer(MODEL, FEATURES).show([13])
   assert shown['read_weights'].shape == (2, 13, 2, SLOTS + 1)

@@ -54,7 +54,10 @@ def attention(
   return np.stack(y)
 
 
-@pytest.mark.parametrize('sizes', [[13], [8, 1, 4]])
+PIECES = pytest.param([8, 1, 4], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize('sizes', [[13], PIECES])
 @pytest.mark.parametrize('model', [ADAPTIVE, EXPIRING])
 def test_layer_equals_the_papers_equations(
   model: Memory, sizes: list[int]
@@ -72,6 +75,7 @@ def test_layer_equals_the_papers_equations(
   np.testing.assert_allclose(y, np.stack(expected), rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('model', [ADAPTIVE, EXPIRING])
 def test_weights_end_with_the_span(model: Memory) -> None:
   under_test = layer(model, FEATURES)

@@ -156,6 +156,7 @@ def config_of(folder: Path) -> dict[str, Any]:
   return config | {'evals': {'search': search}}
 
 
+@pytest.mark.slow
 def test_a_search_ranks_vectors_of_texts_read_alone(tmp_path: Path) -> None:
   experiment = read_experiment(config_of(tmp_path))
   model, task = (
