@@ -16,7 +16,7 @@ from memjax.errors import ConfigError, require
 # The modes that read a workdir need no config.
 OF_A_WORKDIR = ('eval', 'export', 'sample', 'report', 'verify', 'replay')
 IMPORT = 'import'
-MODES = ('train', IMPORT, *OF_A_WORKDIR, 'check')
+MODES = ('train', *OF_A_WORKDIR, 'check', IMPORT)
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
@@ -127,6 +127,8 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, Any], str]:
   make_importable('.')
   values = dict(arg.lstrip('-').partition('=')[::2] for arg in args)
   mode, workdir = values.get('mode'), values.get('workdir')
+  rule = '--mode=import makes the config: --config.a.b=value changes it'
+  require(mode != IMPORT or not files, 'config', ' '.join(files), rule)
   if not files and mode in (IMPORT, *OF_A_WORKDIR):
     rule = f'--mode={mode} needs --workdir=DIR, or the --config of the run'
     require(bool(workdir), 'workdir', '', rule)
