@@ -6,7 +6,7 @@ records with the largest cosines s_i between k_i and h_t:
 
     e_i    = exp((s_i - 1) / temperature)
     c_t(w) = sum_i e_i [w_i = w] / sum_i e_i
-    a_t    = share max_i e_i
+    a_t    = share exp((max_i s_i - 1) / reach)
     p'_t   = (1 - a_t) p_t + a_t c_t
 
 Deviation: the paper's share is constant. Here records that are far away count
@@ -51,11 +51,14 @@ class Mixing(NamedTuple):
 
   Attributes:
     share: the most that records count, in [0, 1).
-    temperature: of the cosines, above 0.
+    temperature: of the cosines among the records, above 0.
+    reach: how far below 1 the largest cosine may be, until records count 1/e
+      of their share, above 0.
   """
 
   share: float = 0.9
-  temperature: float = 0.02
+  temperature: float = 0.03
+  reach: float = 0.1
 
   def check(self) -> None:
     """Requires both to be in their ranges."""
@@ -72,11 +75,12 @@ def mixed(
   p_V /= p_V.sum()
   if not len(found.token_C):
     return np.log(np.maximum(p_V, 1e-30)), 0.0
-  e_C = np.exp((np.minimum(found.score_C, 1.0) - 1.0) / mixing.temperature)
+  far_C = 1.0 - np.minimum(np.asarray(found.score_C, np.float64), 1.0)
+  e_C = np.exp((far_C.min() - far_C) / mixing.temperature)
   c_V = np.zeros_like(p_V)
   np.add.at(c_V, found.token_C, e_C)
-  a = mixing.share * float(e_C.max())
-  c_V /= max(float(e_C.sum()), 1e-30)
+  a = mixing.share * float(np.exp(-far_C.min() / mixing.reach))
+  c_V /= e_C.sum()
   return np.log(np.maximum((1 - a) * p_V + a * c_V, 1e-30)), a
 
 

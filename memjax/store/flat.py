@@ -56,8 +56,8 @@ class Flat(Engine):
     self, space: str, begin: int, end: int, where: Where = ANY
   ) -> Iterator[Row]:
     held = self._rows.get(space, {})
-    chosen = where.seqs if where.seqs is not None else list(held)
-    for seq in sorted(chosen):
+    whole = range(max(begin, 0), min(end, self.state(space).end))
+    for seq in whole if where.seqs is None else sorted({*where.seqs}):
       row = held.get(seq)
       if row and begin <= seq < end and matches(row.at, row.tags, where):
         yield row

@@ -8,7 +8,7 @@ scored again in float64. Where the bound on the rounding of a product leaves a
 doubt that another key is as near, all keys are scored in float64. Equal scores,
 as float32, are in the order of their numbers. So an answer depends on the
 records alone.
-A million keys need their own bytes, 4 D each, and 28 more.
+A key needs its own bytes, 4 D, and 32 more.
 """
 
 import numpy as np
