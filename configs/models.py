@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from memjax.configs.hybrids import hybrids
+from memjax.configs.hybrids import HYBRIDS, hybrids
 from memjax.configs.memories import memories
 
 MODELS = (*memories(64, 64), *hybrids(64, 64, 1))
@@ -22,7 +22,8 @@ def model(
       slots has.
     dropout: of a stack.
   """
-  known = memories(width, window) | hybrids(width, window, depth)
+  hybrid = name in HYBRIDS
+  known = hybrids(width, window, depth) if hybrid else memories(width, window)
   fields = known[name]
   if 'name' in fields:
     return ConfigDict({'width': width} | fields)

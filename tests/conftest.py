@@ -1,6 +1,7 @@
 """One set of rules for all tests: 8 CPU devices, checked shapes and types."""
 
 from collections.abc import Iterator
+import gc
 import os
 from pathlib import Path
 import shutil
@@ -27,6 +28,7 @@ jaxtyping.install_import_hook(
   ['memjax.ops', 'memjax.models', 'memjax.tasks'], 'beartype.beartype'
 )
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+gc.set_threshold(50_000)  # at 700 objects tracing looks for garbage all along
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

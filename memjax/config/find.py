@@ -8,6 +8,7 @@ the config file, or those that a workdir recorded.
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 import importlib
 import os
 import pkgutil
@@ -36,16 +37,12 @@ def find_class(name: str, package: str, field: str) -> type:
   """
   module_name, _, class_name = name.rpartition('.')
   inside = modules(package)
-  require(
-    bool(module_name),
-    field,
-    name,
-    f'must be file.Class; {nearest(name, inside, LISTS)}',
-  )
+  if not module_name:
+    rule = f'must be file.Class; {nearest(name, inside, LISTS)}'
+    raise ConfigError(field, name, rule)
   path = inside.get(module_name, module_name)
-  looked = f'looked in {package} and in {", ".join(own_folders())}'
-  rule = f'no such module; {nearest(module_name, inside, LISTS)}; {looked}'
-  module = _import(path, field, name, rule)
+  rule = f'no such module; {nearest(module_name, inside, LISTS)}'
+  module = _import(path, field, name, rule, f'{package} and in ')
   found = _dataclasses(module)
   if class_name not in found:
     raise ConfigError(
@@ -73,7 +70,6 @@ def find_function(
   module_name, _, function_name = name.rpartition('.')
   rule = f'is not known; {nearest(name, known, LISTS)}'
   require(bool(module_name), field, name, rule)
-  rule = f'{rule}; looked in {", ".join(own_folders())}'
   module = _import(module_name, field, name, rule)
   functions = {n for n, value in vars(module).items() if callable(value)}
   rule = f'is not in {module_name}; {nearest(function_name, functions)}'
@@ -103,7 +99,9 @@ def own_folders() -> list[str]:
   ]
 
 
-def _import(path: str, field: str, name: str, missing: str) -> ModuleType:
+def _import(
+  path: str, field: str, name: str, missing: str, package: str = ''
+) -> ModuleType:
   """The module at a dotted path; every failure is a ConfigError.
 
   Args:
@@ -111,6 +109,7 @@ def _import(path: str, field: str, name: str, missing: str) -> ModuleType:
     field: where in the config the name stands.
     name: what the config says.
     missing: the rule if there is no such module.
+    package: words about where else it was looked for.
   """
   rule = 'must be FILE.NAME, as in my_memory.Decay, and not a path'
   require(path[0] != '.' and not {'/', '\\'} & {*path}, field, name, rule)
@@ -119,7 +118,8 @@ def _import(path: str, field: str, name: str, missing: str) -> ModuleType:
   except Exception as error:
     absent = isinstance(error, ModuleNotFoundError)
     if absent and f'{path}.'.startswith(f'{getattr(error, "name", "")}.'):
-      raise ConfigError(field, name, missing) from None
+      looked = f'looked in {package}{", ".join(own_folders())}'
+      raise ConfigError(field, name, f'{missing}; {looked}') from None
     line = f'{type(error).__name__}: {error}'.splitlines()[0]
     raise ConfigError(
       field, name, f'{path} cannot be imported: {line}{_place(error)}'
@@ -139,6 +139,7 @@ def load(path: str) -> Any:
   return pkgutil.resolve_name(path)
 
 
+@functools.cache
 def modules(package: str) -> dict[str, str]:
   """{file name: dotted path} of every module inside a package."""
   folder = importlib.import_module(package).__path__

@@ -1,5 +1,6 @@
 """The weightings are those that the model used, and the picture shows them."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def trained(memory: dict) -> tuple[Memory, Params]:
   spec = {'name': 'stack.Stack', 'width': 4, 'depth': 2, 'layer': memory}
   model = build_model(spec, Features(3), Features(2))
   none = jnp.zeros((1, LENGTH), bool)
-  variables = model.init(
+  variables = jax.jit(model.init)(
     jax.random.key(0), model.initial_carry(1), jnp.asarray(INPUTS[None]), none
   )
   return model, variables['params']
@@ -37,8 +38,7 @@ def trained(memory: dict) -> tuple[Memory, Params]:
 def test_weightings_of_every_layer_and_head(name: str, field: str) -> None:
   model, params = trained({'name': name, 'slots': 5, 'slot_width': 3})
   y, shown = weightings(model, params, INPUTS)
-  carry, wanted = apply(
-    model,
+  carry, wanted = jax.jit(functools.partial(apply, model))(
     params,
     model.initial_carry(1),
     jnp.asarray(INPUTS[None]),

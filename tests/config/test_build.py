@@ -1,5 +1,7 @@
 """Names become objects; a wrong name or field is refused with the nearest."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -29,8 +31,8 @@ def test_a_spec_becomes_a_model_that_runs() -> None:
   model = build_model(spec, task.input_spec, task.output_spec)
   carry = model.initial_carry(3)
   read = carry, batch.inputs, batch.reset_BT
-  params = model.init(jax.random.key(0), *read)['params']
-  _, y = apply(model, params, *read)
+  params = jax.jit(model.init)(jax.random.key(0), *read)['params']
+  _, y = jax.jit(functools.partial(apply, model))(params, *read)
   assert y.shape == (3, 25, 10)
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import importlib
 import itertools
-import json
 import pathlib
 import random
 from typing import Any, NamedTuple
@@ -34,6 +33,7 @@ from memjax.models.sentences import ENCODERS
 from memjax.models.stack import Stack
 from memjax.tasks.base import Task
 from memjax.types import Features, Sentences, Spec, Tokens
+from tests.variants import covering, kind
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
@@ -261,27 +261,17 @@ ODD['stack-settings'] = sliding(
 ODD_SPECS['stack-settings'] = Specs(Tokens(7), Tokens(7))
 
 
-def kind(spec: Mapping[str, Any]) -> dict[str, Any]:
-  """A model's spec with each number replaced by whether it is 0."""
-  return {
-    key: kind(value)
-    if isinstance(value, Mapping)
-    else (value if isinstance(value, str | bool) else bool(value))
-    for key, value in spec.items()
-  }
-
-
 def named() -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
   """{variant: (model, task)} of every config, each model in one size."""
   found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
   models = set()
   for path in sorted(CONFIGS.glob('*.py')):
     module = importlib.import_module(f'configs.{path.stem}')
-    for variant in getattr(module, 'VARIANTS', ()):
+    for variant in covering(getattr(module, 'VARIANTS', ())):
       config = module.get_config(f'{variant},quick').to_dict()
-      model = json.dumps(kind(config['model']), sort_keys=True)
-      if model not in models:
-        models.add(model)
+      model_kind = kind(config['model'])
+      if model_kind not in models:
+        models.add(model_kind)
         found[f'{path.stem}-{variant}'] = config['model'], config['task']
   return found
 
@@ -302,6 +292,11 @@ def built(case: str) -> Model:
   task = specs_of(case)
   model = build_model(spec, task.input_spec, task.output_spec)
   return in_small_chunks(model)
+
+
+@functools.cache
+def purposes(case: str) -> Mapping[str, str]:
+  return on_purpose(built(case))
 
 
 @functools.cache
@@ -337,7 +332,7 @@ def marks(case: str, law: Law) -> list[pytest.MarkDecorator]:
   """A law that the memory declares as broken must be broken."""
   rare = case in ODD or case.endswith(SLOW_CASES)
   slow = [pytest.mark.slow] if rare or law.name in SLOW else []
-  reason = on_purpose(built(case)).get(law.name)
+  reason = purposes(case).get(law.name)
   if reason is None:
     return slow
   broken = pytest.mark.xfail(reason=reason, raises=Broken, strict=True)
@@ -359,9 +354,7 @@ def test_law(law: Law, case: str) -> None:
 
 
 def test_models_that_break_laws_on_purpose_are_few() -> None:
-  declared = {
-    (case, law) for case in (*NAMED, *ODD) for law in on_purpose(built(case))
-  }
+  declared = {(case, law) for case in (*NAMED, *ODD) for law in purposes(case)}
   assert declared == {
     ('segment-0', 'segments'),
     ('segment-5', 'segments'),

@@ -13,10 +13,11 @@ from memjax.config.reader import read_experiment
 from memjax.configs import pairs
 from memjax.errors import ConfigError
 from memjax.models.attention.transformer import SlidingAttention
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.models.composed.bidirectional import Bidirectional
 from memjax.models.recurrent.gru import GRU
 from memjax.types import Tokens
+from tests.parity.layers import initial, read
 
 WIDTH, STARTS, LENGTH = 4, (0, 3, 4, 9), 12
 
@@ -29,19 +30,19 @@ def test_each_run_is_read_both_ways(layer: Memory) -> None:
   x = jax.random.normal(jax.random.key(1), (1, LENGTH, WIDTH))
   reset_BT = jnp.zeros((1, LENGTH), bool).at[0, jnp.array(STARTS)].set(True)
   carry, none = model.initial_carry(1), jnp.zeros((1, LENGTH), bool)
-  params = model.init(jax.random.key(0), carry, x, reset_BT)['params']
-  _, y = jax.jit(lambda p: apply(model, p, carry, x, reset_BT))(params)
+  params = initial(model, carry, x, reset_BT)
+  _, y = read(model, params, carry, x, reset_BT)
 
-  def read(name: str, run: jax.Array) -> jax.Array:
+  def alone(name: str, run: jax.Array) -> jax.Array:
     fresh = layer.initial_carry(1)
-    return apply(layer, params[name], fresh, run, none[:, : run.shape[1]])[1]
+    return read(layer, params[name], fresh, run, none[:, : run.shape[1]])[1]
 
   for start, end in zip(STARTS, (*STARTS[1:], LENGTH), strict=True):
     run = x[:, start:end]
-    ahead, behind = read('forward', run), read('backward', run[:, ::-1])
+    ahead, behind = alone('forward', run), alone('backward', run[:, ::-1])
     both = jnp.concatenate([ahead, behind[:, ::-1]], -1)
-    kernel, bias = map(np.asarray, params['output'].values())
-    expected = np.asarray(both) @ kernel + bias
+    output = params['output']
+    expected = np.asarray(both @ output['kernel'] + output['bias'][None, None])
     np.testing.assert_allclose(y[:, start:end], expected, 1e-5, 1e-6)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
-from memjax.models.base import apply
 from memjax.models.networks.entnet import EntNet, unit
-from tests.parity.layers import ROWS, STEPS, layer
+from tests.parity.layers import ROWS, STEPS, layer, read
 
 WIDTH, SLOTS = 5, 4
 
@@ -76,13 +75,13 @@ def test_slots_that_nothing_was_written_to_are_the_keys_of_now() -> None:
   """Not those of an earlier call: parameters move between calls."""
   model, params, x_BTD, reset_BT = layer(EntNet(WIDTH, SLOTS), WIDTH)
   carry = model.initial_carry(ROWS)
-  after, _ = model.apply({'params': params}, carry, x_BTD, reset_BT)
+  after, _ = read(model, params, carry, x_BTD, reset_BT)
   mixed = jax.tree.map(lambda one, other: one.at[0].set(other[0]), after, carry)
   moved = jax.tree.map(lambda p: p + 1, params)
   none = jnp.zeros((ROWS, 1), bool)
   for row, start in ((0, carry), (1, after)):
-    _, y = apply(model, moved, mixed, x_BTD[:, :1], none)
-    _, alone = apply(model, moved, start, x_BTD[:, :1], none)
+    _, y = read(model, moved, mixed, x_BTD[:, :1], none)
+    _, alone = read(model, moved, start, x_BTD[:, :1], none)
     np.testing.assert_allclose(y[row], alone[row], rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memjax.models.attention.full_attention import FullAttention
-from memjax.models.base import apply
+from tests.parity.layers import initial, read
 
 WIDTH, HEAD, LENGTH, STARTS, CLIP = 6, 3, 9, (0, 4, 5), 2
 
@@ -17,8 +17,8 @@ def test_each_step_sees_all_of_its_run(positions: str) -> None:
   x = jax.random.normal(jax.random.key(1), (1, LENGTH, WIDTH))
   reset_BT = jnp.zeros((1, LENGTH), bool).at[0, jnp.array(STARTS)].set(True)
   start = model.initial_carry(1)
-  params = model.init(jax.random.key(0), start, x, reset_BT)['params']
-  after, y = apply(model, params, start, x, reset_BT)
+  params = initial(model, start, x, reset_BT)
+  after, y = read(model, params, start, x, reset_BT)
   assert after.tolist() == [LENGTH - STARTS[-1]]
   p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
   for first, end in zip(STARTS, (*STARTS[1:], LENGTH), strict=True):

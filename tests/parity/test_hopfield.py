@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from memjax.errors import ConfigError
 from memjax.models.networks.hopfield import HopfieldMemory
-from tests.parity.layers import layer
+from tests.parity.layers import initial, layer, read
 
 FEATURES, WIDTH, HEADS = 3, 6, 2
 
@@ -90,8 +89,7 @@ def retrieved(
   model = HopfieldMemory(width, width, x.shape[1], updates, beta)
   carry = model.initial_carry(1)
   reset_BT = jnp.zeros(x.shape[:2], bool)
-  params = model.init(jax.random.key(0), carry, jnp.asarray(x), reset_BT)
-  params = jax.tree.map(jnp.array, params['params'])
+  params = initial(model, carry, x, reset_BT)
   eye, nothing = np.eye(width, dtype=np.float32), np.zeros((width, width))
   params['stored']['kernel'] = jnp.asarray(
     np.vstack([eye, nothing]), jnp.float32
@@ -100,7 +98,7 @@ def retrieved(
     np.vstack([nothing, eye]), jnp.float32
   )
   params['value']['kernel'] = jnp.asarray(eye)
-  _, y = model.apply({'params': params}, carry, jnp.asarray(x), reset_BT)
+  _, y = read(model, params, carry, x, reset_BT)
   return np.asarray(y)[0, stored:]
 
 

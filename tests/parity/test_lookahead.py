@@ -14,6 +14,7 @@ from memjax.models.composed.bidirectional import Bidirectional
 from memjax.models.composed.lookahead import Lookahead
 from memjax.models.recurrent.gru import GRU
 from memjax.types import Tokens
+from tests.parity.layers import initial
 
 WIDTH, LENGTH, START, STEPS = 3, 10, 6, 2
 
@@ -29,15 +30,15 @@ def test_each_output_is_what_both_ways_say_of_an_earlier_step() -> None:
   both = Bidirectional(WIDTH, GRU(WIDTH))
   x = jax.random.normal(jax.random.key(1), (1, LENGTH, WIDTH))
   reset_BT = jnp.zeros((1, LENGTH), bool).at[0, jnp.array([0, START])].set(True)
-  params = model.init(jax.random.key(0), model.initial_carry(1), x, reset_BT)
-  y = read(model, params['params'], x, reset_BT)
+  params = initial(model, model.initial_carry(1), x, reset_BT)
+  y = read(model, params, x, reset_BT)
   for t in range(LENGTH):
     start = START if t >= START else 0
     if t - STEPS < start:
       assert not y[0, t].any(), 'there is no step to speak of'
       continue
     seen = x[:, start : t + 1]
-    whole = read(both, params['params'], seen, jnp.zeros(seen.shape[:2], bool))
+    whole = read(both, params, seen, jnp.zeros(seen.shape[:2], bool))
     np.testing.assert_allclose(y[0, t], whole[0, -1 - STEPS], 1e-5, 1e-6)
 
 
@@ -45,9 +46,9 @@ def test_without_a_delay_it_is_the_plain_memory() -> None:
   model, plain = Lookahead(WIDTH, GRU(WIDTH), 0), GRU(WIDTH)
   x = jax.random.normal(jax.random.key(1), (2, 5, WIDTH))
   reset_BT = jnp.zeros((2, 5), bool)
-  params = model.init(jax.random.key(0), model.initial_carry(2), x, reset_BT)
-  inner = params['params']['forward']
-  y = read(model, params['params'], x, reset_BT)
+  params = initial(model, model.initial_carry(2), x, reset_BT)
+  inner = params['forward']
+  y = read(model, params, x, reset_BT)
   np.testing.assert_array_equal(y, read(plain, inner, x, reset_BT))
 
 

@@ -16,6 +16,7 @@ from memjax.models.recurrent.lstm import LSTM, LSTMState
 from memjax.models.recurrent.rnn import RNN
 from memjax.models.stack import Stack
 from memjax.types import Features
+from tests.parity.layers import initial, read
 from tests.trees import structure
 
 GOLDEN = Path(__file__).parent / 'golden'
@@ -38,7 +39,7 @@ def draw(layer: Memory) -> tuple[dict[str, Any], Any, jax.Array]:
   x = jnp.asarray(rng.normal(size=(ROWS, STEPS, FEATURES)), jnp.float32)
   carry = layer.initial_carry(ROWS)
   reset_BT = jnp.zeros((ROWS, STEPS), bool)
-  params = layer.init(jax.random.key(0), carry, x, reset_BT)['params']['cell']
+  params = initial(layer, carry, x, reset_BT)['cell']
   params, carry = jax.tree.map(
     lambda v: v + jnp.asarray(rng.normal(size=v.shape) / 2, v.dtype),
     (params, carry),
@@ -49,13 +50,13 @@ def draw(layer: Memory) -> tuple[dict[str, Any], Any, jax.Array]:
 def draw_fresh(layer: Memory) -> tuple[dict[str, Any], Any, jax.Array]:
   """Parameters as the layer draws them, an empty carry and zeros."""
   x, carry = jnp.zeros((ROWS, 1, FEATURES)), layer.initial_carry(ROWS)
-  init = layer.init(jax.random.key(0), carry, x, jnp.zeros((ROWS, 1), bool))
-  return init['params']['cell'], carry, x
+  params = initial(layer, carry, x, jnp.zeros((ROWS, 1), bool))
+  return params['cell'], carry, x
 
 
 def read_plainly(params: Any, carry: Any, x: Any) -> np.ndarray:
   reset_BT = jnp.zeros((ROWS, STEPS), bool)
-  return np.asarray(apply(LSTM(WIDTH), {'cell': params}, carry, x, reset_BT)[1])
+  return np.asarray(read(LSTM(WIDTH), {'cell': params}, carry, x, reset_BT)[1])
 
 
 # Flax
@@ -219,7 +220,7 @@ def test_two_layers_in_a_stack_are_pytorchs_num_layers() -> None:
     for h, c in zip(golden['h'], golden['c'], strict=True)
   )
   reset_BT = jnp.zeros(x.shape[:2], bool)
-  last, y = apply(model, params, start, x, reset_BT)
+  last, y = read(model, params, start, x, reset_BT)
   np.testing.assert_allclose(y, golden['y'], rtol=0, atol=2e-6)
   for i, state in enumerate(last):
     for a, n in zip(state, ('last_h', 'last_c'), strict=True):
@@ -283,7 +284,7 @@ def test_resets_and_outputs_are_those_of_a_numpy_loop(name: str) -> None:
   reset_BT = np.zeros((ROWS, STEPS), bool)
   reset_BT[0, [0, 4, 5, 16, 30]] = True
   reset_BT[1, [17, 34]] = True
-  last, y = apply(layer, {'cell': params}, carry, x, jnp.asarray(reset_BT))
+  last, y = read(layer, {'cell': params}, carry, x, jnp.asarray(reset_BT))
   wide = {n: np.asarray(v, np.float64) for n, v in params.items()}
   for b in range(ROWS):
     state = [np.asarray(v[b], np.float64) for v in arrays_of(carry)]
@@ -302,9 +303,8 @@ def test_resets_and_outputs_are_those_of_a_numpy_loop(name: str) -> None:
 def test_an_lstm_starts_to_remember_by_its_forget_bias() -> None:
   layer = LSTM(WIDTH, forget_bias=2.5)
   x = jnp.zeros((ROWS, 1, FEATURES))
-  params = layer.init(
-    jax.random.key(0), layer.initial_carry(ROWS), x, jnp.zeros((ROWS, 1), bool)
-  )['params']['cell']
+  none = jnp.zeros((ROWS, 1), bool)
+  params = initial(layer, layer.initial_carry(ROWS), x, none)['cell']
   expected = np.repeat([0, 2.5, 0, 0], WIDTH)
   np.testing.assert_array_equal(params['bias'], expected)
   for block in jnp.split(params['recurrent_kernel'], 4, 1):

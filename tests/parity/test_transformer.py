@@ -15,6 +15,7 @@ from memjax.models.attention.transformer import (
 from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.stack import Stack
 from memjax.types import Tokens
+from tests.parity.layers import initial
 
 WIDTH, HEADS, LENGTH = 6, 2, 15
 HEAD_WIDTH = WIDTH // HEADS
@@ -158,7 +159,7 @@ def test_positions_start_as_large_as_tokens() -> None:
   model = Stack(Tokens(512), Tokens(3), 64, layer, positions='learned')
   tokens_BT, reset_BT = jnp.zeros((1, 8), int), jnp.zeros((1, 8), bool)
   carry = model.initial_carry(1)
-  params = model.init(jax.random.key(0), carry, tokens_BT, reset_BT)['params']
+  params = initial(model, carry, tokens_BT, reset_BT)
   tokens = params['encoder']['embedding']['embedding']
   places = params['positions']['table']['embedding']
   np.testing.assert_allclose(places.std(), tokens.std(), rtol=0.03)

@@ -101,7 +101,7 @@ def params_of(model: Any, x: jax.Array, reset_BT: jax.Array) -> Any:
   carry = model.initial_carry(BATCH)
   shapes = jax.eval_shape(model.init, jax.random.key(0), carry, x, reset_BT)
   return jax.tree.map(
-    lambda p: jnp.asarray(0.6 * rng.normal(size=p.shape), jnp.float32),
+    lambda p: jnp.asarray(np.float32(0.6 * rng.normal(size=p.shape))),
     shapes['params'],
   )
 
@@ -354,7 +354,7 @@ def test_pre_norm_gradients_over_segments_equal_the_originals() -> None:
 
   got = ours(params)
   with jax.enable_x64(True), jax.numpy_rank_promotion('allow'):
-    expected = jax.grad(theirs)(float64(params))
+    expected = jax.jit(jax.grad(theirs))(float64(params))
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3),
     got,

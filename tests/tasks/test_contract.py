@@ -21,6 +21,7 @@ from memjax.data.corpus import close_corpora
 from memjax.data.images import open_images
 from memjax.tasks.base import Stream, Task
 from memjax.types import Batch, Metrics
+from tests.variants import covering
 
 ROOT = Path(__file__).parents[2]
 ROWS = 300
@@ -33,7 +34,7 @@ def task_specs() -> dict[str, dict[str, Any]]:
   specs: dict[str, dict[str, Any]] = {}
   for path in sorted((ROOT / 'configs').glob('*.py')):
     module = runpy.run_path(str(path))
-    for variant in module.get('VARIANTS', ()):
+    for variant in covering(module.get('VARIANTS', ())):
       task = module['get_config'](f'{variant},quick').task.to_dict()
       specs.setdefault(task['name'], task)
   return specs

@@ -9,6 +9,7 @@ import pytest
 
 from memjax.config.reader import read_experiment
 from tests.small import run
+from tests.variants import covering, kind
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -55,10 +56,15 @@ def test_every_task_of_a_family_is_an_experiment(family: str) -> None:
     read_experiment(module.get_config(f'{variant},quick').to_dict())
 
 
-def test_every_variant_is_a_config() -> None:
-  for module in FAMILIES.values():
-    for variant in module.VARIANTS:
-      config = module.get_config(variant)
-      assert config.is_locked
-      assert config.task.name
-      assert config.model.name
+@pytest.mark.parametrize('family', FAMILIES)
+def test_every_variant_is_a_config(family: str) -> None:
+  module, tasks, kinds = FAMILIES[family], {}, {}
+  some = covering(module.VARIANTS)
+  for variant in module.VARIANTS:
+    config = module.get_config(f'{variant},quick')
+    assert config.is_locked
+    tasks[variant] = config.task.name
+    kinds[variant] = kind(config.model.to_dict())
+  assert all(module.get_config(variant).is_locked for variant in some)
+  assert {tasks[v] for v in some} == {*tasks.values()}
+  assert {kinds[v] for v in some} == {*kinds.values()}
