@@ -40,6 +40,7 @@ from memjax.store.records import (
   pack_key,
 )
 from memjax.store.sealed import SealedRows
+from memjax.store.snapshot import Snapshot
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -189,6 +190,15 @@ class Store:
     with self._engine.transaction():
       found = list(self._rows.read(space, seen, where, now))
       self._note(now, 'read', space, seen, len(found))
+    return found
+
+  @granted('read')
+  def snapshot(self, space: str, seen: Range) -> Snapshot:
+    """The records of a range as arrays; see `snapshot.py`."""
+    now = self.clock()
+    with self._engine.transaction():
+      found = self._rows.snapshot(space, seen, now)
+      self._note(now, 'snapshot', space, seen, len(found.seq_N))
     return found
 
   @granted('forget')

@@ -105,7 +105,7 @@ class Index:
     )
     chosen = self._visible(low, high, now, Where())
     key, _, seq, at, *_ = (c[low:high][chosen] for c in self._columns)
-    return key, seq, at
+    return key + self._center_D, seq, at
 
   def _placed(self, x_ND: np.ndarray) -> np.ndarray:
     """Vectors as they are compared: of length 1, or as near to 0 as can be.

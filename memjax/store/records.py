@@ -166,6 +166,12 @@ def unpack_tokens(value: str | bytes) -> tuple[int, ...]:
   return struct.unpack(f'<{len(value) // 4}i', value)
 
 
+def one_token(value: str | bytes) -> int:
+  """The token id that a value is; -1 if it is something else."""
+  one = isinstance(value, bytes) and len(value) == 4
+  return unpack_tokens(value)[0] if one else NONE
+
+
 def canonical(content: object) -> bytes:
   """The one JSON text of a content, to hash or to sign."""
   return json.dumps(content, sort_keys=True, separators=(',', ':')).encode()

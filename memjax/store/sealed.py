@@ -9,6 +9,7 @@ from memjax.store.engine import Engine, Row
 from memjax.store.index import Index
 from memjax.store.keyring import Keyring
 from memjax.store.records import (
+  ANY,
   Damaged,
   Found,
   Hits,
@@ -17,10 +18,12 @@ from memjax.store.records import (
   Where,
   join_tags,
   nothing,
+  one_token,
   pack,
   pack_key,
   unpack,
 )
+from memjax.store.snapshot import Snapshot
 
 LOADED = 4096  # keys that are opened at once
 
@@ -120,6 +123,16 @@ class SealedRows:
       index.add(seqs, b''.join(keys), times)
     index.end = end
     return index
+
+  def snapshot(self, space: str, seen: Range, now: float) -> Snapshot:
+    """The records of a range whose time is not over, as arrays."""
+    width = self._engine.state(space).width
+    index = self.index(space) if width else Index(0, self._metric)
+    key_ND, seq_N, at_N = index.arrays(seen, now)
+    values = (found.value for found in self.read(space, seen, ANY, now))
+    token_N = np.array([one_token(value) for value in values], np.int32)
+    arrays = key_ND.astype(np.float16), token_N, seq_N, at_N
+    return Snapshot(*arrays, self._metric)
 
   def faults(self, space: str) -> Iterator[str]:
     """The records that do not open where they are."""

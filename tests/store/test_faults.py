@@ -47,7 +47,8 @@ def open_file(folder: Path, **options: object) -> Store:
 
 
 def writer(where: str, keys: Path, name: str, most: int) -> subprocess.Popen:
-  environment = os.environ | {VARIABLE: MASTER.hex(), 'PYTHONPATH': str(ROOT)}
+  paths = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+  environment = os.environ | {VARIABLE: MASTER.hex(), 'PYTHONPATH': paths}
   words = [sys.executable, '-c', WRITER, where, name, str(keys), str(most)]
   return subprocess.Popen(
     words, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
@@ -82,6 +83,7 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
     process = writer(str(folder / 'db'), folder / 'db.keys', 'w', 10**6)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(rng.randrange(1, 60))]
+    assert all(lines)
     process.send_signal(signal.SIGKILL)
     rest = process.communicate()[0]
     with open_file(folder) as opened:

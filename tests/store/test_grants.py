@@ -22,6 +22,7 @@ ANSWERS = {
   'end': lambda s, space: s.end(space),
   'search': lambda s, space: s.search(space, np.eye(4), 9, Range(0, 99)),
   'read': lambda s, space: s.read(space, Range(0, 99)),
+  'snapshot': lambda s, space: s.snapshot(space, Range(0, 99)),
   'forget': lambda s, space: s.forget(space, Where(seqs=(0,))),
   'expire': lambda s, space: s.expire(space),
   'keep': lambda s, space: s.keep(space, 'oldest', records=50),
@@ -39,6 +40,7 @@ NEEDS = {
   'end': 'read',
   'search': 'read',
   'read': 'read',
+  'snapshot': 'read',
 }
 
 

@@ -115,6 +115,7 @@ def test_a_killed_writer_and_a_killed_server_lose_nothing(
     process = test_faults.writer(address, keys, name, 10**6)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(25)]
+    assert all(lines)
     if victim == 'server':
       os.kill(running.pid(), signal.SIGKILL)
       subprocess.run(['sleep', '0.5'], check=True)
