@@ -22,13 +22,16 @@ from memjax.generation.neighbours import Mixing, Neighbours
 from memjax.generation.sampler import SamplerConfig
 from memjax.models.base import Model
 from memjax.modes import sample as sampling
+from memjax.modes.recall import Recall
 from memjax.runs.load import Run
 from memjax.store.crypto import VARIABLE
+from memjax.store.flat import Flat
 from memjax.store.grants import grant
 from memjax.store.opening import open_store
 from memjax.store.records import Range
 from memjax.types import Tokens
 from tests.small import small
+from tests.store.engines import store
 
 for needed in ('apsw', 'cryptography'):
   pytest.importorskip(needed)
@@ -91,6 +94,23 @@ def test_a_fact_is_found_in_its_space_until_it_is_erased(
     assert row.tags[0].startswith('model-')
     opened.erase('alice')
   assert say(prompt=QUESTION, space='alice') == alone
+
+
+def test_a_text_does_not_find_itself(run: Run) -> None:
+  opened = store(Flat(), grant('alice', 'alice', 'read write'))
+  before = Recall(run, opened, 'alice')
+  assert before.tell(FACT) == Range(0, len(FACT) - 1)
+  after = Recall(run, opened, 'alice')
+  assert isinstance(run.model, Model)
+  assert run.tokenizer is not None
+  fresh, ids = run.model.initial_carry(1), run.tokenizer.encode(FACT.encode())
+  h_D = neighbours.hidden_states(run.model, run.params, fresh, ids)[5]
+  assert before.look_up(h_D).token_C.size == 0
+  assert before.describe().endswith('0 records, none of them read')
+  assert after.look_up(h_D).token_C[0] == ids[6]
+  assert f'{len(FACT) - 1} records, 8 of them read' in after.describe()
+  other = Recall(run._replace(step=6), opened, 'alice')
+  assert other.look_up(h_D).token_C.size == 0  # another model's records
 
 
 def test_personal_data_in_a_prompt_is_masked(say: Say, tmp_path: Path) -> None:
@@ -173,24 +193,24 @@ def test_processes_tell_and_ask(tmp_path: Path) -> None:
       env=os.environ | {VARIABLE: MASTER.hex()},
     )
 
-  store, ask = f'--store={tmp_path / "db"}', f'--prompt={QUESTION}'
-  told = sample(store, '--space=alice', f'--prompt={FACT}')
+  where, ask = f'--store={tmp_path / "db"}', f'--prompt={QUESTION}'
+  told = sample(where, '--space=alice', f'--prompt={FACT}')
   assert told.returncode == 0, told.stderr
   assert 'space alice: 0 records, none of them read' in told.stderr
-  answered = sample(store, '--space=alice', ask)
+  answered = sample(where, '--space=alice', ask)
   assert answered.stdout == f'{QUESTION}{ANSWER}\n'
   assert '28 records' in answered.stderr
   assert 'written from 20' in answered.stderr
-  for other in (sample(ask), sample(store, '--space=bob', ask)):
+  for other in (sample(ask), sample(where, '--space=bob', ask)):
     assert other.returncode == 0
     assert ANSWER not in other.stdout
   with open_store(tmp_path / 'db', ADMIN, master=MASTER) as opened:
     opened.erase('alice')
-  assert ANSWER not in sample(store, '--space=alice', ask).stdout
+  assert ANSWER not in sample(where, '--space=alice', ask).stdout
   refused = subprocess.run(
     [
       *(sys.executable, 'launch.py', '--mode=sample', f'--workdir={workdir}'),
-      *(store, '--space=alice'),
+      *(where, '--space=alice'),
     ],
     capture_output=True,
     text=True,

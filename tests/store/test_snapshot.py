@@ -25,6 +25,10 @@ def test_a_snapshot_is_of_a_range_for_ever(
   taken = opened.snapshot('a', seen)
   assert taken.token_N.tolist() == [0, 1, 2, -1, *range(4, 30)]
   assert taken.key_ND.dtype == np.float16
+  keys_ND = np.stack([np.asarray(record.key) for record in said])
+  if metric == 'cosine':
+    keys_ND /= np.linalg.norm(keys_ND, axis=1, keepdims=True)
+  np.testing.assert_allclose(taken.key_ND, keys_ND, atol=2e-3)
   opened.write('a', [Record([9, 9, 9, 9], 'later')])
   assert opened.snapshot('a', seen).fingerprint == taken.fingerprint
   taken.save(tmp_path / 'kept')
