@@ -16,6 +16,8 @@ from memjax.store.keyring import Keyring
 from memjax.store.records import NONE, Range, Record, Where
 from tests.store.engines import ALL_RIGHTS, Clock, records, store
 
+pytest.importorskip('cryptography')
+
 SPACES = ('alice', 'bob', 'team-1', 'team-2')
 ANSWERS = {
   'write': lambda s, space: s.write(space, records(2)),
