@@ -133,6 +133,7 @@ def trained(name: str) -> tuple[Any, Any, Any]:
   return model, init(jax.random.split(jax.random.key(0), 2)), task
 
 
+@pytest.mark.slow
 def test_without_rounding_step_by_step_is_the_whole() -> None:
   model, params_N, task = trained('lstm')
   carry_N = initial_carry(model, 2, 3)

@@ -311,6 +311,7 @@ def test_only_the_trained_part_moves_and_the_rest_is_saved_once(
   assert {'2', '4', 'frozen'} <= {path.name for path in steps}
 
 
+@pytest.mark.slow
 def test_loaded_parameters_are_the_merged_ones(adapted: Path) -> None:
   experiment = small('adding', 'gru', LORA)
   run = program(experiment, parallel.make_mesh(experiment.parallel))
