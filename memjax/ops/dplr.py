@@ -32,6 +32,7 @@ from jaxtyping import Array, Bool, Float
 
 from memjax.ops.chunks import cut_heads, join_chunks
 from memjax.ops.decays import CHANNEL_CHUNK, shares
+from memjax.ops.triangular import solve_unit_lower
 
 
 def dplr(
@@ -70,13 +71,7 @@ def dplr(
   known = jnp.concatenate(
     [jnp.einsum('NBHCS,NBHSV->NBHCV', near, v), left.old_queries(e)], axis=4
   )
-  solved = lax.linalg.triangular_solve(
-    jnp.tril(left.scores(e, b), -1),
-    known,
-    left_side=True,
-    lower=True,
-    unit_diagonal=True,
-  )
+  solved = solve_unit_lower(jnp.tril(left.scores(e, b), -1), known)
   of_v, of_e = jnp.split(solved, [v.shape[4]], axis=4)
 
   def one(w: jax.Array, steps: Any) -> tuple[jax.Array, Any]:

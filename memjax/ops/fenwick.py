@@ -36,6 +36,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from memjax.ops.chunks import cut_chunks, cut_heads, join_chunks
 from memjax.ops.decays import Shares, shares
+from memjax.ops.triangular import solve_unit_lower
 
 
 class StepLevels(NamedTuple):
@@ -138,14 +139,8 @@ def correct_levels(
   known = jnp.concatenate(
     [jnp.swapaxes(left.scores(q, k), 3, 4), left.last_keys(k)], axis=4
   )
-  solved = lax.linalg.triangular_solve(
-    jnp.tril(left.scores(e, k), -1),
-    known,
-    left_side=True,
-    lower=True,
-    transpose_a=True,
-    unit_diagonal=True,
-  )
+  lower = jnp.tril(left.scores(e, k), -1)
+  solved = solve_unit_lower(lower, known, transposed=True)
   steps = q.shape[3]
   scores = jnp.swapaxes(solved[..., :steps], 3, 4)
   erased = left.old_queries(e)

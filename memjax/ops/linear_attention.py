@@ -40,6 +40,7 @@ from jaxtyping import Array, Bool, Float
 
 from memjax.ops.chunks import cut_heads, join_chunks
 from memjax.ops.decays import Shares, chunk_size, shares
+from memjax.ops.triangular import solve_unit_lower
 
 CHUNK = 64  # about K, or products get narrow
 
@@ -104,9 +105,7 @@ def correct(
   left = shares(reset_BT, log_decay, chunk)
   lower = jnp.tril(left.scores(e, k), -1)
   known = jnp.concatenate([v, left.old_queries(e)], axis=4)
-  solved = lax.linalg.triangular_solve(
-    lower, known, left_side=True, lower=True, unit_diagonal=True
-  )
+  solved = solve_unit_lower(lower, known)
   of_v, of_e = jnp.split(solved, [v.shape[4]], axis=4)
 
   def write(w_BHKV: jax.Array, x: tuple[jax.Array, jax.Array]) -> jax.Array:
