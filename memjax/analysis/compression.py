@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.analysis.across_runs import format_median
+from memjax.analysis.across_runs import format_median, median_dot
 from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
 from memjax.analysis.compressors import compressors, quantised_carry
+from memjax.analysis.dot_plot import Dot, DotPlot
 from memjax.analysis.programs import replicas_of
 from memjax.analysis.score_by_distance import (
   NO_AXIS,
@@ -127,8 +128,18 @@ class Compression(Instrument[CompressionScores]):
     return Result(rows, units | metric_units(task, figures), arrays)
 
   def show(self, results: Mapping[str, Result[CompressionScores]]) -> Section:
-    tables = [_table(run, result.arrays) for run, result in results.items()]
-    return Section(self.title, self.definition, tables=tables)
+    found = {run: result.arrays for run, result in results.items()}
+    scores = '/'.join(dict.fromkeys(arrays.score for arrays in found.values()))
+    dots = {run: _dots(arrays) for run, arrays in found.items()}
+    plot = DotPlot({f'{scores}, mean of distances': dots})
+    tables = [_table(run, arrays) for run, arrays in found.items()]
+    return Section(self.title, self.definition, [plot], tables=tables)
+
+
+def _dots(found: CompressionScores) -> list[Dot]:
+  """A dot for each way to store; its quartiles are of the replicas."""
+  ways = zip(found.what, found.names, found.scores.mean(axis=2), strict=True)
+  return [median_dot(f'{what}, {name}', scores) for what, name, scores in ways]
 
 
 def _table(run: str, found: CompressionScores) -> Table:

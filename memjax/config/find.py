@@ -6,7 +6,7 @@ of the user's own, in a file of an importable folder: the current one, that of
 the config file, or those that a workdir recorded.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import functools
 import importlib
@@ -38,7 +38,11 @@ def find_class(name: str, package: str, field: str) -> type:
   module_name, _, class_name = name.rpartition('.')
   inside = modules(package)
   if not module_name:
-    rule = f'must be file.Class; {nearest(name, inside, LISTS)}'
+    known: Iterable[str] = inside
+    if name in inside:
+      here = importlib.import_module(inside[name])
+      known = [f'{name}.{one}' for one in _dataclasses(here)]
+    rule = f'must be file.Class; {nearest(name, known, LISTS)}'
     raise ConfigError(field, name, rule)
   path = inside.get(module_name, module_name)
   rule = f'no such module; {nearest(module_name, inside, LISTS)}'
@@ -139,13 +143,16 @@ def load(path: str) -> Any:
   return pkgutil.resolve_name(path)
 
 
-@functools.cache
 def modules(package: str) -> dict[str, str]:
   """{file name: dotted path} of every module inside a package."""
-  folder = importlib.import_module(package).__path__
+  return _inside(package, tuple(importlib.import_module(package).__path__))
+
+
+@functools.cache
+def _inside(package: str, folders: tuple[str, ...]) -> dict[str, str]:
   return {
     module.name.rpartition('.')[2]: module.name
-    for module in pkgutil.walk_packages(folder, f'{package}.')
+    for module in pkgutil.walk_packages(folders, f'{package}.')
     if not module.ispkg
   }
 

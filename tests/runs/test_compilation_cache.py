@@ -2,14 +2,17 @@
 
 import os
 from pathlib import Path
-from resource import RLIMIT_FSIZE, setrlimit
 import subprocess
 import sys
 
 ADD = """
+import resource
+import sys
 import jax
 from memjax.runs.compilation_cache import enable_compilation_cache
 enable_compilation_cache()
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 print(jax.jit(lambda x: x + 1)(1))
 """
 
@@ -24,11 +27,10 @@ def compiled(folder: Path, size: int = -1) -> tuple[list[Path], str]:
   keep = {'JAX_COMPILATION_CACHE_DIR': str(folder)}
   keep['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   process = subprocess.run(
-    [sys.executable, '-c', ADD],
+    [sys.executable, '-c', ADD, str(size)],
     env={**os.environ, **keep},
     capture_output=True,
     text=True,
-    preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (size, size)),
     check=True,
   )
   assert process.stdout == '2\n'

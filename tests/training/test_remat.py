@@ -28,18 +28,18 @@ SIZES = {
 
 
 def arguments_of(experiment: Experiment) -> tuple[Any, ...]:
-  """Parameters, carry, batch and noise of the first step."""
+  """Frozen part, parameters, carry, batch and noise of the first step."""
   task, train = experiment.task, experiment.train
   transformation = optimiser(experiment.optim, train.steps)
   state = initial_state(experiment, transformation, jax.numpy.uint32(0))
   rows = np.arange(train.batch_size)
   batch = task.batch(task.rows(Stream(0, 0, train.batch_size), 0, rows))
-  return state.params, state.carry, batch, jax.random.key(1)
+  return state.frozen, state.params, state.carry, batch, jax.random.key(1)
 
 
 def bytes_kept(experiment: Experiment) -> int:
   """What the forward pass keeps for the backward pass."""
-  params, *others = arguments_of(experiment)
+  _, params, *others = arguments_of(experiment)
 
   def backward(params: Params) -> Any:
     def loss(params: Params) -> jax.Array:
