@@ -229,6 +229,7 @@ def test_a_config_names_an_optimiser_of_its_own_folder(tmp_path: Path) -> None:
   assert 'is not in my_optim; did you mean halved?' in wrong.stderr
 
 
+@pytest.mark.slow
 def test_divergence_is_an_exit_code_and_a_state(tmp_path: Path) -> None:
   quick = '--config=configs/adding.py:gru,quick'
   huge = '--config.optim.learning_rate=1e38'

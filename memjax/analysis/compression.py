@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 
 from memjax.analysis.across_runs import format_median, median_dot
 from memjax.analysis.base import Instrument, Places, Result, metric_units, tidy
-from memjax.analysis.compressors import compressors, quantised_carry
+from memjax.analysis.compressors import compressors, step_by_step
 from memjax.analysis.dot_plot import Dot, DotPlot
 from memjax.analysis.programs import replicas_of
 from memjax.analysis.score_by_distance import (
@@ -24,7 +23,7 @@ from memjax.analysis.section import Section, Table
 from memjax.analysis.segment_boundaries import float_leaves
 from memjax.analysis.state_size import state_size
 from memjax.logs.plots import SCORES
-from memjax.models.base import Memory, apply
+from memjax.models.base import Memory
 from memjax.tasks.base import Task
 from memjax.types import Carry, Params
 
@@ -206,39 +205,6 @@ def _of_carry(
   stored_bytes = [state.integer + scales + -(-floats * b // 8) for b in bits]
   names = [f'{b} bits' for b in bits]
   return _scores(found, CARRY, names, stored_bytes, count)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def step_by_step(
-  model: Memory,
-  params_N: Params,
-  carry_N: Carry,
-  inputs: Any,
-  reset_BT: Any,
-  levels_N: jax.Array,
-) -> tuple[Carry, jax.Array]:
-  """As `programs.forward`, with the carry rounded after every step.
-
-  Args:
-    model: any memory.
-    params_N: its parameters, `(N, ...)`.
-    carry_N: the memories before, `(N, B, ...)`.
-    inputs: `(B, T, ...)`.
-    reset_BT: where rows forget.
-    levels_N: 2^(bits-1) - 1 of each replica.
-  """
-  steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, reset_BT))
-
-  def one(params: Params, carry: Carry, levels: jax.Array) -> Any:
-    def step(carry: Carry, x: Any) -> tuple[Carry, jax.Array]:
-      now = jax.tree.map(lambda x: x[:, None], x)
-      carry, y = apply(model, params, carry, *now)
-      return quantised_carry(carry, levels), y[:, 0]
-
-    carry, y = jax.lax.scan(step, carry, steps)
-    return carry, jnp.moveaxis(y, 0, 1)
-
-  return jax.vmap(one)(params_N, carry_N, levels_N)
 
 
 def _scores(

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from memjax.models.base import Memory, apply
 from memjax.types import Carry, Params
 
 FLOAT = 32  # bits
@@ -202,3 +203,36 @@ def _two_of_four_bits(shape: Shape) -> float:
   columns = math.prod(shape) // shape[-2]
   groups, left = divmod(shape[-2], 4)
   return columns * (groups * 2 * (FLOAT + 2) + left * FLOAT)
+
+
+@partial(jax.jit, static_argnums=0)
+def step_by_step(
+  model: Memory,
+  params_N: Params,
+  carry_N: Carry,
+  inputs: Any,
+  reset_BT: Any,
+  levels_N: jax.Array,
+) -> tuple[Carry, jax.Array]:
+  """As `programs.forward`, with the carry rounded after every step.
+
+  Args:
+    model: any memory.
+    params_N: its parameters, `(N, ...)`.
+    carry_N: the memories before, `(N, B, ...)`.
+    inputs: `(B, T, ...)`.
+    reset_BT: where rows forget.
+    levels_N: 2^(bits-1) - 1 of each replica.
+  """
+  steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, reset_BT))
+
+  def one(params: Params, carry: Carry, levels: jax.Array) -> Any:
+    def step(carry: Carry, x: Any) -> tuple[Carry, jax.Array]:
+      now = jax.tree.map(lambda x: x[:, None], x)
+      carry, y = apply(model, params, carry, *now)
+      return quantised_carry(carry, levels), y[:, 0]
+
+    carry, y = jax.lax.scan(step, carry, steps)
+    return carry, jnp.moveaxis(y, 0, 1)
+
+  return jax.vmap(one)(params_N, carry_N, levels_N)

@@ -100,7 +100,11 @@ def test_the_folder_holds_the_instruments_in_their_order() -> None:
   assert len({name_of(instrument) for instrument in INSTRUMENTS}) == len(orders)
 
 
-MODELS = ('adding', 'lstm'), ('copy_memory', 'transformer_xl'), ('mqar', 'ntm')
+MODELS = (
+  pytest.param('adding', 'lstm', marks=pytest.mark.slow),
+  ('copy_memory', 'transformer_xl'),
+  pytest.param('mqar', 'ntm', marks=pytest.mark.slow),
+)
 
 THEMED = {INK, TRAIN, *EVALUATIONS}  # colours that follow a dark page
 SIZES = {'batch_size': 8, 'batches': 2, 'labels': 8, 'lags': 6, 'repeats': 1}

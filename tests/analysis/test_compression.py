@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from memjax.analysis import compressors
-from memjax.analysis.compression import Compression, step_by_step
-from memjax.analysis.compressors import Compressor
+from memjax.analysis.compression import Compression
+from memjax.analysis.compressors import Compressor, step_by_step
 from memjax.analysis.programs import forward, initial_carry
 from tests.small import small
 

@@ -18,6 +18,7 @@ STACKED = LeakyIntegrator(4)
 ROWS, STEPS = 2, 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('model', 'spec', 'tables'),
   [

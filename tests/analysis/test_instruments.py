@@ -15,7 +15,16 @@ from tests.small import small
 FEW = {'batch_size': 2, 'batches': 1}
 
 
-@pytest.mark.parametrize('name', ['lstm', 'transformer_xl', 'stack_rnn'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    'lstm',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in ('transformer_xl', 'stack_rnn')
+    ),
+  ],
+)
 def test_figures_are_finite_and_shaped(name: str) -> None:
   experiment = small('copy_memory', name)
   model, task = experiment.model, experiment.task

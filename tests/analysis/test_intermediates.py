@@ -110,6 +110,7 @@ def looked(name: str) -> Looked:
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_what_is_shown_is_well_formed_and_changes_nothing(name: str) -> None:
   it = looked(name)

@@ -28,7 +28,11 @@ def text(folder: Path) -> Task:
 
 @pytest.mark.parametrize(
   ('name', 'on_text'),
-  [('lstm', False), ('transformer_xl', True), ('memn2n', False)],
+  [
+    pytest.param('lstm', False, marks=pytest.mark.slow),
+    ('transformer_xl', True),
+    pytest.param('memn2n', False, marks=pytest.mark.slow),
+  ],
 )
 def test_figures_are_finite_and_shaped(
   name: str, on_text: bool, tmp_path: Path

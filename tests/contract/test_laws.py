@@ -408,6 +408,7 @@ def shapes(memory: Memory) -> Any:
   return jax.tree.map(jnp.shape, jax.eval_shape(run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('width', [96, 100])
 @pytest.mark.parametrize('name', MODELS)
 def test_one_flag_changes_the_width_of_any_model(name: str, width: int) -> None:

@@ -92,7 +92,17 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize('setting', list(SETTINGS))
+@pytest.mark.parametrize(
+  'setting',
+  [
+    'carry',
+    'fsdp',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in ('resets', 'windows', 'characters', 'words', 'one device')
+    ),
+  ],
+)
 def test_the_documents_add_up_to_the_set(texts: Path, setting: str) -> None:
   experiment = experiment_of(texts, **SETTINGS[setting])
   whole, row = row_of(experiment, 'set'), row_of(experiment, 'document')

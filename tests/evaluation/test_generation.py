@@ -63,7 +63,9 @@ def params_of(experiment: Experiment, seed: int) -> Params:
   return initial_params(experiment.model, experiment.task, key)
 
 
-@pytest.mark.parametrize('model', ['lstm', 'transformer'])
+@pytest.mark.parametrize(
+  'model', ['lstm', pytest.param('transformer', marks=pytest.mark.slow)]
+)
 def test_it_is_a_loop_that_reads_its_own_answers(model: str) -> None:
   experiment = small('segments', f'reverse-{model}', EXACT)
   some = 0.0

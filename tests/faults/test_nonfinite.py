@@ -169,6 +169,7 @@ def test_rollback_goes_on_from_the_newest_checkpoint(
   assert again != on, 'steps 7 and 8 are taken'
 
 
+@pytest.mark.slow
 def test_a_diverged_replica_is_named_everywhere(
   bad_seeds: set[int], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

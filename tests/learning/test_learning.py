@@ -22,18 +22,18 @@ SHORT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('family', 'variant', 'task', 'metric', 'memoryless', 'bound'),
   [
     ('adding', 'gru', {}, 'loss', 1 / 6, 0.02),
-    pytest.param(
+    (
       'mqar',
       'transformer_xl',
       {'task.length': 16, 'task.pairs': 2, 'model.depth': 2},
       'accuracy',
       1 / 2,
       0.9,
-      marks=pytest.mark.slow,
     ),
   ],
   ids=['gru', 'transformer_xl'],

@@ -110,6 +110,7 @@ def test_a_set_that_training_leaves_out_is_measured_when_named(
   assert kept(workdir)[-1]['overrides'] == {}
 
 
+@pytest.mark.slow
 def test_another_text_is_read_with_the_trained_tokenizer(
   tmp_path: Path,
 ) -> None:

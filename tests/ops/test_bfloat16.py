@@ -170,6 +170,7 @@ OPS: list[Callable[[Arrays, jax.Array], Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('op', OPS)
 def test_sums_are_float32_and_gradients_finite(
   op: Callable[[Arrays, jax.Array], Any],

@@ -213,6 +213,7 @@ def test_only_decays_and_states_are_kept_for_the_gradient(
   assert used.temp_size_in_bytes < 8 * state_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('op', OPS)
 @pytest.mark.parametrize('length', [1, 9])
 @pytest.mark.parametrize('rows', [1, ROWS])

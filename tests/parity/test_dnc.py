@@ -188,6 +188,7 @@ def test_intermediates_change_no_output() -> None:
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('length', [1, STEPS])
 def test_gradients_are_finite_from_a_memory_of_zeros(length: int) -> None:
   """With some steps before it, every parameter has a gradient."""

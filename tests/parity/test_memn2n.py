@@ -212,6 +212,7 @@ def test_chunks_of_a_long_segment_change_nothing(slots: int, kind: str) -> None:
   np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['position', 'tokens'])
 def test_certain_noise_puts_an_empty_cell_after_each_stored_one(
   kind: str,
@@ -289,6 +290,7 @@ def test_gradients_equal_differences(linear: bool) -> None:
   np.testing.assert_allclose(slope, difference, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['position', 'tokens'])
 def test_temporary_memory_grows_with_the_length_not_its_square(
   kind: str,

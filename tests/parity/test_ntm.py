@@ -152,6 +152,7 @@ def test_intermediates_change_no_output() -> None:
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('controller', ['lstm', 'feedforward'])
 def test_gradients_reach_every_parameter(controller: str) -> None:
   under_test = layer(ntm(controller=controller), INPUTS)

@@ -165,6 +165,7 @@ def test_positions_start_as_large_as_tokens() -> None:
   np.testing.assert_allclose(places.std(), tokens.std(), rtol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('length', [1, LENGTH])
 @pytest.mark.parametrize(
   'model',

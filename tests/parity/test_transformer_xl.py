@@ -314,6 +314,7 @@ def pre_norm_stack(
   return dense(p['readout'], x), after
 
 
+@pytest.mark.slow
 def test_pre_norm_gradients_over_segments_equal_the_originals() -> None:
   """The memory is raw and normed anew: its norm learns from every segment."""
   model = Stack(

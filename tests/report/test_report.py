@@ -208,6 +208,7 @@ def test_rows_of_eval_are_in_the_report(runs: Path, tmp_path: Path) -> None:
   assert second.split(',')[7] == '0.625'
 
 
+@pytest.mark.slow
 def test_instruments_read_the_validation_text(tmp_path: Path) -> None:
   corpus = tmp_path / 'corpus.txt'
   corpus.write_text(''.join(map(str, range(3000))))

@@ -133,6 +133,7 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(
   assert output == f'{path}: not drawn: no such font\n'
 
 
+@pytest.mark.slow
 def test_a_run_ends_without_its_figure_and_evaluates_as_before(
   experiment: Experiment, tmp_path: Path, capsys: Any
 ) -> None:

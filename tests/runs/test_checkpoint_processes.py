@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.flags import xla_flags
 
 CHILD = """
@@ -69,6 +71,7 @@ print('end')
 """
 
 
+@pytest.mark.slow
 def test_two_processes_save_and_restore_as_one(tmp_path: Path) -> None:
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))

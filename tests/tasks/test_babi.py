@@ -250,6 +250,7 @@ def test_a_vocabulary_brings_words_and_no_stories() -> None:
   assert task.baselines == alone.baselines
 
 
+@pytest.mark.slow
 @real
 def test_the_vocabulary_of_all_tasks() -> None:
   task = released('all')

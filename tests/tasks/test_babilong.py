@@ -67,6 +67,7 @@ def test_the_text_is_one_window_and_the_facts_keep_their_order(
     assert re.fullmatch(rb'[A-J]+', FACT.sub(b'', story))
 
 
+@pytest.mark.slow
 def test_players_score_the_baselines(fields: dict) -> None:
   task = BABILong(**fields, split='validation')
   batch, rng = drawn(task), np.random.default_rng(0)

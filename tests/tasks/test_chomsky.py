@@ -159,6 +159,7 @@ def test_every_row_has_the_same_weight_in_the_score() -> None:
   assert scores['accuracy'] > right_B.mean() + 0.1
 
 
+@pytest.mark.slow
 @every_task
 def test_the_smallest_task_works(kind: type[SequenceTask]) -> None:
   task = kind(longest=1)

@@ -26,7 +26,7 @@ from tests.variants import covering
 ROOT = Path(__file__).parents[2]
 ROWS = 300
 # Tasks whose `labels` is a bound that few rows or none reach.
-BOUNDS = ('InContextRecall', 'NoisyRecall', 'Mentions', 'Pairs')
+BOUNDS = ('InContextRecall', 'NoisyRecall', 'Mentions', 'Pairs', 'Augmented')
 
 
 def task_specs() -> dict[str, dict[str, Any]]:
@@ -84,6 +84,7 @@ def assert_equal(found: Metrics, expected: Metrics) -> None:
     )
 
 
+@pytest.mark.slow
 @every_spec
 def test_no_row_has_more_labels_than_the_task_says(
   spec: Mapping[str, Any],
@@ -96,6 +97,7 @@ def test_no_row_has_more_labels_than_the_task_says(
   assert most == task.labels or type(task).__name__ in BOUNDS
 
 
+@pytest.mark.slow
 @every_spec
 def test_a_measure_needs_the_labelled_positions_only(
   spec: Mapping[str, Any],

@@ -143,6 +143,7 @@ def test_traced_twice_it_is_the_same_program(task: GeneratedTask) -> None:
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @every_task
 def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))

@@ -348,6 +348,7 @@ def test_a_bad_field_is_refused(
     task(**fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'task',
   [

@@ -81,6 +81,7 @@ def test_a_mixture_has_its_shares_and_its_rows() -> None:
   assert not np.array_equal(later, pairs_B)
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_the_others() -> None:
   whole = rows(MIXTURE, 3)
   feed = MIXTURE.rows(Stream(5, 0, ROWS), 3, np.array([7, 3]))

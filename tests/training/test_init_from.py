@@ -16,7 +16,9 @@ from memjax.training.program import program
 from tests.small import small
 
 
-@pytest.mark.parametrize('replicas', [1, 2])
+@pytest.mark.parametrize(
+  'replicas', [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_parameters_are_inherited_and_nothing_else(
   tmp_path: Path, replicas: int
 ) -> None:

@@ -138,6 +138,7 @@ MORE = SHORT | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'per_call', [pytest.param(1, marks=pytest.mark.slow), 4]
 )
@@ -166,6 +167,7 @@ def test_fewer_steps_are_refused(tmp_path: Path) -> None:
     train(small('copy_memory', 'lstm', MORE | {'train.steps': 4}), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_condition_ends_a_run_and_its_end_is_kept(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_wrong_metric_is_refused_before_anything_compiles(
   assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_and_its_end_is_kept(tmp_path: Path) -> None:
   experiment = small(
     'copy_memory',
@@ -265,6 +268,7 @@ def test_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
   )
 
 
+@pytest.mark.slow
 def test_every_figure_has_its_protocol_and_every_start_its_machine(
   tmp_path: Path,
 ) -> None:

@@ -26,6 +26,7 @@ def training_rows(
   return [row for row in rows if row['split'] == 'train']
 
 
+@pytest.mark.slow
 def test_rows_have_the_rate_of_their_last_update(tmp_path: Path) -> None:
   schedule = {
     'optim.schedule': 'linear',
@@ -84,6 +85,7 @@ def test_the_operations_of_a_step_are_those_of_its_products() -> None:
   assert step_flops(twice) == 2 * expected
 
 
+@pytest.mark.slow
 def test_mfu_is_the_share_of_the_peak(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +101,7 @@ def test_mfu_is_the_share_of_the_peak(
   assert np.isfinite(row['mfu'])
 
 
+@pytest.mark.slow
 def test_the_given_steps_are_profiled(tmp_path: Path) -> None:
   experiment = small('mqar', 'gru', SIZES | {'train.steps': 4})
   train(experiment, tmp_path, lambda *_: None, '2:3')

@@ -352,6 +352,7 @@ def test_a_group_behind_others_that_take_all_is_refused() -> None:
     trained(1, groups)
 
 
+@pytest.mark.slow
 def test_replicas_may_differ_in_the_factor_of_a_group() -> None:
   group = {'match': 'readout/', 'learning_rate_factor': 1.0}
   common = {

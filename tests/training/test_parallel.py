@@ -34,7 +34,14 @@ def single() -> TrainState:
   return run(on(1, 1), 3)
 
 
-@pytest.mark.parametrize(('data', 'fsdp'), [(8, 1), (1, 8), (4, 2)])
+@pytest.mark.parametrize(
+  ('data', 'fsdp'),
+  [
+    pytest.param(8, 1, marks=pytest.mark.slow),
+    pytest.param(1, 8, marks=pytest.mark.slow),
+    (4, 2),
+  ],
+)
 def test_a_mesh_trains_as_one_device_does(
   single: TrainState, data: int, fsdp: int
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_figure_is_that_of_a_naive_loop(corpus: Path, protocol: dict) -> None:
   assert settings['tokenisation'] == 'bytes'
 
 
+@pytest.mark.slow
 def test_a_transformer_that_slides_sees_a_whole_context(corpus: Path) -> None:
   experiment = read_by(corpus, 'transformer', SLIDING)
   model = experiment.model
@@ -205,6 +206,7 @@ def test_a_memory_that_is_a_parameter_is_not_changed(corpus: Path) -> None:
     Evaluator('validation', experiment, mesh)
 
 
+@pytest.mark.slow
 def test_a_protocol_is_swept_from_the_command_line(
   corpus: Path, tmp_path: Path
 ) -> None:

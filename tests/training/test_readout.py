@@ -32,12 +32,12 @@ def assert_same(one: Any, other: Any, tolerance: float) -> None:
 @pytest.mark.parametrize(
   ('family', 'model', 'chunk_bytes'),
   [
-    ('mqar', 'transformer', 2**30),
+    pytest.param('mqar', 'transformer', 2**30, marks=pytest.mark.slow),
     ('mqar', 'lstm', 1),
     ('copy_memory', 'lstm', 2**30),
-    ('adding', 'gru', 2**30),
-    ('babi', 'memn2n', 2**30),
-    ('ntm_tasks', 'copy-lstm', 2**30),
+    pytest.param('adding', 'gru', 2**30, marks=pytest.mark.slow),
+    pytest.param('babi', 'memn2n', 2**30, marks=pytest.mark.slow),
+    pytest.param('ntm_tasks', 'copy-lstm', 2**30, marks=pytest.mark.slow),
     ('text', 'lstm', 2**30),
     ('text', 'lstm', 3 * ROWS * 256 * 4),
     ('text', 'rnn', ROWS * 256 * 4),

@@ -68,7 +68,10 @@ def test_replicas_are_single_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
   ('name', 'option', 'schedule'),
-  [('adamw', 'b1', 'cosine'), ('sgd', 'momentum', 'linear')],
+  [
+    pytest.param('adamw', 'b1', 'cosine', marks=pytest.mark.slow),
+    ('sgd', 'momentum', 'linear'),
+  ],
 )
 def test_each_replica_has_the_floats_that_are_its_own(
   name: str, option: str, schedule: str
@@ -147,6 +150,7 @@ def test_a_stopped_run_of_replicas_goes_on_bit_for_bit(
     assert [row[name] for row in parts] == [row[name] for row in whole]
 
 
+@pytest.mark.slow
 def test_replicas_stop_together_and_one_step_is_the_best(
   tmp_path: Path,
 ) -> None:
@@ -188,6 +192,7 @@ def test_devices_share_the_replicas() -> None:
     assert leaf.addressable_shards[0].data.shape[0] == 1
 
 
+@pytest.mark.slow
 def test_devices_share_the_rows_of_replicas_that_do_not_divide() -> None:
   overrides = {'train.replicas': 3, 'optim.name': 'sgd', 'optim.options': {}}
   on_mesh = run(small('copy_memory', 'lstm', overrides), 2)
@@ -199,7 +204,9 @@ def test_devices_share_the_rows_of_replicas_that_do_not_divide() -> None:
     assert shard.shape[:2] == (3, leaf.shape[1] // 8)
 
 
-@pytest.mark.parametrize('replicas', [8, 3])
+@pytest.mark.parametrize(
+  'replicas', [pytest.param(8, marks=pytest.mark.slow), 3]
+)
 def test_rows_hold_every_replica_of_a_mesh(
   replicas: int, tmp_path: Path
 ) -> None:

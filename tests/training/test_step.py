@@ -30,7 +30,9 @@ def first_batch(experiment: Experiment) -> Batch:
   return experiment.task.batch(experiment.task.rows(stream, 0, rows))
 
 
-@pytest.mark.parametrize('family', ['adding', 'mqar'])
+@pytest.mark.parametrize(
+  'family', ['adding', pytest.param('mqar', marks=pytest.mark.slow)]
+)
 def test_rows_read_in_parts_give_the_same_step(family: str) -> None:
   whole = run(small(family, 'lstm', ONE), 2)
   parts = run(small(family, 'lstm', ONE | {'train.grad_accum_steps': 4}), 2)
@@ -80,6 +82,7 @@ def input_gradient(segments: int, group: int) -> np.ndarray:
   return np.asarray(jax.grad(loss)(batch.inputs))
 
 
+@pytest.mark.slow
 def test_the_gradient_is_whole_when_the_segments_cover_the_row() -> None:
   whole = input_gradient(1, 1)
   assert np.abs(whole).min(axis=(0, 2)).min() > 0
@@ -108,6 +111,7 @@ def test_bfloat16_computes_near_float32_and_keeps_its_state_in_it() -> None:
   assert jax.tree.reduce(jnp.logical_or, difference.params)
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_parameters() -> None:
   options = ONE | {'optim.ema': 0.75}
   after = [run(small('adding', 'gru', options), calls) for calls in (0, 1, 2)]
@@ -164,6 +168,7 @@ def test_the_state_is_donated() -> None:
   assert all(leaf.is_deleted() for leaf in big)
 
 
+@pytest.mark.slow
 def test_dropout_draws_anew_each_step_and_the_same_each_time() -> None:
   options = ONE | {'model.dropout': 0.5, 'optim.learning_rate': 1e-9}
   experiment = small('copy_memory', 'lstm', options)

@@ -139,7 +139,9 @@ def settings(folders: Path, carry_over: bool) -> dict[str, Any]:
   }
 
 
-@pytest.mark.parametrize('carry_over', [True, False])
+@pytest.mark.parametrize(
+  'carry_over', [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_a_stopped_run_goes_on_bit_for_bit(
   folders: Path,
   tmp_path: Path,
