@@ -10,8 +10,8 @@ Papers: Gholami et al. 2021, quantisation, https://arxiv.org/abs/2103.13630; Han
 et al. 2015, magnitude pruning, https://arxiv.org/abs/1506.02626; Mishra et al.
 2021, 2:4 sparsity, https://arxiv.org/abs/2104.08378. Nothing is trained again.
 
-Kernels are arrays of two axes or more, of which the last two are rows and
-columns; a channel is a column. Vectors stay as they are. Functions take the
+Kernels are arrays of two axes or more; the last two are rows and columns, and a
+channel is a column. Vectors stay as they are. Functions take the
 parameters of one replica.
 """
 

@@ -178,7 +178,7 @@ def flat(tree: Any, prefix: str = '') -> dict[str, Any]:
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-  """The mappings of which `flat` gave the leaves."""
+  """The mappings whose leaves `flat` gave."""
   tree: dict[str, Any] = {}
   for path, leaf in leaves.items():
     *parents, name = path.split('/')

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from memjax.interop.family import Family
 from memjax.interop.names import Row, norm
 
-HEAD_WIDTH = 64  # of which the norm's epsilon is 1e-5 times as large
+HEAD_WIDTH = 64  # its norm's epsilon is 1e-5 times as large
 # Their letter, our name, the lowest layer.
 LOW_RANK = (('w', 'decay', 0), ('a', 'rate', 0), ('v', 'first', 1))
 

@@ -29,14 +29,14 @@ import numpy as np
 
 from memjax.errors import require
 from memjax.tasks.base import TRAINING, Stream, Task
-from memjax.tasks.composed.wrapper import Wrapper
+from memjax.tasks.composed.wrapper import SameLabels
 from memjax.tasks.language.pairs import Pairs
 from memjax.tasks.stages import row_key
-from memjax.types import Batch, HostBatch, Metrics, Spec
+from memjax.types import Batch, HostBatch, Spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Augmented(Wrapper):
+class Augmented(SameLabels):
   """A task whose training inputs are disturbed.
 
   Attributes:
@@ -70,14 +70,6 @@ class Augmented(Wrapper):
     require(self.task.input_spec.classes > 0, 'task.name', name, rule)
 
   @property
-  def score_axis(self) -> str:  # type: ignore[override]
-    return self.task.score_axis
-
-  @property
-  def measures_positions(self) -> bool:  # type: ignore[override]
-    return self.task.measures_positions
-
-  @property
   def input_spec(self) -> Spec:
     spec = self.task.input_spec
     return spec.resized(spec.size + 1) if self.mask else spec
@@ -97,10 +89,6 @@ class Augmented(Wrapper):
     return self.task.row_stride
 
   @property
-  def labels(self) -> int:
-    return self.task.labels
-
-  @property
   def labels_are_inputs(self) -> bool:
     return self.task.labels_are_inputs
 
@@ -115,10 +103,6 @@ class Augmented(Wrapper):
   @property
   def longest_source(self) -> int:
     return self.task.longest_source
-
-  @property
-  def baselines(self) -> dict[str, dict[str, float]]:
-    return self.task.baselines
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     ids_R4 = np.empty((len(row_ids), 4), np.uint32)
@@ -152,9 +136,6 @@ class Augmented(Wrapper):
     chosen_T = jax.random.bernoulli(of_drop, self.drop, shape)
     distances = self.task.score_axis == 'label_distance'
     return without(row, chosen_T & open_T & ~row.reset_BT, distances)
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return self.task.measure(y, batch)
 
 
 def swapped(

@@ -24,13 +24,13 @@ import jax.numpy as jnp
 
 from memjax.errors import require
 from memjax.tasks.base import Task
-from memjax.tasks.composed.wrapper import Wrapper
+from memjax.tasks.composed.wrapper import SameLabels
 from memjax.tasks.language.hidden_tags import HiddenTags
-from memjax.types import Batch, HostBatch, Metrics, Spec
+from memjax.types import Batch, HostBatch, Spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Delayed(Wrapper):
+class Delayed(SameLabels):
   """A task whose labels come late.
 
   Attributes:
@@ -51,14 +51,6 @@ class Delayed(Wrapper):
     require(not self.task.carry_over, 'task.name', name, rule)
 
   @property
-  def score_axis(self) -> str:  # type: ignore[override]
-    return self.task.score_axis
-
-  @property
-  def measures_positions(self) -> bool:  # type: ignore[override]
-    return self.task.measures_positions
-
-  @property
   def input_spec(self) -> Spec:
     spec = self.task.input_spec
     return spec.resized(spec.size + 1) if self.steps and spec.classes else spec
@@ -76,20 +68,12 @@ class Delayed(Wrapper):
     return self.task.runs
 
   @property
-  def labels(self) -> int:
-    return self.task.labels
-
-  @property
   def labels_are_inputs(self) -> bool:
     return False
 
   @property
   def label_delay(self) -> int:
     return self.steps
-
-  @property
-  def baselines(self) -> dict[str, dict[str, float]]:
-    return self.task.baselines
 
   def batch(self, host_batch: HostBatch) -> Batch:
     batch = jax.tree.map(jnp.asarray, self.task.batch(host_batch))
@@ -111,6 +95,3 @@ class Delayed(Wrapper):
       spread(batch.reset_BT),
       jax.tree.map(lambda x: spread(x, self.steps), batch.score_axis_BT),
     )
-
-  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    return self.task.measure(y, batch)

@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 
 from memjax.data.tokenizers import Tokenizer
 from memjax.errors import ConfigError
 from memjax.tasks.base import Stream, Task
-from memjax.types import HostBatch
+from memjax.types import Batch, HostBatch, Metrics
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,3 +55,27 @@ class Wrapper(Task):
 
   def rows(self, stream: Stream, step: int, row_ids: np.ndarray) -> HostBatch:
     return self.task.rows(stream, step, row_ids)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SameLabels(Wrapper):
+  """A wrapper that keeps the labels, metrics and baselines of the task."""
+
+  @property
+  def score_axis(self) -> str:  # type: ignore[override]
+    return self.task.score_axis
+
+  @property
+  def measures_positions(self) -> bool:  # type: ignore[override]
+    return self.task.measures_positions
+
+  @property
+  def labels(self) -> int:
+    return self.task.labels
+
+  @property
+  def baselines(self) -> dict[str, dict[str, float]]:
+    return self.task.baselines
+
+  def measure(self, y: jax.Array, batch: Batch) -> Metrics:
+    return self.task.measure(y, batch)
