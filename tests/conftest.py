@@ -1,5 +1,6 @@
 """One set of rules for all tests: 8 CPU devices, checked shapes and types."""
 
+import collections
 from collections.abc import Iterator
 import gc
 import os
@@ -29,6 +30,20 @@ jaxtyping.install_import_hook(
 )
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 gc.set_threshold(50_000)  # at 700 objects tracing looks for garbage all along
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Of a test with the mark `fast_cases(n)`, all but n cases are slow."""
+  cases = collections.defaultdict[str, list[pytest.Item]](list)
+  for item in items:
+    cases[item.nodeid.partition('[')[0]].append(item)
+  for same in cases.values():
+    mark = same[0].get_closest_marker('fast_cases')
+    count = mark.args[0] if mark else len(same)
+    for place, item in enumerate(same):
+      if place * count // len(same) == (place - 1) * count // len(same):
+        item.add_marker('slow')
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

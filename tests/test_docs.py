@@ -79,6 +79,7 @@ def follow(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'page',
   [

@@ -25,6 +25,7 @@ from experiments.resume.kill import (
   measured,
   start,
   wait_for,
+  wait_for_first_line,
   written,
 )
 from memjax.runs import exit_codes
@@ -91,6 +92,7 @@ class Day:
   def _start(self, rows: int) -> subprocess.Popen:
     process = start(self._args, self.workdir)
     wait_for(process, self.workdir, rows)
+    wait_for_first_line(process)
     return process
 
   def _end(self, process: subprocess.Popen, code: int) -> None:

@@ -75,8 +75,7 @@ def stop_after(
   """As `kill_after`, by SIGTERM or Ctrl-C; requires that nothing is lost."""
   process = start(args, workdir)
   wait_for(process, workdir, rows)
-  while process.poll() is None and not handles_signals(process.pid):
-    time.sleep(0.002)
+  wait_for_first_line(process)
   process.send_signal(number)
   _, errors = process.communicate(timeout=PATIENCE)
   code, steps = process.returncode, [step for step, *_ in measured(workdir)]
@@ -86,6 +85,12 @@ def stop_after(
   if saved < max([0, *steps]):
     raise RuntimeError(f'step {saved} is saved, of {steps[-1]}')
   return written(workdir)
+
+
+def wait_for_first_line(process: subprocess.Popen) -> None:
+  """Waits until a process handles signals, or has ended."""
+  while process.poll() is None and not handles_signals(process.pid):
+    time.sleep(0.002)
 
 
 def handles_signals(pid: int) -> bool:

@@ -120,6 +120,7 @@ def test_attention_without_parameters_is_uniform() -> None:
   np.testing.assert_allclose(share_NHR, np.tile(wanted_R, (2, 2, 1)), rtol=1e-6)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('name', 'gate'), [('lstm.LSTM', 'forget_gate'), ('gru.GRU', 'update_gate')]
 )

@@ -123,6 +123,7 @@ def initialised(family: str, variant: str) -> tuple[Memory, Params, Task]:
   return model, params_N, task
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('instrument', INSTRUMENTS, ids=name_of)
 @pytest.mark.parametrize(('family', 'variant'), MODELS)
 def test_what_is_defined_is_measured_and_what_is_not_says_why(

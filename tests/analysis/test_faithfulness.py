@@ -68,6 +68,7 @@ class Notebook(Memory):
 PARAMS_N = {'sure': jnp.full(2, SURE)}
 
 
+@pytest.mark.slow
 def test_an_honest_memory_is_faithful_and_another_is_not() -> None:
   sizes = {'batch_size': 16, 'batches': 2}
   honest = deletion_losses(Notebook(), PARAMS_N, TASK, **sizes)

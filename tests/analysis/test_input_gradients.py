@@ -100,6 +100,7 @@ def test_a_norm_that_does_not_fall_has_no_half_life() -> None:
     assert format_median(life, 2) == MISSING
 
 
+@pytest.mark.slow
 def test_tokens_are_differentiated_by_their_embeddings() -> None:
   """A plain encoder and a linear readout keep the decay."""
   task = RepeatToken(vocab=4, length=16, lag=1)

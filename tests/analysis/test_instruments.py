@@ -15,6 +15,7 @@ from tests.small import small
 FEW = {'batch_size': 2, 'batches': 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [

@@ -128,6 +128,7 @@ def test_what_is_shown_is_well_formed_and_changes_nothing(name: str) -> None:
   np.testing.assert_allclose(it.y, y, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('name', [n for n in CASES if n not in MADE_ANYWAY])
 def test_nothing_is_computed_unless_it_is_collected(name: str) -> None:
   it = looked(name)

@@ -26,6 +26,7 @@ def text(folder: Path) -> Task:
   return Text(corpus='files', path=path, tokens='characters', length=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'on_text'),
   [

@@ -85,6 +85,7 @@ def test_a_value_that_is_not_a_section_is_one_line(part: str) -> None:
     assert str(error.value) == f'{field}: 3: must be a section with fields'
 
 
+@pytest.mark.slow
 def test_config_json_holds_whole_sets_and_reads_as_the_same_run(
   tmp_path: Path,
 ) -> None:

@@ -189,6 +189,7 @@ def test_every_memory_has_sizes_for_a_check() -> None:
   assert number > 20
 
 
+@pytest.mark.slow
 def test_the_model_of_a_config(capsys: pytest.CaptureFixture[str]) -> None:
   config = copy_memory.get_config('lstm,quick').to_dict()
   assert check.check_config(config) == exit_codes.FINISHED

@@ -321,6 +321,14 @@ def in_small_chunks(model: Model) -> Model:
 SLOW_CASES = (
   *('pairs-additive', 'pairs-dot', 'log_linear_gated_delta_net'),
   *('relational_memory', 'adaptive_span', 'expire_span'),
+  *('augmented-additive', 'xlstm', 'qwen3_next', 'griffin', 'kimi_linear'),
+  *('samba', 'jamba', 'based_hybrid', 'universal_transformer'),
+  *(
+    'log_linear_mamba2',
+    'gated_delta_net_2',
+    'delta_product',
+    'lookahead-gru-1',
+  ),
 )
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')
@@ -368,6 +376,7 @@ def test_models_that_break_laws_on_purpose_are_few() -> None:
   }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('rate', ['dropout', 'noise'])
 def test_evaluation_ignores_training_noise(rate: str) -> None:
   """Laws that hold without noise hold for any noise rate in evaluation."""
@@ -422,6 +431,7 @@ def test_one_flag_changes_the_width_of_any_model(name: str, width: int) -> None:
 WHOLE = {type(built(case)): case for case in (*NAMED, *ODD)}
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('case', WHOLE.values())
 def test_a_model_is_its_body_and_a_readout_of_each_step(case: str) -> None:
   read = subject(case)

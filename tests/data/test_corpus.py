@@ -243,6 +243,7 @@ def lengthen(path: Path) -> None:
   path.write_bytes(path.read_bytes() + b'a')
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize('damage', [flip, cut, lengthen, Path.unlink])
 @pytest.mark.parametrize('name', ['train.tokens', 'test.starts', 'meta.json'])
 def test_damaged_tokens_are_prepared_again(
@@ -270,6 +271,7 @@ def write_zeros(path: Path) -> None:
   path.write_bytes(content[:70] + bytes(len(content) - 70))
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize('damage', [write_zeros, cut, Path.unlink])
 @pytest.mark.parametrize('name', ['*-train.array_record*', 'dataset_info.json'])
 def test_damaged_records_are_recorded_again(
@@ -313,6 +315,7 @@ print(*(corpus.splits[split].tokens.sum() for split in corpus.splits))
 """
 
 
+@pytest.mark.slow
 def test_processes_prepare_the_same_corpus_at_once(folder: Path) -> None:
   answers = raced(IMPORTS, RACE, [str(folder)], 3)
   splits = opened(folder, 'characters').splits
@@ -340,6 +343,7 @@ assert 'tensorflow' not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_preparing_is_quiet_and_stays_in_its_folder(
   tmp_path: Path, cache: Path
 ) -> None:
@@ -378,6 +382,7 @@ except ConfigError as error:
 """
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('limit', [100_000, 500_000])  # records, then tokens
 def test_a_full_disk_is_one_line_and_the_next_try_succeeds(
   tmp_path: Path, cache: Path, limit: int

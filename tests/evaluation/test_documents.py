@@ -92,6 +92,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'setting',
   [
@@ -130,6 +131,7 @@ def test_the_documents_add_up_to_the_set(texts: Path, setting: str) -> None:
   assert len(task.documents) == len(task._splits[0].starts)
 
 
+@pytest.mark.slow
 def test_replicas_have_documents_of_their_own(texts: Path) -> None:
   fields = {'train.replicas': 2, 'parallel.data': 2}
   row = row_of(experiment_of(texts, **fields), 'document')
@@ -139,6 +141,7 @@ def test_replicas_have_documents_of_their_own(texts: Path) -> None:
   assert document['metrics']['loss'] == pytest.approx(np.median(both))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('resets', [False, True])
 def test_a_document_is_read_with_the_memory_of_the_protocol(
   texts: Path, resets: bool

@@ -131,6 +131,7 @@ def test_a_prompt_and_one_run_of_labels_is_defined() -> None:
   assert undefined_rows(one).tolist() == [False]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('family', 'name', 'words'),
   [

@@ -17,6 +17,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, name, value)
 
 
+@pytest.mark.slow
 def test_a_window_needs_no_cache() -> None:
   length = 6
   model = run.vanilla(length)

@@ -38,6 +38,7 @@ def workdir(trained: Path, tmp_path: Path) -> Path:
   return Path(shutil.copytree(trained, tmp_path / 'copy'))
 
 
+@pytest.mark.slow
 def test_a_whole_workdir_has_no_fault(
   workdir: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -49,6 +49,7 @@ def damaged(**fields: Any) -> Experiment:
   return dataclasses.replace(whole, task=Damaged(**known, **fields))
 
 
+@pytest.mark.slow
 def test_a_thousand_batches_with_one_wrong_id_are_refused() -> None:
   whole = small('mqar', 'lstm', ONE)
   task, rows = whole.task, np.arange(8)
@@ -87,6 +88,7 @@ def test_the_place_of_the_first_one_is_named(kind: str) -> None:
   )
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_the_row_of_that_step(tmp_path: Path) -> None:
   experiment = damaged(step=1, row=7, position=1, wrong=-1)
   with pytest.raises(ConfigError, match='step 2, row 7, position 1: the input'):

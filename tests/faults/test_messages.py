@@ -29,6 +29,7 @@ RUN = {
 }
 
 
+@pytest.mark.slow
 def test_out_of_memory_in_mid_run_is_one_line_and_the_run_resumes(
   tmp_path: Path,
   monkeypatch: pytest.MonkeyPatch,

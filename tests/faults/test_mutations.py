@@ -83,6 +83,7 @@ MUTATIONS: list[Callable[[Path, random.Random], None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'count', [35, pytest.param(1000, marks=pytest.mark.slow)]
 )

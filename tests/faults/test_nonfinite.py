@@ -80,6 +80,7 @@ def assert_all_finite(folder: Path) -> None:
         assert np.isfinite(leaf).all()
 
 
+@pytest.mark.slow
 def test_a_skipped_step_changes_no_bit(bad_seeds: set[int]) -> None:
   """Of each policy: the step before and after the fault, in one program."""
   bad_seeds |= {0}
@@ -136,6 +137,7 @@ def test_raise_ends_the_run_and_keeps_the_last_finite_state(
   assert record['not_finite'] == 'loss'
 
 
+@pytest.mark.slow
 def test_skip_goes_on_and_says_so(
   bad_seeds: set[int], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -152,6 +154,7 @@ def test_skip_goes_on_and_says_so(
   assert_all_finite(tmp_path)
 
 
+@pytest.mark.slow
 def test_rollback_goes_on_from_the_newest_checkpoint(
   bad_seeds: set[int], tmp_path: Path
 ) -> None:

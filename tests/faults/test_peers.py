@@ -107,6 +107,7 @@ def start(
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('fault', 'guilty', 'words'),
   [
@@ -178,6 +179,7 @@ def test_a_process_that_nobody_joins_ends_in_one_line(
   assert ('process 0 must run at' in line) == (rank == 1)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_both_at_the_same_step(tmp_path: Path) -> None:
   processes = start('signal', 1, (0, 1), tmp_path)
   try:

@@ -53,6 +53,7 @@ def run_and(
   train(small('copy_memory', 'lstm', RUN), folder, lambda *_: None)
 
 
+@pytest.mark.slow
 def test_a_moved_workdir_has_the_last_step(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_deleted_workdir_ends_the_run_and_is_not_made_anew(
   assert not folder.exists()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('taken', [False, True])
 def test_without_its_lock_file_a_run_saves_unless_another_began(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool

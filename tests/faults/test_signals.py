@@ -80,6 +80,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 def test_before_the_first_step_a_signal_ends_the_run(tmp_path: Path) -> None:
   process = subprocess.Popen(
     [sys.executable, '-c', RESTORES, f'--workdir={tmp_path}', *LONG],
@@ -98,6 +99,7 @@ def test_before_the_first_step_a_signal_ends_the_run(tmp_path: Path) -> None:
   assert not (tmp_path / 'metrics.jsonl').exists()
 
 
+@pytest.mark.slow
 def test_a_second_signal_saves_all_the_same(tmp_path: Path) -> None:
   process = start(LONG, tmp_path)
   wait_for(process, tmp_path, rows=3)
@@ -123,6 +125,7 @@ with interrupts.handled(), interrupts.Interrupts() as loop:
 """
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('state', 'signals', 'line'),
   [
@@ -170,6 +173,7 @@ def is_pending(process: subprocess.Popen, number: signal.Signals) -> bool:
   return bool(int(mask, 16) >> (number - 1) & 1)
 
 
+@pytest.mark.slow
 def test_an_evaluation_stops_between_batches_and_is_made_up_for(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

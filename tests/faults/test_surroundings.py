@@ -43,6 +43,7 @@ def files_with(folder: Path, word: str) -> list[str]:
   ]
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_and_odd_names_change_nothing(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_clock_that_jumps_and_odd_names_change_nothing(
   assert figures(odd) == figures(plain)
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_environment_is_in_a_file(
   tmp_path: Path,
   monkeypatch: pytest.MonkeyPatch,

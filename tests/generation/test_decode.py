@@ -87,6 +87,7 @@ def assert_same(one: Any, other: Any) -> None:
   )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'name', ['lstm', 'transformer', 'transformer_xl', 'schlag_delta']
 )

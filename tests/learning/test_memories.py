@@ -75,6 +75,7 @@ def learn(name: str, cut: bool) -> tuple[jax.Array, jax.Array]:
   return accuracy(asked if cut else whole), accuracy(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [
@@ -88,6 +89,7 @@ def test_a_memory_recalls_a_symbol(name: str) -> None:
   assert without_state < 0.5
 
 
+@pytest.mark.slow
 def test_nothing_is_learned_without_a_state() -> None:
   accuracy, _ = learn('gru', True)
   assert accuracy < 0.5

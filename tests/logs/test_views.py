@@ -102,6 +102,7 @@ def test_a_row_is_named_numbers() -> None:
   }
 
 
+@pytest.mark.slow
 def test_after_a_stop_the_last_offline_run_is_whole(tmp_path: Path) -> None:
   for past in (0, 3):
     write(tmp_path, LOG, ROWS[: past + 3], past)
@@ -116,6 +117,7 @@ def test_after_a_stop_the_last_offline_run_is_whole(tmp_path: Path) -> None:
       assert shown[name] == value
 
 
+@pytest.mark.slow
 def test_wandb_has_group_tags_parameters_texts_and_the_step(
   tmp_path: Path,
 ) -> None:

@@ -97,6 +97,7 @@ def test_one_set_one_step_and_a_field_of_the_set(workdir: Path) -> None:
     evaluate({}, workdir, overrides=['--config.model.width=8'])
 
 
+@pytest.mark.slow
 def test_a_set_that_training_leaves_out_is_measured_when_named(
   tmp_path: Path, capsys: Any
 ) -> None:
@@ -137,6 +138,7 @@ def test_another_text_is_read_with_the_trained_tokenizer(
   assert row['metrics']['bits_per_byte'] > 10
 
 
+@pytest.mark.slow
 def test_a_set_with_its_own_text_needs_no_training_text(
   tmp_path: Path,
 ) -> None:

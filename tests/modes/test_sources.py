@@ -88,6 +88,7 @@ def test_a_changed_source_is_reported_and_kept_with_the_old_one(
   assert one['own_memory'] == two['own_memory']
 
 
+@pytest.mark.slow
 def test_a_workdir_loads_where_the_files_are_not_found(
   experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

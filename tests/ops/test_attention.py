@@ -189,6 +189,7 @@ def literal(
   return jnp.einsum('bhts,bshv->bthv', weights, v)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('name', 'rows'),
   [(name, 2) for name in CASES]

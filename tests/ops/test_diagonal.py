@@ -88,6 +88,7 @@ def differentiated(op: Callable[..., Any], *inputs: Any) -> jax.Array:
   return h_BTD
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('op', OPS)
 @pytest.mark.parametrize('length', [1, 9])
 def test_gradients_are_those_of_the_loop(
@@ -114,6 +115,7 @@ def test_gradients_are_those_of_the_loop(
       np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('op', OPS)
 def test_the_tree_of_other_devices_gives_the_same(
   op: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -140,6 +142,7 @@ def test_the_tree_of_other_devices_gives_the_same(
   )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('op', OPS)
 @pytest.mark.parametrize('constant', [False, True])
 def test_the_kernel_of_gpus_gives_the_same(

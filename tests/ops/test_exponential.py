@@ -97,6 +97,7 @@ def test_pieces_equal_the_whole() -> None:
   )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 64])
 def test_gradients_are_those_of_the_equations(chunk: int) -> None:
   """Although the maximum has none."""
@@ -121,6 +122,7 @@ def test_gradients_are_those_of_the_equations(chunk: int) -> None:
       np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_gradients_of_shares_beyond_the_range_are_finite() -> None:
   arrays, reset = draw(40, 'wide')
 

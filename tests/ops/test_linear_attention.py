@@ -77,6 +77,7 @@ def jax_of(
   return rule(*inputs, jnp.asarray(reset), chunk=chunk, **decays)
 
 
+@pytest.mark.fast_cases(80)
 @pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize('delta', [False, True])
 @pytest.mark.parametrize('some_resets', [False, True])
@@ -134,6 +135,7 @@ def test_the_delta_rule_overwrites_and_a_sum_does_not() -> None:
   )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('rule', [add, correct])
 def test_memory_grows_with_the_steps_and_not_with_their_square(
   rule: Callable[..., Any],
@@ -170,6 +172,7 @@ def differentiated(
   return w, jnp.stack(reads, 1)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('rule', [add, correct])
 @pytest.mark.parametrize('decays', ['slow', 'fast', 'channels'])
 def test_gradients_are_those_of_the_steps(
@@ -203,6 +206,7 @@ def test_gradients_are_those_of_the_steps(
       np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('decays', ['fast', 'fast channels'])
 @pytest.mark.parametrize('rule', [add, correct])
 def test_gradients_are_finite_where_a_mask_hides_an_overflow(

@@ -104,6 +104,7 @@ def assert_close(got: Any, expected: Any, within: float) -> None:
     np.testing.assert_allclose(a, b, rtol=0, atol=within * (1 + abs(b).max()))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('length', LENGTHS)
 @pytest.mark.parametrize('name', CELLS)
 def test_a_piece_or_several_are_a_plain_loop(name: str, length: int) -> None:
@@ -124,6 +125,7 @@ def test_a_mask_is_on_h_where_it_is_multiplied() -> None:
     assert_close(got, gradients(loop, cell, leaves, reset_BT), 1e-10)
 
 
+@pytest.mark.slow
 def test_gradients_cross_the_borders_of_segments() -> None:
   with jax.enable_x64(True):
     cell, leaves, reset_BT = problem('lstm', 40)
@@ -144,6 +146,7 @@ def test_gradients_cross_the_borders_of_segments() -> None:
     assert_close(got, gradients(plain, cell, leaves, reset_BT), 1e-10)
 
 
+@pytest.mark.slow
 def test_replicas_are_independent_runs() -> None:
   with jax.enable_x64(True):
     cell, leaves, reset_BT = problem('lstm', 20)
@@ -157,6 +160,7 @@ def test_replicas_are_independent_runs() -> None:
       assert_close(jax.tree.map(lambda v, i=i: v[i], got), alone, 1e-12)
 
 
+@pytest.mark.slow
 def test_gradients_survive_rematerialisation() -> None:
   with jax.enable_x64(True):
     cell, leaves, reset_BT = problem('gru', 20)
@@ -165,6 +169,7 @@ def test_gradients_survive_rematerialisation() -> None:
     assert_close(got, gradients(recur, cell, leaves, reset_BT), 1e-12)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('name', ['lstm', 'gru'])
 def test_rows_on_eight_devices_exchange_weight_gradients_only(
   name: str,
@@ -189,6 +194,7 @@ def test_rows_on_eight_devices_exchange_weight_gradients_only(
   assert_close(compiled(*sharded), expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_weights_leave_states_and_sums_in_float32() -> None:
   cell, (weights, state, x_BTF), reset_BT = problem(
     'gru', 128 * PIECE, dtype=jnp.float32

@@ -45,6 +45,7 @@ def loop(arrays: Any, reset: Any) -> tuple[Any, Any]:
   return h, jnp.stack(reads, 1)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('length', [1, PIECE - 1, PIECE, 2 * PIECE + 3])
 def test_it_and_its_gradients_equal_the_loop(length: int) -> None:
   arrays, reset = draw(length)

@@ -22,6 +22,7 @@ from tests.parity.layers import initial, read
 WIDTH, STARTS, LENGTH = 4, (0, 3, 4, 9), 12
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'layer', [GRU(WIDTH), SlidingAttention(WIDTH, head_width=2, window=3)]
 )

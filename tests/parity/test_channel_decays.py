@@ -128,6 +128,7 @@ CASES = {
 }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 16])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('name', CASES)

@@ -60,6 +60,7 @@ def row(
   return affine(p['output'], joined)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 32])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize(('negative', 'writes'), [(False, 1), (True, 3)])

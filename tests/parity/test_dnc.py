@@ -143,6 +143,7 @@ def assert_close(one: Any, other: Any) -> None:
   np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'fields',
   [{}, {'read_heads': 1}, {'slots': 1, 'slot_width': 1}, {'slots': 20}],
@@ -176,6 +177,7 @@ def test_steps_equal_the_methods(fields: dict[str, int]) -> None:
       assert_close(got[b], leaf)
 
 
+@pytest.mark.slow
 def test_intermediates_change_no_output() -> None:
   under_test = layer(dnc(), INPUTS, scale=0.8)
   _, shown = under_test.show([STEPS])
@@ -206,6 +208,7 @@ def test_gradients_are_finite_from_a_memory_of_zeros(length: int) -> None:
     assert length == 1 or (np.abs(leaf).max(axis=0) > 0).all(), path
 
 
+@pytest.mark.slow
 def test_a_gradient_is_the_slope_of_the_methods() -> None:
   """Through everything that is carried, over steps, resets and allocation."""
   model = dnc()

@@ -159,6 +159,7 @@ def read(attention: str) -> tuple[np.ndarray, Any]:
   return np.asarray(y), leaves[0][:, :, 0] if leaves else None
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('attention', LOOPS)
 def test_outputs_and_weights_are_those_of_the_equations(attention: str) -> None:
   params = params_of(built(attention))
@@ -182,6 +183,7 @@ def test_the_picture_of_weightings_is_the_alignment() -> None:
   np.testing.assert_allclose(shown, shares[0], 1e-5, 1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_of_queries_change_nothing(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:

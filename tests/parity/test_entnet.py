@@ -61,6 +61,7 @@ def entnet(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return np.stack(y)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_layer_equals_the_papers_equations(sizes: list[int]) -> None:
   under_test = layer(EntNet(WIDTH, SLOTS), WIDTH)

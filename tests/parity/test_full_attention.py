@@ -11,6 +11,7 @@ from tests.parity.layers import initial, read
 WIDTH, HEAD, LENGTH, STARTS, CLIP = 6, 3, 9, (0, 4, 5), 2
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('positions', ['none', 'shaw'])
 def test_each_step_sees_all_of_its_run(positions: str) -> None:
   model = FullAttention(WIDTH, HEAD, positions, CLIP)

@@ -37,6 +37,7 @@ def han(
   return y, scores
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_layer_equals_the_papers_equations(sizes: list[int]) -> None:
   under_test = layer(CausalHAN(WIDTH), FEATURES, scale=1.0)
@@ -64,6 +65,7 @@ def test_scores_far_apart_stay_exact(sign: int) -> None:
   np.testing.assert_allclose(y, np.stack(expected), rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_gradients_equal_those_of_a_plain_softmax() -> None:
   """Those of the carry, too, for backpropagation across segments."""
   under_test = layer(CausalHAN(WIDTH), FEATURES, scale=1.0)

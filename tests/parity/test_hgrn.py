@@ -31,6 +31,7 @@ def row(
   return affine(p['output'], np.stack(outputs))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('index', [0, 3])
 def test_it_equals_the_papers_equations(index: int, sizes: list[int]) -> None:

@@ -53,6 +53,7 @@ def hopfield(
   return y
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('slots', 'updates', 'beta'),
   [(3, 1, 0.0), (0, 2, 1.0), (4, 3, 2.0), (20, 2, 0.5)],

@@ -71,6 +71,7 @@ def expected(
   return np.stack([memory(p, *row, model.slots, model.hops) for row in rows])
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('slots', 'hops', 'sizes'),
   [

@@ -66,6 +66,7 @@ def delta(
   return affine(p['output'], y.reshape(len(x), WIDTH))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 64])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_sums_equal_the_papers_equations(sizes: list[int], chunk: int) -> None:
@@ -79,6 +80,7 @@ def test_sums_equal_the_papers_equations(sizes: list[int], chunk: int) -> None:
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 64])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('nu', [1, 3])

@@ -53,6 +53,7 @@ def row(
   return affine(p['output'], joined * silu(affine(p['gate'], x)))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('levels', 'sizes', 'chunk'), [(2, [13], 32), (6, [7, 1, 5], 3)]
 )

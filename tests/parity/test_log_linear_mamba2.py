@@ -37,6 +37,7 @@ def row(
   return affine(p['output'], rms(p['norm'], y.reshape(-1, inner) * silu(z)))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('levels', 'sizes', 'chunk'), [(2, [13], 32), (6, [7, 1, 5], 3)]
 )

@@ -56,6 +56,7 @@ def lstmn(
   return np.stack(y)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('memory', [1, 4, 20])
 def test_layer_equals_the_papers_equations(

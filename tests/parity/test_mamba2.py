@@ -34,6 +34,7 @@ def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return affine(p['output'], rms(p['norm'], y.reshape(-1, inner) * silu(z)))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 32])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_it_equals_the_papers_equations(sizes: list[int], chunk: int) -> None:

@@ -156,6 +156,7 @@ def network_of(kind: str, output: Spec, **fields: Any) -> MemN2N:
   return MemN2N(SPECS[kind], output, WIDTH, sentences=sentences, **fields)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('kind', 'tying', 'linear'),
   [
@@ -179,6 +180,7 @@ def test_outputs_equal_the_papers_sums(
     np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('kind', 'output', 'tied'),
   [
@@ -201,6 +203,7 @@ def test_the_answer_is_tied_where_the_vocabulary_is_one(
   np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('kind', ['position', 'tokens'])
 @pytest.mark.parametrize('slots', [2, 20])
 def test_chunks_of_a_long_segment_change_nothing(slots: int, kind: str) -> None:
@@ -262,6 +265,7 @@ def test_a_question_without_memories_has_an_answer_and_a_gradient() -> None:
     assert not np.abs(gradient[name]).any()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('linear', [False, True])
 def test_gradients_equal_differences(linear: bool) -> None:
   """Through the shifts, which have a backward pass of their own."""

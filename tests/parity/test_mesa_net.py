@@ -41,6 +41,7 @@ def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return affine(p['output'], y.reshape(len(x), -1))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(('sizes', 'chunk'), [([13], 32), ([7, 1, 5], 4)])
 def test_it_equals_the_papers_equations(sizes: list[int], chunk: int) -> None:
   model = MesaNet(WIDTH, HEAD, chunk=chunk, iterations=8)

@@ -48,6 +48,7 @@ def min_lstm(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
 CASES = {'minGRU': (MinGRU, min_gru), 'minLSTM': (MinLSTM, min_lstm)}
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('taps', [2, 4])
 @pytest.mark.parametrize('name', CASES)

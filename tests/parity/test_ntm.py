@@ -115,6 +115,7 @@ def assert_close(one: Any, other: Any) -> None:
   np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('controller', ['lstm', 'feedforward'])
 @pytest.mark.parametrize(
   ('read_heads', 'write_heads', 'shifts'), [(2, 1, 1), (2, 2, 2), (1, 1, 0)]

@@ -94,6 +94,7 @@ def flax_of(name: str, p: dict[str, Any], carry: Any) -> tuple[Any, Any, Any]:
   return nn.SimpleCell(WIDTH, activation_fn=activation), params, carry
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('name', LAYERS)
 def test_outputs_and_gradients_are_those_of_flax(name: str) -> None:
   layer = LAYERS[name]
@@ -156,6 +157,7 @@ def gradient_from_torch(golden: Any) -> dict[str, np.ndarray]:
   return from_torch(grads)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('name', LAYERS)
 def test_outputs_and_gradients_are_those_of_pytorch(name: str) -> None:
   golden = np.load(GOLDEN / f'torch_{name}.npz')
@@ -277,6 +279,7 @@ OPTIONS: dict[str, Memory] = {
 }
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize('name', LAYERS | OPTIONS)
 def test_resets_and_outputs_are_those_of_a_numpy_loop(name: str) -> None:
   layer = (LAYERS | OPTIONS)[name]
@@ -322,6 +325,7 @@ def test_options_start_at_the_plain_lstms_gates() -> None:
   assert params['recurrent_kernel'].shape == (WIDTH, 3 * WIDTH)
 
 
+@pytest.mark.slow
 def test_recurrent_dropout_is_one_mask_a_row_and_call() -> None:
   """Training reads h through a mask; where it hides all of h, U is nothing."""
   layer = LSTM(WIDTH, recurrent_dropout=0.99)

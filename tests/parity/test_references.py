@@ -306,6 +306,7 @@ CASES: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
 }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('case', CASES)
 def test_values_and_gradients_are_those_of_the_authors(case: str) -> None:
   repository, ours = CASES[case]

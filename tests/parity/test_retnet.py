@@ -43,6 +43,7 @@ def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return affine(p['output'], y.reshape(len(x), -1) * silu(affine(p['gate'], x)))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('chunk', [4, 32])
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5], [1] * 13])
 def test_it_equals_the_papers_equations(sizes: list[int], chunk: int) -> None:

@@ -71,6 +71,7 @@ def rmr(
   return lstm(p['above'], rm(p['below'], xs, reset, memory), reset)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize(
   ('kind', 'paper', 'memory'),

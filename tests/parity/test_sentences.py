@@ -93,6 +93,7 @@ def test_every_encoder_is_tested() -> None:
   assert EXPECTED.keys() == ENCODERS.keys()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('kind', EXPECTED)
 def test_sentences_equal_loops_over_their_words(kind: str) -> None:
   encode, params = drawn(kind)
@@ -105,6 +106,7 @@ def test_sentences_equal_loops_over_their_words(kind: str) -> None:
     np.testing.assert_allclose(s_BTD[where], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('kind', EXPECTED)
 def test_padding_says_nothing_and_learns_nothing(kind: str) -> None:
   encode, params = drawn(kind)
@@ -123,6 +125,7 @@ def test_padding_says_nothing_and_learns_nothing(kind: str) -> None:
     assert np.abs(grad).max() > 0, name
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('kind', EXPECTED)
 def test_a_sentence_without_words_makes_no_nan_on_the_way(kind: str) -> None:
   encode, params = drawn(kind)

@@ -55,6 +55,7 @@ def stack(memory: Any, **fields: Any) -> Stack:
   return Stack(*specs, WIDTH, memory, wiring='plain', **fields)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'name', [pytest.param('HGRN', marks=pytest.mark.slow), 'HGRN2', 'RWKV-7']
 )

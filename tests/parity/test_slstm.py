@@ -38,6 +38,7 @@ def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
   return y
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 def test_it_equals_the_papers_equations(sizes: list[int]) -> None:
   under_test = layer(SLSTM(WIDTH, HEADS), WIDTH, scale=1.0)

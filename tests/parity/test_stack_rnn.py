@@ -38,6 +38,7 @@ def stack_rnn(
   return y
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('slots', [1, 3, 20])
 def test_layer_equals_the_papers_equations(slots: int) -> None:
   under_test = layer(StackRNN(WIDTH, slots, CELL), FEATURES)

@@ -81,6 +81,7 @@ CASES = {
 }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
 @pytest.mark.parametrize('name', CASES)
 def test_it_equals_the_papers_equations(name: str, sizes: list[int]) -> None:

@@ -41,6 +41,7 @@ def tape_rnn(
   return y
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('slots', 'jump', 'mlp_width', 'moves'),
   [

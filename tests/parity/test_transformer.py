@@ -96,6 +96,7 @@ def float64(tree: Any) -> Any:
   return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize('sizes', [[15], [4, 4, 4, 1, 1, 1]])
 @pytest.mark.parametrize('reach', [0, 1, 3, 20])
 @pytest.mark.parametrize('kind', [BlockAttention, SlidingAttention])
@@ -115,6 +116,7 @@ def test_layer_equals_numpy(kind: Any, reach: int, sizes: list[int]) -> None:
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(('head_width', 'heads'), [(4, 2), (8, 1), (1, 6)])
 def test_heads_cover_the_width(head_width: int, heads: int) -> None:
   """Their joint width is more than D where the head width does not divide D."""
@@ -130,6 +132,7 @@ def test_heads_cover_the_width(head_width: int, heads: int) -> None:
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[15], [6, 1, 8]])
 def test_positions_restart_with_each_block(sizes: list[int]) -> None:
   context = 4
@@ -297,6 +300,7 @@ def full_attention(
   return affine(p['output'], seen_by_heads)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('name', OPTIONS)
 def test_options_equal_their_papers(name: str) -> None:
   option = OPTIONS[name]

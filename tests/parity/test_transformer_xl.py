@@ -120,6 +120,7 @@ def in_pieces(
   return np.concatenate(ys, axis=1)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('span', ['fixed', 'segment'])
 @pytest.mark.parametrize(
   ('memory', 'sizes'),
@@ -196,6 +197,7 @@ def test_chunks_of_a_long_segment_change_nothing() -> None:
   np.testing.assert_allclose(y, np.stack(expected), atol=2e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('sizes', [[11], [4, 4, 1, 1, 1]])
 def test_two_layers_with_norms_and_mlp_equal_numpy(sizes: list[int]) -> None:
   length, memory = sum(sizes), 4
@@ -261,6 +263,7 @@ def naive(params: Any, h_BSD: jax.Array, length: int, memory: int) -> jax.Array:
   return (y @ params['output']['kernel'])[:, -length:]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('length', [1, 8, 140])
 def test_gradients_equal_the_naive_layers(length: int) -> None:
   memory = 5

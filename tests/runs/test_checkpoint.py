@@ -97,6 +97,7 @@ def write(folder: Path, *steps: int, **settings: Any) -> None:
       checkpoints.save(make_state(step), {})
 
 
+@pytest.mark.slow
 def test_a_state_comes_back_bit_for_bit_on_other_devices(
   tmp_path: Path,
   capfd: pytest.CaptureFixture,
@@ -275,6 +276,7 @@ def test_items_are_read_anywhere_as_numpy(
   assert sorted(tmp_path.rglob('*')) == before
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('file', 'printed'),
   [('/lib/orbax/checkpoint/write.py', False), ('/home/me/write.py', True)],

@@ -141,6 +141,7 @@ def test_what_was_trained_is_what_is_loaded(trained: Trained) -> None:
     _ = run.experiment
 
 
+@pytest.mark.slow
 def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   run = memjax.load(trained.workdir, 2)
   params = Snapshot(trained.workdir, 2).read('params')
@@ -164,6 +165,7 @@ def test_the_memory_goes_on_where_training_was(trained: Trained) -> None:
   assert loss_from(run.model.initial_carry(8)) != pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_one_device_loads_what_eight_have_trained(
   trained: Trained, tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ def test_one_device_loads_what_eight_have_trained(
   assert_same(loaded, jax.tree.leaves((run.params, run.carry)))
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_runs(
   trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -68,6 +68,7 @@ def parsed(
   return command_line.parse(words)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.filterwarnings('ignore:.*load_module:DeprecationWarning')
 @pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
 def test_wandb_starts_what_is_started_here(

@@ -173,6 +173,7 @@ def test_a_killed_sweep_goes_on_in_the_same_workdirs(
     assert steps == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_what_runs_elsewhere_is_waited_for(
   tmp_path: Path, folder: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_lines_of_several_workers_are_whole(
   }
 
 
+@pytest.mark.slow
 def test_two_sweeps_share_a_folder(tmp_path: Path, folder: Path) -> None:
   metric = {'name': 'held_out/loss', 'goal': 'maximize'}
   file = sweep(tmp_path, {'metric': metric})

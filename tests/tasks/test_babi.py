@@ -276,6 +276,7 @@ def test_the_vocabulary_of_all_tasks() -> None:
     assert len(alone.answers) == classes
 
 
+@pytest.mark.slow
 @real
 def test_joint_training_is_measured_task_by_task() -> None:
   joint = released('all', 'test')

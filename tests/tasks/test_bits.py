@@ -74,6 +74,7 @@ def test_placed_where_it_belongs() -> None:
   assert list(place(x_SF, 0, 3, 3)[:, 0]) == [1, 2, 3]
 
 
+@pytest.mark.fast_cases(1)
 @every_task
 def test_flipping_coins_scores_chance(task: BitTask) -> None:
   batch, rng = draw(task, ROWS), np.random.default_rng(0)

@@ -42,6 +42,7 @@ def assert_solved(task: SequenceTask, batch: Batch) -> np.ndarray:
   return predicted
 
 
+@pytest.mark.fast_cases(1)
 @every_task
 def test_the_oracle_scores_everything(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)
@@ -66,6 +67,7 @@ def test_scaled_accuracy_is_0_at_chance_and_1_at_best() -> None:
   assert zeros['scaled_accuracy'] == pytest.approx(scaled)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'kind', [BinaryAddition, BinaryMultiplication, SquareRoot]
 )
@@ -125,6 +127,7 @@ def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
   assert level == pytest.approx(task.baselines['loss']['chance'], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_codes_score_weighs_labels_of_one_length_and_then_lengths() -> None:
   """Answers of binary addition have several lengths for one of the sequence."""
   task = BinaryAddition(longest=12)
@@ -189,6 +192,7 @@ def test_bad_lengths_are_refused(
     kind(**fields)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
   ('kind', 'fields', 'message'),
   [

@@ -111,6 +111,7 @@ def test_a_measure_needs_the_labelled_positions_only(
   assert_equal(measured(task, few_y, few), measured(task, y, batch))
 
 
+@pytest.mark.fast_cases(6)
 @every_spec
 def test_chunks_of_time_add_up_where_a_task_measures_positions(
   spec: Mapping[str, Any],

@@ -75,6 +75,7 @@ def test_the_known_tasks_are_found() -> None:
   assert {'CopyMemory', 'Adding', 'MQAR'} <= names
 
 
+@pytest.mark.fast_cases(15)
 @every_task
 def test_a_batch_has_the_shapes_and_types_it_promises(
   task: GeneratedTask,
@@ -133,6 +134,7 @@ def test_a_row_depends_on_seed_stream_step_and_row_only(
     assert not np.array_equal(a, b)
 
 
+@pytest.mark.fast_cases(15)
 @every_task
 def test_traced_twice_it_is_the_same_program(task: GeneratedTask) -> None:
   """Nothing is drawn, or remembered, on the side."""
@@ -166,6 +168,7 @@ def test_what_is_not_weighted_does_not_count(task: GeneratedTask) -> None:
     assert metric.sum.dtype == metric.count.dtype == jnp.float32
 
 
+@pytest.mark.fast_cases(15)
 @every_task
 def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))

@@ -104,6 +104,7 @@ def test_rows_are_walks_of_one_automaton() -> None:
     assert len(first) <= 3  # the edges of state 0
 
 
+@pytest.mark.slow
 def test_the_automaton_known_a_label_costs_the_choice_of_an_edge() -> None:
   keys = jax.random.split(jax.random.key(0), 50)
   symbols, states, edges = map(

@@ -137,6 +137,7 @@ def test_sizes_operators_and_digits_are_uniform() -> None:
   assert_uniform(tokens[tokens <= 10], 1, 10)
 
 
+@pytest.mark.slow
 def test_long_lists_are_whole() -> None:
   """The default task, and lists nearly as long as they can be."""
   for task in (ListOps(), ListOps(length=102, shortest=102, depth=3)):

@@ -77,6 +77,7 @@ def answers_of(batch: Batch, name: str) -> np.ndarray:
   return answers
 
 
+@pytest.mark.fast_cases(1)
 @every_task
 def test_the_oracle_scores_everything(name: str) -> None:
   task, batch = TASKS[name], draw(TASKS[name], ROWS)

@@ -159,6 +159,7 @@ def test_the_data_is_what_it_was() -> None:
   assert_as_it_was(TASK, ROWS, GOLDEN)
 
 
+@pytest.mark.slow
 def test_passes_come_one_after_another_and_fillers_are_random() -> None:
   task = MQAR(length=32, pairs=2, vocab=16, passes=3, random_fillers=True)
   batch = draw(task, ROWS)

@@ -60,6 +60,7 @@ def answer_to(text: bytes) -> bytes:
   return book[name]
 
 
+@pytest.mark.fast_cases(1)
 @every_task
 def test_the_oracle_scores_everything(
   tasks: dict[str, Kind], name: str

@@ -123,6 +123,7 @@ def test_symbols_are_as_many_as_the_authors_draw() -> None:
     assert task.baselines['accuracy'] == {'any symbol': 1 / 8}
 
 
+@pytest.mark.fast_cases(1)
 @ALL
 def test_the_distance_leads_back_to_the_symbol(task: TokenTask) -> None:
   batch = draw(task, ROWS)

@@ -51,6 +51,7 @@ def test_its_rows_are_those_of_the_smaller_task_then_padding() -> None:
     assert not one[:, 4:].any()
 
 
+@pytest.mark.slow
 def test_evaluation_reads_the_whole_task_at_every_step() -> None:
   for one, other in arrays(rows(CURRICULUM, 0, 7), rows(WORDS, 0, 7)):
     np.testing.assert_array_equal(one, other)

@@ -34,6 +34,7 @@ def oracle(task: TemporalOrder, row: np.ndarray) -> list[int]:
   return predicted
 
 
+@pytest.mark.fast_cases(1)
 @both
 def test_a_row_is_that_of_the_paper(task: TemporalOrder) -> None:
   batch = draw(task, ROWS)

@@ -269,6 +269,7 @@ def words_behind_space(text: str, line_ends: bool = True) -> int:
   return words + text[1:].count('\n') * line_ends
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('tokens', 'vocab'), [('bytes', 0), ('characters', 0), ('bpe', 300)]
 )

@@ -59,6 +59,7 @@ def play_recall(tokens: list[int]) -> list[int]:
 PLAY = {NBack: play_back, DelayedXOR: play_xor, SequenceRecall: play_recall}
 
 
+@pytest.mark.fast_cases(1)
 @every_task
 def test_the_oracle_scores_everything(task: GeneratedTask) -> None:
   batch = draw(task, ROWS)

@@ -292,6 +292,7 @@ def test_the_first_state_is_the_base_and_the_optimiser_is_small(
   assert moments <= size_of(state.opt_state) <= moments + counts + 8
 
 
+@pytest.mark.slow
 def test_only_the_trained_part_moves_and_the_rest_is_saved_once(
   base: Path, adapted: Path
 ) -> None:

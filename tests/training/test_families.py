@@ -31,6 +31,7 @@ FAMILIES = families()
 FAST = ('adding', 'mqar', 'text')
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'family',
   [

@@ -16,6 +16,7 @@ from memjax.training.program import program
 from tests.small import small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'replicas', [1, pytest.param(2, marks=pytest.mark.slow)]
 )
@@ -40,6 +41,7 @@ def assert_differ(one: jax.Array, other: jax.Array) -> None:
   assert np.abs(np.asarray(one) - np.asarray(other)).max() > 0
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('changes', 'rule'),
   [

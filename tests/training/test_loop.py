@@ -60,6 +60,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
   assert steps == ([1, 2, 3, 4, 5, 6] if every == 1 else [4, 6])
 
 
+@pytest.mark.slow
 def test_time_goes_on_where_it_was_stopped(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_time_goes_on_where_it_was_stopped(
   assert metrics_file.training_seconds([]) == 0
 
 
+@pytest.mark.slow
 def test_seconds_of_training_leave_out_the_rest(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_seconds_of_training_leave_out_the_rest(
   assert last['training_seconds'] < 20.0
 
 
+@pytest.mark.slow
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
   experiment = small('copy_memory', 'lstm', SHORT)
   assert train(experiment, tmp_path)
@@ -161,6 +164,7 @@ def test_more_steps_of_a_finished_run_equal_one_long_run(
   assert read_config(tmp_path / 'parts')['train']['steps'] == 10
 
 
+@pytest.mark.slow
 def test_fewer_steps_are_refused(tmp_path: Path) -> None:
   assert train(small('copy_memory', 'lstm', MORE), tmp_path)
   with pytest.raises(ConfigError, match=r'train.steps: 4: is less than the 6'):

@@ -257,6 +257,7 @@ def trained(calls: int, groups: dict, **changes: Any) -> TrainState:
   return run(small('copy_memory', 'lstm', options | optim), calls)
 
 
+@pytest.mark.slow
 def test_frozen_parameters_stay_and_have_no_optimiser_state() -> None:
   frozen = {'lower': {'match': 'encoder/|layer_0/', 'frozen': True}}
   adam = {'name': 'adamw', 'options': {}, 'weight_decay': 0.1}
@@ -279,6 +280,7 @@ def test_frozen_parameters_stay_and_have_no_optimiser_state() -> None:
   assert held - counters == moments > 0
 
 
+@pytest.mark.slow
 def test_frozen_parameters_count_in_no_norm() -> None:
   """So the gradient's norm and the clip are those of the others."""
   groups = {'all_but_one': {'match': '^(?!readout/bias)', 'frozen': True}}

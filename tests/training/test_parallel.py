@@ -52,6 +52,7 @@ def test_a_mesh_trains_as_one_device_does(
     assert leaf.addressable_shards[0].data.shape[1] * 8 == leaf.shape[1]
 
 
+@pytest.mark.slow
 def test_fsdp_cuts_parameters_and_their_moments() -> None:
   experiment = small(
     'copy_memory', 'lstm', {'parallel.fsdp': 8, 'parallel.data': 1}
@@ -64,6 +65,7 @@ def test_fsdp_cuts_parameters_and_their_moments() -> None:
       assert leaf.addressable_shards[0].data.size * 8 == leaf.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'variant',
   [
@@ -107,6 +109,7 @@ def test_kernels_out_of_a_layer_are_cut_by_rows() -> None:
   assert cut['odd'] == (None, None, None)
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_same_figures_on_a_mesh() -> None:
   figures = []
   for data in (1, 8):

@@ -80,6 +80,7 @@ def nats(logits_V: np.ndarray) -> np.ndarray:
   return np.log(np.exp(logits_V).sum(-1, keepdims=True)) - logits_V
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   'protocol',
   [
@@ -130,6 +131,7 @@ def test_a_transformer_that_slides_sees_a_whole_context(corpus: Path) -> None:
   assert row['metrics']['loss'] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
   experiments = [
     read_by(corpus, 'lstm', SLIDING | {'task.stride': 6, 'batch_size': rows})
@@ -141,6 +143,7 @@ def test_the_rows_of_a_step_do_not_change_what_slides(corpus: Path) -> None:
   assert three == pytest.approx(sixteen, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_memory_and_clamp_are_those_of_the_evaluated_model(
   corpus: Path,
 ) -> None:

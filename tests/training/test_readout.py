@@ -29,6 +29,7 @@ def assert_same(one: Any, other: Any, tolerance: float) -> None:
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
   ('family', 'model', 'chunk_bytes'),
   [
@@ -103,6 +104,7 @@ def largest_array(function: Any, *args: Any) -> int:
   return max(found)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('family', ['text', 'mqar'])
 def test_no_array_of_every_step_and_symbol_exists(family: str) -> None:
   experiment = small(

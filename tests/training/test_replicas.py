@@ -66,6 +66,7 @@ def test_replicas_are_single_runs(tmp_path: Path) -> None:
     memjax.load(tmp_path / 'all', replica=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'option', 'schedule'),
   [
@@ -136,6 +137,7 @@ def test_one_run_cannot_vary() -> None:
     per_replica_overrides(experiment.optim, 1)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_of_replicas_goes_on_bit_for_bit(
   tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +185,7 @@ def test_replicas_stop_together_and_one_step_is_the_best(
     assert (largest > 1e30) == math.isnan(accuracy) == (i == 1)
 
 
+@pytest.mark.slow
 def test_devices_share_the_replicas() -> None:
   overrides = {'train.replicas': 8, 'train.batch_size': 3}
   state = run(small('copy_memory', 'lstm', overrides), 1)
@@ -204,6 +207,7 @@ def test_devices_share_the_rows_of_replicas_that_do_not_divide() -> None:
     assert shard.shape[:2] == (3, leaf.shape[1] // 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'replicas', [pytest.param(8, marks=pytest.mark.slow), 3]
 )

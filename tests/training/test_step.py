@@ -30,6 +30,7 @@ def first_batch(experiment: Experiment) -> Batch:
   return experiment.task.batch(experiment.task.rows(stream, 0, rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'family', ['adding', pytest.param('mqar', marks=pytest.mark.slow)]
 )
@@ -89,6 +90,7 @@ def test_the_gradient_is_whole_when_the_segments_cover_the_row() -> None:
   np.testing.assert_allclose(input_gradient(4, 4), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_ends_where_its_segments_end() -> None:
   by_time = np.abs(input_gradient(4, 2)).sum(axis=(0, 2))
   assert (by_time[:6] == 0).all()
@@ -157,6 +159,7 @@ def test_labels_that_a_task_does_not_count_are_refused() -> None:
     metric_values(jax.tree.map(np.float64, sums))
 
 
+@pytest.mark.slow
 def test_the_state_is_donated() -> None:
   experiment = small('adding', 'lstm', ONE)
   mesh = parallel.make_mesh(experiment.parallel)

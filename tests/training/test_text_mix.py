@@ -139,6 +139,7 @@ def settings(folders: Path, carry_over: bool) -> dict[str, Any]:
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'carry_over', [pytest.param(True, marks=pytest.mark.slow), False]
 )
