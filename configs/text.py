@@ -4,6 +4,10 @@ Paper: Dai et al. 2019, https://arxiv.org/abs/1901.02860, section 4.
 Command: python launch.py --config=configs/text.py:transformer_xl
   a released text: --config.task.corpus=enwik8
   its words: --config.task.corpus=wikitext-2 --config.task.tokens=words
+  of a large vocabulary, with the paper's adaptive softmax and embedding:
+    --config.task.corpus=wikitext-103 --config.task.tokens=words
+    --config.model.cutoffs='20000 40000 200000' --config.model.shrink=4
+    --config.model.tie=true --config.model.tie_projections=tails
   your own text: --config.task.corpus=files --config.task.path=FILE_OR_FOLDER
 Result: for smaller models, in experiments/text/README.md. Not measured with the
   settings here.

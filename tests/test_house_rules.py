@@ -126,6 +126,7 @@ README_BYTES = 8192
 SOFT, HARD, FUNCTION, CONFIG, LAUNCHER, STORY = 250, 400, 60, 80, 12, 150
 LARGER_THAN_SOFT = {
   'memjax/types.py': 'the records that every part shares',
+  'memjax/models/base.py': 'the contract: every method and what it promises',
   'memjax/models/stack.py': 'one frame, and what each setting of it means',
   'memjax/models/attention/transformer.py': 'one attention and its options',
   'memjax/tasks/language/pairs.py': 'one task, the fields of any pairs',
@@ -145,6 +146,7 @@ NO_MODEL = {
   'pattern.py': 'which memory each layer of a stack has',
   'encoder.py': 'how inputs become vectors',
   'dense.py': 'the linear map of all models',
+  'clusters.py': 'how a vocabulary is cut for adaptive.py',
   'composed/hand_over.py': 'a step of encoder_decoder.py',
   'composed/layers.py': 'layers without encoder and readout',
   'composed/source.py': 'where sources and answers lie in a segment',

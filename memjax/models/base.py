@@ -169,6 +169,25 @@ class Model(Memory):
   def readout(self, h: jax.Array) -> jax.Array:
     """`(..., D)` to outputs `(..., V)`, every position by itself."""
 
+  @property
+  def label_size(self) -> int:
+    """Numbers that `labels` makes of a step, about; 0: it does not exist."""
+    return 0
+
+  def labels(
+    self, h: jax.Array, targets: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """What a loss asks of the outputs, without `(..., V)` of them.
+
+    Args:
+      h: `(..., D)`.
+      targets: `(...)` ids.
+
+    Returns:
+      -log p of the targets in nats, and whether each is the most probable id.
+    """
+    raise NotImplementedError
+
   def __call__(
     self,
     carry: Carry,
@@ -225,6 +244,14 @@ def apply_readout(model: Model, params: Params, h: jax.Array) -> jax.Array:
   """The outputs at positions of h, `(..., D)` to `(..., V)`."""
   y: Any = model.apply({'params': params}, h, method='readout')
   return y
+
+
+def apply_labels(
+  model: Model, params: Params, h: jax.Array, targets: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """`labels` of a model that has a `label_size`."""
+  found: Any = model.apply({'params': params}, h, targets, method='labels')
+  return found
 
 
 def _apply(

@@ -22,6 +22,16 @@ def flat_dot_general(
   return flat_product(x, w, precision, preferred_element_type)
 
 
+def rows_product(h: jax.Array, table_VD: jax.Array) -> jax.Array:
+  """h times each row of a table, `(..., D)` to `(..., V)` float32."""
+  return jax.lax.dot_general(
+    h,
+    table_VD.astype(h.dtype),
+    (((h.ndim - 1,), (1,)), ((), ())),
+    preferred_element_type=jnp.float32,
+  )
+
+
 # y = x W + b, in the type of the factors or in float32 whatever they are.
 Dense = functools.partial(nn.Dense, dot_general=flat_dot_general)
 ExactDense = functools.partial(

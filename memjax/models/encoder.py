@@ -1,10 +1,12 @@
 """Raw inputs to vectors, and back to the ids that they are most like."""
 
+from typing import Any
+
 from flax import linen as nn
 import jax
-import jax.numpy as jnp
 
-from memjax.models.dense import Dense
+from memjax.models.adaptive import AdaptiveEmbedding, Clusters, Tables
+from memjax.models.dense import Dense, rows_product
 from memjax.models.sentences import ENCODERS
 from memjax.types import Inputs, Sequence_BTD, Spec
 
@@ -18,15 +20,20 @@ class Encoder(nn.Module):
     sentences: how the words of a sentence become one vector, a name of
       `ENCODERS`; used where a step is a sentence.
     scale: the factor of what comes out.
+    clusters: of the ids, for an adaptive table; None for a plain one.
   """
 
   spec: Spec
   width: int
   sentences: str = 'position'
   scale: float = 1.0
+  clusters: Clusters | None = None
 
   def setup(self) -> None:
-    if self.spec.discrete:
+    self._table: Any
+    if self.clusters:
+      self._table = AdaptiveEmbedding(self.clusters, name='embedding')
+    elif self.spec.discrete:
       self._table = nn.Embed(self.spec.size, self.width, name='embedding')
     else:
       self._linear = Dense(self.width, name='linear')
@@ -40,10 +47,8 @@ class Encoder(nn.Module):
 
   def scores(self, h: jax.Array) -> jax.Array:
     """h times each row of the table, `(..., V)` float32."""
-    table_VD = self._table.embedding.astype(h.dtype)
-    return jax.lax.dot_general(
-      h,
-      table_VD,
-      (((h.ndim - 1,), (1,)), ((), ())),
-      preferred_element_type=jnp.float32,
-    )
+    return rows_product(h, self._table.embedding)
+
+  def shared(self) -> Tables:
+    """What an adaptive table shares with the readout."""
+    return self._table.shared()

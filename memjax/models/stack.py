@@ -19,8 +19,10 @@ import jax
 import jax.numpy as jnp
 
 from memjax.errors import require
+from memjax.models.adaptive import AdaptiveSoftmax
 from memjax.models.base import Memory, Model
 from memjax.models.block import NORMS, REMAT
+from memjax.models.clusters import Clusters, clusters_of
 from memjax.models.dense import ExactDense
 from memjax.models.encoder import Encoder
 from memjax.models.pattern import (
@@ -35,7 +37,7 @@ from memjax.models.pattern import (
   scaled,
 )
 from memjax.models.positions import Positions, check_number, sinusoids
-from memjax.models.stack_rules import check_values
+from memjax.models.stack_rules import check_values, check_vocabulary
 from memjax.types import Carry, Inputs, Reset_BT, Sequence_BTD
 
 
@@ -63,11 +65,17 @@ class Stack(Model):
     mlp_after: names of the layers that have an MLP, as in `pattern`; '' is all.
     activation: of the MLP: 'gelu' (tanh approximation, GPT-2), 'gelu_exact'
       (BERT), 'relu' (Transformer-XL), 'swiglu' (Llama) or 'geglu' (Griffin).
-    norm: 'layer' or 'rms'.
+    norm: 'layer', 'rms' or 'rms_offset', whose gains are 1 + w (Gemma).
     epsilon: of the norms.
     final_norm: with 'pre_norm', one more norm before the readout.
     bias: whether the MLPs and the readout have biases.
-    tie: read out with the table of the encoder, without a bias.
+    tie: read out with the table of the encoder; a plain one without a bias.
+    cutoffs: ids, separated by spaces, where the tails of an adaptive embedding
+      and softmax begin (`adaptive.py`); '' for none. Outputs are then log p.
+    shrink: each cluster's vectors are narrower than the last one's by this.
+    embedding_width: E, of the table's vectors, which are projected; 0: D.
+    tie_projections: which projections of the readout are the encoder's: those
+      of 'none', of the 'tails' or of 'all' clusters.
     softcap: c, for outputs c tanh(y / c); 0 for none.
     embedding_scale: factor of the encoded inputs.
     embedding_norm: one more norm, of what the first layer reads (BERT, RWKV).
@@ -105,6 +113,10 @@ class Stack(Model):
   final_norm: bool = True
   bias: bool = True
   tie: bool = False
+  cutoffs: str = ''
+  shrink: int = 1
+  embedding_width: int = 0
+  tie_projections: str = 'none'
   softcap: float = 0.0
   embedding_scale: float = 1.0
   embedding_norm: bool = False
@@ -121,6 +133,7 @@ class Stack(Model):
   def __post_init__(self) -> None:
     self.others = FrozenDict(self.others)  # a field must be hashable
     check_values(self)
+    check_vocabulary(self, self._clusters)
     free = 'layer' not in self.others
     require(free, 'others.layer', '', 'is the field layer')
     check_pattern(self.pattern, self._memories(), self.width, self.depth)
@@ -176,6 +189,7 @@ class Stack(Model):
       self.width,
       self.sentences,
       self.embedding_scale,
+      self._clusters,
       name='encoder',
     )
     if self.positions != 'none':
@@ -192,7 +206,15 @@ class Stack(Model):
     self._last_dropout = nn.Dropout(self.readout_dropout)
     if self._ends_in_a_norm:
       self._norm = self._make_norm('norm')
-    if not self.tie:
+    if self._clusters:
+      self._softmax = AdaptiveSoftmax(
+        self._clusters,
+        self.tie,
+        self.tie_projections,
+        self.bias,
+        name='readout',
+      )
+    elif not self.tie:
       self._readout = ExactDense(
         self.output_spec.size, self.bias, name='readout'
       )
@@ -229,8 +251,32 @@ class Stack(Model):
     return tuple(after), self._last_dropout(x, deterministic=not train)
 
   def readout(self, h: jax.Array) -> jax.Array:
+    if self._clusters:
+      return self._softmax(h, self._encoder.shared())
     y = self._encoder.scores(h) if self.tie else self._readout(h)
     return self.softcap * jnp.tanh(y / self.softcap) if self.softcap else y
+
+  @property
+  def label_size(self) -> int:
+    return self._clusters.head if self._clusters else 0
+
+  def labels(
+    self, h: jax.Array, targets: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    return self._softmax.labels(h, targets, self._encoder.shared())
+
+  @property
+  def _clusters(self) -> Clusters | None:
+    """Of the ids, if the embedding and the softmax are adaptive."""
+    if not (self.cutoffs or self.embedding_width):
+      return None
+    return clusters_of(
+      self.cutoffs,
+      self.output_spec.size,
+      self.width,
+      self.embedding_width,
+      self.shrink,
+    )
 
   def _timed(
     self, x: Sequence_BTD, places: Sequence_BTD | None, layer: int

@@ -4,6 +4,7 @@ from typing import Any
 
 from memjax.errors import require
 from memjax.models.block import ACTIVATIONS, NORMS, REMAT, WIRINGS
+from memjax.models.clusters import TIED, Clusters
 from memjax.models.positions import KINDS, TIMINGS
 from memjax.models.sentences import ENCODERS
 
@@ -44,7 +45,33 @@ def check_values(stack: Any) -> None:
   if sentences and stack.sentences == 'attention':
     rule = "must be even for sentences 'attention'"
     require(stack.width % 2 == 0, 'width', stack.width, rule)
+
+
+def check_vocabulary(stack: Any, clusters: Clusters | None) -> None:
+  """Requires one vocabulary where encoder and readout share a table.
+
+  Args:
+    stack: a `Stack`.
+    clusters: of its ids; None if it is not adaptive.
+
+  Raises:
+    ConfigError: a field breaks a rule.
+  """
   inputs, outputs = stack.input_spec, stack.output_spec
-  tied = inputs.discrete and outputs.classes == inputs.size
+  one = inputs.discrete and outputs.classes == inputs.size
   rule = f'inputs and outputs must be ids of one vocabulary, not {inputs} and '
-  require(not stack.tie or tied, 'tie', stack.tie, f'{rule}{outputs}')
+  require(one or not stack.tie, 'tie', stack.tie, f'{rule}{outputs}')
+  tied, known = stack.tie_projections, ', '.join(TIED)
+  field = 'tie_projections'
+  require(tied in TIED, field, tied, f'must be one of {known}')
+  if clusters is None:
+    rule = 'needs cutoffs or embedding_width'
+    require(stack.shrink == 1, 'shrink', stack.shrink, rule)
+    require(tied == 'none', field, tied, rule)
+    return
+  adaptive = 'cutoffs' if stack.cutoffs else 'embedding_width'
+  require(one, adaptive, getattr(stack, adaptive), f'{rule}{outputs}')
+  rule = 'needs projections: embedding_width or shrink'
+  require(tied == 'none' or clusters.projected, field, tied, rule)
+  rule = 'must be 0 with cutoffs or embedding_width: outputs are log p'
+  require(stack.softcap == 0, 'softcap', stack.softcap, rule)

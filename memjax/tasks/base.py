@@ -58,10 +58,13 @@ class Task(abc.ABC):
       'sequence_length', the length of the row's sequence; empty: no axis.
     measures_positions: whether every metric is a sum over positions, so that
       a batch may be measured in chunks of time that are added up.
+    measures_classes: whether `measure` is `measure_classes` of the nats and
+      hits of the outputs.
   """
 
   score_axis: ClassVar[str] = ''
   measures_positions: ClassVar[bool] = False
+  measures_classes: ClassVar[bool] = False
 
   def prepare(self) -> None:  # noqa: B027
     """Reads and checks the data, once for all tasks that read the same.
@@ -228,6 +231,12 @@ class Task(abc.ABC):
     """
     return classification(y, batch)
 
+  def measure_classes(
+    self, nats_BT: jax.Array, right_BT: jax.Array, batch: Batch
+  ) -> Metrics:
+    """As `measure`, of -log p of the targets and whether each is predicted."""
+    return class_metrics(nats_BT, right_BT, batch)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
@@ -286,11 +295,24 @@ class TokenTask(GeneratedTask):
 
 def classification(logits_BTV: jax.Array, batch: Batch) -> Metrics:
   """Cross-entropy in nats and accuracy over the weighted positions."""
-  loss_weights_BT = batch.loss_weights_BT
+  return class_metrics(*class_scores(logits_BTV, batch.targets), batch)
+
+
+def class_scores(
+  logits_BTV: jax.Array, targets_BT: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """-log p of the targets in nats, and whether each is predicted."""
   nats_BT = optax.softmax_cross_entropy_with_integer_labels(
-    logits_BTV.astype(jnp.float32), batch.targets
+    logits_BTV.astype(jnp.float32), targets_BT
   )
-  right_BT = predicts(logits_BTV, batch.targets)
+  return nats_BT, predicts(logits_BTV, targets_BT)
+
+
+def class_metrics(
+  nats_BT: jax.Array, right_BT: jax.Array, batch: Batch
+) -> Metrics:
+  """The sums of `classification`."""
+  loss_weights_BT = batch.loss_weights_BT
   count = loss_weights_BT.sum()
   return {
     'loss': Metric((nats_BT * loss_weights_BT).sum(), count),

@@ -4,6 +4,8 @@ The body of a model gives a hidden h at every step. Outputs are V numbers a
 step, so large ones are made only where they are measured, at the labels. If a
 row has many labels and V is large, the outputs are made chunk by chunk along
 time. No large array `(B, T, V)` exists then, not even in the backward pass.
+If a task `measures_classes`, a model with clusters of ids makes no outputs at
+all: its `labels` give what the metrics are made of.
 """
 
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from memjax.models.base import Model, apply_readout
+from memjax.models.base import Model, apply_labels, apply_readout
 from memjax.tasks.base import Task
 from memjax.types import Batch, Metrics, Params, Sequence_BTD
 
@@ -43,13 +45,17 @@ def measure_labels(
       outputs above it are made in chunks of time.
   """
   rows, length = h_BTD.shape[:2]
-  step_bytes = rows * model.output_spec.size * FLOAT_BYTES
+  short = model.label_size if task.measures_classes else 0
+  step_bytes = rows * (short or model.output_spec.size) * FLOAT_BYTES
   if length * step_bytes > whole_bytes:
     h_BTD, batch = gather_labels(h_BTD, batch, task.labels)
     length = h_BTD.shape[1]
   chunks = min(-(-length * step_bytes // chunk_bytes), length)
 
   def measure(h: jax.Array, batch: Batch) -> Metrics:
+    if short:
+      found = apply_labels(model, params, h, batch.targets)
+      return task.measure_classes(*found, batch)
     return task.measure(apply_readout(model, params, h), batch)
 
   if chunks == 1 or not task.measures_positions:

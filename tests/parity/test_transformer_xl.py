@@ -373,7 +373,10 @@ def test_pre_norm_gradients_over_segments_equal_the_originals() -> None:
     ({'width': 7}, 'width: 7: must be even'),
     ({'window': -1}, 'window: -1: must be at least 0'),
     ({'clamp': -1}, 'clamp: -1: must be at least 0'),
-    ({'norm': 'batch'}, "norm: 'batch': must be '' or one of layer, rms"),
+    (
+      {'norm': 'batch'},
+      "norm: 'batch': must be '' or one of layer, rms, rms_offset",
+    ),
     ({'epsilon': 0.0}, 'epsilon: 0.0: must be above 0'),
     ({'span': 'all'}, "span: 'all': must be one of fixed, segment"),
   ],

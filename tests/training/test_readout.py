@@ -48,7 +48,22 @@ def assert_same(one: Any, other: Any, tolerance: float) -> None:
 def test_metrics_and_gradients_are_those_of_the_whole_readout(
   family: str, model: str, chunk_bytes: int
 ) -> None:
-  experiment = small(family, model)
+  assert_labels_are_enough(small(family, model), chunk_bytes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('chunk_bytes', [2**30, 2 * ROWS * 62 * 4])
+def test_labels_of_clusters_are_those_of_the_whole_readout(
+  chunk_bytes: int,
+) -> None:
+  changes = {'model.cutoffs': '60 120', 'model.shrink': 2, 'model.tie': True}
+  experiment = small('text', 'gru', changes)
+  assert experiment.model.label_size == 62
+  assert_labels_are_enough(experiment, chunk_bytes)
+
+
+def assert_labels_are_enough(experiment: Any, chunk_bytes: int) -> None:
+  """Metrics and gradients, beside those of all outputs."""
   net, task = experiment.model, experiment.task
   params = initial_params(net, task, jax.random.key(0))
   batch, carry = batch_of(task), net.initial_carry(ROWS)

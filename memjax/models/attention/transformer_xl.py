@@ -21,13 +21,15 @@ its own (T < K) takes its queries to the inputs instead, at B H M D. A segment's
 memory grows with T + M.
 Parameters: kernels normal of variance 1 / D, u and v normal of variance 0.02^2;
 no other biases.
-Deviations: u and v are each layer's own; no dropout on R and the attention
+Deviations: u and v are each layer's own, as in the authors' TensorFlow code;
+with `share_biases` all layers have the lowest one's, as in their PyTorch code.
+No dropout on R and the attention
 weights; the authors draw kernels and the table of tokens at 0.02, and their
 code's `same_length`, where the query counts as one of the M, sees one position
 less than 'fixed'. Norms, residuals and the MLP are the Stack's: wiring
 'post_norm' or 'pre_norm', activation 'relu', `epsilon` 1e-5, `embedding_scale`
 sqrt(D), `final_norm` False and a `readout_dropout` equal to `dropout` make the
-paper's model, except for its adaptive softmax.
+paper's model; `cutoffs` are those of its adaptive softmax and embedding.
 """
 
 from collections.abc import Mapping
@@ -43,6 +45,7 @@ from memjax.models.base import Memory, wants_intermediates
 from memjax.models.block import NORMS
 from memjax.models.dense import Dense
 from memjax.models.positions import sinusoids
+from memjax.models.sharing import Sharing
 from memjax.ops.attention import (
   CHUNK,
   last_run,
@@ -54,6 +57,7 @@ from memjax.ops.products import flat_product
 from memjax.types import Reset_BT, Sequence_BTD
 
 SPANS = ('fixed', 'segment')
+Shared = dict[str, jax.Array]
 
 
 class Recent(NamedTuple):
@@ -68,7 +72,7 @@ class Recent(NamedTuple):
   count_B: jax.Array
 
 
-class TransformerXL(Memory):
+class TransformerXL(Sharing):
   """Relative multi-head attention over a memory of the layer's own inputs.
 
   Span 'segment' breaks the law of segments on purpose. Intermediates:
@@ -82,9 +86,10 @@ class TransformerXL(Memory):
     span: 'fixed' or 'segment'.
     clamp: larger distances count as this one; 0 for no limit. The authors use
       it to evaluate with longer memories than the trained ones.
-    norm: of what the layer reads, 'layer', 'rms' or '' for none; a Stack in
+    norm: of what the layer reads, as in a Stack, or '' for none; a Stack in
       pre-norm sets it and its epsilon to its own.
     epsilon: of the norm.
+    share_biases: whether u and v are those of the lowest layer.
     chunk: the number of queries read at once, at least.
   """
 
@@ -95,6 +100,7 @@ class TransformerXL(Memory):
   clamp: int = 0
   norm: str = ''
   epsilon: float = 1e-6
+  share_biases: bool = False
   chunk: int = CHUNK
 
   def __post_init__(self) -> None:
@@ -137,14 +143,15 @@ class TransformerXL(Memory):
     )
 
   @nn.compact
-  def __call__(
+  def as_layer(
     self,
     carry: Recent,
     x: Sequence_BTD,
     reset_BT: Reset_BT,
+    shared: Shared,
     *,
     train: bool = False,
-  ) -> tuple[Recent, Sequence_BTD]:
+  ) -> tuple[Recent, Sequence_BTD, Shared]:
     del train
     batch, length, width = x.shape
     slots, head_width = carry.x_BMD.shape[1], self.head_width
@@ -157,8 +164,7 @@ class TransformerXL(Memory):
       kernel_DI = self.param(name, draw, (width, joint))
       return kernel_DI.reshape(width, heads, head_width)
 
-    def query(bias: str) -> jax.Array:
-      bias_I = self.param(bias, nn.initializers.normal(0.02), (joint,))
+    def query(bias_I: jax.Array) -> jax.Array:
       q_BTHK = (q_BTI + bias_I[None, None]).reshape(batch, length, heads, -1)
       return q_BTHK * head_width**-0.5
 
@@ -171,10 +177,11 @@ class TransformerXL(Memory):
     run_BS = run_ids(carry.count_B, slots, reset_BT)
     q_BTI = Dense(joint, use_bias=False, name='query')(h_BSD[:, slots:])
     value_DHK = kernel('value')
+    u_I, v_I, shared = self._biases(joint, shared)
     short = length < head_width
-    q, k = meet(query('u'), h_BSD, kernel('key'), length)
+    q, k = meet(query(u_I), h_BSD, kernel('key'), length)
     v = h_BSD[:, :, None] if short else project(h_BSD, value_DHK)
-    relative = meet(query('v'), r_RD, kernel('position'), batch * length)
+    relative = meet(query(v_I), r_RD, kernel('position'), batch * length)
     y = windowed_attention(q, k, v, run_BS, window, relative, chunk=self.chunk)
     if wants_intermediates(self):
       weights = weights_by_lag(q, k, run_BS, window, relative)
@@ -186,7 +193,20 @@ class TransformerXL(Memory):
     after = Recent(
       x_BSD[:, -slots:].astype(jnp.float32), last_run(run_BS, self.window)
     )
-    return after, y
+    return after, y, shared
+
+  def _biases(
+    self, joint: int, shared: Shared
+  ) -> tuple[jax.Array, jax.Array, Shared]:
+    """u and v, `(H K,)`, and `shared` with them if all layers have them."""
+    names = [f'transformer_xl_{name}_{joint}' for name in 'uv']
+    if self.share_biases and names[0] in shared:
+      return shared[names[0]], shared[names[1]], shared
+    draw = nn.initializers.normal(0.02)
+    u_I, v_I = (self.param(name, draw, (joint,)) for name in 'uv')
+    if self.share_biases:
+      shared = shared | dict(zip(names, (u_I, v_I), strict=True))
+    return u_I, v_I, shared
 
   def _normed(self, x: jax.Array) -> jax.Array:
     if not self.norm:

@@ -88,6 +88,10 @@ class CachedStack(Stack):
     require(horizon > self.slots, 'horizon', horizon, rule)
     return super().with_horizon(horizon - self.slots)
 
+  @property
+  def label_size(self) -> int:
+    return 0  # what the cache says is a part of the outputs alone
+
   def initial_carry(self, batch_size: int) -> Carry:
     slots = self.slots
     pairs = Pairs(

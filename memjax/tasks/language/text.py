@@ -57,7 +57,8 @@ from memjax.tasks.base import (
   TRAINING,
   Stream,
   Task,
-  classification,
+  class_metrics,
+  class_scores,
   positive,
 )
 from memjax.tasks.stages import parse_parts, rows_of_step
@@ -131,6 +132,7 @@ class Text(Task):
   curriculum: str = ''
   _tokenizer: Tokenizer | None = None  # given by `with_tokenizer`
   measures_positions = True
+  measures_classes = True
 
   def __post_init__(self) -> None:
     positive(self, 'length')
@@ -332,7 +334,13 @@ class Text(Task):
     return host_batch
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    metrics, corpora = classification(y, batch), self._corpora
+    return self.measure_classes(*class_scores(y, batch.targets), batch)
+
+  def measure_classes(
+    self, nats_BT: jax.Array, right_BT: jax.Array, batch: Batch
+  ) -> Metrics:
+    metrics = class_metrics(nats_BT, right_BT, batch)
+    corpora = self._corpora
     return metrics | text_metrics(
       metrics['loss'].sum,
       batch,
