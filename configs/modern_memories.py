@@ -60,6 +60,7 @@ def modern_memories(width: int, window: int) -> dict[str, dict]:
     's4d': residual('s4d.S4D') | {'mlp': 0.0},
     'rg_lru': attention('rg_lru.RGLRU'),
     'mlstm': attention('mlstm.MLSTM') | {'mlp': 0.0},
+    'capped_mlstm': attention('capped_mlstm.CappedMLSTM'),
     'slstm': residual('slstm.SLSTM'),
     'min_gru': residual('min_rnn.MinGRU'),
     'min_lstm': residual('min_rnn.MinLSTM'),

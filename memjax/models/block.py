@@ -37,10 +37,27 @@ def geglu(x: jax.Array) -> jax.Array:
   return nn.gelu(gate) * value
 
 
+class OffsetRMSNorm(nn.Module):
+  """RMS norm with gains 1 + w, w 0 at first: decay leads to a gain of 1.
+
+  Attributes:
+    epsilon: added to the mean square.
+  """
+
+  epsilon: float = 1e-6
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    w_D = self.param('scale', nn.initializers.zeros_init(), x.shape[-1:])
+    y = nn.RMSNorm(self.epsilon, use_scale=False)(x)
+    return y * (1 + w_D.reshape((1,) * (x.ndim - 1) + (-1,)))
+
+
 WIRINGS = ('pre_norm', 'post_norm', 'plain')
 NORMS: dict[str, Callable[..., nn.Module]] = {
   'layer': nn.LayerNorm,
   'rms': nn.RMSNorm,
+  'rms_offset': OffsetRMSNorm,
 }
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'gelu': nn.gelu,

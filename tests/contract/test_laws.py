@@ -106,6 +106,12 @@ ODD = {
   'relative-0': relative(0),
   'relative-5': relative(5, depth=2, wiring='post_norm', mlp=0.75),
   'relative-long': relative(LENGTH + 5, wiring='plain'),
+  'relative-shared': attentive(
+    'transformer_xl.TransformerXL',
+    {'window': 3, 'share_biases': True},
+    depth=2,
+  ),
+  'rg_lru-first': attentive('rg_lru.RGLRU', {'units': 6, 'scale_first': False}),
   'segment-0': relative(0, span='segment'),
   'segment-5': relative(5, span='segment'),
   'entnet-1': layer('entnet.EntNet', slots=1),

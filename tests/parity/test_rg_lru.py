@@ -21,21 +21,30 @@ from tests.parity.layers import layer
 WIDTH, HEAD, HEADS = 5, 4, 2  # 4/3 of 5 is 6.7, so two heads
 
 
-def row(p: dict[str, Any], x: np.ndarray, reset: np.ndarray) -> np.ndarray:
+def row(
+  p: dict[str, Any],
+  x: np.ndarray,
+  reset: np.ndarray,
+  *,
+  heads: int = HEADS,
+  scale_first: bool = True,
+) -> np.ndarray:
   """One row, `(T, D)`."""
   u = convolved(p['convolution'], affine(p['input'], x), reset)
-  bias = p['gate_bias'].reshape(HEADS, 2 * HEAD)
-  h, states = np.zeros(HEADS * HEAD), []
+  bias = p['gate_bias'].reshape(heads, 2 * HEAD)
+  h, states = np.zeros(heads * HEAD), []
   for t in range(len(x)):
     h = 0 * h if reset[t] else h
-    blocks = u[t].reshape(HEADS, HEAD)
+    blocks = u[t].reshape(heads, HEAD)
     gates = [
-      sigmoid(blocks[i] @ p['gate_kernel'][i] + bias[i]) for i in range(HEADS)
+      sigmoid(blocks[i] @ p['gate_kernel'][i] + bias[i]) for i in range(heads)
     ]
     r = np.concatenate([gate[:HEAD] for gate in gates])
     i = np.concatenate([gate[HEAD:] for gate in gates])
     a = np.exp(-8 * r * softplus(p['decay']))
-    h = a * h + np.sqrt(1 - a**2) * (i * u[t])
+    first = t == 0 or reset[t]
+    scale = 1 if first and not scale_first else np.sqrt(1 - a**2)
+    h = a * h + scale * (i * u[t])
     states.append(h)
   return affine(p['output'], gelu(affine(p['branch'], x)) * np.stack(states))
 
@@ -45,6 +54,18 @@ def test_it_equals_the_papers_equations(sizes: list[int]) -> None:
   under_test = layer(RGLRU(WIDTH, HEAD), WIDTH, scale=1.0)
   expected = [
     row(under_test.params64(), *a_row) for a_row in under_test.rows64()
+  ]
+  y = under_test.read(sizes)
+  np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('sizes', [[13], [7, 1, 5]])
+def test_the_first_input_of_a_run_may_keep_its_size(sizes: list[int]) -> None:
+  model = RGLRU(WIDTH, HEAD, units=3 * HEAD, scale_first=False)
+  under_test = layer(model, WIDTH, scale=1.0)
+  expected = [
+    row(under_test.params64(), *a_row, heads=3, scale_first=False)
+    for a_row in under_test.rows64()
   ]
   y = under_test.read(sizes)
   np.testing.assert_allclose(y, np.stack(expected), rtol=1e-5, atol=1e-5)
@@ -72,3 +93,9 @@ def test_settings_are_checked(field: str, value: int) -> None:
   rule = f'^{field}: {value}: must be at least'
   with pytest.raises(ConfigError, match=rule):
     RGLRU(**settings | {field: value})
+
+
+def test_units_are_whole_heads() -> None:
+  rule = '^units: 6: must be 0 or a multiple of head_width, 4'
+  with pytest.raises(ConfigError, match=rule):
+    RGLRU(WIDTH, HEAD, units=6)

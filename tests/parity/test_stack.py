@@ -94,6 +94,10 @@ def rms_norm(p: Any, x: np.ndarray, epsilon: float) -> np.ndarray:
   return x / np.sqrt(square + epsilon) * p['scale']
 
 
+def offset_rms_norm(p: Any, x: np.ndarray, epsilon: float) -> np.ndarray:
+  return rms_norm({'scale': 1 + p['scale']}, x, epsilon)
+
+
 def gelu(x: np.ndarray) -> np.ndarray:
   inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
   return 0.5 * x * (1 + np.tanh(inner))
@@ -119,6 +123,7 @@ def geglu(x: np.ndarray) -> np.ndarray:
     ('layer', layer_norm, 1e-6),
     ('layer', layer_norm, 0.5),
     ('rms', rms_norm, 0.5),
+    ('rms_offset', offset_rms_norm, 0.5),
   ],
 )
 @pytest.mark.parametrize(

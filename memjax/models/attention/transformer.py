@@ -32,7 +32,7 @@ Carry: keys before they are turned and values of the last M tokens,
 count, `(B,)` int32; H is D / K, rounded up. Cost per step: B D D + B M D; a
 segment's memory grows with T + M. Parameters: kernels normal of variance 1 / D,
 r normal of variance 1 / K, gains 1, c and biases 0; with bias=False there is no
-b and no b_o.
+b and no b_o, but with output_bias=True there is b_o.
 Deviations: no dropout on the attention weights. Shaw et al. also add vectors of
 the distance to the values. Places count from the oldest slot: only differences
 matter. Norms, residuals and the MLP are the Stack's.
@@ -110,6 +110,7 @@ class SlidingAttention(Memory):
     rotary_base: the slowest turn takes at most 2 pi times as many steps.
     clip: larger distances count as this one, of 'shaw'.
     bias: whether b and b_o exist.
+    output_bias: whether b_o exists where b does not.
     qk_norm: whether queries and keys are normed.
     forget: whether heads forget.
     sinks: whether heads may see nothing.
@@ -126,6 +127,7 @@ class SlidingAttention(Memory):
   rotary_base: float = 10_000.0
   clip: int = 16
   bias: bool = True
+  output_bias: bool = False
   qk_norm: bool = False
   forget: bool = False
   sinks: bool = False
@@ -204,7 +206,8 @@ class SlidingAttention(Memory):
       gate_BTI = nn.sigmoid(Dense(y_BTI.shape[2], name='gate')(x))
       self.sow('intermediates', 'output_gate', gate_BTI)
       y_BTI *= gate_BTI
-    return after, Dense(self.width, self.bias, name='output')(y_BTI)
+    bias = self.bias or self.output_bias
+    return after, Dense(self.width, bias, name='output')(y_BTI)
 
   def _project(self, x: Sequence_BTD) -> tuple[jax.Array, Arrays]:
     """Queries of T steps, and what the cache will hold of them, by name."""

@@ -10,13 +10,14 @@ With R inner units in H heads of K, and W taps of a short convolution (`conv`):
 and the output is W_o (gelu(W_y x) * h) + b_o.
 
 Paper: De et al. 2024, https://arxiv.org/abs/2402.19427.
-Carry: h `(B, R)` and the tail of the convolution `(B, W - 1, R)`, float32.
+Carry: h `(B, R)` and the tail of the convolution `(B, W - 1, R)`, float32; and
+without `scale_first` whether a step was read, `(B,)` int32.
 Cost per step: 3 D R + 2 R K + W R.
 Parameters: kernels normal of variance 1 / rows, biases 0; l such that the decay
 at r = 1/2 is u^4 and at r = 1 is u^8, with u^2 uniform in [0.9^2, 0.999^2].
-Deviations: the code of the paper does not scale the first input of a document;
-here each input is scaled, so that a reset needs no exception. R is 4 D / 3
-rounded up to whole heads. Norms, residuals and the MLP are the Stack's.
+Deviations: the code of the paper does not scale the first input of a document,
+as with scale_first=False here; else each input is scaled. R is 4 D / 3 rounded
+up to whole heads, or `units`. Norms, residuals and the MLP are the Stack's.
 """
 
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from memjax.errors import require
 from memjax.models.attention.transformer import number_of_heads
 from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
@@ -48,6 +50,20 @@ class Units(NamedTuple):
   tail_BWR: jax.Array
 
 
+class BegunUnits(NamedTuple):
+  """What the block remembers if it does not scale the first input.
+
+  Attributes:
+    h_BR: as in `Units`.
+    tail_BWR: as in `Units`.
+    begun_B: int32, 1 where a step was read.
+  """
+
+  h_BR: jax.Array
+  tail_BWR: jax.Array
+  begun_B: jax.Array
+
+
 class RGLRU(Memory):
   """Real-gated linear recurrent units between two products.
 
@@ -57,35 +73,46 @@ class RGLRU(Memory):
     width: D.
     head_width: K, of the blocks of the gates' kernels.
     taps: W, of the short convolution, at least 2.
+    units: R, whole heads; 0 for 4 D / 3, rounded up.
+    scale_first: whether the first input of a run is scaled, too.
   """
 
   width: int
   head_width: int
   taps: int = 4
+  units: int = 0
+  scale_first: bool = True
 
   def __post_init__(self) -> None:
     number_of_heads(self.width, self.head_width)
     check_taps(self.taps)
+    whole = self.units >= 0 and self.units % self.head_width == 0
+    rule = f'must be 0 or a multiple of head_width, {self.head_width}'
+    require(whole, 'units', self.units, rule)
     super().__post_init__()
 
   def _heads(self) -> int:
-    return number_of_heads(-(-4 * self.width // 3), self.head_width)
+    units = self.units or -(-4 * self.width // 3)
+    return number_of_heads(units, self.head_width)
 
-  def initial_carry(self, batch_size: int) -> Units:
+  def initial_carry(self, batch_size: int) -> Units | BegunUnits:
     units = self._heads() * self.head_width
-    return Units(
+    carry = Units(
       jnp.zeros((batch_size, units)), no_inputs(batch_size, self.taps, units)
     )
+    if self.scale_first:
+      return carry
+    return BegunUnits(*carry, jnp.zeros((batch_size,), jnp.int32))
 
   @nn.compact
   def __call__(
     self,
-    carry: Units,
+    carry: Units | BegunUnits,
     x: Inputs_BTF,
     reset_BT: Reset_BT,
     *,
     train: bool = False,
-  ) -> tuple[Units, Sequence_BTD]:
+  ) -> tuple[Units | BegunUnits, Sequence_BTD]:
     del train
     units = carry.h_BR.shape[1]
     branch = Dense(units, name='branch')(x)
@@ -100,10 +127,16 @@ class RGLRU(Memory):
       self.sow('intermediates', 'forget_gate', a_BTR)
       self.sow('intermediates', 'input_gate', i_BTR)
     added_BTR = bounded_sqrt(-jnp.expm1(2 * log_a_BTR))
+    if isinstance(carry, BegunUnits):
+      alone_BT = jnp.zeros_like(reset_BT).at[:, 0].set(carry.begun_B == 0)
+      first_BT = reset_BT | alone_BT
+      added_BTR = jnp.where(first_BT[..., None], 1.0, added_BTR)
+      carry = carry._replace(begun_B=jnp.ones_like(carry.begun_B))
     added_BTR *= i_BTR * u.astype(jnp.float32)
     h_BR, h_BTR = diagonal(carry.h_BR, a_BTR, added_BTR, reset_BT)
     gated = nn.gelu(branch) * h_BTR.astype(x.dtype)
-    return Units(h_BR, tail), Dense(self.width, name='output')(gated)
+    after = carry._replace(h_BR=h_BR, tail_BWR=tail)
+    return after, Dense(self.width, name='output')(gated)
 
   def _gates(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
     """r and i, `(B, T, R)` each, float32."""
