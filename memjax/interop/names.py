@@ -3,10 +3,12 @@
 A row says which tensors make one leaf, and how:
 
     theirs      names, separated by spaces; '{i}' stands for each layer
-    ours        the leaf's path; '{i}' likewise, '{even}' 2 i, '{odd}' 2 i + 1
+    ours        the leaf's path; '{i}' likewise, '{even}' 2 i, '{odd}' 2 i + 1;
+                several, if one tensor makes several leaves
     transposed  their matrices are (outputs, inputs), ours (inputs, outputs)
     parts       widths of the tensors that lie side by side in the leaf's last
-                axis; () for one tensor
+                axis, or of the leaves in the tensor's; () for one of each
+    flipped     the tensor's first axis runs the other way
     shape       of each tensor, where it has other axes than the leaf's part
 
 The table is read both ways: `to_ours` is import, `to_theirs` is export. Each
@@ -27,10 +29,10 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """One leaf of our parameters and the tensors that make it.
+  """One leaf of our parameters and the tensors that make it, or the other way.
 
   Attributes:
-    theirs, ours, transposed, parts, shape: see above.
+    theirs, ours, transposed, parts, shape, flipped: see above.
     first: the lowest layer that has it.
   """
 
@@ -40,6 +42,12 @@ class Row:
   parts: tuple[int, ...] = ()
   shape: tuple[int, ...] = ()
   first: int = 0
+  flipped: bool = False
+
+  @property
+  def leaves(self) -> list[str]:
+    """Our paths."""
+    return self.ours.split()
 
   @property
   def names(self) -> list[str]:
@@ -52,24 +60,34 @@ class Row:
     theirs, ours = (s.format(**numbers) for s in (self.theirs, self.ours))
     return dataclasses.replace(self, theirs=theirs, ours=ours)
 
-  def join(self, tensors: list[np.ndarray]) -> np.ndarray:
-    """The leaf that these tensors make."""
+  def join(self, tensors: list[np.ndarray]) -> list[np.ndarray]:
+    """The leaves that these tensors make."""
+    if self.flipped:
+      tensors = [t[::-1] for t in tensors]
     if self.transposed:
       tensors = [t.reshape(len(t), -1).T for t in tensors]
-    elif self.shape and self.parts:
-      tensors = [t.reshape(-1) for t in tensors]
-    return np.concatenate(tensors, -1) if self.parts else tensors[0]
+    return self._cut(tensors, len(self.leaves))
 
-  def split(self, leaf: np.ndarray) -> list[np.ndarray]:
-    """The tensors of a leaf."""
-    pieces = [leaf]
-    if self.parts:
-      pieces = np.split(leaf, np.cumsum(self.parts)[:-1], axis=-1)
+  def split(self, leaves: list[np.ndarray]) -> list[np.ndarray]:
+    """The tensors of these leaves."""
+    if self.shape and self.parts:
+      sizes = *self.shape[:-1], sum(self.parts)
+      leaves = [leaf.reshape(sizes) for leaf in leaves]
+    pieces = self._cut(leaves, len(self.names))
     if self.transposed:
       pieces = [piece.T for piece in pieces]
     if self.shape:
       pieces = [piece.reshape(self.shape) for piece in pieces]
+    if self.flipped:
+      pieces = [piece[::-1] for piece in pieces]
     return [np.ascontiguousarray(piece) for piece in pieces]
+
+  def _cut(self, arrays: list[np.ndarray], number: int) -> list[np.ndarray]:
+    """Arrays side by side, cut into this number of others."""
+    whole = np.concatenate(arrays, -1) if len(arrays) > 1 else arrays[0]
+    if number == 1:
+      return [whole]
+    return np.split(whole, np.cumsum(self.parts)[:-1], axis=-1)
 
 
 def of_layers(rows: Iterable[Row], depth: int) -> list[Row]:
@@ -108,22 +126,23 @@ def to_ours(
       rule = f'is missing, and a model of the family {family} has it; {known}'
       require(name in tensors, 'from', name, rule)
     require_once(row.names, used, 'from', 'stands twice in the table')
-    require_once([row.ours], leaves, 'from', 'is filled twice')
+    require_once(row.leaves, leaves, 'from', 'is filled twice')
     used |= {*row.names}
-    leaf = row.join([tensors[name] for name in row.names])
-    wanted = shapes.get(row.ours)
-    rule = 'has no place in our model'
-    require(wanted is not None, 'from', row.theirs, rule)
-    found = ' + '.join(str(tensors[name].shape) for name in row.names)
-    rule = f'has the shape {found}, and {row.ours} needs {wanted}: '
-    rule += 'config.json does not describe these tensors'
-    fits = leaf.shape == wanted
-    if row.shape:
-      fits = leaf.size == np.prod(wanted or ()) and all(
-        tensors[name].shape == row.shape for name in row.names
-      )
-    require(fits, 'from', row.theirs, rule)
-    leaves[row.ours] = leaf.reshape(wanted).astype(np.float32)
+    found = row.join([tensors[name] for name in row.names])
+    for path, leaf in zip(row.leaves, found, strict=True):
+      wanted = shapes.get(path)
+      rule = 'has no place in our model'
+      require(wanted is not None, 'from', row.theirs, rule)
+      sizes = ' + '.join(str(tensors[name].shape) for name in row.names)
+      rule = f'has the shape {sizes}, and {path} needs {wanted}: '
+      rule += 'config.json does not describe these tensors'
+      fits = leaf.shape == wanted
+      if row.shape:
+        fits = leaf.size == np.prod(wanted or ()) and all(
+          tensors[name].shape == row.shape for name in row.names
+        )
+      require(fits, 'from', row.theirs, rule)
+      leaves[path] = leaf.reshape(wanted).astype(np.float32)
   left = sorted(tensors.keys() - used)
   rule = f'is no tensor of the family {family}; {len(left)} are left'
   require(not left, 'from', left[:1] and left[0], rule)
@@ -145,9 +164,10 @@ def to_theirs(
   used = set()
   for row in rows:
     rule = f'is not in the model, and the family {family} has it'
-    require(row.ours in leaves, 'family', row.ours, rule)
-    used.add(row.ours)
-    pieces = row.split(leaves[row.ours])
+    for path in row.leaves:
+      require(path in leaves, 'family', path, rule)
+    used |= {*row.leaves}
+    pieces = row.split([leaves[path] for path in row.leaves])
     tensors |= dict(zip(row.names, pieces, strict=True))
   left = sorted(leaves.keys() - used)
   rule = f'has no tensor in the family {family}'

@@ -18,7 +18,10 @@ from memjax.types import Params, Tokens
 from tests.parity.golden import make_rwkv7
 
 GOLDEN = Path(__file__).parents[1] / 'parity' / 'golden'
-FAMILIES = ('gpt2', 'llama', 'bert', 'mamba', 'mamba2', 'rwkv7')
+FAMILIES = (
+  *('gpt2', 'llama', 'bert', 'mamba', 'mamba2', 'rwkv7'),
+  *('transfo-xl', 'transformer-xl', 'recurrent_gemma', 'xlstm'),
+)
 
 
 class Golden(NamedTuple):

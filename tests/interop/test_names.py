@@ -129,13 +129,26 @@ def test_rows_join_and_split() -> None:
   draw = np.random.default_rng(0).normal
   a, b = draw(size=(3, 4)), draw(size=(2, 4))
   joint = Row('a b', 'x', True, (3, 2))
-  np.testing.assert_array_equal(joint.join([a, b]), np.concatenate([a, b]).T)
-  for one, back in zip([a, b], joint.split(joint.join([a, b])), strict=True):
-    np.testing.assert_array_equal(one, back)
+  both = np.concatenate([a, b]).T
+  np.testing.assert_array_equal(joint.join([a, b]), [both])
+  one = Row('a', 'x y', True, (3, 2))
+  for row, theirs, ours in (
+    (joint, [a, b], [both]),
+    (one, [both.T], [a.T, b.T]),
+  ):
+    for found, wanted in (
+      (row.join(theirs), ours),
+      (row.split(ours), theirs),
+    ):
+      for x, y in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(x, y)
   taps = draw(size=(5, 1, 4))
   row = Row('c', 'x', True, (), (5, 1, 4))
-  np.testing.assert_array_equal(row.join([taps]), taps[:, 0].T)
-  np.testing.assert_array_equal(row.split(row.join([taps]))[0], taps)
+  np.testing.assert_array_equal(row.join([taps]), [taps[:, 0].T])
+  np.testing.assert_array_equal(row.split(row.join([taps])), [taps])
+  row = Row('c', 'x', flipped=True)
+  np.testing.assert_array_equal(row.join([a]), [a[::-1]])
+  np.testing.assert_array_equal(row.split([a]), [a[::-1]])
 
 
 def test_rows_of_layers() -> None:
@@ -157,6 +170,18 @@ def test_rows_of_layers() -> None:
     ('mamba', 'time_step_rank', 7),
     ('mamba2', 'n_groups', 2),
     ('mamba2', 'time_step_limit', [0.1, 1.0]),
+    ('transfo-xl', 'attn_type', 2),
+    ('transfo-xl', 'n_head', 3),
+    ('transfo-xl', 'mem_len', 0),
+    ('transfo-xl', 'tie_projs', [True, False, True]),
+    ('transformer-xl', 'sample_softmax', 8),
+    ('recurrent_gemma', 'block_types', ['recurrent']),
+    ('recurrent_gemma', 'num_attention_heads', 5),
+    ('recurrent_gemma', 'attention_bias', True),
+    ('recurrent_gemma', 'rope_parameters', {'rope_type': 'linear'}),
+    ('xlstm', 'use_bias', True),
+    ('xlstm', 'num_heads', 5),
+    ('xlstm', 'weight_mode', 'whole'),
   ],
 )
 def test_what_our_layers_do_not_have_is_refused(
@@ -165,6 +190,48 @@ def test_what_our_layers_do_not_have_is_refused(
   config = golden(family).pretrained.config | {field: value}
   with pytest.raises(ConfigError, match=f'config.json.{field}'):
     family_of(config).model()
+
+
+def test_what_transformer_xl_shares_is_read_once(tmp_path: Path) -> None:
+  """u and v of all layers, beside copies in each."""
+  files = golden('transfo-xl').pretrained
+  tensors = dict(files.tensors)
+  for name in ('r_w_bias', 'r_r_bias'):
+    first = tensors[f'transformer.layers.0.dec_attn.{name}']
+    tensors[f'transformer.{name}'] = first
+    tensors[f'transformer.layers.1.dec_attn.{name}'] = first
+  config = files.config | {'untie_r': False}
+  files = files._replace(config=config, tensors=tensors)
+  family = family_of(config)
+  model, shapes = built(family)
+  found = import_tensors(family, files, shapes)
+  assert [path for path in found.leaves if path[-2:] in ('/u', '/v')] == [
+    'layer_0/memory/u',
+    'layer_0/memory/v',
+  ]
+  (tmp_path / FOLDER).mkdir()
+  keep_source(found, files, tmp_path)
+  leaves = nested(found.leaves)
+  _, back = export_tensors('transfo-xl', model, leaves, tmp_path)
+  assert_same_bytes(back, tensors)
+
+
+def test_files_of_xlstm_may_be_fused() -> None:
+  """Side by side, the tensors of `weight_mode` single are those of fused."""
+  files = golden('xlstm').pretrained
+  single = family_of(files.config).table()
+  config = files.config | {'weight_mode': 'fused'}
+  fused = family_of(config)
+  tensors = {
+    b.theirs: np.concatenate([files.tensors[name] for name in a.names])
+    for a, b in zip(single, fused.table(), strict=True)
+  }
+  _, shapes = built(fused)
+  found = import_tensors(fused, files._replace(tensors=tensors), shapes)
+  wanted = import_tensors(family_of(files.config), files, shapes)
+  assert found.leaves.keys() == wanted.leaves.keys()
+  for path, leaf in wanted.leaves.items():
+    np.testing.assert_array_equal(found.leaves[path], leaf, path)
 
 
 def test_scaled_rotations_are_refused() -> None:

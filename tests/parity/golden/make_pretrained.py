@@ -1,6 +1,6 @@
 """Writes small models of `transformers` with random weights, as golden values.
 
-    python tests/parity/golden/make_pretrained.py
+    python tests/parity/golden/make_pretrained.py [FAMILY ...]
 
 (needs torch and transformers 5.) `pretrained_FAMILY.npz` holds under `w/` each
 tensor as the family names it, the text of `config.json`, token ids `(2, T)` and
@@ -9,6 +9,7 @@ tensor as the family names it, the text of `config.json`, token ids `(2, T)` and
 
 import json
 import pathlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,31 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
       'tie_word_embeddings': True,
     },
   ),
+  'recurrent_gemma': (
+    'RecurrentGemmaForCausalLM',
+    {
+      'hidden_size': 32,
+      'intermediate_size': 80,
+      'num_hidden_layers': 4,
+      'num_attention_heads': 4,
+      'num_key_value_heads': 1,
+      'lru_width': 24,
+      'attention_window_size': 6,
+    },
+  ),
+  'xlstm': (
+    'xLSTMForCausalLM',
+    {
+      'hidden_size': 32,
+      'num_hidden_layers': 2,
+      'num_blocks': 2,
+      'num_heads': 2,
+      'ffn_proj_factor': 1.25,
+      'ffn_round_up_to_multiple_of': 8,
+      'gate_soft_cap': 2.0,
+      'use_cache': False,  # its sizes are multiples of 64
+    },
+  ),
 }
 
 
@@ -80,6 +106,7 @@ def draw(model: torch.nn.Module) -> None:
 def golden(family: str) -> dict[str, Any]:
   """Weights, inputs and outputs of one family."""
   name, sizes = SIZES[family]
+  torch.manual_seed(0)
   config = transformers.AutoConfig.for_model(
     family,
     vocab_size=VOCAB,
@@ -104,7 +131,7 @@ def golden(family: str) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
-  for family in SIZES:
+  for family in sys.argv[1:] or SIZES:
     path = FOLDER / f'pretrained_{family}.npz'
     np.savez_compressed(path, **golden(family))
     print(path, path.stat().st_size)
