@@ -14,6 +14,9 @@ memjax --config=FILE[:VARIANT]   runs an experiment; NAME alone is a config
                                  data, and says which bytes are wrong
   --mode=replay --step=N         computes a training row again and compares its
                                  bits with metrics.jsonl
+--mode=snapshot --store=FILE --space=NAME
+                                 writes the database of a text with neighbours
+                                 into a store, and the snapshot that it reads
 memjax check my_memory.Decay     tries the laws of a memory on a class of your
                                  own or built in, lstm.LSTM; more words set
                                  fields: slots=8; --mode=check tries them on
@@ -128,6 +131,7 @@ def run(config: dict, workdir: pathlib.Path) -> int:
     replay,
     report,
     sample,
+    snapshot,
     train,
     verify,
   )
@@ -143,6 +147,8 @@ def run(config: dict, workdir: pathlib.Path) -> int:
     )
   if mode == 'check':
     return check.check_config(config)
+  if mode == command_line.SNAPSHOT:
+    return snapshot.snapshot(config, **command_line.storing())
   if mode == 'verify':
     return verify.verify(workdir)
   if mode == 'replay':

@@ -19,6 +19,7 @@ from memjax.configs import (
   ntm_tasks,
   segments,
   text,
+  with_neighbours,
 )
 from memjax.tasks.base import Stream
 from memjax.training import parallel, prefetch, program
@@ -32,6 +33,7 @@ FAMILIES = {
   'ntm_tasks': ntm_tasks,
   'segments': segments,
   'text': text,
+  'with_neighbours': with_neighbours,
 }
 
 

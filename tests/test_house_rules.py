@@ -33,7 +33,8 @@ MAY_IMPORT = {
   'ops': (),
   'models': ('ops',),
   'data': (),
-  'tasks': ('data',),
+  # Batches of a retrieval task depend on a snapshot, and on its fingerprint.
+  'tasks': ('data', 'store.records', 'store.snapshot', 'store.snapshot_files'),
   'config': (
     'configs',
     'evaluation.base',
@@ -90,6 +91,7 @@ MAY_IMPORT = {
     'tasks.base',
   ),
   'modes': (
+    'evaluation',
     'report',
     'generation',
     'store',
@@ -101,6 +103,9 @@ MAY_IMPORT = {
     'laws',
     'interop',
     'models.base',
+    'tasks.base',
+    'tasks.language.chunk_database',
+    'tasks.language.with_neighbours',
     'data.file_tokenizer',
   ),
   # Models never import it: what they hold of a store is a range of numbers.
@@ -159,6 +164,7 @@ NO_MODEL = {
   'sentences.py': 'how a step that is a sentence becomes a vector',
 }
 NO_TASK = {
+  'language/chunk_database.py': 'the neighbours of chunks',
   'composed/wrapper.py': 'the base of tasks around another one',
   'base.py': 'the contract',
   'draws.py': 'random draws that several tasks share',

@@ -3,7 +3,9 @@
     python -m experiments.external_memory.costs --most=100000
 
 Times are processor seconds of this process, the median of several calls, so
-that they compare beside other work; the server's own time is not in them.
+that they compare beside other work. A server works in other processes, so its
+times are those of the clock: --server=postgresql://USER@HOST/DB measures only
+it, in schemas of its own, three rounds of each size.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from memjax.store.mask import Mask
 from memjax.store.records import ANY, Range, Record
 from memjax.store.sqlite import Sqlite
 
-WIDTH, QUERIES, PIECE = 64, 16, 10_000
+WIDTH, QUERIES, PIECE, ROUNDS = 64, 16, 10_000, 3
 RIGHTS = grant('bench', '*', 'read write forget admin')
 TEXT = 'Write to bob@example.org or +1 650 253 0000 about the door. ' * 2
 
@@ -140,10 +142,69 @@ def safeguard_rows(folder: Path) -> Iterator[str]:
   opened.close()
 
 
+def server_rows(address: str, most: int) -> Iterator[str]:
+  """Inserts a second and a query, by size; the clock's time of three rounds."""
+  yield '| keys | records | inserts a second | first query, s | query, ms |'
+  yield '|---|---|---|---|---|'
+  for searches in (False, True):
+    count = 1000
+    while count <= most:
+      taken = [server_times(address, searches, count) for _ in range(ROUNDS)]
+      rates, firsts, each = (list(times) for times in zip(*taken, strict=True))
+      kind = 'searched by the server' if searches else 'sealed'
+      cells = f'{spread(rates, 0)} | {spread(firsts, 2)} | {spread(each, 1)}'
+      yield f'| {kind} | {count:,} | {cells} |'
+      count *= 10
+
+
+def server_times(
+  address: str, searches: bool, count: int
+) -> tuple[float, float, float]:
+  """Inserts a second, seconds of the first query, milliseconds of the next."""
+  import psycopg
+
+  from memjax.store.server import Server
+
+  with psycopg.connect(address) as connection:
+    connection.execute('CREATE SCHEMA costs')
+  own = f'{address}?options=-csearch_path%3Dcosts%2Cpublic'
+  with Store(Server(own, searches), Keyring(new_master()), RIGHTS) as opened:
+    parts = [records(min(count, PIECE), s) for s in range(-(-count // PIECE))]
+    rate = count / clock(lambda: [opened.write('a', part) for part in parts])
+    query = np.ones((1, WIDTH), np.float32)
+    seen = Range(0, count)
+    search = functools.partial(opened.search, 'a', query, 8, seen)
+    first = clock(search)
+    each = 1000 * statistics.median(clock(search) for _ in range(5))
+  with psycopg.connect(address) as connection:
+    connection.execute('DROP SCHEMA costs CASCADE')
+  return rate, first, each
+
+
+def clock(call: Callable[[], object]) -> float:
+  """Seconds of the clock."""
+  start = time.perf_counter()
+  call()
+  return time.perf_counter() - start
+
+
+def spread(values: list[float], digits: int) -> str:
+  """The median, and the ends."""
+  low, middle, high = min(values), statistics.median(values), max(values)
+  return f'{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})'
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--most', type=int, default=100_000)
-  most = parser.parse_args().most
+  parser.add_argument('--server', default='')
+  arguments = parser.parse_args()
+  most = arguments.most
+  if arguments.server:
+    print(f'load {os.getloadavg()[0]:.1f}, width {WIDTH}\n')
+    for row in server_rows(arguments.server, most):
+      print(row, flush=True)
+    return
   print(f'load {os.getloadavg()[0]:.1f}, width {WIDTH}\n')
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)

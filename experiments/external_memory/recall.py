@@ -4,10 +4,11 @@
 
 WORKDIR is a run of configs/neural_cache.py on words. A fact, 'the name of my A
 is B', is followed by words of the last tenth of the file TEXT, and then by the
-question, 'the name of my A is'.
+question, 'the name of my A is'. How the store is mixed is chosen on others.
 """
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 import tempfile
@@ -40,7 +41,9 @@ from memjax.store.records import (
 from memjax.store.sqlite import Sqlite
 
 DISTANCES = (16, 64, 256, 1024, 4096)
-TRIALS, SLOTS, SHARP, SHARE = 20, 1000, 0.1, 0.1
+ROUNDS, TRIALS, SLOTS, SHARP, SHARE = 3, 20, 1000, 0.1, 0.1
+CHOSEN_AT, FIRST_CHOSEN = 256, 1000  # distance and seed of the other facts
+TEMPERATURES, REACHES = (0.01, 0.03, 0.1), (0.03, 0.1, 0.3, 1.0)
 BEFORE = 'come , tell me now , '  # the question of other states
 THINGS = 'dog horse sister brother garden book daughter mother house sword'
 NAMES = 'fire water gold night winter summer bread iron snow rose'
@@ -74,18 +77,18 @@ class Trial:
     """The place of the answer among all words, from 0."""
     return int((log_V > log_V[self.answer]).sum())
 
-  def with_cache(self, h_TD: np.ndarray, paper: bool) -> np.ndarray:
-    """The last SLOTS states of the stream, mixed as in the paper or the store.
+  def with_cache(self, h_TD: np.ndarray, mixing: Mixing | None) -> np.ndarray:
+    """The last SLOTS states of the stream, mixed as the store is.
 
-    The first is `neural_cache.CachedStack` at the last step.
+    Without a mixing it is `neural_cache.CachedStack` at the last step.
     """
     first = max(len(h_TD) - 1 - SLOTS, 0)
     logits, tokens = self.logits(h_TD[-1]), self.ids[first + 1 :]
-    if not paper:
+    if mixing:
       cosine = normed(h_TD[first:-1]) @ normed(h_TD[-1:])[0]
       best = np.argsort(-cosine)[:8]
       found = Neighbours(tokens[best], cosine[best])
-      return mixed(logits, found, Mixing())[0]
+      return mixed(logits, found, mixing)[0]
     p_V = np.exp(logits.astype(np.float64) - logits.max())
     score = SHARP * (h_TD[first:-1] @ h_TD[-1]).astype(np.float64)
     weight = np.exp(score - score.max())
@@ -105,8 +108,8 @@ class Trial:
 
   def ask(
     self, opened: Store, space: str, before: str = '', most: int = 0
-  ) -> np.ndarray:
-    """The answer of a process that reads the question alone.
+  ) -> tuple[np.ndarray, Neighbours]:
+    """What a process that reads the question alone has: outputs and records.
 
     Args:
       opened: the store.
@@ -123,22 +126,56 @@ class Trial:
     rows = opened.read(space, seen, Where(seqs=seqs))
     tokens = {row.seq: unpack_tokens(row.value)[0] for row in rows}
     token_C = np.array([tokens[seq] for seq in seqs])
-    found = Neighbours(token_C, hits.score_QK[0])
-    return mixed(self.logits(h_D), found, Mixing())[0]
+    return self.logits(h_D), Neighbours(token_C, hits.score_QK[0])
 
 
-def answers(trial: Trial, opened: Store, space: str) -> dict[str, np.ndarray]:
+def choose(run: Any, words: np.ndarray, opened: Store) -> Mixing:
+  """The mixing that has the most answers to other facts, with and without
+  other words before; of equal ones the likeliest answers."""
+  asked = []
+  for seed in range(FIRST_CHOSEN, FIRST_CHOSEN + TRIALS):
+    trial = Trial(run, words, CHOSEN_AT, seed)
+    trial.tell(opened, f'chosen-{seed}')
+    for before in ('', BEFORE):
+      asked.append((trial, *trial.ask(opened, f'chosen-{seed}', before)))
+
+  def figure(mixing: Mixing) -> tuple[float, float]:
+    scores = [
+      (t, mixed(logits, found, mixing)[0]) for t, logits, found in asked
+    ]
+    right = np.mean([trial.rank(log_V) == 0 for trial, log_V in scores])
+    likely = np.mean([log_V[trial.answer] for trial, log_V in scores])
+    return float(right), float(likely)
+
+  grid = itertools.product(TEMPERATURES, REACHES)
+  return max((Mixing(Mixing().share, *pair) for pair in grid), key=figure)
+
+
+def answers(
+  trial: Trial, opened: Store, space: str, mixing: Mixing
+) -> dict[str, np.ndarray]:
   """The scores of all words, by the memory that is asked."""
+
+  def ask(**how: Any) -> np.ndarray:
+    return mixed(*trial.ask(opened, space, **how), mixing)[0]
+
   h_TD = trial.states(trial.ids)
   trial.tell(opened, space)
   return {
     'carry': trial.logits(h_TD[-1]),
-    f'cache {SLOTS}': trial.with_cache(h_TD, paper=True),
-    f'cache {SLOTS}, mixed as the store': trial.with_cache(h_TD, paper=False),
-    f'store, last {SLOTS}': trial.ask(opened, space, most=SLOTS),
-    'store': trial.ask(opened, space),
-    'store, other words before': trial.ask(opened, space, BEFORE),
+    f'cache {SLOTS}': trial.with_cache(h_TD, None),
+    f'cache {SLOTS}, mixed as the store': trial.with_cache(h_TD, mixing),
+    f'store, last {SLOTS}': ask(most=SLOTS),
+    'store': ask(),
+    'store, other words before': ask(before=BEFORE),
   }
+
+
+def spread(values: list[float]) -> str:
+  """The median, and the ends if they differ."""
+  low, high = min(values), max(values)
+  ends = '' if low == high else f' ({low:.2f} to {high:.2f})'
+  return f'{np.median(values):.2f}{ends}'
 
 
 def main() -> None:
@@ -151,21 +188,25 @@ def main() -> None:
   text = Path(arguments.text).read_bytes()
   words = run.tokenizer.encode(text[len(text) * 9 // 10 :])
   start = time.process_time()
-  print(f'load {os.getloadavg()[0]:.1f}; {TRIALS} facts a distance')
+  facts = f'{ROUNDS} rounds of {TRIALS} facts a distance'
+  print(f'load {os.getloadavg()[0]:.1f}; {facts}')
   with tempfile.TemporaryDirectory() as folder:
     engine = Sqlite(Path(folder) / 'db', bytes(32))
     opened = Store(engine, Keyring(new_master()), RIGHTS)
+    mixing = choose(run, words, opened)
+    print(f'temperature {mixing.temperature}, reach {mixing.reach}\n')
     for distance in DISTANCES:
-      right: dict[str, list[bool]] = {}
-      for seed in range(TRIALS):
+      right: dict[str, list[list[bool]]] = {}
+      for seed in range(ROUNDS * TRIALS):
         trial = Trial(run, words, distance, seed)
-        found = answers(trial, opened, f'{distance}-{seed}')
+        found = answers(trial, opened, f'{distance}-{seed}', mixing)
         for name, scores in found.items():
-          right.setdefault(name, []).append(trial.rank(scores) == 0)
+          rounds = right.setdefault(name, [[] for _ in range(ROUNDS)])
+          rounds[seed // TRIALS].append(trial.rank(scores) == 0)
       if distance == DISTANCES[0]:
         print(f'| distance | {" | ".join(right)} |')
         print(f'|{"---|" * (len(right) + 1)}')
-      cells = [f'{np.mean(hits):.2f}' for hits in right.values()]
+      cells = [spread([float(np.mean(x)) for x in y]) for y in right.values()]
       print(f'| {distance} | {" | ".join(cells)} |', flush=True)
     opened.close()
   print(f'{time.process_time() - start:.0f} processor seconds')

@@ -15,8 +15,8 @@ from memjax.errors import ConfigError, require
 
 # The modes that read a workdir need no config.
 OF_A_WORKDIR = ('eval', 'export', 'sample', 'report', 'verify', 'replay')
-IMPORT = 'import'
-MODES = ('train', *OF_A_WORKDIR, 'check', IMPORT)
+IMPORT, SNAPSHOT = 'import', 'snapshot'
+MODES = ('train', *OF_A_WORKDIR, 'check', IMPORT, SNAPSHOT)
 
 CONFIG = flags.DEFINE_string('config', '', 'the experiment: FILE[:VARIANT]')
 WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
@@ -36,6 +36,20 @@ REPLICA = flags.DEFINE_integer('replica', 0, 'number of the replica, from 0')
 PROFILE = flags.DEFINE_string(
   'profile', '', 'steps to trace: a number, 10, or a range, 100:110'
 )
+STORE = (
+  flags.DEFINE_string(
+    'store', '', 'file or postgresql://... of an external memory'
+  ),
+  flags.DEFINE_string('space', '', 'whose records in the store'),
+  flags.DEFINE_float('store_share', 0.9, 'the most that records count'),
+)
+MIXING = (
+  flags.DEFINE_integer('store_count', 8, 'records that a state of eval finds'),
+  flags.DEFINE_float('store_temperature', 0.03, 'of the cosines of records'),
+  flags.DEFINE_float(
+    'store_reach', 0.1, 'cosines this far below 1 count 1/e; inf: all alike'
+  ),
+)
 SAMPLING = (
   flags.DEFINE_string('prompt', None, 'the text to continue; else none'),
   flags.DEFINE_string(
@@ -52,11 +66,7 @@ SAMPLING = (
   REPLICA,
   flags.DEFINE_string('save_carry', None, 'file to save the memory in'),
   flags.DEFINE_string('carry', None, 'file of --save_carry to continue from'),
-  flags.DEFINE_string(
-    'store', '', 'file or postgresql://... of an external memory'
-  ),
-  flags.DEFINE_string('space', '', 'whose records in the store'),
-  flags.DEFINE_float('store_share', 0.9, 'the most that records count'),
+  *STORE,
   flags.DEFINE_bool('mask', False, 'replace personal data in the prompt'),
 )
 
@@ -78,8 +88,19 @@ def sampling() -> dict[str, Any]:
 
 def evaluating() -> dict[str, Any]:
   """The flags of `--mode=eval`, by name."""
-  overrides = find_overrides(join_values(sys.argv[1:]))
-  return {'overrides': overrides, 'set_name': SET.value, 'step': step()}
+  return {
+    'overrides': find_overrides(join_values(sys.argv[1:])),
+    'set_name': SET.value,
+    'step': step(),
+    'replica': REPLICA.value,
+    **{flag.name: flag.value for flag in (*STORE, *MIXING)},
+  }
+
+
+def storing() -> dict[str, Any]:
+  """The flags of `--mode=snapshot`, by name."""
+  place = {flag.name: flag.value for flag in STORE[:2]}
+  return {**place, 'words': sys.argv[1:]}
 
 
 def importing() -> dict[str, Any]:
@@ -100,7 +121,8 @@ def exporting() -> dict[str, Any]:
 
 def describe_flags() -> Iterator[str]:
   """A line for each flag of the modes that read a workdir."""
-  for flag in (SET, STEP, FROM, FAMILY, OUTPUT, *SAMPLING, *REPORTING):
+  of_workdir = SET, STEP, FROM, FAMILY, OUTPUT
+  for flag in (*of_workdir, *SAMPLING, *MIXING, *REPORTING):
     default = '...' if flag.default in (None, '') else flag.default
     meaning = flags.FLAGS[flag.name].help
     yield f'{f"--{flag.name}={default}":28}{meaning}'

@@ -53,7 +53,7 @@ class Mixing(NamedTuple):
     share: the most that records count, in [0, 1).
     temperature: of the cosines among the records, above 0.
     reach: how far below 1 the largest cosine may be, until records count 1/e
-      of their share, above 0.
+      of their share, above 0; infinite: the paper's constant share.
   """
 
   share: float = 0.9
@@ -61,9 +61,12 @@ class Mixing(NamedTuple):
   reach: float = 0.1
 
   def check(self) -> None:
-    """Requires both to be in their ranges."""
+    """Requires all to be in their ranges."""
     share, rule = self.share, 'must be in [0, 1)'
     require(0 <= share < 1, 'store_share', share, rule)
+    for field in ('temperature', 'reach'):
+      value = getattr(self, field)
+      require(value > 0, f'store_{field}', value, 'must be above 0')
 
 
 def mixed(
@@ -82,6 +85,32 @@ def mixed(
   a = mixing.share * float(np.exp(-far_C.min() / mixing.reach))
   c_V /= e_C.sum()
   return np.log(np.maximum((1 - a) * p_V + a * c_V, 1e-30)), a
+
+
+def mixed_outputs(
+  y_BTV: jax.Array, token_BTK: jax.Array, score_BTK: jax.Array, mixing: Mixing
+) -> tuple[jax.Array, jax.Array]:
+  """`mixed` for many states at once: log p' `(B, T, V)` and a `(B, T)`.
+
+  Args:
+    y_BTV: the model's outputs.
+    token_BTK: what followed the state of each record.
+    score_BTK: cosines; -inf where there are fewer than K records.
+    mixing: how they are mixed.
+  """
+  p_BTV = jax.nn.softmax(y_BTV.astype(jnp.float32))
+  best_BT1 = score_BTK.max(-1, keepdims=True)
+  known_BT1 = jnp.isfinite(best_BT1)
+  far_BTK = 1 - jnp.minimum(score_BTK, 1)
+  least_BT1 = jnp.where(known_BT1, 1 - jnp.minimum(best_BT1, 1), 0)
+  e_BTK = jnp.exp((least_BT1 - far_BTK) / mixing.temperature)
+  each_BTK = e_BTK / jnp.maximum(e_BTK.sum(-1, keepdims=True), 1e-30)
+  row, time = jnp.ogrid[: p_BTV.shape[0], : p_BTV.shape[1]]
+  place = row[..., None], time[..., None], token_BTK
+  c_BTV = jnp.zeros_like(p_BTV).at[place].add(each_BTK)
+  a_BT1 = mixing.share * jnp.exp(-least_BT1 / mixing.reach) * known_BT1
+  log_BTV = jnp.log(jnp.maximum((1 - a_BT1) * p_BTV + a_BT1 * c_BTV, 1e-30))
+  return log_BTV, a_BT1[..., 0]
 
 
 def hidden_states(

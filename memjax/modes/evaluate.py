@@ -17,10 +17,13 @@ from memjax.errors import ConfigError, nearest, require
 from memjax.guards.hosts import require_same
 from memjax.guards.join import joined
 from memjax.logs import documents_file, metrics_file
+from memjax.modes.store_loss import StoreLoss, with_space
+from memjax.modes.store_space import Reading, open_space
 from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.interface import Interface, read_interface
+from memjax.runs.load import load
 from memjax.runs.lock import InUse, lock
 from memjax.runs.snapshot import WEIGHTS, Snapshot
 from memjax.runs.workdir import differences, read_config
@@ -38,6 +41,8 @@ def evaluate(
   overrides: Sequence[str] = (),
   set_name: str | None = None,
   step: int | str = 'latest',
+  replica: int = 0,
+  **reading: Any,
 ) -> int:
   """Prints the figures of evaluation sets, and appends them to the metrics.
 
@@ -47,7 +52,11 @@ def evaluate(
     overrides: `--config.a.b=value` on top of the workdir's config.
     set_name: the set to measure; None: every set.
     step: 'latest', 'best' or a number.
+    replica: number of the replica that reads a store.
+    **reading: the fields of `store_loss.Reading`.
   """
+  with_store = Reading(**reading)
+  with_store.check()
   whole = measured_set(config or config_of(workdir, overrides), set_name)
   tokenizer = read_interface(workdir).tokenizer
   sets = [set_name] if set_name else list(whole['evals'])
@@ -56,7 +65,13 @@ def evaluate(
   own = bool(config) or any('config.parallel.' in o for o in overrides)
   with joined(experiment.parallel):
     require_same(experiment, workdir)
-    measure_sets(experiment, names, workdir, step, fits=own)
+    if with_store.store:
+      run = load(workdir, step, replica, carry=False)
+      with open_space(run, with_store) as space:
+        experiment = with_space(experiment, names, space, with_store, replica)
+        measure_sets(experiment, names, workdir, run.step, fits=own)
+    else:
+      measure_sets(experiment, names, workdir, step, fits=own)
   return exit_codes.FINISHED
 
 
@@ -91,6 +106,9 @@ def measure_sets(
       'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'overrides': changed_fields(snapshot.config, experiment.config, name),
     }
+    evaluation = experiment.evals[name]
+    if isinstance(evaluation, StoreLoss):
+      row = evaluation.note(row)
     if processes.is_first():
       summary.print_evaluation(experiment, row)
       keep(row, workdir)

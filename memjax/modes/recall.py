@@ -48,12 +48,8 @@ class Recall:
     Raises:
       ConfigError: the model has no readout of its own, or the grant is missing.
     """
-    rule = 'has no last hidden state; a store needs a Stack or another Model'
-    name = type(run.model).__name__
-    require(isinstance(run.model, Model), 'model', name, rule)
     self._run, self._store, self._space = run, store, space
-    said = json.dumps(saved.identity(run), sort_keys=True).encode()
-    self._tag = f'model-{hashlib.sha256(said).hexdigest()[:12]}'
+    self._tag = tag_of(run)
     self.seen, self._count = Range(0, store.end(space)), count
     self._shares: list[float] = []
     self._times: dict[int, float] = {}
@@ -129,6 +125,19 @@ class Recall:
       f'{line}, {len(times)} of them read, written from {first} to {last}; '
       f'their share of the text is {mean:.2f}'
     )
+
+
+def tag_of(run: Run) -> str:
+  """The tag of the records that this model at this step writes.
+
+  Raises:
+    ConfigError: the model has no readout of its own.
+  """
+  rule = 'has no last hidden state; a store needs a Stack or another Model'
+  name = type(run.model).__name__
+  require(isinstance(run.model, Model), 'model', name, rule)
+  said = json.dumps(saved.identity(run), sort_keys=True).encode()
+  return f'model-{hashlib.sha256(said).hexdigest()[:12]}'
 
 
 def open_recall(

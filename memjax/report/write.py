@@ -14,7 +14,14 @@ from memjax.config.find import make_importable
 from memjax.errors import ConfigError, nearest, require
 from memjax.logs.console import first_line
 from memjax.logs.plots import style_runs
-from memjax.report import files, instruments, learning, run_info, verdict
+from memjax.report import (
+  files,
+  instruments,
+  learning,
+  run_info,
+  store_reads,
+  verdict,
+)
 from memjax.report.page import drawn, render
 from memjax.report.runs import ReportedRun, load_runs
 
@@ -33,6 +40,7 @@ OF_TRAINING = {
   'evaluation': ('Evaluation', learning.evaluation, learning.last_figures),
 }
 AT_THE_END: dict[str, tuple[str, Make]] = {
+  'store_reads': ('What was read from a store', _plain(store_reads.section)),
   'sample': ('A sample', _plain(learning.sample)),
   'run_info': ('What was trained', _plain(run_info.section)),
 }

@@ -14,6 +14,8 @@ says when.
 
 from collections.abc import Callable, Sequence
 import functools
+from pathlib import Path
+import secrets
 import time
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,7 +28,7 @@ from memjax.store import forgetting
 from memjax.store.engine import Engine
 from memjax.store.grants import ALL, Grant, sign
 from memjax.store.index import METRICS
-from memjax.store.keyring import OF_AUDIT, OF_GRANTS, Keyring
+from memjax.store.keyring import OF_AUDIT, OF_GRANTS, OF_SNAPSHOT, Keyring
 from memjax.store.mask import Mask
 from memjax.store.records import (
   ANY,
@@ -41,6 +43,7 @@ from memjax.store.records import (
 )
 from memjax.store.sealed import SealedRows
 from memjax.store.snapshot import Snapshot
+from memjax.store.snapshot_files import Seal, save_snapshot
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -193,12 +196,38 @@ class Store:
     return found
 
   @granted('read')
-  def snapshot(self, space: str, seen: Range) -> Snapshot:
+  def snapshot(self, space: str, seen: Range, about: str = '') -> Snapshot:
     """The records of a range as arrays; see `snapshot.py`."""
-    now = self.clock()
-    with self._engine.transaction():
-      found = self._rows.snapshot(space, seen, now)
-      self._note(now, 'snapshot', space, seen, len(found.seq_N))
+    return self._snapshot(space, seen, about)[0]
+
+  @granted('read')
+  def save_snapshot(
+    self,
+    space: str,
+    seen: Range,
+    folder: str | Path,
+    about: str = '',
+    remedy: str = '',
+  ) -> Snapshot:
+    """The same in the files of a folder; see `snapshot_files.py`.
+
+    Args:
+      space: where the records are.
+      seen: which of them.
+      folder: new or empty.
+      about: what keys and values are; a reader may ask for it.
+      remedy: how a new one is made, once this one has ended.
+
+    Raises:
+      ConfigError: the folder holds files, or cannot be written.
+    """
+    name = f'{space}{OF_SNAPSHOT}{secrets.token_hex(8)}'
+    cipher = self._keyring.cipher(name, create=True)  # before records are read
+    assert cipher is not None
+    found, until = self._snapshot(space, seen, about)
+    remedy = remedy or f'store.save_snapshot({space!r}, seen, FOLDER)'
+    seal = Seal(name, self._keyring.place, until, remedy)
+    save_snapshot(found, Path(folder), cipher, seal)
     return found
 
   @granted('forget')
@@ -231,14 +260,15 @@ class Store:
   def erase(self, space: str) -> int:
     """Removes all records of a space for good; their number.
 
-    Their bytes are gone from the engine's files, and the key of the space is
-    destroyed, so that backups without the keyring are noise. The numbers go on:
-    a range that pointed there is empty.
+    Their bytes are gone from the engine's files, and the keys of the space and
+    of its snapshots are destroyed, so that backups without the keyring are
+    noise. The numbers go on: a range that pointed there is empty.
     """
     count = self._remove(
       space, 'erase', lambda: self._engine.usage(space).seq_N
     )
     self._rows.forget_arrays(space)
+    self._keyring.destroy_snapshots(space)
     self._keyring.destroy(space)
     return count
 
@@ -303,11 +333,22 @@ class Store:
     rows = self._engine.rows(space, 0, end, where)
     return np.array([row.seq for row in rows], np.int64)
 
+  def _snapshot(
+    self, space: str, seen: Range, about: str
+  ) -> tuple[Snapshot, float]:
+    now = self.clock()
+    with self._engine.transaction():
+      found = self._rows.snapshot(space, seen, now, about)
+      self._note(now, 'snapshot', space, seen, len(found[0].seq_N))
+    return found
+
   def _remove(
     self, space: str, action: str, choose: Callable[[], np.ndarray]
   ) -> int:
     with self._engine.transaction():
       seqs = choose()
+      if len(seqs):
+        self._keyring.destroy_snapshots(space)
       count = self._engine.delete(space, seqs.tolist())
       ends = (int(seqs.min()), int(seqs.max()) + 1) if len(seqs) else (0, 0)
       self._note(self.clock(), action, space, Range(*ends), count)

@@ -1,7 +1,7 @@
 """The keys of the spaces, in a file beside the store and not in it.
 
     master key   32 bytes, from a file or an environment variable
-    data keys    one a space, and a few for the store itself; random
+    data keys    one a space, one a snapshot, a few for the store itself; random
     keyring      a file of data keys, each sealed with the master key
 
 A space is destroyed by removing its key: backups of the store are noise from
@@ -23,6 +23,7 @@ from memjax.store.records import Damaged
 
 # Data keys of the store itself, not of a space.
 OF_FILE, OF_AUDIT, OF_MASKS, OF_GRANTS = '#file', '#audit', '#masks', '#grants'
+OF_SNAPSHOT = '#'  # between a space and the number of its snapshot
 
 
 class Keyring:
@@ -68,6 +69,21 @@ class Keyring:
       if self._sealed.pop(name, None):
         self._save()
 
+  def destroy_snapshots(self, space: str) -> None:
+    """Removes the data keys of all snapshots of a space."""
+    with self._file(True):
+      ended = [x for x in self._sealed if x.startswith(f'{space}{OF_SNAPSHOT}')]
+      for name in ended:
+        self._ciphers.pop(name, None)
+        del self._sealed[name]
+      if ended:
+        self._save()
+
+  @property
+  def place(self) -> str:
+    """The file of the keyring; '' if it is in memory only."""
+    return ''
+
   def rotate(self, master: bytes) -> None:
     """Seals every data key with another master key, in one step."""
     with self._file(True):
@@ -110,6 +126,10 @@ class FileKeyring(Keyring):
       except Damaged:
         rule = 'the key of the environment does not open it'
         raise Damaged('store', str(path), rule) from None
+
+  @property
+  def place(self) -> str:
+    return str(self._path.absolute())
 
   @contextlib.contextmanager
   def _file(self, writes: bool) -> Iterator[None]:

@@ -166,10 +166,10 @@ def unpack_tokens(value: str | bytes) -> tuple[int, ...]:
   return struct.unpack(f'<{len(value) // 4}i', value)
 
 
-def one_token(value: str | bytes) -> int:
-  """The token id that a value is; -1 if it is something else."""
-  one = isinstance(value, bytes) and len(value) == 4
-  return unpack_tokens(value)[0] if one else NONE
+def token_ids(value: str | bytes) -> tuple[int, ...]:
+  """The token ids of a value; none if it is something else."""
+  whole = isinstance(value, bytes) and len(value) % 4 == 0
+  return unpack_tokens(value) if whole else ()
 
 
 def canonical(content: object) -> bytes:

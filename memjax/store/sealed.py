@@ -10,6 +10,8 @@ from memjax.store.index import Index
 from memjax.store.keyring import Keyring
 from memjax.store.records import (
   ANY,
+  NEVER,
+  NONE,
   Damaged,
   Found,
   Hits,
@@ -18,12 +20,12 @@ from memjax.store.records import (
   Where,
   join_tags,
   nothing,
-  one_token,
   pack,
   pack_key,
+  token_ids,
   unpack,
 )
-from memjax.store.snapshot import Snapshot
+from memjax.store.snapshot import Snapshot, source_number
 
 LOADED = 4096  # keys that are opened at once
 
@@ -124,15 +126,30 @@ class SealedRows:
     index.end = end
     return index
 
-  def snapshot(self, space: str, seen: Range, now: float) -> Snapshot:
-    """The records of a range whose time is not over, as arrays."""
+  def snapshot(
+    self, space: str, seen: Range, now: float, about: str
+  ) -> tuple[Snapshot, float]:
+    """The records of a range whose time is not over, and when that ends."""
     width = self._engine.state(space).width
     index = self.index(space) if width else Index(0, self._metric)
     key_ND, seq_N, at_N = index.arrays(seen, now)
-    values = (found.value for found in self.read(space, seen, ANY, now))
-    token_N = np.array([one_token(value) for value in values], np.int32)
-    arrays = key_ND.astype(np.float16), token_N, seq_N, at_N
-    return Snapshot(*arrays, self._metric)
+    found = list(self.read(space, seen, ANY, now))
+    tokens = [token_ids(row.value) for row in found]
+    token_NW = np.full((len(found), max(map(len, tokens), default=1)), NONE)
+    for row, ids in enumerate(tokens):
+      token_NW[row, : len(ids)] = ids
+    sources = [source_number(row.source) for row in found]
+    expiries = [row.expires for row in found if row.expires]
+    snapshot = Snapshot(
+      key_ND.astype(np.float16),
+      token_NW.astype(np.int32),
+      seq_N,
+      at_N,
+      np.array(sources, np.uint64),
+      self._metric,
+      about,
+    )
+    return snapshot, min(expiries, default=NEVER)
 
   def faults(self, space: str) -> Iterator[str]:
     """The records that do not open where they are."""

@@ -1,112 +1,139 @@
-"""A space as it was: arrays that never change, in files that are mapped.
+"""A space as it was: arrays that never change.
 
 What reads a snapshot is a function of its fingerprint: a batch that depends on
 one can be made again. Keys are float16, as they are compared: of length 1 with
-the metric 'cosine'. They are in plain, and erasing a space does not reach them.
+the metric 'cosine'. `snapshot_files.py` keeps one in files.
 """
 
+from collections.abc import Sequence
 import hashlib
-import json
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from memjax.errors import ConfigError
 from memjax.store.index import normed
-from memjax.store.records import Damaged, Hits, canonical, nothing
+from memjax.store.records import Hits, canonical, nothing
 
-PIECE = 1 << 16  # keys that are compared at once
-MANIFEST = 'snapshot.json'
+PIECE = 1 << 14  # keys that are compared, and sealed, at once
+COLUMNS = ('key_ND', 'token_NW', 'seq_N', 'at_N', 'source_N')
 
 
 class Snapshot(NamedTuple):
   """The records of a range at one moment.
 
+  The columns are arrays, or `snapshot_files.Sealed`, which can be sliced and
+  indexed as such.
+
   Attributes:
     key_ND: float16 keys.
-    token_N: int32, the token id that is the value; -1 if it is none.
+    token_NW: int32, the token ids of the value; -1 after them, or if it has
+      none.
     seq_N: int64 numbers.
     at_N: when written.
+    source_N: uint64, the first bytes of the hash of the source.
     metric: 'cosine' or 'l2'.
+    about: what the keys and values are, in the words of who wrote them.
+    saved: the fingerprint, if it is known; else ''.
   """
 
-  key_ND: np.ndarray
-  token_N: np.ndarray
-  seq_N: np.ndarray
-  at_N: np.ndarray
+  key_ND: Any
+  token_NW: Any
+  seq_N: Any
+  at_N: Any
+  source_N: Any
   metric: str
+  about: str = ''
+  saved: str = ''
+
+  @property
+  def columns(self) -> dict[str, Any]:
+    """The arrays by name."""
+    return {name: getattr(self, name) for name in COLUMNS}
 
   @property
   def fingerprint(self) -> str:
-    """A hash of all arrays; reads them whole."""
-    digest = hashlib.sha256(self.metric.encode())
-    for array in self[:4]:
+    """A hash of all arrays."""
+    if self.saved:
+      return self.saved
+    digest = hashlib.sha256(canonical([self.metric, self.about]))
+    for array in self.columns.values():
       digest.update(canonical([str(array.dtype), list(array.shape)]))
       for at in range(0, len(array), PIECE):
         digest.update(np.ascontiguousarray(array[at : at + PIECE]).tobytes())
     return digest.hexdigest()
 
-  def nearest(self, query_QD: np.ndarray, count: int) -> Hits:
-    """Places, from 0, of the nearest keys of each query, and their scores."""
-    query_QD = np.asarray(query_QD, np.float32)
+  def nearest(
+    self,
+    query_QD: np.ndarray,
+    count: int,
+    without: Sequence[np.ndarray] = (),
+  ) -> Hits:
+    """Places, from 0, of the nearest keys of each query, and their scores.
+
+    Scores are rounded to float32; equal ones are in the order of their places.
+    With the metric 'cosine' queries are rounded to float16 as keys are. Sums of
+    their products are then exact in float64, so that an answer is the same on
+    every machine and for queries in any company.
+
+    Args:
+      query_QD: the queries.
+      count: K.
+      without: for each query, the places that it does not find; () for none.
+
+    Raises:
+      Damaged: the snapshot was kept in files, and has ended since.
+    """
+    query_QD = np.asarray(query_QD, np.float64)
     if self.metric == 'cosine':
-      query_QD = normed(query_QD)
+      query_QD = normed(query_QD).astype(np.float16).astype(np.float64)
     best = nothing(len(query_QD), count)
     for at in range(0, len(self.key_ND), PIECE):
-      key_ND = np.asarray(self.key_ND[at : at + PIECE], np.float32)
+      key_ND = self.key_ND[at : at + PIECE].astype(np.float64)
       score_QN = query_QD @ key_ND.T
       if self.metric == 'l2':
         score_QN = 2 * score_QN - np.square(key_ND).sum(1)
         score_QN -= np.square(query_QD).sum(1, keepdims=True)
-      place_QN = np.broadcast_to(
-        np.arange(at, at + len(key_ND)), score_QN.shape
-      )
-      place_QN = np.concatenate([best.seq_QK, place_QN], 1)
-      score_QN = np.concatenate([best.score_QK, score_QN], 1)
-      order = np.argsort(-score_QN, axis=1, kind='stable')[:, :count]
-      best = Hits(
-        np.take_along_axis(place_QN, order, 1),
-        np.take_along_axis(score_QN, order, 1),
-      )
+      score_QN = score_QN.astype(np.float32)
+      for score_N, hidden in zip(score_QN, without, strict=False):
+        inside = hidden[(hidden >= at) & (hidden < at + len(key_ND))]
+        score_N[inside - at] = -np.inf
+      keep_best(best, score_QN, at)
     return best
 
-  def save(self, folder: Path) -> None:
-    """Writes the arrays, and last what makes them a snapshot.
 
-    Raises:
-      ConfigError: the folder holds files, or cannot be written.
-    """
-    try:
-      folder.mkdir(parents=True, exist_ok=True)
-      if any(folder.iterdir()):
-        raise ConfigError('snapshot', str(folder), 'is not empty')
-      for name, array in zip(self._fields[:4], self[:4], strict=True):
-        np.save(folder / f'{name}.npy', array)
-      content = {'metric': self.metric, 'fingerprint': self.fingerprint}
-      (folder / MANIFEST).write_text(json.dumps(content), encoding='utf-8')
-    except OSError as error:
-      raise ConfigError('snapshot', str(folder), str(error)) from None
+def keep_best(best: Hits, score_QN: np.ndarray, at: int) -> None:
+  """Adds the scores of a piece that begins at a place to the best so far."""
+  count = best.seq_QK.shape[1]
+  for query, score_N in enumerate(score_QN):
+    least = -np.inf
+    if len(score_N) > count:
+      least = np.partition(score_N, -count)[-count]
+    place = np.flatnonzero((score_N >= least) & np.isfinite(score_N))
+    score = np.concatenate([best.score_QK[query], score_N[place]])
+    place = np.concatenate([best.seq_QK[query], place + at])
+    order = np.argsort(-score, kind='stable')[:count]
+    best.seq_QK[query], best.score_QK[query] = place[order], score[order]
 
 
-def open_snapshot(folder: Path) -> Snapshot:
-  """The snapshot of a folder; its arrays are mapped, not read.
+def of_arrays(
+  key_ND: np.ndarray,
+  token_NW: np.ndarray,
+  source_N: np.ndarray,
+  about: str,
+) -> Snapshot:
+  """A snapshot of arrays that were never in a store; the metric is 'cosine'."""
+  number_N = np.arange(len(key_ND))
+  return Snapshot(
+    normed(np.asarray(key_ND, np.float32)).astype(np.float16),
+    np.asarray(token_NW, np.int32),
+    number_N,
+    np.zeros(len(key_ND)),
+    np.asarray(source_N, np.uint64),
+    'cosine',
+    about,
+  )
 
-  Raises:
-    ConfigError: the folder holds none.
-    Damaged: the arrays are not those that were written.
-  """
-  try:
-    content = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
-    arrays = [
-      np.load(folder / f'{name}.npy', mmap_mode='r')
-      for name in Snapshot._fields[:4]
-    ]
-    found = Snapshot._make((*arrays, content['metric']))
-  except OSError as error:
-    raise ConfigError('snapshot', str(folder), str(error)) from None
-  except (ValueError, KeyError, TypeError, EOFError):
-    raise Damaged('snapshot', str(folder), 'is damaged') from None
-  if found.fingerprint != content.get('fingerprint'):
-    raise Damaged('snapshot', str(folder), 'is damaged: other arrays')
-  return found
+
+def source_number(source: bytes) -> int:
+  """The first bytes of the hash of a source, as `Snapshot.source_N` has it."""
+  return int.from_bytes(source[:8], 'little')

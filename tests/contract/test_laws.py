@@ -48,6 +48,7 @@ class Specs(NamedTuple):
 # Models of these are built without preparing a corpus.
 CORPORA = {
   'masked.Masked': Specs(Tokens(257), Tokens(256)),
+  'with_neighbours.WithNeighbours': Specs(Tokens(258), Tokens(256)),
   'text.Text': Specs(Tokens(256), Tokens(256)),
   'babi.BAbI': Specs(Sentences(23, 6, question_id=1), Tokens(6)),
   'retrieval.Retrieval': Specs(Tokens(258), Features(8)),

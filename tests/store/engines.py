@@ -28,6 +28,7 @@ ENGINES = (
   'sqlite-searching',
   pytest.param('server', marks=pytest.mark.slow),
   pytest.param('server-searching', marks=pytest.mark.slow),
+  pytest.param('server-pgvector', marks=pytest.mark.slow),
 )
 ALL_RIGHTS = grant('tester', '*', 'read write forget admin')
 NUMBERS = itertools.count()
@@ -59,7 +60,11 @@ def engine(name: str, folder: Path) -> Engine:
   pytest.importorskip('psycopg', reason='needs psycopg[binary]')
   from memjax.store.server import Server
 
-  return Server(new_schema(server()), bool(searching))
+  if searching == 'pgvector':
+    address = f'{new_schema(with_vector(server()))}%2Cpublic'
+  else:
+    address = new_schema(server().address)
+  return Server(address, bool(searching))
 
 
 def store(
@@ -98,13 +103,18 @@ class Postgres:
     return f'postgresql://owner@127.0.0.1:{self.port}/postgres'
 
   def run(self, program: str, *words: str) -> None:
+    libraries = os.environ.get('LD_LIBRARY_PATH', '')
     subprocess.run(
       [self._programs / program, *words],
       cwd=self.folder,
       check=True,
       stdout=subprocess.DEVNULL,
       user=self._user,
-      env={'PATH': '/usr/bin:/bin', 'LC_ALL': 'C.UTF-8'},
+      env={
+        'PATH': '/usr/bin:/bin',
+        'LC_ALL': 'C.UTF-8',
+        'LD_LIBRARY_PATH': libraries,
+      },
     )
 
   def start(self) -> None:
@@ -131,23 +141,42 @@ class Postgres:
 
 
 RUNNING: list[Postgres] = []
+PROGRAMS = 'MEMJAX_POSTGRES'  # the folder bin of another PostgreSQL
 
 
 def server() -> Postgres:
   """The server of this session, or a skipped test."""
   if not RUNNING:
     found = sorted(Path('/usr/lib/postgresql').glob('*/bin'))
+    found += [Path(os.environ[PROGRAMS])] if PROGRAMS in os.environ else []
     if not found:
       pytest.skip('needs PostgreSQL: apt-get install postgresql')
     RUNNING.append(Postgres(found[-1]))
   return RUNNING[0]
 
 
-def new_schema(running: Postgres) -> str:
-  """The address of an empty part of the server."""
+def with_vector(running: Postgres) -> str:
+  """The address of a database with pgvector, or a skipped test."""
+  import psycopg
+
+  with psycopg.connect(running.address, autocommit=True) as connection:
+    run = connection.execute
+    known = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
+    if not run(known).fetchone():
+      pytest.skip('needs pgvector: apt-get install postgresql-16-pgvector')
+    if not run("SELECT FROM pg_database WHERE datname = 'vectors'").fetchone():
+      run('CREATE DATABASE vectors')
+  address = f'{running.address.rpartition("/")[0]}/vectors'
+  with psycopg.connect(address) as connection:
+    connection.execute('CREATE EXTENSION IF NOT EXISTS vector')
+  return address
+
+
+def new_schema(address: str) -> str:
+  """The address of an empty part of a database."""
   import psycopg
 
   name = f'test_{next(NUMBERS)}'
-  with psycopg.connect(running.address) as connection:
+  with psycopg.connect(address) as connection:
     connection.execute(f'CREATE SCHEMA {name}')
-  return f'{running.address}?options=-csearch_path%3D{name}'
+  return f'{address}?options=-csearch_path%3D{name}'

@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import tempfile
 
 import numpy as np
 import pytest
@@ -25,6 +26,9 @@ ANSWERS = {
   'search': lambda s, space: s.search(space, np.eye(4), 9, Range(0, 99)),
   'read': lambda s, space: s.read(space, Range(0, 99)),
   'snapshot': lambda s, space: s.snapshot(space, Range(0, 99)),
+  'save_snapshot': lambda s, space: s.save_snapshot(
+    space, Range(0, 99), tempfile.mkdtemp()
+  ),
   'forget': lambda s, space: s.forget(space, Where(seqs=(0,))),
   'expire': lambda s, space: s.expire(space),
   'keep': lambda s, space: s.keep(space, 'oldest', records=50),
@@ -43,6 +47,7 @@ NEEDS = {
   'search': 'read',
   'read': 'read',
   'snapshot': 'read',
+  'save_snapshot': 'read',
 }
 
 

@@ -32,7 +32,7 @@ def running() -> Postgres:
 
 def test_the_server_repeats_the_grants(running: Postgres) -> None:
   """A role that sends its own SQL sees its own rows, and may add no others."""
-  address = new_schema(running)
+  address = new_schema(running.address)
   owner, keyring = Server(address), Keyring(new_master())
   opened = store(owner, keyring=keyring)
   for space in ('alice', 'bob', 'bob_1', 'bobx1'):
@@ -89,7 +89,7 @@ def test_the_server_sees_numbers_and_times_only(running: Postgres) -> None:
   """Its files hold no value and no key, unless it searches: then the keys."""
   secret, key = 'Sesame-7391-secret', np.array([1.25, -2.5, 7.75], np.float32)
   for searches in (False, True):
-    engine = Server(new_schema(running), searches)
+    engine = Server(new_schema(running.address), searches)
     opened = store(engine)
     opened.write('space-a', [Record(key, secret, source=secret)])
     with engine.transaction():
@@ -109,7 +109,7 @@ def test_a_killed_writer_and_a_killed_server_lose_nothing(
   running: Postgres, tmp_path: Path
 ) -> None:
   """kill -9 of the writer, then of the server while another one writes."""
-  address, keys = new_schema(running), tmp_path / 'keys'
+  address, keys = new_schema(running.address), tmp_path / 'keys'
   rows = {}
   for name, victim in (('w', 'writer'), ('s', 'server')):
     process = test_faults.writer(address, keys, name, 10**6)
@@ -136,7 +136,7 @@ def test_a_killed_writer_and_a_killed_server_lose_nothing(
 def test_two_writers_wait_for_each_other(
   running: Postgres, tmp_path: Path
 ) -> None:
-  address, keys = new_schema(running), tmp_path / 'keys'
+  address, keys = new_schema(running.address), tmp_path / 'keys'
   test_faults.writer(address, keys, 'x', 1).communicate()  # makes the tables
   both = [test_faults.writer(address, keys, name, 30) for name in 'yz']
   said = [process.communicate()[0] for process in both]
@@ -149,7 +149,7 @@ def test_two_writers_wait_for_each_other(
 
 
 def test_a_store_goes_on_after_its_connection_broke(running: Postgres) -> None:
-  engine = Server(new_schema(running))
+  engine = Server(new_schema(running.address))
   opened = store(engine)
   opened.write('a', [Record([1, 0], 'x')])
   pid = engine._open.info.backend_pid

@@ -241,6 +241,10 @@ class Text(Task):
     """Between text and tokens; None for 'ids' without a tokenizer."""
     return self._given_tokenizer or self._corpora.tokenizer
 
+  def tokens_of(self, split: str) -> list[np.ndarray]:
+    """The tokens of a split, of each corpus."""
+    return [part.tokens for part in self._corpora.splits(split)]
+
   def describe(self) -> list[str]:
     return self._corpora.describe()
 
