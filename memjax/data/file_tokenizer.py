@@ -16,7 +16,7 @@ import numpy as np
 from memjax.data.bpe import LETTERS, import_library
 from memjax.data.contents import Contents, contents
 from memjax.data.tokenizer import Tokenizer
-from memjax.errors import ConfigError, require
+from memjax.errors import ConfigError, nearest, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,22 @@ class FileTokenizer(Tokenizer):
     library = import_library('tokenizer', self.kind)
     stream = library.decoders.DecodeStream(skip_special_tokens=False)
     return lambda token: stream.step(self._library, int(token)) or ''
+
+  def id_of(self, name: str, field: str) -> int:
+    """The id of a token by its name in the file.
+
+    Args:
+      name: of the token.
+      field: the setting that names it.
+
+    Raises:
+      ConfigError: there is no such token.
+    """
+    special = [token['content'] for token in self._record['added_tokens']]
+    known = nearest(name, special, 'the file')
+    rule = f'is not a token of task.tokenizer; {known}'
+    require(name in self._names, field, name, rule)
+    return self._names.index(name)
 
   def to_json(self) -> dict[str, Any]:
     return {'kind': self.kind, 'content': self.content}

@@ -84,7 +84,7 @@ class PairRows(NamedTuple):
     inputs_RT: int32 ids.
     targets_RT: int32 ids or classes.
     loss_weights_RT: float32; 1 at labels, else 0.
-    reset_RT: bool; True where a pair begins.
+    reset_RT: bool; True where a pair begins, and perhaps the padding.
     score_axis_RT: int32; steps from a label back to the start of its pair.
   """
 
@@ -95,13 +95,17 @@ class PairRows(NamedTuple):
   score_axis_RT: np.ndarray
 
 
-def lay_out(pairs: Sequence[Steps], length: int, packed: bool) -> PairRows:
+def lay_out(
+  pairs: Sequence[Steps], length: int, packed: bool, apart: bool
+) -> PairRows:
   """Puts pairs of at most `length` steps into rows.
 
   Args:
     pairs: at least one.
     length: T.
     packed: whether a row has as many pairs as fit; else it has one.
+    apart: whether what pads a row is a run of its own. A memory that reads both
+      ways needs it; a text that is written goes on in the padding.
   """
   sizes = [len(pair.inputs_T) for pair in pairs]
   if packed:
@@ -116,13 +120,19 @@ def lay_out(pairs: Sequence[Steps], length: int, packed: bool) -> PairRows:
     np.zeros(shape, bool),
     np.zeros(shape, np.int32),
   )
+  ends_R = np.zeros(shape[0], np.int64)
   for pair, row, start in zip(pairs, rows, starts, strict=True):
-    place = row, slice(start, start + len(pair.inputs_T))
+    end = start + len(pair.inputs_T)
+    place = row, slice(start, end)
     out.inputs_RT[place] = pair.inputs_T
     out.targets_RT[place] = pair.targets_T
     out.loss_weights_RT[place] = pair.labelled_T
     out.score_axis_RT[place] = np.arange(len(pair.inputs_T)) * pair.labelled_T
     out.reset_RT[row, start] = True
+    ends_R[row] = max(ends_R[row], end)
+  if apart:
+    padded_R = np.flatnonzero(ends_R < length)
+    out.reset_RT[padded_R, ends_R[padded_R]] = True
   return out
 
 

@@ -26,18 +26,21 @@ _MARKS = re.compile(b'([\x1e\x1f])')  # of Marked.signs
 
 @dataclasses.dataclass(frozen=True)
 class Marked(Tokenizer):
-  """A tokenizer and two more tokens: what ends a source, and what a target.
+  """A tokenizer and two marks: what ends a source, and what ends a target.
 
-  In encoded text they are ASCII's unit and record separators; decoded text
-  shows a tab and a newline, as in a file of pairs.
+  In text they are ASCII's unit and record separators; decoded text shows a tab
+  and a newline, as in a file of pairs.
 
   Attributes:
     inner: the tokenizer of all other text.
     classes: the names of the classes, where targets are classes.
+    own: the ids of the two marks among those of the inner tokenizer, which may
+      be one id, shown as a tab; empty: two ids after all others.
   """
 
   inner: Tokenizer
   classes: tuple[str, ...] = ()
+  own: tuple[int, ...] = ()
 
   kind = 'marked'
   signs = (b'\x1f', b'\x1e')
@@ -49,7 +52,13 @@ class Marked(Tokenizer):
 
   @property
   def vocab(self) -> int:
-    return self.inner.vocab + len(self.signs)
+    return self.inner.vocab + (0 if self.own else len(self.signs))
+
+  @property
+  def marks(self) -> tuple[int, int]:
+    """The ids of the two marks."""
+    separator, end = self.own or (self.inner.vocab, self.inner.vocab + 1)
+    return separator, end
 
   @functools.cached_property
   def class_ids(self) -> dict[str, int]:
@@ -59,12 +68,12 @@ class Marked(Tokenizer):
   @property
   def separator(self) -> int:
     """The id that ends a source."""
-    return self.inner.vocab
+    return self.marks[0]
 
   @property
   def end(self) -> int:
     """The id that ends a target."""
-    return self.inner.vocab + 1
+    return self.marks[1]
 
   @property
   def unknown(self) -> int:
@@ -80,14 +89,18 @@ class Marked(Tokenizer):
   @functools.cached_property
   def contents(self) -> Contents:
     """Those of the inner tokenizer; the two marks stand for no text."""
-    marks = [np.zeros(2, table.dtype) for table in self.inner.contents]
-    pairs = zip(self.inner.contents, marks, strict=True)
-    return Contents(*map(np.concatenate, pairs))
+    more = self.vocab - self.inner.vocab
+    tables = [
+      np.append(t, np.zeros(more, t.dtype)) for t in self.inner.contents
+    ]
+    for table in tables:
+      table[list(self.marks)] = 0
+    return Contents(*tables)
 
   def encode(self, text: bytes) -> np.ndarray:
     parts = _MARKS.split(text)
     ids = [
-      np.array([self.inner.vocab + self.signs.index(part)])
+      np.array([self.marks[self.signs.index(part)]])
       if part in self.signs
       else self.inner.encode(part)
       for part in parts
@@ -98,16 +111,16 @@ class Marked(Tokenizer):
 
   def restore(self, ids: Iterable[int]) -> bytes:
     return b''.join(
-      self.signs[part[0] - self.inner.vocab]
-      if part[0] >= self.inner.vocab
+      self.signs[self.marks.index(part[0])]
+      if part[0] in self.marks
       else self.inner.restore(part)
       for part in self._parts(ids)
     )
 
   def decode(self, ids: Iterable[int]) -> str:
     return ''.join(
-      self.shown[part[0] - self.inner.vocab]
-      if part[0] >= self.inner.vocab
+      self.shown[self.marks.index(part[0])]
+      if part[0] in self.marks
       else self.inner.decode(part)
       for part in self._parts(ids)
     )
@@ -115,7 +128,7 @@ class Marked(Tokenizer):
   def _parts(self, ids: Iterable[int]) -> Iterator[list[int]]:
     """Runs of inner ids, and single marks."""
     whole = [int(i) for i in ids]
-    for marks, run in itertools.groupby(whole, lambda i: i >= self.inner.vocab):
+    for marks, run in itertools.groupby(whole, lambda i: i in self.marks):
       part = [*run]
       yield from [[i] for i in part] if marks else [part]
 
@@ -123,19 +136,21 @@ class Marked(Tokenizer):
     inner = self.inner.decoder()
 
     def decode(token: int) -> str:
-      if token < self.inner.vocab:
-        return inner(token)
-      return self.shown[token - self.inner.vocab]
+      if token in self.marks:
+        return self.shown[self.marks.index(token)]
+      return inner(token)
 
     return decode
 
   def to_json(self) -> dict[str, Any]:
     record = {'kind': self.kind, 'classes': [*self.classes]}
-    return record | {'inner': self.inner.to_json()}
+    own = {'own': [*self.own]} if self.own else {}
+    return record | own | {'inner': self.inner.to_json()}
 
   @classmethod
   def from_json(cls, record: Mapping[str, Any]) -> 'Marked':
-    return cls(from_json(record['inner']), tuple(record['classes']))
+    classes, own = tuple(record['classes']), tuple(record.get('own', ()))
+    return cls(from_json(record['inner']), classes, own)
 
 
 _FITTED: tuple[type[Tokenizer], ...] = (Bytes, Characters, Words, BPE)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memjax.data.bpe import LETTERS, import_library
 from memjax.data.pair_rows import best_fit
 from memjax.data.tokenizers import Bytes, Marked, from_json
 from memjax.errors import ConfigError
@@ -133,6 +134,61 @@ def test_a_trained_tokenizer_reads_another_file(tmp_path: Path) -> None:
     task_of(tmp_path / 'a').with_tokenizer(kept)
 
 
+def tokenizer_file(folder: Path) -> Path:
+  """A tokenizer.json: letters that differ from the bytes, and three marks."""
+  library = import_library('tokenizer', '')
+  ids = {letter: i for i, letter in enumerate(LETTERS)} | {'oo': 256}
+  tokenizer = library.Tokenizer(library.models.BPE(ids, [('o', 'o')]))
+  tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(False)
+  tokenizer.decoder = library.decoders.ByteLevel()
+  tokenizer.add_special_tokens(['[SEP]', '[END]', '[MASK]'])
+  tokenizer.save(str(folder / 'tokenizer.json'))
+  return folder / 'tokenizer.json'
+
+
+def test_a_pretrained_tokenizer_has_the_marks_itself(tmp_path: Path) -> None:
+  file = str(tokenizer_file(tmp_path))
+  marked = {'tokenizer': file, 'separator': '[SEP]', 'end': '[END]'}
+  task = task_of(tmp_path / 'a', [('good', 'oo')] * 2, length=6, **marked)
+  assert task.input_spec == Tokens(260, separator_id=257)
+  marks = task.text_tokenizer
+  g, d = marks.inner.encode(b'gd')
+  batch = rows_of(task, 1)
+  assert batch.inputs[0].tolist() == [g, 256, d, 257, 256, 0]
+  assert batch.targets[0].tolist() == [0, 0, 0, 256, 258, 0]
+  assert marks.decode([g, 256, d, 257, 256, 258]) == 'good\too\n'
+  assert marks.restore(marks.encode(b'o\x1fg\x1e')) == b'o\x1fg\x1e'
+  assert ''.join(map(marks.decoder(), [256, 257, 256, 258])) == 'oo\too\n'
+  assert marks.contents.bytes_V[[256, 257, 258]].tolist() == [2, 0, 0]
+  kept = from_json(marks.to_json())
+  assert kept == marks
+  assert task.with_tokenizer(kept).input_spec == task.input_spec
+  one = task_of(tmp_path / 'b', tokenizer=file, separator='[SEP]')
+  assert one.text_tokenizer.marks == (257, 257)
+  more = task_of(tmp_path / 'b', tokenizer=file)
+  assert more.text_tokenizer.marks == (260, 261)
+  with pytest.raises(ConfigError, match=r"tokens: 'bytes': the model was"):
+    task_of(tmp_path / 'b').with_tokenizer(kept)
+  with pytest.raises(ConfigError, match=r"end: '\[EN\]': is not a token of.*"):
+    task_of(tmp_path / 'b', **marked | {'end': '[EN]'})
+
+
+def test_the_padding_of_classes_is_a_run_of_its_own(tmp_path: Path) -> None:
+  for packed in (True, False):
+    task = task_of(tmp_path, answer='label', packed=packed)
+    batch = rows_of(task, task.epoch_steps(1))
+    for reset_T, weights_T in zip(
+      batch.reset_BT, batch.loss_weights_BT, strict=True
+    ):
+      last = int(np.flatnonzero(weights_T)[-1])
+      assert np.flatnonzero(reset_T)[-1] == last + 1, 'right after the label'
+      assert reset_T.sum() == weights_T.sum() + 1
+  whole = task_of(tmp_path, [('123', 'a')] * 2, answer='label', length=4)
+  assert rows_of(whole, 1).reset_BT.tolist() == [[True, False, False, False]]
+  written = task_of(tmp_path, packed=False)
+  assert (rows_of(written, 2).reset_BT.sum(1) == 1).all()
+
+
 def test_a_share_of_the_pairs_keeps_validation(tmp_path: Path) -> None:
   task = task_of(tmp_path, share=0.5, packed=False)
   assert task.epoch_steps(1) == 2
@@ -154,6 +210,10 @@ def test_long_pairs_are_left_out_and_counted(tmp_path: Path) -> None:
     ({'split': 'test'}, "split: 'test': no name or record says it; there is"),
     ({'answer': 'tag'}, "answer: 'tag': unknown; did you mean tags?"),
     ({'answer': 'tags'}, "tokens: 'bytes': must be 'words' for answer='tags'"),
+    ({'separator': '|'}, "separator: '|': needs task.tokenizer"),
+    ({'end': '.'}, "end: '.': needs task.separator"),
+    ({'tokenizer': 'x', 'tokens': 'words'}, "must be 'bytes', the default"),
+    ({'tokenizer': 'x'}, "tokenizer: 'x': cannot be read"),
     ({'share': 0.0}, 'share: 0.0: must be in (0, 1]'),
     ({'corpus': 'docstrings'}, "belongs to corpus='files' only"),
     (
@@ -216,7 +276,5 @@ def test_late_labels_stay_in_the_run_of_their_pair(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
       seen.inputs[row][places - 2], plain.inputs[row][labels]
     )
-    # After a run, blanks; after the last one first the padding of the row.
     after = np.asarray(seen.inputs[row][places])
-    assert (after[:-1] == task.input_spec.size).all()
-    assert after[-1] in (task.input_spec.size, 0)
+    assert (after == task.input_spec.size).all(), 'blanks after each run'

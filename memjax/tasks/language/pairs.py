@@ -13,9 +13,10 @@ Specification: with s_i the tokens of the source and t_j those of the target,
 
 The separator makes the carry the bottleneck: all that the target needs must be
 in it, unless the memory keeps the source.
-Memory is reset at the start of a pair. Rows of T steps have as many pairs as
-fit, or one with packed=False. Pairs of more than T steps are left out, and a
-line at the start says how many.
+Memory is reset at the start of a pair, and for classes and tags at the start
+of the padding, which a memory that reads both ways must not see. Rows of T
+steps have as many pairs as fit, or one with packed=False. Pairs of more than T
+steps are left out, and a line at the start says how many.
 Split: see data/pairs.py. The rows of train are shuffled in each epoch by
 seed and stream; the other splits keep their order. The last step of an epoch is
 padded with rows of weight 0.
@@ -39,6 +40,7 @@ import math
 import numpy as np
 
 from memjax.data import pair_rows
+from memjax.data.file_tokenizer import FileTokenizer, read_tokenizer
 from memjax.data.order import take_rows
 from memjax.data.pair_archives import archives
 from memjax.data.pair_rows import ANSWERS, PairRows, Steps
@@ -53,6 +55,7 @@ from memjax.data.pairs import (
 from memjax.data.splits import SPLITS, FileOptions
 from memjax.data.tokenizers import (
   KINDS,
+  Bytes,
   Marked,
   Tokenizer,
   Words,
@@ -82,6 +85,11 @@ class Pairs(Task):
       a tag for each word of the source, between white space).
     tokens: 'bytes', 'characters', 'words' or 'bpe'; 'words' for tags.
     vocab: vocabulary size for 'bpe' and 'words'; 0: unlimited ('words' only).
+    tokenizer: a tokenizer.json file that replaces `tokens`, such as that of a
+      pretrained model; not for tags.
+    separator: the token of that file which ends a source, such as '[SEP]';
+      empty: an id after all others, which a pretrained table does not have.
+    end: the token of that file which ends a target; empty: the separator.
     length: T, number of steps of a row.
     split: 'train', 'validation' or 'test'.
     packed: whether a row has as many pairs as fit; else one.
@@ -99,6 +107,9 @@ class Pairs(Task):
   answer: str = 'tokens'
   tokens: str = 'bytes'
   vocab: int = 0
+  tokenizer: str = ''
+  separator: str = ''
+  end: str = ''
   length: int = 256
   split: str = 'train'
   packed: bool = True
@@ -124,6 +135,12 @@ class Pairs(Task):
     require(bool(self.path) == files, 'path', self.path, rule)
     words = self.answer != 'tags' or self.tokens == Words.kind
     require(words, 'tokens', self.tokens, "must be 'words' for answer='tags'")
+    rule = "must be 'bytes', the default, beside task.tokenizer"
+    alone = not self.tokenizer or self.tokens == Bytes.kind
+    require(alone, 'tokens', self.tokens, rule)
+    for field, needed in (('separator', 'tokenizer'), ('end', 'separator')):
+      value, rule = getattr(self, field), f'needs task.{needed}'
+      require(not value or bool(getattr(self, needed)), field, value, rule)
     require(0 < self.share <= 1, 'share', self.share, 'must be in (0, 1]')
 
   def prepare(self) -> None:
@@ -154,10 +171,20 @@ class Pairs(Task):
     """Fitted to the text of train; it knows marks and classes, too."""
     if self._tokenizer:
       return self._tokenizer
+    if self.tokenizer:
+      return self._marked(read_tokenizer(self.tokenizer))
     texts = (self._text(pair) for pair in self._of('train'))
     encoded = (text.encode() for text in texts)
     inner = fit_tokenizer(self.tokens, encoded, self.vocab)
     return Marked(inner, self._classes)
+
+  def _marked(self, inner: FileTokenizer) -> Marked:
+    """The tokenizer of a file, with its own marks if they are named."""
+    if not self.separator:
+      return Marked(inner, self._classes)
+    separator = inner.id_of(self.separator, 'separator')
+    end = inner.id_of(self.end, 'end') if self.end else separator
+    return Marked(inner, self._classes, (separator, end))
 
   def _text(self, pair: Pair) -> str:
     parts = pair if self.answer == 'tokens' else pair[:1]
@@ -168,8 +195,8 @@ class Pairs(Task):
       name, rule = type(self).__name__, 'the model was not trained on pairs'
       raise ConfigError('name', name, rule)
     rule = f'the model was trained with tokens={tokenizer.inner.kind!r}'
-    same = self.tokens == tokenizer.inner.kind
-    require(same, 'tokens', self.tokens, rule)
+    kind = FileTokenizer.kind if self.tokenizer else self.tokens
+    require(kind == tokenizer.inner.kind, 'tokens', kind, rule)
     return dataclasses.replace(self, _tokenizer=tokenizer)
 
   @property
@@ -250,7 +277,8 @@ class Pairs(Task):
 
   @functools.cached_property
   def _rows(self) -> PairRows:
-    return pair_rows.lay_out(self._steps, self.length, self.packed)
+    apart = self.answer != 'tokens'
+    return pair_rows.lay_out(self._steps, self.length, self.packed, apart)
 
   @functools.cached_property
   def fitting(self) -> list[tuple[Pair, Steps]]:
