@@ -1,7 +1,9 @@
 """Sort-of-CLEVR: an oracle that measures the picture answers every question."""
 
 import numpy as np
+import pytest
 
+from memjax.errors import ConfigError
 from memjax.tasks.vision import sort_of_clevr as pictures
 from memjax.tasks.vision.sort_of_clevr import SortOfCLEVR
 from tests.tasks.drawn import (
@@ -10,8 +12,9 @@ from tests.tasks.drawn import (
   score,
 )
 
-TASK, ROWS = SortOfCLEVR(), 400
-GOLDEN = [2, 1, 2, 3, 5, 7, 2, 0, 0, 0, 7, 0]
+QUESTIONS = 4
+TASK, ROWS = SortOfCLEVR(questions=QUESTIONS), 400
+GOLDEN = [0, 7, 2, 3, 2, 0, 2, 7, 0, 7, 1, 0]
 
 
 def picture_of(x_TF: np.ndarray) -> np.ndarray:
@@ -55,34 +58,65 @@ def answer(
 def test_the_oracle_measures_the_picture() -> None:
   batch = draw(TASK, ROWS)
   x = np.asarray(batch.inputs)
-  given = [answer(*objects(picture_of(row)), row[-1, 677:]) for row in x]
-  logits = np.zeros((ROWS, 26, 10))
-  logits[:, -1] = 40 * np.eye(10)[given]
+  given = [
+    [answer(*found, question) for question in row[25:, 677:]]
+    for row in x
+    for found in [objects(picture_of(row))]
+  ]
+  logits = np.zeros((ROWS, 25 + QUESTIONS, 10))
+  logits[:, 25:] = 40 * np.eye(10)[np.array(given)]
   scores = score(TASK, logits, batch)
   # Centres are measured to half a pixel, and squares may hide one another.
   assert scores['non_relational'] > 0.95
   assert scores['relational'] > 0.93
   right = [scores['relational'], scores['non_relational']]
-  share = x[:, -1, 677 + 7].mean()
+  share = x[:, 25:, 677 + 7].mean()
   assert abs(np.dot(right, [share, 1 - share]) - scores['accuracy']) < 1e-5
-  assert batch.loss_weights_BT.sum() == ROWS
-  assert (batch.loss_weights_BT[:, -1] == 1).all()
+
+
+def test_patches_come_first_then_questions_with_a_label_each() -> None:
+  batch = draw(TASK, ROWS)
+  x, weights = np.asarray(batch.inputs), np.asarray(batch.loss_weights_BT)
+  assert (weights[:, :25] == 0).all()
+  assert (weights[:, 25:] == 1).all()
+  assert (x[:, :25, 677:] == 0).all()
+  assert (x[:, 25:, :677] == 0).all()
+  for part in np.split(x[:, 25:, 677:], [6, 8], axis=2):
+    assert (part.sum(axis=2) == 1).all()
+
+
+def test_pooled_patches_are_the_means_of_their_pixels() -> None:
+  whole, pooled = (
+    np.asarray(draw(SortOfCLEVR(questions=1, pool=p), 2).inputs) for p in (1, 5)
+  )
+  picture = picture_of(whole[1])
+  for number, y, x in ((0, 0, 0), (13, 2, 3)):
+    patch = picture[15 * y : 15 * y + 15, 15 * x : 15 * x + 15]
+    means = [
+      [patch[5 * i : 5 * i + 5, 5 * j : 5 * j + 5].mean(axis=(0, 1))]
+      for i in range(3)
+      for j in range(3)
+    ]
+    np.testing.assert_allclose(
+      pooled[1, number, :27], np.ravel(means), atol=1e-6
+    )
+  np.testing.assert_array_equal(pooled[:, :, 27:], whole[:, :, 675:])
 
 
 def test_answers_are_as_frequent_as_the_baselines_say() -> None:
   batch = draw(TASK, ROWS)
-  logits = np.zeros((ROWS, 26, 10))
-  question = np.asarray(batch.inputs)[:, -1, 677:]
-  kind, subject = question[:, 7] > 0, question[:, 8:].argmax(axis=1)
+  logits = np.zeros((ROWS, 25 + QUESTIONS, 10))
+  question = np.asarray(batch.inputs)[:, 25:, 677:]
+  kind, subject = question[..., 7] > 0, question[..., 8:].argmax(axis=2)
   most = np.where(
     kind & (subject == 2), 6, np.where(~kind & (subject > 0), 0, 2)
   )
-  logits[:, -1] = 40 * np.eye(10)[most]
+  logits[:, 25:] = 40 * np.eye(10)[most]
   scores = score(TASK, logits, batch)
   for name in ('accuracy', 'non_relational', 'relational'):
-    assert abs(scores[name] - TASK.baselines[name]['by question']) < 0.06
-  assert_uniform(question[:, :6].argmax(axis=1), 0, 5)
-  assert_uniform(subject, 0, 2)
+    assert abs(scores[name] - TASK.baselines[name]['by question']) < 0.04
+  assert_uniform(question[..., :6].argmax(axis=2).ravel(), 0, 5)
+  assert_uniform(subject.ravel(), 0, 2)
 
 
 def test_objects_lie_inside_and_apart() -> None:
@@ -103,4 +137,17 @@ def test_objects_lie_inside_and_apart() -> None:
 
 def test_the_data_is_what_it_was() -> None:
   batch = draw(TASK, ROWS, seed=17)
-  assert np.asarray(batch.targets)[:12, -1].tolist() == GOLDEN
+  assert np.asarray(batch.targets)[:3, 25:].ravel().tolist() == GOLDEN
+
+
+@pytest.mark.parametrize(
+  ('fields', 'words'),
+  [
+    ({'questions': 0}, 'questions: 0: must be at least 1'),
+    ({'pool': 4}, 'pool: 4: must divide 15'),
+  ],
+)
+def test_a_bad_field_is_refused(fields: dict, words: str) -> None:
+  with pytest.raises(ConfigError) as refused:
+    SortOfCLEVR(**fields)
+  assert words in str(refused.value)

@@ -1,4 +1,4 @@
-"""Sort-of-CLEVR: a picture of six coloured shapes, then a question about them.
+"""Sort-of-CLEVR: a picture of six coloured shapes, then questions about them.
 
 Paper: Santoro et al. 2017, https://arxiv.org/abs/1706.01427.
 Specification: 75 x 75 pixels, six objects, one of each colour of COLOURS. Each
@@ -6,21 +6,25 @@ is a square or a circle with equal probability, 11 pixels wide, its centre
 uniform over the places that keep it inside and at least 10 pixels from the
 centres of the others. The memory reads 25 patches of 15 x 15 pixels, row by
 row, each as 675 numbers in [0, 1], black being 0, and its column and row, from
--1 to 1. Then it reads one of six questions, uniform, about an object of uniform
-colour. Three ask for the object alone: is it a square or a circle, is it in the
-left half, is it in the upper half? Three are relational: is the nearest other
-object a square or a circle, is the farthest, and how many objects have its
-shape, itself counted? A question is 11 bits: its colour, whether it is
-relational, which of three it is. A step is 688 numbers: a patch, or a question.
-Labels: at the last of 26 steps the answer: yes, no, square, circle, 1 ... 6.
+-1 to 1. With `pool` P, a patch is the means of its squares of P x P pixels. It
+then reads Q questions, a step each: one of six, uniform, about an object
+of uniform colour. Three ask for the object alone: is it a square or a circle,
+is it in the left half, is it in the upper half? Three are relational: is the
+nearest other object a square or a circle, is the farthest, and how many objects
+have its shape, itself counted? A question is 11 bits: its colour, whether it is
+relational, which of three it is. A step is a patch or a question, 688 numbers
+without pooling.
+Labels: at each question the answer: yes, no, square, circle, 1 ... 6. Answers
+are not read, so no question helps with another one.
 Metrics: `loss`, nats per label; `accuracy`; `non_relational` and `relational`,
 the accuracy of each kind of question.
 Baselines: the most frequent answer to the question. Santoro et al. report for
 relational questions 63 % of a convolutional network with an MLP, and more than
 94 % with a relation network.
-Deviations: a picture has one question, not twenty, and every step draws new
-pictures, where the paper has 10,000. The background is black, not white, and
-centres are real numbers, so that no two distances are equal.
+Deviations: the 20 questions of a picture are drawn, where the paper has ten of
+each kind, and every step draws new pictures, where the paper has 10,000. The
+background is black, not white, and centres are real numbers, so that no two
+distances are equal.
 """
 
 import dataclasses
@@ -30,7 +34,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memjax.tasks.base import GeneratedTask, classification
+from memjax.errors import require
+from memjax.tasks.base import GeneratedTask, classification, positive
 from memjax.types import (
   Batch,
   Example,
@@ -43,7 +48,7 @@ from memjax.types import (
 
 SIDE, PATCH, RADIUS, TRIES = 75, 15, 5, 64
 ACROSS = SIDE // PATCH
-PATCHES, PIXELS = ACROSS**2, PATCH * PATCH * 3
+PATCHES = ACROSS**2
 PLACES = 2  # numbers of a patch's column and row
 COLOURS = (
   (1.0, 0.0, 0.0),  # red
@@ -56,20 +61,33 @@ COLOURS = (
 OBJECTS, KINDS, SUBJECTS = len(COLOURS), 2, 3
 YES, NO, SQUARE, CIRCLE, ONE = range(5)
 ANSWERS = ONE + OBJECTS
-RELATIONAL = PIXELS + PLACES + OBJECTS + 1  # the bit of relational questions
+QUESTION = OBJECTS + KINDS + SUBJECTS
+RELATIONAL = KINDS + SUBJECTS - 1  # from the end: the bit of relational ones
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SortOfCLEVR(GeneratedTask):
-  """Questions about pictures of six shapes."""
+  """Questions about pictures of six shapes.
+
+  Attributes:
+    questions: Q, of a picture.
+    pool: P, the side of the squares of pixels that are averaged; divides 15.
+  """
+
+  questions: int = 20
+  pool: int = 1
+
+  def __post_init__(self) -> None:
+    positive(self, 'questions', 'pool')
+    require(PATCH % self.pool == 0, 'pool', self.pool, f'must divide {PATCH}')
 
   @property
   def length(self) -> int:
-    return PATCHES + 1
+    return PATCHES + self.questions
 
   @property
   def input_spec(self) -> Features:
-    return Features(PIXELS + PLACES + OBJECTS + KINDS + SUBJECTS)
+    return Features((PATCH // self.pool) ** 2 * 3 + PLACES + QUESTION)
 
   @property
   def output_spec(self) -> Tokens:
@@ -77,7 +95,7 @@ class SortOfCLEVR(GeneratedTask):
 
   @property
   def labels(self) -> int:
-    return 1
+    return self.questions
 
   @property
   def labels_are_inputs(self) -> bool:
@@ -101,28 +119,39 @@ class SortOfCLEVR(GeneratedTask):
     centre_O2 = scatter(of_places)
     circle_O = jax.random.bernoulli(of_shapes, 0.5, (OBJECTS,))
     picture = paint(centre_O2, circle_O)
-    colour, kind, subject = jax.random.randint(
-      of_question, (3,), 0, jnp.array([OBJECTS, KINDS, SUBJECTS])
+    colour_Q, kind_Q, subject_Q = jax.random.randint(
+      of_question,
+      (3, self.questions),
+      0,
+      jnp.array([[OBJECTS], [KINDS], [SUBJECTS]]),
     )
-    answer = answers(centre_O2, circle_O, colour)[kind, subject]
-    question = jnp.concatenate(
+    answer_O = jax.vmap(answers, (None, None, 0))(
+      centre_O2, circle_O, jnp.arange(OBJECTS)
+    )
+    question_Q = jnp.concatenate(
       [
-        jax.nn.one_hot(colour, OBJECTS),
-        jax.nn.one_hot(kind, KINDS),
-        jax.nn.one_hot(subject, SUBJECTS),
-      ]
+        jax.nn.one_hot(colour_Q, OBJECTS),
+        jax.nn.one_hot(kind_Q, KINDS),
+        jax.nn.one_hot(subject_Q, SUBJECTS),
+      ],
+      axis=1,
     )
-    patches = jnp.concatenate([cut(picture), jnp.asarray(places())], axis=1)
-    seen = jnp.pad(patches, ((0, 1), (0, question.size)))
-    zeros_T = jnp.zeros(self.length, jnp.int32)
+    seen_P = cut(picture, self.pool)
+    patches = jnp.concatenate([seen_P, jnp.asarray(places())], axis=1)
+    none_P = jnp.zeros(PATCHES, jnp.int32)
     return Example(
-      seen.at[-1, patches.shape[1] :].set(question),
-      zeros_T.at[-1].set(answer),
-      jnp.zeros(self.length).at[-1].set(1.0),
+      jnp.concatenate(
+        [
+          jnp.pad(patches, ((0, 0), (0, QUESTION))),
+          jnp.pad(question_Q, ((0, 0), (patches.shape[1], 0))),
+        ]
+      ),
+      jnp.concatenate([none_P, answer_O[colour_Q, kind_Q, subject_Q]]),
+      (jnp.arange(self.length) >= PATCHES).astype(jnp.float32),
     )
 
   def measure(self, y: jax.Array, batch: Batch) -> Metrics:
-    bit_BT = batch.inputs[..., RELATIONAL]
+    bit_BT = batch.inputs[..., -RELATIONAL]
     kinds = {'non_relational': bit_BT == 0, 'relational': bit_BT > 0}
     metrics: Metrics = classification(y, batch)
     for name, of_kind_BT in kinds.items():
@@ -191,10 +220,13 @@ def answers(
   return jnp.stack([jnp.stack(alone), jnp.stack(among)]).astype(jnp.int32)
 
 
-def cut(picture: jax.Array) -> jax.Array:
-  """`(PATCHES, PIXELS)`, row by row."""
-  grid = picture.reshape(ACROSS, PATCH, ACROSS, PATCH, 3)
-  return grid.swapaxes(1, 2).reshape(PATCHES, PIXELS)
+def cut(picture: jax.Array, pool: int) -> jax.Array:
+  """`(PATCHES, F)`, row by row, the mean of each `pool` x `pool` pixels."""
+  few = SIDE // pool
+  means = picture.reshape(few, pool, few, pool, 3).mean(axis=(1, 3))
+  side = PATCH // pool
+  grid = means.reshape(ACROSS, side, ACROSS, side, 3)
+  return grid.swapaxes(1, 2).reshape(PATCHES, -1)
 
 
 def places() -> np.ndarray:
