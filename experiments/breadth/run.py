@@ -1,25 +1,27 @@
 """Short runs of tasks of language, sound, pictures and families.
 
-    python -m experiments.breadth.run [--only=mentions ...] [--runs=FOLDER]
+    python -m experiments.breadth.run [--only=mentions ...] [--models ...]
 
 Prints a table for each study: the last figures of each memory, and of mentions
-the accuracy by distance. The same command resumes.
+the accuracy by distance, each the median of its replicas and their least and
+most. The same command resumes.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import itertools
 from pathlib import Path
 import subprocess
 import sys
 from typing import Any, NamedTuple
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
-import memjax
 from memjax.analysis.score_by_distance import scores_by_distance
 from memjax.logs import metrics_file
+from memjax.runs.load import load_replicas
+from memjax.tasks.language.mentions import Mentions
 
 EDGES = np.array([1, 8, 16, 32, 64])  # of distances in mentions
 
@@ -41,6 +43,7 @@ class Study(NamedTuple):
 
 
 SMALL = {
+  'train.replicas': 3,
   'train.batch_size': 32,
   'model.width': 32,
   'optim.learning_rate': 3e-3,
@@ -50,15 +53,21 @@ STUDIES = {
   'mentions': Study(
     'recall.py:mentions-',
     (
-      *('lstm', 'gru', 'transformer', 'adaptive_span', 'expire_span'),
-      *('gated_delta_net', 'linear_attention', 'relational_memory', 'rwkv7'),
+      *('lstm', 'gru', 'transformer', 'expire_span', 'linear_attention'),
+      *('gla', 'delta_net', 'gated_delta_net', 'mamba2'),
     ),
     SMALL
     | {
       'task.length': 64,
       'task.entities': 4,
-      'task.names': 32,
+      'task.names': 16,
+      'task.fillers': 16,
+      'task.density': 1.0,
+      'train.batch_size': 16,
       'train.steps': 1000,
+      'optim.learning_rate': 2e-3,
+      'optim.schedule': 'constant',
+      'optim.weight_decay': 0.0,
       'evals.length_1024.every': 0,
       'evals.entities_32.every': 0,
     },
@@ -82,7 +91,14 @@ STUDIES = {
   'sort_of_clevr': Study(
     'sort_of_clevr.py:',
     ('gru', 'transformer', 'relational_memory'),
-    SMALL | {'model.width': 64, 'train.steps': 1000},
+    SMALL
+    | {
+      'task.pool': 5,
+      'model.width': 64,
+      'train.steps': 2500,
+      'optim.learning_rate': 1e-3,
+      'optim.schedule': 'constant',
+    },
     {'held_out': ('accuracy', 'non_relational', 'relational')},
   ),
   'masked': Study(
@@ -104,6 +120,7 @@ STUDIES = {
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--only', nargs='*', default=[*STUDIES], choices=STUDIES)
+  parser.add_argument('--models', nargs='*', help='of the study; default: all')
   parser.add_argument('--runs', type=Path, default=Path('runs/breadth'))
   given = parser.parse_args()
   for name in given.only:
@@ -114,12 +131,14 @@ def main() -> None:
     if name == 'mentions':
       titles += [f'{a}-{b - 1}' for a, b in itertools.pairwise(EDGES)]
     rows = [[name, *titles]]
-    for model in study.models:
+    for model in given.models or study.models:
       workdir = given.runs / name / model
       subprocess.run(command(study, model, workdir), check=True)
       rows.append([model, *figures(study, workdir)])
       if name == 'mentions':
         rows[-1] += by_distance(workdir)
+    if name == 'mentions':
+      rows.append(['without names', *without_names(workdir)])
     print('\n'.join(f'| {" | ".join(row)} |' for row in rows), flush=True)
 
 
@@ -135,19 +154,58 @@ def command(study: Study, model: str, workdir: Path) -> list[str]:
 def figures(study: Study, workdir: Path) -> list[str]:
   """The last figures of a run."""
   rows = metrics_file.load_rows(workdir / 'metrics.jsonl')
-  last = {row['split']: row['metrics'] for row in rows}
+  last = {row['split']: row['replicas'] for row in rows if 'replicas' in row}
   return [
-    f'{last[s][m]:.3f}' for s, metrics in study.figures.items() for m in metrics
+    middle(last[s][m]) for s, metrics in study.figures.items() for m in metrics
   ]
+
+
+def middle(values: Sequence[float]) -> str:
+  """The median, and the least and the most."""
+  return f'{np.median(values):.3f} ({min(values):.3f} to {max(values):.3f})'
 
 
 def by_distance(workdir: Path) -> list[str]:
   """The accuracy of a run by label distance."""
-  run = memjax.load(workdir)
-  params_N = jax.tree.map(lambda x: x[None], run.params)
+  run = load_replicas(workdir, carry=False)
   task = run.experiment.task
-  found = scores_by_distance(run.model, params_N, task, EDGES)
-  return [f'{a:.3f}' for a in found.metrics['accuracy'][0]]
+  found = scores_by_distance(run.model, run.params, task, EDGES)
+  return [middle(accuracy_N) for accuracy_N in found.metrics['accuracy'].T]
+
+
+def without_names(workdir: Path) -> list[str]:
+  """The accuracy of `guess_by_cues` on all labels and by label distance."""
+  run = load_replicas(workdir, carry=False)
+  task = run.experiment.task
+  assert isinstance(task, Mentions)
+
+  def read(_: Any, __: Any, carry: Any, inputs: Any, ___: Any) -> Any:
+    guess_BTC = guess_by_cues(np.asarray(inputs), task.types, task.cues)
+    return carry, jnp.asarray(guess_BTC)[None]
+
+  whole = EDGES[[0, -1]]
+  return [
+    f'{accuracy:.3f}'
+    for edges in (whole, EDGES)
+    for accuracy in scores_by_distance(
+      run.model, run.params, task, edges, read=read
+    ).metrics['accuracy'][0]
+  ]
+
+
+def guess_by_cues(token_BT: np.ndarray, types: int, cues: int) -> np.ndarray:
+  """`(B, T, C)`, the best answer to mentions if all names were one.
+
+  It is the type that most entities have of those introduced so far, and at the
+  end the type of the first, of which the last mention is.
+  """
+  cue_BT = token_BT < types * cues
+  kind_BT = np.where(cue_BT, token_BT // cues, 0)
+  first_B = kind_BT[:, 0]
+  kind_BTC = np.eye(types, dtype=np.float32)[kind_BT] * cue_BT[..., None]
+  guess_BTC = kind_BTC.cumsum(axis=1)
+  guess_BTC[:, -1] = np.eye(types)[first_B]
+  return guess_BTC
 
 
 if __name__ == '__main__':
