@@ -4,8 +4,8 @@
 
 calls f on blocks of 32 rows, the wanted ones first; a block without any is
 `nothing`. So the cost follows the number of wanted rows, although shapes are
-static. Under `vmap` both branches of a condition are computed: it saves nothing
-there.
+static. A gradient computes f twice. Under `vmap` both branches of a condition
+are computed: it saves nothing there.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,10 @@ def in_blocks(
     here = wanted_N.at[rows].get(mode='fill', fill_value=False).any()
     return jax.lax.cond(here, function, lambda *_: nothing, *parts)
 
-  found = jax.lax.map(block, order_N.reshape(-1, BLOCK))
+  # The backward pass computes a block again. If what f makes were kept, all
+  # blocks together would be an array of all rows.
+  blocks = order_N.reshape(-1, BLOCK)
+  found = jax.lax.map(jax.checkpoint(block), blocks)
   return jax.tree.map(
     lambda y: (
       jnp.zeros((size, *y.shape[2:]), y.dtype)

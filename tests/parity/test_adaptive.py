@@ -9,6 +9,7 @@ import pytest
 
 from memjax.errors import ConfigError
 from memjax.interop.names import flat
+from memjax.models import adaptive
 from memjax.models.attention.transformer_xl import TransformerXL
 from memjax.models.base import (
   apply_body,
@@ -17,6 +18,7 @@ from memjax.models.base import (
 )
 from memjax.models.composed.neural_cache import CachedStack
 from memjax.models.stack import Stack
+from memjax.ops.blocks import in_blocks
 from memjax.types import Features, Tokens
 
 VOCAB, WIDTH, EDGES = 23, 6, (0, 7, 11, 23)
@@ -199,6 +201,36 @@ def test_a_tail_without_labels_is_not_read() -> None:
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
   assert np.isnan(loss(broken, ids.at[0, 3].set(VOCAB - 1))[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('bias', [-30.0, 30.0])
+def test_a_tail_is_read_again_only_where_it_may_win(
+  bias: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  counts: list[int] = []
+
+  def counted(wanted_N: jax.Array, *args: Any) -> Any:
+    count = wanted_N.sum()
+    jax.debug.callback(lambda n: counts.append(int(n)), count, ordered=True)
+    return in_blocks(wanted_N, *args)
+
+  monkeypatch.setattr(adaptive, 'in_blocks', counted)
+  model = stack(**CASES['narrow'])
+  params = params_of(model)
+  params['readout']['cluster_bias'] = jnp.full(2, bias)
+  h = jnp.asarray(hidden(46))[None]
+  ids = jnp.tile(jnp.arange(VOCAB), 2)[None]
+  nats, right = jax.jit(lambda p: apply_labels(model, p, h, ids))(params)
+  jax.effects_barrier()
+  y = np.asarray(apply_readout(model, params, h))
+  np.testing.assert_array_equal(right, y.argmax(-1) == ids)
+  assert np.isfinite(nats).all()
+  assert counts[:2] == [8, 24]  # two labels of each id
+  best_of_head = y[0, :, : EDGES[1]].argmax(-1) == ids[0]
+  again = int(best_of_head.sum()) if bias > 0 else 0
+  assert counts[2] >= again
+  assert (sum(counts[2:]) > 0) == (bias > 0)
 
 
 def test_a_cache_beside_the_softmax_is_read_in_full() -> None:

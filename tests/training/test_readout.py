@@ -51,13 +51,15 @@ def test_metrics_and_gradients_are_those_of_the_whole_readout(
   assert_labels_are_enough(small(family, model), chunk_bytes)
 
 
+CLUSTERS = {'model.cutoffs': '60 120', 'model.shrink': 2, 'model.tie': True}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('chunk_bytes', [2**30, 2 * ROWS * 62 * 4])
 def test_labels_of_clusters_are_those_of_the_whole_readout(
   chunk_bytes: int,
 ) -> None:
-  changes = {'model.cutoffs': '60 120', 'model.shrink': 2, 'model.tie': True}
-  experiment = small('text', 'gru', changes)
+  experiment = small('text', 'gru', CLUSTERS)
   assert experiment.model.label_size == 62
   assert_labels_are_enough(experiment, chunk_bytes)
 
@@ -140,3 +142,18 @@ def test_no_array_of_every_step_and_symbol_exists(family: str) -> None:
   assert largest_array(lambda p: loss(p, chunk), params) < limit
   if family == 'text':
     assert largest_array(lambda p: loss(p, 2**30), params) >= whole
+
+
+def test_clusters_make_no_array_of_every_step_and_symbol() -> None:
+  """Not of the last tail either, with more than half of the symbols."""
+  experiment = small('text', 'gru', CLUSTERS)
+  net, task = experiment.model, experiment.task
+  params = initial_params(net, task, jax.random.key(0))
+  batch, carry = batch_of(task), net.initial_carry(ROWS)
+
+  def loss(params: Any) -> jax.Array:
+    _, h = apply_body(net, params, carry, batch.inputs, batch.reset_BT)
+    return measure_labels(net, task, params, h, batch, 0)['loss'].sum
+
+  whole = ROWS * task.length * net.output_spec.size
+  assert largest_array(loss, params) < whole // 2
