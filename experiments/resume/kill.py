@@ -24,7 +24,7 @@ from memjax.runs import exit_codes
 from memjax.runs.workdir import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 300  # seconds a process may take before it counts as stuck
+LIMIT = 900  # seconds a process may take before it counts as stuck
 PATIENCE = 10  # seconds that a process may take to save and end
 RUNS = {
   'LSTM on MQAR': [

@@ -55,7 +55,8 @@ def flat_product(
 
   A CPU takes the gradient of a kernel from an x of three axes at half the
   speed, and from a left factor wider than the right one at two thirds of it. So
-  x is flattened, and the narrower of x and the outputs is on the left.
+  x is flattened, and the narrower of x and the outputs is on the left. It is
+  transposed first if the rows of the wider one collide in the cache.
 
   Args:
     x: rows.
@@ -89,12 +90,30 @@ def _flat_backward(
   dy_NF = dy_NF.astype(x_ND.dtype)
   dx_ND = _dot(dy_NF, w_DF, (1, 1), precision, x_ND.dtype)
   if w_DF.shape[0] <= w_DF.shape[1]:
-    return dx_ND, _dot(x_ND, dy_NF, (0, 0), precision, w_DF.dtype)
-  dw_FD = _dot(dy_NF, x_ND, (0, 0), precision, w_DF.dtype)
+    return dx_ND, _sum_of_outer(x_ND, dy_NF, precision, w_DF.dtype)
+  dw_FD = _sum_of_outer(dy_NF, x_ND, precision, w_DF.dtype)
   return dx_ND, lax.optimization_barrier(dw_FD).T
 
 
 _flat_product.defvjp(_flat_forward, _flat_backward)
+
+
+def _sum_of_outer(
+  narrow: jax.Array, wide: jax.Array, precision: Any, out: Any
+) -> jax.Array:
+  """The sum over rows of narrow' wide."""
+  if not _strides_collide(wide):
+    return _dot(narrow, wide, (0, 0), precision, out)
+  turned = lax.optimization_barrier(narrow.T)
+  return _dot(turned, wide, (1, 0), precision, out)
+
+
+def _strides_collide(wide: jax.Array) -> bool:
+  """Whether equal columns of neighbouring rows share few sets of a cache.
+
+  A product that reads a matrix by columns then takes up to twice as long.
+  """
+  return wide.shape[-1] * wide.dtype.itemsize % 2048 == 0
 
 
 def _dot(

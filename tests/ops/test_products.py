@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 
 from memjax.models.dense import Dense, ExactDense
-from memjax.ops.products import flat_product
+from memjax.ops.products import flat_product, outer
 
 
-@pytest.mark.parametrize('width', [3, 7])
-def test_values_and_gradients_are_those_of_float64(width: int) -> None:
+@pytest.mark.parametrize(
+  ('inputs', 'width'), [(5, 3), (5, 7), (5, 512), (512, 5)]
+)
+def test_values_and_gradients_are_those_of_float64(
+  inputs: int, width: int
+) -> None:
   rng = np.random.default_rng(0)
-  x, w = rng.normal(size=(2, 3, 5)), rng.normal(size=(5, width))
-  weights = rng.normal(size=(2, 3, width))
+  x = rng.normal(size=(2, 3, inputs)) / inputs**0.5
+  w = rng.normal(size=(inputs, width))
+  weights = rng.normal(size=(2, 3, width)) / width**0.5
 
   def loss(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     y = flat_product(x, w)
@@ -30,6 +35,15 @@ def test_values_and_gradients_are_those_of_float64(width: int) -> None:
     (dw, np.einsum('btd,btf->df', x, weights)),
   ):
     np.testing.assert_allclose(found, exact, atol=1e-5)
+
+
+@pytest.mark.parametrize('width', [6, 512])
+def test_outer_products_add_up_over_steps_and_rows(width: int) -> None:
+  rng = np.random.default_rng(0)
+  x, d = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, width))
+  w = jnp.zeros((4, width))
+  found = outer(jnp.float32(x), jnp.float32(d), w, jnp.float32)
+  np.testing.assert_allclose(found, np.einsum('tbf,tbg->fg', x, d), atol=1e-5)
 
 
 def test_types_are_those_of_the_factors_or_as_asked() -> None:
