@@ -63,9 +63,9 @@ def _sentence(name: str, row: Row) -> str:
   gain = sum(band['labels'] * band['gain'] for band in bands) / labels
   best = max(bands, key=lambda band: band['labels'] * band['gain'])
   return (
-    f'{name}: the {said["store_records"]:,} records of space {said["space"]} '
-    f'(fingerprint {said["store_fingerprint"]}) change {row["split"]} by '
-    f'{gain:+.3f} nats per label; most of the gain is that of records '
+    f'{name}: on {row["split"]}, the {said["store_records"]:,} records of '
+    f'space {said["space"]} (fingerprint {said["store_fingerprint"]}) gain '
+    f'{gain:+.3f} nats per label; most of it comes from records '
     f'{best["youngest"]:,} to {best["oldest"]:,} old.'
   )
 
