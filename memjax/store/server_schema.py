@@ -79,7 +79,7 @@ def create(connection: Any, searches: bool) -> str:
   """
   key, run = 'bytea', connection.execute
   if searches:
-    installed = run("SELECT FROM pg_extension WHERE extname = 'vector'")
+    installed = run("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
     key = 'vector' if installed.fetchone() else 'real[]'
   schema = run('SELECT quote_ident(current_schema())').fetchone()[0]
   run(SCHEMA.replace('{key}', key).replace('{schema}', schema))

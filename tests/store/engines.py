@@ -161,10 +161,12 @@ def with_vector(running: Postgres) -> str:
 
   with psycopg.connect(running.address, autocommit=True) as connection:
     run = connection.execute
-    known = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
+    known = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
     if not run(known).fetchone():
       pytest.skip('needs pgvector: apt-get install postgresql-16-pgvector')
-    if not run("SELECT FROM pg_database WHERE datname = 'vectors'").fetchone():
+    if not run(
+      "SELECT 1 FROM pg_database WHERE datname = 'vectors'"
+    ).fetchone():
       run('CREATE DATABASE vectors')
   address = f'{running.address.rpartition("/")[0]}/vectors'
   with psycopg.connect(address) as connection:

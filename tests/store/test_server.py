@@ -12,12 +12,20 @@ import pytest
 
 from memjax.errors import ConfigError, NotSaved
 from memjax.store.crypto import VARIABLE, new_master
+from memjax.store.engine import Engine
 from memjax.store.grants import Denied, grant
 from memjax.store.keyring import Keyring
 from memjax.store.opening import open_store
 from memjax.store.records import NONE, Range, Record, Where
 from tests.store import test_faults
-from tests.store.engines import ALL_RIGHTS, Postgres, new_schema, server, store
+from tests.store.engines import (
+  ALL_RIGHTS,
+  Postgres,
+  engine,
+  new_schema,
+  server,
+  store,
+)
 
 psycopg = pytest.importorskip('psycopg', reason='needs psycopg[binary]')
 from memjax.store.server import Server  # noqa: E402
@@ -181,3 +189,18 @@ def test_addresses_are_checked(running: Postgres) -> None:
   )
   assert ran.returncode
   assert 'hunter2@' not in ran.stderr.splitlines()[-1]
+
+
+def test_the_extension_is_used_where_it_is(tmp_path: Path) -> None:
+  for name, expected in (('server', 'bytea'), ('server-searching', 'real[]')):
+    made = engine(name, tmp_path)
+    assert key_type(made) == expected
+    made.close()
+  made = engine('server-pgvector', tmp_path)
+  assert key_type(made) == 'vector'
+  made.close()
+
+
+def key_type(made: Engine) -> str:
+  assert isinstance(made, Server)
+  return made._key_type
