@@ -6,7 +6,7 @@ Command: python launch.py --config=configs/with_neighbours.py:gru
   your own text: --config.task.task.corpus=files
     --config.task.task.path=FILE_OR_FOLDER
   from a store: --config.task.snapshot=FOLDER, see docs/store.md
-Result: see experiments/external_memory.
+Result: not measured.
 """
 
 from ml_collections import ConfigDict
