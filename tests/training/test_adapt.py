@@ -350,14 +350,14 @@ def test_a_damaged_base_is_refused(adapted: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_base_that_no_step_was_saved_with_is_replaced(
-  base: Path, adapted: Path, tmp_path: Path
+  adapted: Path, tmp_path: Path
 ) -> None:
-  workdir, source = tmp_path / 'run', {'train.init_from': str(base)}
+  workdir, source = tmp_path / 'run', {'train.init_from': str(adapted)}
   frozen = workdir / 'checkpoints' / 'frozen' / '0'
   shutil.copytree(adapted / 'checkpoints' / 'frozen' / '0', frozen)
   other = {'adapt.where': 'input_kernel', 'optim.learning_rate': 1e-9}
   assert train(small('adding', 'gru', LORA | source | other), workdir, nothing)
-  assert_close(load(workdir).params, load(base).params, 1e-6)
+  assert_close(load(workdir).params, load(adapted).params, 1e-6)
 
 
 @pytest.mark.slow
