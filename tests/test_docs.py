@@ -163,6 +163,7 @@ def test_a_name_that_does_not_exist_is_seen() -> None:
   assert missing_names(text) == ['training.loop.tain', 'runs.lod.load']
 
 
+@pytest.mark.slow
 def test_generated_tables_are_those_of_the_classes() -> None:
   pages = {page: page.read_text(encoding='utf-8') for page in DOCS}
   slots = [name for text in pages.values() for _, name, _ in SLOT.findall(text)]

@@ -374,6 +374,8 @@ def test_models_that_break_laws_on_purpose_are_few() -> None:
     ('segment-0', 'segments'),
     ('segment-5', 'segments'),
     ('key-value-1', 'horizon'),
+    ('fine_tuning-minilm', 'segments'),
+    ('fine_tuning-minilm', 'causal'),
     ('masked-full_attention', 'segments'),
     ('masked-full_attention', 'causal'),
     ('lookahead-gru-both_ways', 'segments'),

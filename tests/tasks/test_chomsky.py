@@ -76,6 +76,7 @@ def test_big_numbers_are_exact(kind: type[SequenceTask]) -> None:
   assert_solved(task, draw(task, 12))
 
 
+@pytest.mark.fast_cases(4)
 @every_task
 def test_a_row_is_symbols_a_marker_and_blanks(
   kind: type[SequenceTask],
@@ -109,6 +110,7 @@ def test_every_symbol_is_seen(kind: type[SequenceTask]) -> None:
   assert predicted == set(range(task.output_spec.vocab))
 
 
+@pytest.mark.fast_cases(4)
 @every_task
 def test_guessing_scores_the_baselines(kind: type[SequenceTask]) -> None:
   task, batch = drawn(kind)

@@ -96,6 +96,7 @@ def test_a_batch_has_the_shapes_and_types_it_promises(
   )
 
 
+@pytest.mark.fast_cases(15)
 @every_task
 def test_the_extent_of_labels_is_what_the_task_says(
   task: GeneratedTask,
@@ -185,6 +186,7 @@ def test_an_unweighted_row_counts_nowhere(task: GeneratedTask) -> None:
     np.testing.assert_allclose(one, other, 1e-6, 0, err_msg=name)
 
 
+@pytest.mark.fast_cases(15)
 @every_task
 def test_baselines_are_metrics_the_task_measures(task: GeneratedTask) -> None:
   batch = draw(task, Stream(0, 0, 4))

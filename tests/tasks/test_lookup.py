@@ -87,6 +87,7 @@ def test_the_oracle_scores_everything(name: str) -> None:
   assert batch.loss_weights_BT.sum(axis=1).max() == task.labels
 
 
+@pytest.mark.fast_cases(2)
 @every_task
 def test_the_distance_leads_back_to_the_letter(name: str) -> None:
   batch = draw(TASKS[name], ROWS)

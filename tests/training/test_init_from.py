@@ -41,7 +41,7 @@ def assert_differ(one: jax.Array, other: jax.Array) -> None:
   assert np.abs(np.asarray(one) - np.asarray(other)).max() > 0
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('changes', 'rule'),
   [
