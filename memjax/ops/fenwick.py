@@ -189,8 +189,10 @@ def _read(
     _after_chunk, w_BLHKV, (*steps, levels.moved, levels.new)
   )
   old = jnp.einsum('NBHCM,NBCLM->NBHCL', weight, levels.old)
-  read = jnp.einsum('NBHCK,NBLHKV->NBHCLV', reads.queries, w)
-  y = (old[..., None] * read).sum(4)
+  # One product over levels and channels. A sum over levels after it, of seven
+  # axes of which one has a single head, ends the process (jaxlib 0.10, a CPU).
+  asked = old[..., None] * reads.queries[:, :, :, :, None]
+  y = jnp.einsum('NBHCLK,NBLHKV->NBHCV', asked, w)
   scores = reads.scores
   scores *= jnp.einsum('NBHCL,NBCSL->NBHCS', weight, levels.near)
   y += jnp.einsum('NBHCS,NBHSV->NBHCV', scores, v)
