@@ -1,5 +1,6 @@
 """The study of imported models, on a small one with random weights."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -7,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pretrained import changes, reads
+from experiments.pretrained import changes, lags, reads, sentences
+from memjax.data.bpe import import_library
 from memjax.data.characters import Bytes
+from memjax.data.file_tokenizer import FileTokenizer
 from memjax.models.attention.transformer import Cache
-from memjax.models.base import apply
+from memjax.models.base import apply, apply_body
 from memjax.runs.load import Run
 from tests.interop.small_models import golden, imported
 
@@ -100,3 +103,58 @@ def test_every_table_is_made() -> None:
   ]
   assert abs(tables['cache']['int8']['nats']) < 0.05
   assert tables['newest']['0']['error'] > 0
+
+
+def test_attention_is_shared_out_over_bands() -> None:
+  """Queries at places 6 and 7 look at all places alike."""
+  weights = np.zeros((2, 8))
+  weights[0, :7], weights[1, :8] = 1 / 7, 1 / 8
+  found = lags.by_band(weights, 6, [0, 2, 4, 6])
+  expected = {
+    'first 4': (4 / 7 + 4 / 8) / 2,
+    '0': (1 / 7 + 1 / 8) / 2,
+    '1': (1 / 7 + 1 / 8) / 2,
+    '2-3': (1 / 7 + 2 / 8) / 2,
+    '4-7': 0,
+  }
+  assert found == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_attention_of_a_model_is_shared_out_whole() -> None:
+  model, params, _ = imported(golden('llama').pretrained)
+  ids = np.tile(np.asarray(golden('llama').ids).ravel(), 3)
+  found = lags.study(model, params, ids, SIZES)
+  assert [*found] == ['0-0', '1-1']
+  for shares in found.values():
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_ranks_of_documents() -> None:
+  queries = np.eye(3)
+  documents = np.array([[0.8, 0.6, 0], [0, 1, 0], [0, 0.6, -0.8]])
+  found = sentences.ranks(queries, documents, np.eye(3))
+  assert found.first == pytest.approx(2 / 3)
+  assert found.reciprocal == pytest.approx((1 + 1 + 1 / 3) / 3)
+  assert found.same == pytest.approx((0.8 + 1 - 0.8) / 3)
+
+
+@pytest.mark.slow
+def test_vectors_do_not_see_the_padding() -> None:
+  model, params, _ = imported(golden('bert').pretrained)
+  library = import_library('tokenizer', '')
+  words = {f'w{i}': i for i in range(20)}
+  tokenizer = library.Tokenizer(library.models.WordLevel(words, 'w0'))
+  tokenizer.pre_tokenizer = library.pre_tokenizers.Whitespace()
+  run: Any = SimpleNamespace(
+    model=model, tokenizer=FileTokenizer(tokenizer.to_str())
+  )
+  texts = ['w3 w5 w7', 'w9 w2 w4 w1 w6 w8 w3']
+  found = sentences.Encoder(run).vectors(params, texts, 4)
+  for vector, ids in zip(found, ([3, 5, 7], [9, 2, 4, 1, 6, 8]), strict=True):
+    read = jnp.array([ids]), jnp.zeros((1, len(ids)), bool)
+    _, h = apply_body(model, params, model.initial_carry(1), *read)
+    mean = np.asarray(h[0].mean(0))
+    np.testing.assert_allclose(
+      vector, mean / np.linalg.norm(mean), rtol=1e-4, atol=1e-5
+    )
