@@ -94,7 +94,7 @@ def test_a_gate_of_nothing_is_sliding_attention(one: Any) -> None:
   read = one.x_BTF, one.reset_BT
   _, y = apply(one.model, params, one.model.initial_carry(2), *read)
   _, z = apply(sliding, near, sliding.initial_carry(2), *read)
-  np.testing.assert_allclose(y, z, atol=1e-6)
+  np.testing.assert_allclose(y, z, atol=5e-6)
 
 
 @pytest.mark.slow
