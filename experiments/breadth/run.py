@@ -197,7 +197,7 @@ def guess_by_cues(token_BT: np.ndarray, types: int, cues: int) -> np.ndarray:
   """`(B, T, C)`, the best answer to mentions if all names were one.
 
   It is the type that most entities have of those introduced so far, and at the
-  end the type of the first, of which the last mention is.
+  end the type of the first one, which the last mention names.
   """
   cue_BT = token_BT < types * cues
   kind_BT = np.where(cue_BT, token_BT // cues, 0)

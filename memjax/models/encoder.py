@@ -5,7 +5,8 @@ from typing import Any
 from flax import linen as nn
 import jax
 
-from memjax.models.adaptive import AdaptiveEmbedding, Clusters, Tables
+from memjax.models.adaptive import AdaptiveEmbedding, Tables
+from memjax.models.clusters import Clusters
 from memjax.models.dense import Dense, rows_product
 from memjax.models.sentences import ENCODERS
 from memjax.types import Inputs, Sequence_BTD, Spec

@@ -189,8 +189,8 @@ def _read(
     _after_chunk, w_BLHKV, (*steps, levels.moved, levels.new)
   )
   old = jnp.einsum('NBHCM,NBCLM->NBHCL', weight, levels.old)
-  # One product over levels and channels. A sum over levels after it, of seven
-  # axes of which one has a single head, ends the process (jaxlib 0.10, a CPU).
+  # One product over levels and channels: jaxlib 0.10 crashes on some CPUs if it
+  # sums seven axes over the levels and one of the axes has length 1.
   asked = old[..., None] * reads.queries[:, :, :, :, None]
   y = jnp.einsum('NBHCLK,NBLHKV->NBHCV', asked, w)
   scores = reads.scores

@@ -109,7 +109,7 @@ def hidden(number: int) -> np.ndarray:
 
 
 def fast(*names: str) -> list[Any]:
-  """These cases, of which all but 'tied' are slow."""
+  """These cases; only 'tied' is fast."""
   return [
     pytest.param(name, marks=[] if name == 'tied' else [pytest.mark.slow])
     for name in names

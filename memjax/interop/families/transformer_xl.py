@@ -45,15 +45,12 @@ class TransformerXL(Family):
     'proj_share_all_but_first': True,
     'layer_norm_epsilon': 1e-5,
   }
+  unused: ClassVar = {r'(transformer\.)?pos_emb\.inv_freq': 'a constant'}
   prefix: ClassVar[str] = 'transformer.'
   flipped: ClassVar[bool] = False
 
   def field(self, name: str, default: Any = None) -> Any:
     return super().field(name, self.defaults.get(name, default))
-
-  @property
-  def unused(self) -> dict[str, str]:  # type: ignore[override]
-    return {rf'{self.prefix}pos_emb\.inv_freq': 'a constant'}
 
   @property
   def vocab(self) -> int:
