@@ -1,8 +1,10 @@
 """Writes the rows of a run: to `metrics.jsonl`, and to views of it.
 
 `metrics.jsonl` gets every row at once, and a failure to write it stops the run.
-The console, Weights & Biases and TensorBoard are views. A view that fails is
-dropped with one line on standard error, and training continues.
+The console, Weights & Biases and TensorBoard are views. A view is opened when
+it first has something to show, which the file then has: to import and start
+wandb takes as long as to import jax. A view that fails is dropped with one line
+on standard error, and training continues.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,13 +50,15 @@ class Writers:
     workdir.mkdir(parents=True, exist_ok=True)
     self._truth = JsonLines(workdir / 'metrics.jsonl')
     self._views: dict[str, View] = {}
-    self._open('console', lambda: Console(settings.total_steps, settings.best))
+    self._unopened: dict[str, Callable[[], View]] = {
+      'console': lambda: Console(settings.total_steps, settings.best)
+    }
     if is_wanted(settings.wandb_mode):
-      self._open('wandb', lambda: Wandb(workdir, config, settings, rows))
+      self._unopened['wandb'] = lambda: Wandb(workdir, config, settings, rows)
     if settings.tensorboard:
       folder = workdir / 'tensorboard'
-      self._open(
-        'tensorboard', lambda: TensorBoard(folder, config, settings, rows)
+      self._unopened['tensorboard'] = lambda: TensorBoard(
+        folder, config, settings, rows
       )
 
   def write(self, row: Row) -> None:
@@ -79,8 +83,9 @@ class Writers:
 
   def close(self) -> None:
     """Closes all views and the file."""
-    self._show(lambda view: view.close())
-    self._views = {}
+    for name in list(self._views):
+      self._act(name, lambda view: view.close())
+    self._views, self._unopened = {}, {}
     self._truth.close()
 
   def __enter__(self) -> 'Writers':
@@ -88,6 +93,13 @@ class Writers:
 
   def __exit__(self, *_: object) -> None:
     self.close()
+
+  def _show(self, action: Callable[[View], None]) -> None:
+    for name in [*self._views, *self._unopened]:
+      if make := self._unopened.pop(name, None):
+        self._open(name, make)
+      if name in self._views:
+        self._act(name, action)
 
   def _open(self, name: str, make: Callable[[], View]) -> None:
     try:
@@ -98,15 +110,15 @@ class Writers:
     except Exception as error:
       self._drop_line(name, error)
 
-  def _show(self, action: Callable[[View], None]) -> None:
-    for name, view in list(self._views.items()):
-      try:
-        action(view)
-      except Exception as error:
-        del self._views[name]
-        with contextlib.suppress(Exception):
-          view.close()
-        self._drop_line(name, error)
+  def _act(self, name: str, action: Callable[[View], None]) -> None:
+    view = self._views[name]
+    try:
+      action(view)
+    except Exception as error:
+      del self._views[name]
+      with contextlib.suppress(Exception):
+        view.close()
+      self._drop_line(name, error)
 
   def _drop_line(self, name: str, error: Exception) -> None:
     print_error(

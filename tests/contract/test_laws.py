@@ -332,6 +332,7 @@ SLOW_CASES = (
   *('samba', 'jamba', 'based_hybrid', 'universal_transformer'),
   *('log_linear_mamba2', 'gated_delta_net_2', 'delta_product'),
   *('lookahead-gru-1', 'smollm2', 'distilgpt2'),
+  *('capped_mlstm', 'rwkv6', 'hgrn2', 'min_lstm', 's4d'),
 )
 # They compile programs of their own, which takes longer than all other laws.
 SLOW = ('eager', 'replicas')

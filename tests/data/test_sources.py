@@ -30,6 +30,7 @@ def text_of(source: Source, split: str) -> bytes:
   return b''.join(piece.text for piece in source.pieces(split))
 
 
+@pytest.mark.fast_cases(6)
 @pytest.mark.parametrize('seed', range(20))
 def test_splits_cover_the_corpus_and_are_cut_at_documents(
   tmp_path: Path, seed: int

@@ -132,6 +132,26 @@ def test_a_view_that_does_not_open_is_dropped_in_one_line(
   assert lines[0].startswith('tensorboard: dropped: ')
 
 
+def test_a_view_is_opened_when_the_file_has_a_row_for_it(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  opened = []
+
+  def open_view(*_: Any) -> Broken:
+    opened.append(metrics_file.load_rows(tmp_path / 'metrics.jsonl'))
+    return Broken()
+
+  monkeypatch.setattr(writers, 'TensorBoard', open_view)
+  log = QUIET._replace(tensorboard=True)
+  with Writers(tmp_path, CONFIG, log):
+    pass
+  assert opened == []
+  with Writers(tmp_path, CONFIG, log) as open_writers:
+    open_writers.write(TRAIN)
+    open_writers.write(VALID)
+  assert opened == [[TRAIN]]
+
+
 def png(path: Path) -> Path:
   from PIL import Image
 

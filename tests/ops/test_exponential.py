@@ -62,6 +62,7 @@ def read(
   return exponential(memory, q, k, v, log_i, log_f, reset_BT, chunk=chunk)
 
 
+@pytest.mark.fast_cases(9)
 @pytest.mark.parametrize('spread', SPREADS)
 @pytest.mark.parametrize('chunk', [1, 4, 64])
 @pytest.mark.parametrize('length', [1, 8, 13])

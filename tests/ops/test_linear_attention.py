@@ -77,7 +77,7 @@ def jax_of(
   return rule(*inputs, jnp.asarray(reset), chunk=chunk, **decays)
 
 
-@pytest.mark.fast_cases(80)
+@pytest.mark.fast_cases(40)
 @pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize('delta', [False, True])
 @pytest.mark.parametrize('some_resets', [False, True])

@@ -117,6 +117,7 @@ def geglu(x: np.ndarray) -> np.ndarray:
   return gelu(gate) * value
 
 
+@pytest.mark.fast_cases(8)
 @pytest.mark.parametrize(
   ('name', 'norm', 'epsilon'),
   [

@@ -172,7 +172,7 @@ def test_constructing_a_task_reads_no_file(spec: Mapping[str, Any]) -> None:
   assert open_images.cache_info().currsize == 0
 
 
-@pytest.mark.fast_cases(15)
+@pytest.mark.fast_cases(9)
 @every_spec
 def test_preparing_a_task_twice_changes_nothing(
   spec: Mapping[str, Any],

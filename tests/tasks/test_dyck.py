@@ -64,6 +64,7 @@ def oracle(tokens: list[int]) -> np.ndarray:
   return np.array(predicted)
 
 
+@pytest.mark.slow
 def test_strings_nest_and_every_symbol_is_a_label() -> None:
   batch = draw(TASK, ROWS)
   for b, symbols in enumerate(strings(batch)):

@@ -75,7 +75,7 @@ def test_the_known_tasks_are_found() -> None:
   assert {'CopyMemory', 'Adding', 'MQAR'} <= names
 
 
-@pytest.mark.fast_cases(15)
+@pytest.mark.fast_cases(9)
 @every_task
 def test_a_batch_has_the_shapes_and_types_it_promises(
   task: GeneratedTask,
@@ -96,7 +96,7 @@ def test_a_batch_has_the_shapes_and_types_it_promises(
   )
 
 
-@pytest.mark.fast_cases(15)
+@pytest.mark.fast_cases(9)
 @every_task
 def test_the_extent_of_labels_is_what_the_task_says(
   task: GeneratedTask,

@@ -70,6 +70,7 @@ def lists(task: ListOps, rows: int) -> list[list[int]]:
   return [row[:n].tolist() for row, n in zip(inputs, sizes, strict=True)]
 
 
+@pytest.mark.slow
 def test_the_label_is_what_the_list_is_worth() -> None:
   batch = draw(TASK, ROWS)
   for b, tokens in enumerate(lists(TASK, ROWS)):

@@ -49,6 +49,7 @@ def test_a_family_trains(family: str) -> None:
   assert loss.count > 0
 
 
+@pytest.mark.fast_cases(12)
 @pytest.mark.parametrize('family', FAMILIES)
 def test_every_task_of_a_family_is_an_experiment(family: str) -> None:
   module = FAMILIES[family]
@@ -57,6 +58,7 @@ def test_every_task_of_a_family_is_an_experiment(family: str) -> None:
     read_experiment(module.get_config(f'{variant},quick').to_dict())
 
 
+@pytest.mark.fast_cases(12)
 @pytest.mark.parametrize('family', FAMILIES)
 def test_every_variant_is_a_config(family: str) -> None:
   module, tasks, kinds = FAMILIES[family], {}, {}
