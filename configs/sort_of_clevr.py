@@ -20,7 +20,7 @@ def get_config(variant: str = 'relational_memory') -> ConfigDict:
   name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'sort_of_clevr.SortOfCLEVR'})
-  config.model = model(name, width=128, depth=2, window=32)
+  config.model = model(name, width=128, depth=2, window=64)
   config.train.update(steps=20_000, batch_size=64, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, warmup_steps=200, weight_decay=0.01)
   config.log.every = 200

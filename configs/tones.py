@@ -1,7 +1,7 @@
 """Tones: pitches to recall, heard as frames of samples.
 
 Command: python launch.py --config=configs/tones.py:gru
-Result: not measured.
+Result: see experiments/breadth.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'tones.Tones', 'tones': 8, 'frames': 4})
-  config.model = model(name, width=64, depth=2, window=64)
+  config.model = model(name, width=64, depth=2, window=128)
   config.train.update(steps=20_000, batch_size=64, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, weight_decay=0.1)
   config.log.every = 200

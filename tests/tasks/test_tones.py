@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from memjax.config.reader import read_experiment
+from memjax.configs import tones as config
 from memjax.errors import ConfigError
 from memjax.tasks.recall.tones import Tones
 from tests.tasks.drawn import (
@@ -45,6 +47,12 @@ def test_without_noise_the_frames_of_a_tone_are_one_sine() -> None:
   np.testing.assert_allclose((spectrum**2).sum(axis=-1), size**2, rtol=1e-4)
   assert size.min() >= 0.5
   assert size.max() <= 1
+
+
+def test_twice_as_many_tones_of_the_config_are_within_sight() -> None:
+  experiment = read_experiment(config.get_config('transformer').to_dict())
+  twice = experiment.evals['twice']
+  assert twice.model.horizon >= twice.task.length - 1
 
 
 def test_pitches_are_equally_likely() -> None:
