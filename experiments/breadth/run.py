@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.breadth.baselines import baselines
 from memjax.analysis.score_by_distance import scores_by_distance
 from memjax.logs import metrics_file
 from memjax.runs.load import load_replicas
@@ -31,7 +32,7 @@ class Study(NamedTuple):
 
   Attributes:
     config: the file in configs/ and the variant before the memory's name.
-    models: the memories.
+    models: the memories; after a `+`, a change of CHANGES.
     flags: the settings that differ from the config.
     figures: {evaluation set: metrics}.
   """
@@ -42,6 +43,19 @@ class Study(NamedTuple):
   figures: Mapping[str, tuple[str, ...]]
 
 
+CONVOLUTION = {  # in place of the first of two layers
+  'model.pattern': 'convolution layer',
+  'model.others.convolution.name': 'base_conv.BaseConv',
+}
+CHANGES: dict[str, dict[str, Any]] = {
+  '': {},
+  'convolution': CONVOLUTION,
+  'convolution_64': CONVOLUTION | {'model.max_positions': 64},
+  'one_tap': {
+    'model.layer.name': 'experiments.breadth.without_convolution'
+    '.DeltaNetWithoutConvolution'
+  },
+}
 SMALL = {
   'train.replicas': 3,
   'train.batch_size': 32,
@@ -54,7 +68,9 @@ STUDIES = {
     'recall.py:mentions-',
     (
       *('lstm', 'gru', 'transformer', 'expire_span', 'linear_attention'),
-      *('gla', 'delta_net', 'gated_delta_net', 'mamba2'),
+      *('gla', 'delta_net', 'gated_delta_net', 'mamba2', 'delta_net+one_tap'),
+      *('gru+convolution', 'transformer+convolution_64'),
+      'linear_attention+convolution',
     ),
     SMALL
     | {
@@ -75,7 +91,7 @@ STUDIES = {
   ),
   'kinship': Study(
     'kinship.py:',
-    ('gru', 'transformer', 'relational_memory'),
+    ('lstm', 'relational_memory', 'transformer'),
     SMALL
     | {'task.longest': 3, 'task.facts': 5, 'task.names': 16}
     | {'train.steps': 1500}
@@ -139,12 +155,15 @@ def main() -> None:
         rows[-1] += by_distance(workdir)
     if name == 'mentions':
       rows.append(['without names', *without_names(workdir)])
+    experiment = load_replicas(workdir, carry=False).experiment
+    rows += baselines(experiment, study.figures)
     print('\n'.join(f'| {" | ".join(row)} |' for row in rows), flush=True)
 
 
 def command(study: Study, model: str, workdir: Path) -> list[str]:
   """The command that trains a memory."""
-  settings = {**study.flags, 'log.wandb.mode': 'disabled'}
+  model, _, change = model.partition('+')
+  settings = {**study.flags, **CHANGES[change], 'log.wandb.mode': 'disabled'}
   sets = {f'evals.{s}.every': study.flags['train.steps'] for s in study.figures}
   words = [f'--config.{k}={v}' for k, v in (settings | sets).items()]
   launch = [sys.executable, 'launch.py', f'--workdir={workdir}']
