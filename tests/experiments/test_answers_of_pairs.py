@@ -1,14 +1,17 @@
 """The study of written answers: its dialogues, its baselines, its figures."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.pairs import dialogues, run
 from memjax.config.command_line import read_config_file
 from memjax.config.overrides import override
 from memjax.data.pair_files import Pair
+from memjax.types import Batch
 
 
 def test_a_turn_is_answered_by_the_next_and_no_pair_comes_twice() -> None:
@@ -23,9 +26,25 @@ def test_a_turn_is_answered_by_the_next_and_no_pair_comes_twice() -> None:
 def test_the_nearest_source_gives_its_answer() -> None:
   train = [Pair('the red fox', 'one'), Pair('a blue whale', 'two')]
   assert run.nearest(train, ['a whale', 'fox']) == ['two', 'one']
-  same, other = run.scores(['a b c d'], ['a b c d']), run.scores(['x'], ['y'])
-  assert [*same.values()] == pytest.approx([100, 1, 1])
-  assert [*other.values()] == [0, 0, 0]
+
+
+def test_answers_without_a_model_are_scored_as_a_model_s() -> None:
+  answers, targets = ['a b c d', 'x', 'z'], ['a b c d e f', 'y', 'z']
+  # 6 words for 8; of the single ones 5 are right, and all longer n-grams.
+  bleu = 100 * math.exp(1 - 8 / 6) * (5 / 6) ** 0.25
+  rouge_l = (0.8 + 0 + 1) / 3  # of the first: precision 1, recall 4 / 6
+  assert run.scores(answers, targets) == pytest.approx(
+    {'bleu': bleu, 'rouge_l': rouge_l, 'exact_match': 1 / 3}
+  )
+
+
+def test_rows_are_grouped_by_the_tokens_before_the_separator() -> None:
+  weights_BT = np.zeros((3, 6), np.float32)
+  weights_BT[0, 2:5] = weights_BT[1, 4:] = 1  # the third row is padding
+  nothing_BT = np.zeros((3, 6), int)
+  batch = Batch(nothing_BT, nothing_BT, weights_BT, nothing_BT > 0)
+  for low, high, labels in ((0, 2, 0), (2, 3, 3), (2, 5, 5), (3, 9, 2)):
+    assert run.within(batch, low, high).loss_weights_BT.sum() == labels
 
 
 def test_the_row_is_that_of_the_least_validation_loss(tmp_path: Path) -> None:
