@@ -8,6 +8,7 @@ from pathlib import Path
 import shutil
 import tempfile
 
+from tests.fast_cases import slow_cases
 from tests.flags import xla_flags
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -40,10 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases[item.nodeid.partition('[')[0]].append(item)
   for same in cases.values():
     mark = same[0].get_closest_marker('fast_cases')
-    count = mark.args[0] if mark else len(same)
-    for place, item in enumerate(same):
-      if place * count // len(same) == (place - 1) * count // len(same):
-        item.add_marker('slow')
+    for place in slow_cases(mark.args[0], len(same)) if mark else ():
+      same[place].add_marker('slow')
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -178,6 +178,10 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     ([COPY, '--mode=sample', '--workdir=/not/there'], ['/not/there']),
     (['--mode=sample', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=sample', '--workdir=x', '--config.seed=3'], ['config.seed']),
+    (
+      ['--mode=sample', '--workdir=x', '--beams=4', '--temperature=0.5'],
+      ['temperature: 0.5', '--beams finds the likeliest'],
+    ),
     (['--mode=sample'], ['workdir: ', '--mode=sample needs --workdir=DIR']),
     (['--mode=eval', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=eval', '--config.seed=1'], ['workdir: ', 'needs --workdir=DIR']),

@@ -70,6 +70,7 @@ SAMPLING = (
   flags.DEFINE_bool('mask', False, 'replace personal data in the prompt'),
 )
 
+DRAWING = ('temperature', 'top_k', 'top_p', 'seed')
 REPORTING = (
   flags.DEFINE_string('sections', '', 'NAME,NAME of a report; empty: all'),
   flags.DEFINE_string('out', '', 'folder to write the report in'),
@@ -82,7 +83,10 @@ def reporting() -> dict[str, Any]:
 
 
 def sampling() -> dict[str, Any]:
-  """The flags of `--mode=sample`, by name."""
+  """The flags of `--mode=sample`, by name; refuses two ways to choose."""
+  rule = 'is for drawing, and --beams finds the likeliest text: leave one out'
+  for name in DRAWING if flags.FLAGS.beams > 1 else ():
+    require(not flags.FLAGS[name].present, name, flags.FLAGS[name].value, rule)
   return {'step': step(), **{flag.name: flag.value for flag in SAMPLING}}
 
 

@@ -1,10 +1,10 @@
 """Writes the rows of a run: to `metrics.jsonl`, and to views of it.
 
 `metrics.jsonl` gets every row at once, and a failure to write it stops the run.
-The console, Weights & Biases and TensorBoard are views. A view is opened when
-it first has something to show, which the file then has: to import and start
-wandb takes as long as to import jax. A view that fails is dropped with one line
-on standard error, and training continues.
+The console, Weights & Biases and TensorBoard are views. All but the console are
+opened when they first have something to show, which the file then has: to
+import and start wandb takes as long as to import jax. A view that fails is
+dropped with one line on standard error, and training continues.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,9 +50,8 @@ class Writers:
     workdir.mkdir(parents=True, exist_ok=True)
     self._truth = JsonLines(workdir / 'metrics.jsonl')
     self._views: dict[str, View] = {}
-    self._unopened: dict[str, Callable[[], View]] = {
-      'console': lambda: Console(settings.total_steps, settings.best)
-    }
+    self._unopened: dict[str, Callable[[], View]] = {}
+    self._open('console', lambda: Console(settings.total_steps, settings.best))
     if is_wanted(settings.wandb_mode):
       self._unopened['wandb'] = lambda: Wandb(workdir, config, settings, rows)
     if settings.tensorboard:

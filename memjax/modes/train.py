@@ -17,6 +17,7 @@ from memjax.report import summary
 from memjax.runs import exit_codes, processes
 from memjax.runs.compilation_cache import enable_compilation_cache
 from memjax.runs.environment import describe_changes, environment
+from memjax.runs.manifest import newest_step
 from memjax.runs.sources import own_modules, sha256
 from memjax.runs.workdir import read_config, read_run
 from memjax.training import loop
@@ -41,7 +42,12 @@ def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
   experiment = read_experiment(config)
   require_same(experiment, workdir)
   if processes.is_first():
-    for line in [*experiment.describe(), *describe_start(experiment, workdir)]:
+    steps = experiment.train.steps
+    for line in [
+      *experiment.describe(),
+      *describe_resume(workdir, steps),
+      *describe_start(experiment, workdir),
+    ]:
       print(line, flush=True)
   enable_compilation_cache()
   phase.enter('compile')
@@ -58,6 +64,12 @@ def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
       steps = experiment.train.steps
       print(f'Ended at step {run.step} of {steps}: {run.reason}')
   return exit_codes.FINISHED
+
+
+def describe_resume(workdir: Path, steps: int) -> Iterator[str]:
+  """The newest checkpoint that the run goes on from, unless it is damaged."""
+  if step := newest_step(workdir):
+    yield f'resumes: step {step} of {steps} is saved'
 
 
 def describe_start(experiment: Experiment, workdir: Path) -> Iterator[str]:

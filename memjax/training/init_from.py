@@ -20,9 +20,10 @@ from memjax.types import Params
 def initial_state(run: Program, source: str) -> TrainState:
   """The state at step 0, with the parameters of a workdir's newest step.
 
-  The optimiser's state, the carry and the metrics are those of a new run. The
-  parameters of one replica are given to all. What `adapt.trainable` finds may
-  be missing in the other run, and is random.
+  The carry and the metrics are those of a new run, and so is the optimiser's
+  state: where it begins with the parameters, with these. The parameters of one
+  replica are given to all. What `adapt.trainable` finds may be missing in the
+  other run, and is random.
 
   Args:
     run: the run to train.
@@ -46,8 +47,7 @@ def initial_state(run: Program, source: str) -> TrainState:
   parts = with_base(state.frozen, state.params, found)
   wanted = abstract.frozen, abstract.params
   frozen, params = jax.tree.map(_place, parts, wanted)
-  ema = jax.tree.map(jnp.copy, params) if state.ema != () else ()
-  return state._replace(frozen=frozen, params=params, ema=ema)
+  return run.restart(state._replace(frozen=frozen, params=params))
 
 
 def state_with(run: Program, found: Params) -> TrainState:

@@ -31,6 +31,8 @@ class Program(NamedTuple):
   Attributes:
     abstract: the state's shapes, types and shardings.
     initial_state: the state at step 0.
+    restart: the state with the optimiser and the average of its parameters as
+      they are before a first step; donates its buffers.
     advance: the state after the steps of one host batch; donates the buffers
       of the given state; refuses a step that does not fit in memory.
     pop_metrics: the state with its sums at zero, and the sums and the faults
@@ -40,6 +42,7 @@ class Program(NamedTuple):
 
   abstract: TrainState
   initial_state: Callable[[], TrainState]
+  restart: Callable[[TrainState], TrainState]
   advance: Callable[[TrainState, HostBatch], TrainState]
   pop_metrics: Callable[[TrainState], tuple[TrainState, tuple[Sums, Faults]]]
   examine: Callable[[TrainState], Health]
@@ -97,6 +100,7 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
   return Program(
     abstract=abstract,
     initial_state=jax.jit(first_state, out_shardings=places),
+    restart=restarter(experiment, mesh, places),
     advance=memory.CheckedStep(jitted, experiment, limit),
     pop_metrics=jax.jit(
       pop_metrics, donate_argnums=0, out_shardings=(places, whole)
@@ -112,6 +116,21 @@ def transformation(
   steps = experiment.train.steps
   plain = optimiser(experiment.optim, steps, overrides)
   return adapted(experiment.adapt, plain, steps)
+
+
+def restarter(
+  experiment: Experiment, mesh: Mesh, places: TrainState
+) -> Callable[[TrainState], TrainState]:
+  """Gives a state the optimiser and the average of before a first step."""
+
+  def one(state: TrainState) -> TrainState:
+    fresh = transformation(experiment).init(state.params)
+    ema = jax.tree.map(jnp.copy, state.params) if state.ema != () else ()
+    return state._replace(opt_state=fresh, ema=ema)
+
+  count, axes = experiment.train.replicas, replicas.STATE_AXES
+  each = replicas.each(one, count, mesh, (axes,), axes)
+  return jax.jit(each, donate_argnums=0, out_shardings=places)
 
 
 def examiner(

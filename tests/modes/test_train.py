@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from memjax.modes.train import describe_start
+from memjax.modes.train import describe_resume, describe_start
 from memjax.runs.workdir import open_run
 from tests.small import small
 
@@ -28,6 +28,13 @@ def trained(workdir: Path, **changes: Any) -> None:
   options = {name.replace('__', '.'): value for name, value in changes.items()}
   with open_run(small('copy_memory', 'lstm', SMALL | options), workdir):
     (workdir / 'checkpoints/100').mkdir(parents=True, exist_ok=True)
+
+
+def test_a_resumed_run_says_which_step_is_saved(tmp_path: Path) -> None:
+  assert list(describe_resume(tmp_path, 300)) == []
+  trained(tmp_path)
+  said = 'resumes: step 100 of 300 is saved'
+  assert list(describe_resume(tmp_path, 300)) == [said]
 
 
 def test_another_number_of_steps_per_call_is_printed(

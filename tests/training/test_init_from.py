@@ -37,6 +37,28 @@ def test_parameters_are_inherited_and_nothing_else(
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('replicas', [1, 2])
+def test_an_optimiser_that_begins_with_the_parameters_has_these(
+  tmp_path: Path, replicas: int
+) -> None:
+  overrides = {'parallel.data': 1, 'train.replicas': replicas}
+  first = small('copy_memory', 'lstm', overrides)
+  assert train(first, tmp_path, lambda *run: None)
+  after = small(
+    'copy_memory', 'lstm', overrides | {'optim.name': 'contrib.dowg'}
+  )
+  run = program(after, parallel.make_mesh(after.parallel))
+  state = initial_state(run, str(tmp_path))
+  parts = jax.tree.leaves(state.opt_state, is_leaf=begins_with_parameters)
+  (part,) = filter(begins_with_parameters, parts)
+  jax.tree.map(np.testing.assert_array_equal, part.init_params, state.params)
+
+
+def begins_with_parameters(part: Any) -> bool:
+  return hasattr(part, 'init_params')
+
+
 def assert_differ(one: jax.Array, other: jax.Array) -> None:
   assert np.abs(np.asarray(one) - np.asarray(other)).max() > 0
 
