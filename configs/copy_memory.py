@@ -21,7 +21,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   name, size = split_variant(variant, VARIANTS)
   config = base()
   config.task = ConfigDict({'name': 'copy_memory.CopyMemory', 'delay': 1000})
-  config.model = model(name, width=128, depth=1, window=256)
+  config.model = model(name, width=128, depth=1, window=1020)
   config.train.update(steps=20_000, batch_size=32, steps_per_call=50)
   config.optim.update(name='rmsprop', learning_rate=5e-4, schedule='constant')
   config.log.every = 200

@@ -22,7 +22,7 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'dyck.Dyck', 'types': 8, 'depth': 5, 'longest': 180}
   )
-  config.model = model(name, width=64, depth=1, window=64)
+  config.model = model(name, width=64, depth=1, window=180)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, schedule='cosine', warmup_steps=100)
   config.log.every = 100

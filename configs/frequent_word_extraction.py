@@ -21,7 +21,7 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config.task = ConfigDict(
     {'name': 'frequent_word_extraction.FrequentWordExtraction'}
   )
-  config.model = model(name, width=128, depth=2, window=256)
+  config.model = model(name, width=128, depth=2, window=259)
   config.train.update(steps=10_000, batch_size=64, steps_per_call=20)
   config.optim.update(learning_rate=1e-3, warmup_steps=100)
   config.log.every = 100

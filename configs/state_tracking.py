@@ -54,7 +54,8 @@ def get_config(variant: str = 's3-delta_product') -> ConfigDict:
   path, fields, small, sets = TASKS[task]
   config = base()
   config.task = ConfigDict({'name': path} | fields)
-  config.model = model(name, width=128, depth=1, window=128)
+  window = max(128, fields.get('length', 0))  # a block of attention is a row
+  config.model = model(name, width=128, depth=1, window=window)
   config.train.update(steps=20_000, batch_size=128, steps_per_call=50)
   config.optim.update(learning_rate=1e-3, weight_decay=0.01)
   config.log.every = 200

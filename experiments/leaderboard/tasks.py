@@ -59,13 +59,13 @@ def _mqar(length: int, pairs: int, **fields: Any) -> dict[str, Any]:
   } | fields
 
 
-def _chomsky(task: str, title: str) -> Task:
+def _chomsky(task: str, title: str, window: int) -> Task:
   """Lengths 1 to 40, judged on 41 to 100."""
   name = ''.join(word.capitalize() for word in task.split('_'))
   return Task(
     title=f'{title}, 1-40 to 41-100',
     fields={'name': f'{task}.{name}', 'shortest': 1, 'longest': 40},
-    window=80,
+    window=window,
     metric='scaled_accuracy',
     beyond={'shortest': 41, 'longest': 100},
     stops=False,
@@ -156,10 +156,12 @@ TASKS: Mapping[str, Task] = {
     fields={'name': 'niah.NIAH', 'corpus': 'noise', 'length': 256},
     window=256,
   ),
-  'even_pairs': _chomsky('even_pairs', 'Even pairs'),
-  'modular_arithmetic': _chomsky('modular_arithmetic', 'Modular arithmetic'),
-  'reverse': _chomsky('reverse', 'Reverse'),
-  'duplicate': _chomsky('duplicate', 'Duplicate'),
+  'even_pairs': _chomsky('even_pairs', 'Even pairs', 41),
+  'modular_arithmetic': _chomsky(
+    'modular_arithmetic', 'Modular arithmetic', 41
+  ),
+  'reverse': _chomsky('reverse', 'Reverse', 80),
+  'duplicate': _chomsky('duplicate', 'Duplicate', 120),
   'segment_copy': Task(
     title='Segment copy, 6 segments',
     fields={'name': 'segment_copy.SegmentCopy', 'symbols': 24, 'segments': 6},

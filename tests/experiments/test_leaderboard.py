@@ -21,6 +21,7 @@ from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.published import PUBLISHED
 from experiments.leaderboard.tasks import TASKS
 from memjax.config import command_line
+from memjax.config.build import build_task
 from memjax.config.reader import read_experiment
 from memjax.runs import exit_codes
 from tests.report.browser import look
@@ -337,3 +338,10 @@ def test_a_killed_grid_goes_on_in_the_middle_of_a_cell(tmp_path: Path) -> None:
   assert len(json.loads((workdir / 'run.json').read_text())['starts']) == 2
   assert killed[0]['scores'] == whole[0]['scores']
   assert killed[0]['curve'] == whole[0]['curve']
+
+
+@pytest.mark.parametrize('name', TASKS)
+def test_attention_sees_a_row_of_training_or_a_segment(name: str) -> None:
+  task = TASKS[name]
+  length = task.train.get('segment_length') or build_task(task.fields).length
+  assert task.window == length

@@ -7,7 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from memjax.config.build import build_model, build_task
 from memjax.config.reader import read_experiment
+from memjax.tasks.base import GeneratedTask
 from tests.small import run
 from tests.variants import covering, kind
 
@@ -29,6 +31,8 @@ def families() -> dict[str, ModuleType]:
 
 FAMILIES = families()
 FAST = ('adding', 'mqar', 'text')
+# What is far back is not needed, or a paper gives the number of slots.
+NEARBY = ('dynamic_ngrams.DynamicNGrams', 'series.Series')
 
 
 @pytest.mark.fast_cases(1)
@@ -47,6 +51,21 @@ def test_a_family_trains(family: str) -> None:
   loss = state.sums.metrics['loss']
   assert np.isfinite(loss.sum)
   assert loss.count > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_block_of_a_transformer_holds_a_row_or_a_segment(family: str) -> None:
+  module = FAMILIES[family]
+  for variant in module.VARIANTS:
+    if variant.rpartition('-')[2] != 'transformer':
+      continue
+    config = module.get_config(variant).to_dict()
+    task = build_task(config['task'])
+    if isinstance(task, GeneratedTask) and config['task']['name'] not in NEARBY:
+      model = build_model(config['model'], task.input_spec, task.output_spec)
+      length = config['train']['segment_length'] or task.length
+      assert model.horizon >= length - 1, variant
 
 
 @pytest.mark.fast_cases(12)
