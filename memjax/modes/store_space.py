@@ -52,7 +52,7 @@ class FrozenSpace:
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, cosines and numbers of each state's records, `(Q, K)`."""
     asked = h_QD, self.count, self.seen, self._where
-    hits = self._store.search(self.name, *asked)
+    hits = self._store.search(self.name, *asked, counted=False)
     place_QK = np.searchsorted(self._seq_N, hits.seq_QK)
     token_QK = self._token_N[np.minimum(place_QK, self.records - 1)]
     token_QK = np.where(hits.seq_QK == NONE, 0, token_QK)

@@ -156,8 +156,17 @@ class Store:
     count: int,
     seen: Range,
     where: Where = ANY,
+    counted: bool = True,
   ) -> Hits:
     """The records of a range that are nearest to each of `(Q, D)` queries.
+
+    Args:
+      space: where the records are.
+      queries: `(Q, D)`.
+      count: K, of records that each query finds.
+      seen: the range.
+      where: which records of it.
+      counted: whether `keep` with 'least_read' counts what is found as read.
 
     Raises:
       ConfigError: the queries have another width than the records, or a number
@@ -178,7 +187,8 @@ class Store:
       require(fits, 'store.query', query_QD.shape[1], rule)
       hits = self._rows.nearest(space, query_QD, count, seen, now, where)
       found = np.unique(hits.seq_QK[hits.seq_QK != NONE])
-      self._engine.touch(space, found.tolist())
+      if counted:
+        self._engine.touch(space, found.tolist())
       self._note(now, 'search', space, seen, len(found))
     return hits
 

@@ -28,7 +28,7 @@ from memjax.runs.load import load
 from memjax.store.crypto import VARIABLE
 from memjax.store.grants import grant
 from memjax.store.opening import open_store
-from memjax.store.records import Range
+from memjax.store.records import Range, Record, pack_tokens
 from memjax.training.loop import train
 from tests.small import small
 
@@ -189,8 +189,20 @@ def test_a_set_is_scored_with_what_was_told(
   assert 'labels by the age of what they read' in page
   best = with_store['reads']['examples'][0]
   assert best['gain'] > 1
+  assert best['age'] == told.end - best['record']
+  with open_store(tmp_path / 'db', ADMIN, master=MASTER) as opened:
+    key_ND = opened.snapshot('alice', told).key_ND
+    of_another = [
+      Record(key, pack_tokens(0), tags=('model-another',)) for key in key_ND
+    ]
+    opened.write('alice', of_another)
   again = score(space='alice')
   assert again['metrics'] == metrics
+  with (
+    open_store(tmp_path / 'db', ADMIN, master=MASTER) as opened,
+    opened._engine.transaction(writes=False),
+  ):
+    assert not opened._engine.usage('alice').reads_N.any()
   none = score(space='alice', store_share=0.0)
   assert none['metrics']['loss'] == pytest.approx(
     none['metrics']['loss_without_store']

@@ -57,6 +57,9 @@ def test_the_least_read_go_first(engine: Engine) -> None:
   for seq, times in ((0, 1), (1, 3), (3, 2)):
     for _ in range(times):
       opened.search('a', np.eye(4)[[seq]], 1, Range(0, 4))
+  for _ in range(9):  # an evaluation: the answer is the same, and is no use
+    hits = opened.search('a', np.eye(4)[[2]], 1, Range(0, 4), counted=False)
+    assert hits.seq_QK.tolist() == [[2]]
   assert opened.keep('a', 'least_read', records=4) == 0
   assert opened.keep('a', 'least_read', records=2) == 2
   assert [found.value for found in opened.read('a', Range(0, 4))] == ['1', '3']
