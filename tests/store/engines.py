@@ -91,12 +91,16 @@ class Postgres:
 
   def __init__(self, programs: Path):
     self.folder = Path(tempfile.mkdtemp(prefix='memjax-postgres-'))
-    self._programs, self._user = programs, self._unprivileged()
-    with socket.socket() as free:
-      free.bind(('127.0.0.1', 0))
-      self.port = free.getsockname()[1]
-    self.run('initdb', '-D', 'data', '-U', 'owner', '-A', 'trust', '-N')
-    self.start()
+    try:
+      self._programs, self._user = programs, self._unprivileged()
+      with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        self.port = free.getsockname()[1]
+      self.run('initdb', '-D', 'data', '-U', 'owner', '-A', 'trust', '-N')
+      self.start()
+    except BaseException:
+      shutil.rmtree(self.folder)
+      raise
 
   @property
   def address(self) -> str:
