@@ -5,7 +5,7 @@
 Times are processor seconds of this process, the median of several calls, so
 that they compare beside other work. A server works in other processes, so its
 times are those of the clock: --server=postgresql://USER@HOST/DB measures only
-it, in schemas of its own, three rounds of each size.
+it, in schemas of its own, --rounds of each size from --least on.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from memjax.store.mask import Mask
 from memjax.store.records import ANY, Range, Record
 from memjax.store.sqlite import Sqlite
 
-WIDTH, QUERIES, PIECE, ROUNDS = 64, 16, 10_000, 3
+WIDTH, QUERIES, PIECE = 64, 16, 10_000
 RIGHTS = grant('bench', '*', 'read write forget admin')
 TEXT = 'Write to bob@example.org or +1 650 253 0000 about the door. ' * 2
 
@@ -142,14 +142,16 @@ def safeguard_rows(folder: Path) -> Iterator[str]:
   opened.close()
 
 
-def server_rows(address: str, most: int) -> Iterator[str]:
-  """Inserts a second and a query, by size; the clock's time of three rounds."""
+def server_rows(
+  address: str, least: int, most: int, rounds: int
+) -> Iterator[str]:
+  """Inserts a second and a query, by size; the clock's time of some rounds."""
   yield '| keys | records | inserts a second | first query, s | query, ms |'
   yield '|---|---|---|---|---|'
   for searches in (False, True):
-    count = 1000
+    count = least
     while count <= most:
-      taken = [server_times(address, searches, count) for _ in range(ROUNDS)]
+      taken = [server_times(address, searches, count) for _ in range(rounds)]
       rates, firsts, each = (list(times) for times in zip(*taken, strict=True))
       kind = 'searched by the server' if searches else 'sealed'
       cells = f'{spread(rates, 0)} | {spread(firsts, 2)} | {spread(each, 1)}'
@@ -189,20 +191,24 @@ def clock(call: Callable[[], object]) -> float:
 
 
 def spread(values: list[float], digits: int) -> str:
-  """The median, and the ends."""
+  """The median, and the ends if they differ."""
   low, middle, high = min(values), statistics.median(values), max(values)
-  return f'{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})'
+  ends = f' ({low:,.{digits}f} to {high:,.{digits}f})' if low < high else ''
+  return f'{middle:,.{digits}f}{ends}'
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--most', type=int, default=100_000)
   parser.add_argument('--server', default='')
+  parser.add_argument('--least', type=int, default=1000)
+  parser.add_argument('--rounds', type=int, default=3)
   arguments = parser.parse_args()
   most = arguments.most
   if arguments.server:
     print(f'load {os.getloadavg()[0]:.1f}, width {WIDTH}\n')
-    for row in server_rows(arguments.server, most):
+    sizes = arguments.least, most, arguments.rounds
+    for row in server_rows(arguments.server, *sizes):
       print(row, flush=True)
     return
   print(f'load {os.getloadavg()[0]:.1f}, width {WIDTH}\n')

@@ -1,13 +1,17 @@
 """What masking costs in bits: notes told to a store, masked or not.
 
+    python -m experiments.external_memory.masking --write=FILE
     python -m experiments.external_memory.masking WORKDIR
 
-WORKDIR is a run of configs/text.py on bytes. Notes with personal data are told
-to a store; other notes about the same people are scored, as they are or masked,
-with the neighbours of the store. Three rounds with other people.
+The first command writes a text to train on: notes about other people, half of
+them masked. WORKDIR is a run of configs/text.py on its bytes. Notes are told to
+a store; other notes about the same people are scored, as they are or masked,
+with the neighbours of the store. Five rounds with other people.
 """
 
 import argparse
+import os
+from pathlib import Path
 import random
 import time
 from typing import Any
@@ -23,12 +27,14 @@ from memjax.store.index import Index
 from memjax.store.mask import Mask
 from memjax.store.records import ANY, Range
 
-ROUNDS, PEOPLE, TOLD, ASKED = 3, 12, 60, 12
+ROUNDS, PEOPLE, TOLD, ASKED = 5, 12, 60, 12
+BLOCKS, TRAINING = 150, 1000  # of the text to train on, and its seed
 TOLDS = (
   'Write to {mail} about the door, or call {phone} in the morning.',
   'The order of {mail} was sent; the number to call is {phone}.',
   'Please call {phone}, and send the rest to {mail} before noon.',
 )
+MENTIONS = 2  # an address and a number in each note
 WORDS = ('door', 'order', 'garden', 'letter', 'house', 'water', 'ship')
 
 
@@ -46,6 +52,16 @@ def crowd(rng: random.Random) -> list[tuple[str, str]]:
     (f'{letters()}@{letters()}.org', f'+1 650 253 {rng.randrange(10**4):04}')
     for _ in range(PEOPLE)
   ]
+
+
+def training_text(blocks: int = BLOCKS) -> str:
+  """Blocks of notes, each about people of its own; every other one masked."""
+  rng, parts = random.Random(TRAINING), []
+  for number in range(blocks):
+    people, mask = crowd(rng), Mask(rng.randbytes(32))
+    notes = ''.join(note(rng, people) for _ in range(TOLD))
+    parts.append(mask(notes) if number % 2 else notes)
+  return ''.join(parts)
 
 
 def states(run: Any, ids: np.ndarray) -> np.ndarray:
@@ -72,9 +88,15 @@ def nats(run: Any, ids: np.ndarray, told: np.ndarray | None) -> np.ndarray:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('workdir')
-  run = memjax.load(parser.parse_args().workdir, carry=False)
+  parser.add_argument('workdir', nargs='?')
+  parser.add_argument('--write', type=Path)
+  arguments = parser.parse_args()
+  if arguments.write:
+    arguments.write.write_text(training_text(), 'utf-8')
+    return
+  run = memjax.load(arguments.workdir, carry=False)
   assert run.tokenizer is not None
+  print(f'load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds of {ASKED} notes')
   encode, start = run.tokenizer.encode, time.process_time()
   figures: dict[tuple[str, str], list[tuple[float, float]]] = {}
   for seed in range(ROUNDS):
@@ -95,9 +117,10 @@ def main() -> None:
       for stored, content in stores:
         known = None if content is None else encode(content.encode())
         bits = nats(run, ids, known) / np.log(2)
-        pair = bits[personal[1:]].mean(), bits[~personal[1:]].mean()
+        mention = bits[personal[1:]].sum() / (MENTIONS * ASKED)
+        pair = mention, bits[~personal[1:]].mean()
         figures.setdefault((read, stored), []).append(pair)
-  print('| text | store | bits a byte, personal data | bits a byte, the rest |')
+  print('| text | store | bits a mention | bits a byte, the rest |')
   print('|---|---|---|---|')
   for (read, stored), pairs in figures.items():
     cells = [

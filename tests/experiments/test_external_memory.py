@@ -2,11 +2,18 @@
 
 from pathlib import Path
 import random
+import re
 
 import numpy as np
 import pytest
 
-from experiments.external_memory import costs, masking, neighbours
+from experiments.external_memory import (
+  carries,
+  chunks,
+  costs,
+  masking,
+  neighbours,
+)
 from memjax.store.mask import Mask
 
 
@@ -34,6 +41,13 @@ def test_the_mixture_of_the_word_that_came() -> None:
   assert rows[2].startswith('| 1 to 3 | 1 | +0.')
 
 
+def test_a_rule_says_what_followed_the_same_two_tokens() -> None:
+  after = np.array([[1, 2, 3, 1, 2, 4], [2, 3, 5, 9, 9, 9]])
+  said = chunks.said(after, np.array([1, 2, 3, 5, 7, 7]))
+  assert said.tolist() == [3, 1, 9, -1]  # the nearest, and the first in it
+  assert chunks.said(after[1:], np.array([2, 3, 5])).tolist() == [5]
+
+
 def test_personal_data_of_notes_is_found() -> None:
   pytest.importorskip('phonenumbers')
   pytest.importorskip('stdnum')
@@ -42,3 +56,33 @@ def test_personal_data_of_notes_is_found() -> None:
   text = ''.join(masking.note(rng, people) for _ in range(20))
   assert len(mask.spans(text)) == 40
   assert all(mail not in mask(text) for mail, _ in people)
+
+
+def test_half_of_the_notes_to_train_on_are_masked() -> None:
+  pytest.importorskip('phonenumbers')
+  pytest.importorskip('stdnum')
+  notes = masking.training_text(blocks=4).split('\n')[:-1]
+  assert len(notes) == 4 * masking.TOLD
+  masked = ['<email_' in note and note.count('<') == 2 for note in notes]
+  plain = ['@' in note and '+1 650' in note for note in notes]
+  block = [False] * masking.TOLD + [True] * masking.TOLD
+  assert masked == block * 2
+  assert plain == [not it_is for it_is in masked]
+
+
+def test_a_name_is_told_and_repeated_three_times() -> None:
+  line = 'one two three four\nNO:\n'
+  text = carries.with_facts(line * 400)
+  told: dict[str, list[str]] = {}
+  for thing, name in re.findall(r'the name of my (\w+) is (\w+)', text):
+    told.setdefault(thing, []).append(name)
+  assert 150 < sum(map(len, told.values())) < 250
+  for names in told.values():
+    whole = len(names) // 4 * 4
+    assert all(len({*names[at : at + 4]}) == 1 for at in range(0, whole, 4))
+    assert len({*names}) > 1
+  assert (
+    re.sub(r' ?the name of my \w+ is \w+ ?', ' ', text).split()
+    == (line * 400).split()
+  )
+  assert text == carries.with_facts(line * 400)
