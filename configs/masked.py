@@ -5,7 +5,7 @@ Command: python launch.py --config=configs/masked.py:full_attention
   a memory that reads both ways: masked.py:both_ways
   your own text: --config.task.task.corpus=files
     --config.task.task.path=FILE_OR_FOLDER
-Result: not measured.
+Result: see experiments/breadth.
 """
 
 from ml_collections import ConfigDict

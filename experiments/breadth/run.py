@@ -68,8 +68,8 @@ STUDIES = {
     'recall.py:mentions-',
     (
       *('lstm', 'gru', 'transformer', 'expire_span', 'linear_attention'),
-      *('gla', 'delta_net', 'gated_delta_net', 'mamba2', 'delta_net+one_tap'),
-      *('gru+convolution', 'transformer+convolution_64'),
+      *('gla', 'delta_net', 'gated_delta_net', 'mamba2', 'min_gru'),
+      *('delta_net+one_tap', 'gru+convolution', 'transformer+convolution_64'),
       'linear_attention+convolution',
     ),
     SMALL
