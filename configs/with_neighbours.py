@@ -6,7 +6,7 @@ Command: python launch.py --config=configs/with_neighbours.py:gru
   your own text: --config.task.task.corpus=files
     --config.task.task.path=FILE_OR_FOLDER
   from a store: --config.task.snapshot=FOLDER, see docs/store.md
-Result: not measured.
+Result: for a smaller model, in experiments/external_memory/README.md.
 """
 
 from ml_collections import ConfigDict
