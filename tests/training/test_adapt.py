@@ -214,6 +214,20 @@ def test_adalora_is_the_papers_equations() -> None:
   assert left == 1, 'a mean rank of 0.5 over two kernels'
 
 
+def test_a_triplet_scores_by_sensitivity_times_uncertainty() -> None:
+  """By sensitivity alone, the other triplet would be the better one."""
+  sensitivity = {'p': [[1, 2], [3, 4]], 'l': [1, 2], 'q': [[1, 3], [2, 2]]}
+  uncertainty = {'p': [[4, 0], [2, 1]], 'l': [6, 1], 'q': [[2, 0], [1, 1]]}
+  averages = [
+    {'one': {'kernel': {k: jnp.array(x, jnp.float32) for k, x in s.items()}}}
+    for s in (sensitivity, uncertainty)
+  ]
+  scores = adalora.scores_of(*averages)
+  np.testing.assert_allclose(
+    scores['one/kernel'], [6 + (4 + 6) / 2 + 2 / 2, 2 + 4 / 2 + (2 + 2) / 2]
+  )
+
+
 def expected_step(factors: Any, averages: Any, grads: Any, step: int) -> None:
   """One step of SGD at 0.1 in place, with budgets 4 (3 at step 2) to 1."""
   scores = {}

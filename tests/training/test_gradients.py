@@ -94,6 +94,29 @@ def test_rows_are_clipped_one_by_one_and_the_noise_is_the_papers() -> None:
 
 
 @pytest.mark.slow
+def test_noise_is_new_at_every_step_and_in_every_replica() -> None:
+  """Clipped to next to nothing, updates are the noise alone."""
+  private = {'optim.row_clip_norm': 1e-6, 'optim.row_noise': 1e6}
+  experiment, sgd = small('adding', 'gru', PLACES | private), optax.sgd(1.0)
+  begin = functools.partial(training_step.initial_state, experiment, sgd)
+  step = jax.jit(
+    jax.vmap(training_step.make_step(experiment, sgd), in_axes=(0, None))
+  )
+  states, batch = [jax.vmap(begin)(jnp.arange(2))], read(experiment)[3]
+  for _ in range(2):
+    states.append(step(states[-1], batch)[0])
+  places_S2P = [
+    np.concatenate(
+      [np.reshape(x, (2, -1)) for x in jax.tree.leaves(state.params)], axis=1
+    )
+    for state in states
+  ]
+  noise = np.concatenate(np.diff(places_S2P, axis=0))
+  between = np.corrcoef(noise)[np.triu_indices(4, 1)]
+  assert (abs(between) < 5 / np.sqrt(noise.shape[1])).all()
+
+
+@pytest.mark.slow
 def test_a_private_run_of_two_replicas_is_repeatable() -> None:
   changes = {'optim.row_clip_norm': 1.0, 'optim.row_noise': 0.5}
   changes |= {'train.replicas': 2}
