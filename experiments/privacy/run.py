@@ -2,13 +2,16 @@
 
     python -m experiments.privacy.run [--runs=FOLDER]
 
-A GRU learns a text in which secrets stand 1 to 256 times, plainly and with
-DP-SGD. Exposure in bits is measured from the parameters, with an empty carry;
-and from the carry, for secrets that only the carry has read. The same command
-resumes.
+A GRU learns a text in which secrets stand 1 to 256 times, plainly, with clipped
+rows, and with DP-SGD at several sizes of the noise. Exposure in bits is
+measured from the parameters, with an empty carry; and from the carry, for
+secrets that only the carry has read. Each figure is the mean of several
+secrets, with the least and the most. The same command resumes.
 """
 
 import argparse
+from collections.abc import Sequence
+import functools
 import math
 from pathlib import Path
 import subprocess
@@ -20,10 +23,11 @@ import numpy as np
 
 from experiments.privacy.canaries import (
   DIGITS,
-  DP,
+  NOISE,
+  PLANTED,
   READ_ONLY,
   ROW,
-  TIMES,
+  VARIANTS,
   prefix,
   secret,
   sentence,
@@ -47,20 +51,30 @@ def main() -> None:
   write_text(runs / 'text')
   rows = (runs / 'text/train.txt').stat().st_size // ROW
   columns = ['training', 'epsilon', 'bits a byte']
-  columns += [f'planted {n}' for n in TIMES.values()]
+  columns += [f'planted {n}' for n in PLANTED]
   print(' | '.join([*columns, *(f'read {n} bytes ago' for n in BETWEEN)]))
-  for variant in ('plain', *DP):
+  for variant in VARIANTS:
     subprocess.run(command(variant, runs), check=True)
     run = load(runs / variant, carry=False)
     train = run.config['train']
     times = math.ceil(train['steps'] * train['batch_size'] / rows)
     loss = run.metrics['validation/loss'] / math.log(2)
-    figures = [of_parameters(run, name) for name in TIMES]
+    found = [of_parameters(run, names) for names in PLANTED.values()]
     text = (runs / 'text/valid.txt').read_bytes()
-    figures += [of_carry(run, text[:between]) for between in BETWEEN]
-    shown = [f'{epsilon(DP.get(variant, 0.0), times):.3g}', f'{loss:.3f}']
-    shown += [f'{bits:.1f}' for bits in figures]
-    print(' | '.join([variant, *shown]), flush=True)
+    found += [of_carry(run, text[:between]) for between in BETWEEN]
+    shown = [f'{epsilon(NOISE.get(variant, 0.0), times):.3g}', f'{loss:.3f}']
+    print(' | '.join([variant, *shown, *summaries(found)]), flush=True)
+  text = (runs / 'text/train.txt').read_bytes()
+  found = [of_frequencies(text, names) for names in PLANTED.values()]
+  print(' | '.join(['digits by frequency', '', '', *summaries(found)]))
+
+
+def summaries(found: Sequence[Sequence[float]]) -> list[str]:
+  """The mean of each group of figures, the least and the most."""
+  return [
+    f'{np.mean(bits):.1f} ({min(bits):.1f} to {max(bits):.1f})'
+    for bits in found
+  ]
 
 
 def command(variant: str, runs: Path) -> list[str]:
@@ -70,20 +84,28 @@ def command(variant: str, runs: Path) -> list[str]:
   return [*launch, config, f'--config.task.path={runs / "text"}']
 
 
-def of_parameters(run: Run, name: str) -> float:
-  """The exposure of a secret from an empty carry."""
-  return exposed(run, run.model.initial_carry(1), b'\n', name)
+def of_parameters(run: Run, names: Sequence[str]) -> list[float]:
+  """The exposure of secrets from an empty carry."""
+  empty = run.model.initial_carry(1)
+  return [exposed(run, empty, b'\n', name) for name in names]
 
 
-def of_carry(run: Run, text: bytes) -> float:
-  """The mean exposure of secrets that were read once, before this text."""
+def of_carry(run: Run, text: bytes) -> list[float]:
+  """The exposure of secrets that were read once, before this text."""
   found = []
   for name in READ_ONLY:
     row = encoded(run, sentence(name).encode() + text)[None]
     none, empty = jnp.zeros(row.shape, bool), run.model.initial_carry(1)
     carry, _ = read(run.model, run.params, empty, row, none)
     found.append(exposed(run, carry, b'\n', name))
-  return float(np.mean(found))
+  return found
+
+
+def of_frequencies(text: bytes, names: Sequence[str]) -> list[float]:
+  """The exposure to one who knows how often each digit is in a text."""
+  counts = np.array([text.count(b'%d' % digit) for digit in range(10)])
+  chances = functools.reduce(np.multiply.outer, [counts] * DIGITS).ravel()
+  return [exposure(-chances, int(secret(name))) for name in names]
 
 
 def exposed(run: Run, carry: Carry, before: bytes, name: str) -> float:

@@ -1,5 +1,6 @@
 """The studies of parts, compression and privacy: each command can be run."""
 
+import math
 from pathlib import Path
 import re
 from typing import Any
@@ -47,17 +48,20 @@ def test_six_memories_learn_one_task(tmp_path: Path) -> None:
 def test_secrets_stand_in_the_text_as_often_as_they_say(tmp_path: Path) -> None:
   canaries.write_text(tmp_path / 'text')
   text = (tmp_path / 'text/train.txt').read_text('utf-8')
-  for name, times in canaries.TIMES.items():
-    assert text.count(canaries.sentence(name)) == times
-    assert re.fullmatch(r'\d{4}', canaries.secret(name))
+  for times, planted in canaries.PLANTED.items():
+    for name in planted:
+      assert text.count(canaries.sentence(name)) == times
+      assert re.fullmatch(r'\d{4}', canaries.secret(name))
   held_out = (tmp_path / 'text/valid.txt').read_text('utf-8')
-  names = (*canaries.READ_ONLY, *canaries.TIMES)
+  names = (*canaries.READ_ONLY, *sum(canaries.PLANTED.values(), ()))
   assert not any(canaries.prefix(name) in held_out for name in names)
   assert not any(canaries.prefix(name) in text for name in canaries.READ_ONLY)
   assert len({canaries.secret(name) for name in names}) == len(names)
-  for variant, noise in canaries.DP.items():
+  for variant in canaries.VARIANTS:
     words = privacy.command(variant, tmp_path)
-    assert read_experiment(config_of(words)).optim.row_noise == noise
+    optim = read_experiment(config_of(words)).optim
+    assert optim.row_noise == canaries.NOISE.get(variant, 0.0)
+    assert (optim.row_clip_norm > 0) == (variant != 'plain')
 
 
 def test_epsilon_is_that_of_gaussian_noise() -> None:
@@ -67,3 +71,17 @@ def test_epsilon_is_that_of_gaussian_noise() -> None:
     exact = mean + 2 * np.sqrt(mean * np.log(1 / privacy.DELTA))
     assert exact <= privacy.epsilon(noise, times) <= 1.02 * exact
   assert privacy.epsilon(0.0, 3) == pytest.approx(np.inf)
+
+
+def test_frequent_digits_are_the_most_exposed() -> None:
+  """Candidates in the order of their chances; half of the ties are before."""
+  own = canaries.secret('paul')
+  text = f'0123456789 {own * 3}'
+  chances = [
+    math.prod(text.count(digit) for digit in f'{number:04d}')
+    for number in range(10_000)
+  ]
+  ties = chances.count(chances[int(own)]) - 1
+  rank = 1 + sum(x > chances[int(own)] for x in chances) + ties / 2
+  (found,) = privacy.of_frequencies(text.encode(), ['paul'])
+  assert found == pytest.approx(math.log2(10_000 / rank))
