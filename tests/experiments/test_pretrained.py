@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from experiments.pretrained import changes, lags, reads, sentences
+from memjax.analysis.attention_by_lag import LAG_WEIGHTS
+from memjax.analysis.intermediates import look
 from memjax.data.bpe import import_library
 from memjax.data.characters import Bytes
 from memjax.data.file_tokenizer import FileTokenizer
@@ -130,13 +132,34 @@ def test_attention_of_a_model_is_shared_out_whole() -> None:
     assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
+def test_weights_are_in_the_order_of_the_layers() -> None:
+  model, params, _ = imported(golden('llama').pretrained)
+  ids, start = np.asarray(golden('llama').ids), model.initial_carry(2)
+  never = jnp.zeros(ids.shape, bool)
+  _, _, shown = jax.jit(look, static_argnums=0)(
+    model, params, start, jnp.asarray(ids), never
+  )
+  weights = lags.weights_of(model, params, start, ids)
+  for number, weights_TR in enumerate(weights):
+    (path,) = (
+      path
+      for path in shown
+      if path.split('/')[0].endswith(f'_{number}')
+      and path.endswith(LAG_WEIGHTS)
+    )
+    expected = np.asarray(shown[path]).mean((0, 2))
+    np.testing.assert_allclose(weights_TR, expected, atol=1e-6)
+  assert abs(weights[0] - weights[1]).max() > 1e-3
+
+
 def test_ranks_of_documents() -> None:
   queries = np.eye(3)
-  documents = np.array([[0.8, 0.6, 0], [0, 1, 0], [0, 0.6, -0.8]])
+  documents = np.array([[0.6, 0.8, 0], [0, 1, 0], [0, 0.6, -0.8]])
   found = sentences.ranks(queries, documents, np.eye(3))
   assert found.first == pytest.approx(2 / 3)
   assert found.reciprocal == pytest.approx((1 + 1 + 1 / 3) / 3)
-  assert found.same == pytest.approx((0.8 + 1 - 0.8) / 3)
+  assert found.same == pytest.approx((0.6 + 1 - 0.8) / 3)
 
 
 @pytest.mark.slow
