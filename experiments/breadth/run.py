@@ -4,7 +4,7 @@
 
 Prints a table for each study: the last figures of each memory, and of mentions
 the accuracy by distance, each the median of its replicas and their least and
-most. The same command resumes.
+most; then those of readers without a model. The same command resumes.
 """
 
 import argparse
