@@ -124,7 +124,7 @@ Score = Callable[..., metrics_file.Row]
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
   folder = tmp_path_factory.mktemp('trained')
-  (folder / 'text.txt').write_text(TEXT)
+  (folder / 'text.txt').write_text(TEXT * 3)
   changes = {
     'parallel.data': 1,
     'train.steps': 2,
@@ -164,7 +164,7 @@ def test_a_set_is_scored_with_what_was_told(
   assert 'reads' not in alone
   told = tell(workdir, tmp_path, TEXT[:500], 'alice')
   with_store = score(space='alice')
-  assert 'space alice' in capsys.readouterr().out.replace('\n', ' ')
+  assert 'space alice' in ' '.join(capsys.readouterr().out.split())
   metrics = with_store['metrics']
   assert metrics['loss_without_store'] == pytest.approx(
     alone['metrics']['loss'], abs=1e-5
@@ -226,6 +226,7 @@ def test_the_loss_is_that_of_one_state_after_another(
   batches = [task.rows(evaluation.stream(0), i, rows) for i in range(steps)]
   joined = jax.tree.map(lambda *x: np.concatenate(x, 1), *batches)
   inputs_BT, targets_BT, weight_BT, reset_BT = joined[:4]
+  assert (reset_BT.sum(1) == 1).all()  # the second batch goes on
   with open_store(tmp_path / 'db', ADMIN, master=MASTER) as opened:
     recall = Recall(run, opened, 'alice')
     for row in rows:
