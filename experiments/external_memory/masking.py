@@ -88,8 +88,9 @@ def nats(run: Any, ids: np.ndarray, told: np.ndarray | None) -> np.ndarray:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('workdir', nargs='?')
-  parser.add_argument('--write', type=Path)
+  one = parser.add_mutually_exclusive_group(required=True)
+  one.add_argument('workdir', nargs='?')
+  one.add_argument('--write', type=Path)
   arguments = parser.parse_args()
   if arguments.write:
     arguments.write.write_text(training_text(), 'utf-8')
