@@ -45,6 +45,7 @@ def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
     steps = experiment.train.steps
     for line in [
       *experiment.describe(),
+      *describe_sight(experiment),
       *describe_resume(workdir, steps),
       *describe_start(experiment, workdir),
     ]:
@@ -64,6 +65,24 @@ def train_joined(config: Mapping[str, Any], workdir: Path, profile: str) -> int:
       steps = experiment.train.steps
       print(f'Ended at step {run.step} of {steps}: {run.reason}')
   return exit_codes.FINISHED
+
+
+def describe_sight(experiment: Experiment) -> Iterator[str]:
+  """A line for each set with rows that are longer than its model sees back."""
+  sets = {'training': (experiment.task, experiment.model)} | {
+    f'evals.{name}': (evaluation.task, evaluation.model)
+    for name, evaluation in experiment.evals.items()
+  }
+  known = set[tuple[int, int]]()
+  for name, (task, model) in sets.items():
+    length, back = sizes = task.length, model.horizon
+    hides = 0 < back < length - 1 and not task.carry_over
+    if hides and sizes not in known:
+      known.add(sizes)
+      yield (
+        f'{name}: rows have {length} steps, and the model sees at most {back} '
+        'steps back'
+      )
 
 
 def describe_resume(workdir: Path, steps: int) -> Iterator[str]:

@@ -31,7 +31,7 @@ def trained(memory: dict) -> tuple[Memory, Params]:
   return model, variables['params']
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'field'),
   [('ntm.NTM', 'read_weights_BHM'), ('dnc.DNC', 'read_BHM')],

@@ -63,6 +63,7 @@ def test_the_table_has_a_ratio_for_a_length(
   assert cells[5] == '363'
 
 
+@pytest.mark.slow
 def test_multiplications_are_those_that_xla_counts(
   monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -122,6 +122,7 @@ def test_evaluations_search_for_answers_to_rows() -> None:
   np.testing.assert_array_equal(answer, found(2, END).answer_BKT[:, 0])
 
 
+@pytest.mark.slow
 def test_rows_of_a_batch_are_searched_by_themselves() -> None:
   together = found(2, END)
   for row in range(ROWS):

@@ -36,6 +36,7 @@ def assert_same(one: Run, other: Run) -> None:
     assert getattr(one, field) == getattr(other, field), field
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_the_same_model(
   workdir: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from memjax.modes.train import describe_resume, describe_start
+from memjax.modes.train import (
+  describe_resume,
+  describe_sight,
+  describe_start,
+)
 from memjax.runs.workdir import open_run
 from tests.small import small
 
@@ -28,6 +32,20 @@ def trained(workdir: Path, **changes: Any) -> None:
   options = {name.replace('__', '.'): value for name, value in changes.items()}
   with open_run(small('copy_memory', 'lstm', SMALL | options), workdir):
     (workdir / 'checkpoints/100').mkdir(parents=True, exist_ok=True)
+
+
+def test_rows_that_are_longer_than_the_model_sees_are_named() -> None:
+  def sight(model: str, steps: int) -> list[str]:
+    changes = {'task.length': 12, 'evals.held_out.task.length': steps}
+    return [*describe_sight(small('adding', model, changes))]
+
+  short = 'and the model sees at most 7 steps back'
+  own = [f'training: rows have 12 steps, {short}']
+  twice = [f'evals.twice: rows have 24 steps, {short}']
+  other = [f'evals.held_out: rows have 30 steps, {short}']
+  assert sight('lstm', 30) == []
+  assert sight('transformer', 12) == [*own, *twice]
+  assert sight('transformer', 30) == [*own, *other, *twice]
 
 
 def test_a_resumed_run_says_which_step_is_saved(tmp_path: Path) -> None:

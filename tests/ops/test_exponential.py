@@ -98,7 +98,7 @@ def test_pieces_equal_the_whole() -> None:
   )
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize('chunk', [4, 64])
 def test_gradients_are_those_of_the_equations(chunk: int) -> None:
   """Although the maximum has none."""

@@ -181,6 +181,7 @@ def test_of_equal_ids_the_first_is_predicted() -> None:
   assert right.tolist() == [[True, True, True, False]]
 
 
+@pytest.mark.slow
 def test_a_tail_without_labels_is_not_read() -> None:
   """A table of NaN would be seen in the nats or in a gradient."""
   model = stack(**CASES['narrow'])

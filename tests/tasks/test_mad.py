@@ -134,6 +134,7 @@ def test_noise_has_the_specified_frequency_and_is_uniform() -> None:
   assert abs(same.mean() - 1 / 5) < 4 * math.sqrt(4 / 25 / noise.sum())
 
 
+@pytest.mark.slow
 def test_fuzzy_rows_are_as_specified() -> None:
   batch = draw(FUZZY, ROWS)
   queried = map(np.asarray, (batch.loss_weights_BT, batch.targets))
@@ -170,6 +171,7 @@ def test_fuzzy_motifs_are_uniform() -> None:
       assert_uniform(tokens, low, high)
 
 
+@pytest.mark.slow
 def test_fuzzy_asks_for_any_of_the_pairs() -> None:
   """Those that begin before T - 12, in rows in which no other key repeats."""
   queried = []

@@ -68,6 +68,7 @@ def test_features_are_padded_too() -> None:
   assert batch.inputs[:, :6].any()
 
 
+@pytest.mark.slow
 def test_a_mixture_has_its_shares_and_its_rows() -> None:
   batch = rows(MIXTURE, 3)
   pairs_B = batch.loss_weights_BT.sum(axis=1)

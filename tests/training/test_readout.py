@@ -144,6 +144,7 @@ def test_no_array_of_every_step_and_symbol_exists(family: str) -> None:
     assert largest_array(lambda p: loss(p, 2**30), params) >= whole
 
 
+@pytest.mark.slow
 def test_clusters_make_no_array_of_every_step_and_symbol() -> None:
   """Not of the last tail either, with more than half of the symbols."""
   experiment = small('text', 'gru', CLUSTERS)
