@@ -2,6 +2,6 @@
 
 
 def slow_cases(fast: int, cases: int) -> list[int]:
-  """The places of the others, if so many evenly chosen cases are fast."""
+  """Places of the slow cases; `fast` others, evenly chosen, are fast."""
   turns = [place * fast // cases for place in range(-1, cases)]
   return [place for place in range(cases) if turns[place] == turns[place + 1]]

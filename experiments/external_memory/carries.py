@@ -30,7 +30,8 @@ from experiments.external_memory.recall import (
 )
 import memjax
 
-TIMES, LEAST_WORDS, SHARE = 4, 4, 0.5  # lines of so many words get a fact
+TIMES = 4  # that a name is told
+LEAST_WORDS, SHARE = 4, 0.5  # of a line that may get a fact; of such lines
 
 
 def with_facts(text: str, seed: int = 0) -> str:
