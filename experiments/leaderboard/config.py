@@ -41,7 +41,9 @@ def get_config(variant: str = 'mqar_64x4-delta_net-64') -> ConfigDict:
   )
   config.train.update(task.train)
   if task.stops:
-    config.train.stop_when = f'validation/{task.metric} >= {SOLVED}'
+    config.train.stop_when = (
+      f'validation/{task.metric} >= {SOLVED} at one setting'
+    )
   config.optim.update(
     learning_rate=rates[0],
     per_replica=f'learning_rate={",".join(f"{rate:g}" for rate in rates)}',

@@ -55,7 +55,9 @@ class Train:
     stop_when: a condition on a metric of an evaluation set, as in
       `held_out/accuracy >= 0.99`, with >=, <=, > or <. The run stops after the
       first evaluation that meets it; empty: it never does. With several
-      replicas, the median over those that have not diverged counts.
+      replicas, the median over those that have not diverged counts; where
+      `at one setting` follows the number, all replicas must meet it that have
+      one setting of `optim.per_replica`.
     replicas: number of runs with successive seeds, trained in one program.
     init_from: the workdir of a run; its parameters are the initial ones. Empty:
       random parameters.

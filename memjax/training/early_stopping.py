@@ -8,6 +8,7 @@ import numpy as np
 
 from memjax.config.experiment import Experiment
 from memjax.runs.best import Figure, figures_of, first_best
+from memjax.training import replicas
 
 
 class EarlyStopping:
@@ -16,7 +17,7 @@ class EarlyStopping:
   Replicas stop together. A new best is a new best median over the replicas that
   have not diverged (see `runs/best.py`). So a replica does not stop where it
   would have stopped alone, but where most replicas no longer improve. The same
-  median decides about `train.stop_when`.
+  median decides about `train.stop_when`, unless all replicas of one setting do.
 
   The decision is a pure function of the rows of `metrics.jsonl`: a resumed run
   reads them and decides as if it had never stopped.
@@ -27,6 +28,9 @@ class EarlyStopping:
     self._best_is = experiment.checkpoint.best_is
     self._patience = experiment.train.patience
     self._condition = experiment.stop_when
+    self._setting_N = replicas.settings(
+      experiment.optim, experiment.train.replicas
+    )
     self._met = ''
     self._seen: dict[int, Figure] = {}  # by step
     for row in rows:
@@ -34,11 +38,7 @@ class EarlyStopping:
 
   def update(self, step: int, figures: Mapping[str, Figure]) -> bool:
     """Whether these figures, of one evaluation, contain a new best."""
-    condition = self._condition
-    if condition and condition.metric in figures and not self._met:
-      figure = median(figures[condition.metric])
-      if condition.holds(figure):
-        self._met = f'{condition}: it is {figure:.6g} at step {step}'
+    self._met = self._met or self._how_met(step, figures)
     if self._metric not in figures:
       return False
     self._seen[step] = figures[self._metric]
@@ -54,6 +54,22 @@ class EarlyStopping:
         f'train.patience {self._patience}: no new best {self._metric} in the '
         f'last {self._since_best} evaluations'
       )
+    return ''
+
+  def _how_met(self, step: int, figures: Mapping[str, Figure]) -> str:
+    """The condition, and the figures that meet it; empty: none do."""
+    condition = self._condition
+    if condition is None or condition.metric not in figures:
+      return ''
+    groups = [[median(figures[condition.metric])]]
+    if condition.at_one_setting:
+      values_N = np.atleast_1d(figures[condition.metric])
+      numbers = np.unique(self._setting_N)
+      groups = [values_N[self._setting_N == i].tolist() for i in numbers]
+    for group in groups:
+      if all(map(condition.holds, group)):
+        values = ', '.join(f'{value:.6g}' for value in group)
+        return f'{condition}: it is {values} at step {step}'
     return ''
 
   @property

@@ -128,6 +128,13 @@ def per_replica_overrides(optim: Optim, replicas: int) -> dict[str, np.ndarray]:
   return overrides
 
 
+def settings(optim: Optim, replicas: int) -> np.ndarray:
+  """The number of each replica's setting of `optim.per_replica`, `(N,)`."""
+  overrides = per_replica_overrides(optim, replicas)
+  values_NF = np.stack([np.zeros(replicas), *overrides.values()], axis=1)
+  return np.unique(values_NF, axis=0, return_inverse=True)[1].reshape(-1)
+
+
 def _above_0(field: str, text: str) -> float:
   try:
     value = float(text)

@@ -17,6 +17,7 @@ from tests.small import small
     ('a/loss<.5', [0.4, -math.inf], [0.5, math.nan]),
     (' a/loss <= 1e-3 ', [1e-3], [1.1e-3]),
     ('a/x > -2', [-1.9], [-2.0]),
+    ('a/x >= 0.9 at one  setting', [0.9], [0.8]),
   ],
 )
 def test_a_condition_holds(
@@ -35,7 +36,15 @@ def test_an_empty_condition_never_ends_a_run() -> None:
 
 @pytest.mark.parametrize(
   'text',
-  ['accuracy >= 0.9', 'a/b = 0.9', 'a/b >= x', 'a/b >=', 'a/b == 1', '>= 0.9'],
+  [
+    'accuracy >= 0.9',
+    'a/b = 0.9',
+    'a/b >= x',
+    'a/b >=',
+    'a/b == 1',
+    '>= 0.9',
+    'a/b > 1 at',
+  ],
 )
 def test_another_form_is_one_line(text: str) -> None:
   with pytest.raises(ConfigError) as error:
@@ -62,3 +71,19 @@ def test_the_median_of_replicas_that_have_not_diverged_decides() -> None:
   )
   assert median([1.0, math.nan, 0.5]) == 0.75
   assert math.isnan(median([math.nan]))
+
+
+def test_all_replicas_of_one_setting_decide() -> None:
+  options = {
+    'train.stop_when': 'held_out/accuracy >= 0.9 at one setting',
+    'train.replicas': 4,
+    'optim.per_replica': 'learning_rate=1e-3,3e-3,1e-3,3e-3',
+  }
+  early = EarlyStopping(small('copy_memory', 'lstm', options), [])
+  early.update(2, {'held_out/accuracy': [1.0, 1.0, 0.95, 0.85]})
+  assert early.end.endswith('at one setting: it is 1, 0.95 at step 2')
+  early = EarlyStopping(small('copy_memory', 'lstm', options), [])
+  early.update(2, {'held_out/accuracy': [1.0, 1.0, 0.8, math.nan]})
+  assert early.end == ''
+  early.update(4, {'held_out/accuracy': [0.8, 0.9, 0.8, 0.92]})
+  assert early.end.endswith('it is 0.9, 0.92 at step 4')
