@@ -48,15 +48,15 @@ def get_config(variant: str = 'copy-transformer_xl') -> ConfigDict:
   config.task = ConfigDict({'name': path, 'segments': segments})
   if task == 'retrieval':
     config.task.pairs = 4
-    steps = 2 * config.task.get_ref('pairs') + 2
+    steps = 2 * config.task.get_oneway_ref('pairs') + 2
   else:
     config.task.symbols = 24
-    steps = (3 if task == 'copy' else 2) * config.task.get_ref('symbols')
+    steps = (3 if task == 'copy' else 2) * config.task.get_oneway_ref('symbols')
   # References follow values that are set on the command line.
-  segments = config.task.get_ref('segments')
+  segments = config.task.get_oneway_ref('segments')
   config.train.segment_length = (steps + segments - 1) // segments
-  config.train.bptt_segments = segments
-  segment = config.train.get_ref('segment_length')
+  config.train.bptt_segments = config.task.get_oneway_ref('segments')
+  segment = config.train.get_oneway_ref('segment_length')
   context = segment if name in SEGMENT_WINDOW else 24
   config.model = model(name, width=128, depth=4, window=context)
   config.train.update(steps=100_000, batch_size=32, steps_per_call=50)

@@ -54,8 +54,8 @@ def get_config(variant: str = 'transformer_xl') -> ConfigDict:
     )
   if name == 'transformer_xl':
     config.model.epsilon = 1e-5
-    config.model.embedding_scale = config.model.get_ref('width') ** 0.5
-    config.model.readout_dropout = config.model.get_ref('dropout')
+    config.model.embedding_scale = config.model.get_oneway_ref('width') ** 0.5
+    config.model.readout_dropout = config.model.get_oneway_ref('dropout')
     config.evals.longer_memory = (
       config.evals.validation.copy_and_resolve_references()
     )

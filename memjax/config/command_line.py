@@ -246,4 +246,4 @@ def read_config_file(field: str) -> dict[str, Any]:
     ConfigError: it cannot be read.
   """
   file, _, variant = field.partition(':')
-  return load_config(find_config_file(file), variant)
+  return override(load_config(find_config_file(file), variant), [])

@@ -50,6 +50,9 @@ def names(folder: Path = FOLDER) -> list[str]:
 def load_config(file: Path, variant: str) -> dict[str, Any]:
   """The config of a file as nested dicts, before any override.
 
+  A field that refers to another one (`ConfigDict.get_oneway_ref`) still does;
+  `override` resolves it.
+
   Args:
     file: defines `get_config(variant)`.
     variant: its argument; '' for the default.
@@ -61,9 +64,18 @@ def load_config(file: Path, variant: str) -> dict[str, Any]:
   try:
     get_config = runpy.run_path(str(file))['get_config']
     config = get_config(variant) if variant else get_config()
-    return ConfigDict(config).to_dict()
+    whole = config if isinstance(config, ConfigDict) else ConfigDict(config)
+    return _sections(whole)
   except OSError as error:
     raise ConfigError('config', field, f'{error.strerror}') from None
   except Exception as error:
     line = f'{type(error).__name__}: {error}'.splitlines()[0]
     raise ConfigError('config', field, f'cannot be read: {line}') from None
+
+
+def _sections(config: ConfigDict) -> dict[str, Any]:
+  """As `ConfigDict.to_dict`, which does not keep what a reference computes."""
+  return {
+    key: _sections(value) if isinstance(value, ConfigDict) else value
+    for key, value in config.iteritems(preserve_field_references=True)
+  }

@@ -6,8 +6,11 @@ layer or of a section, or the function of an optimiser.
 """
 
 from collections.abc import Mapping, Sequence
+import copy
 import math
 from typing import Any, NamedTuple
+
+from ml_collections import FieldReference
 
 from memjax.config import catalogue, merge
 from memjax.config.catalogue import Field
@@ -51,21 +54,26 @@ def override(config: Mapping[str, Any], args: Sequence[str]) -> dict[str, Any]:
   """The config with every `--config.a.b=value` among the arguments set.
 
   Names of classes are set first, so the order of the arguments does not
-  matter. The last of several values of one field counts.
+  matter. The last of several values of one field counts. A field that refers to
+  another one, and is not set itself, follows that one's value.
 
   Raises:
     ConfigError: there is no such field, it is a whole section, or the value is
       of another type.
   """
-  changed = _copy(config)
+  changed = copy.deepcopy(dict(config))
   given = [read_override(arg) for arg in args if arg.startswith(PREFIXES)]
   for one in sorted(given, key=lambda one: one.path[-1] not in FIRST):
-    value = _value(merge.merge_sets(changed), one)
+    value = _value(merge.merge_sets(_resolved(changed)), one)
     section = changed
     for key in one.path[:-1]:
       section = section.setdefault(key, {})
-    section[one.path[-1]] = value
-  return changed
+    before = section.get(one.path[-1])
+    if isinstance(before, FieldReference):
+      before.set(value)
+    else:
+      section[one.path[-1]] = value
+  return _resolved(changed)
 
 
 def parse_value(field: str, text: str, kind: type | None) -> Any:
@@ -187,11 +195,14 @@ def _lookup(
   return section
 
 
-def _copy(config: Mapping[str, Any]) -> dict[str, Any]:
-  return {
-    key: _copy(value) if isinstance(value, Mapping) else value
-    for key, value in config.items()
-  }
+def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+  """A copy in which each reference is the value that it has now."""
+  copied = {}
+  for key, value in config.items():
+    if isinstance(value, FieldReference):
+      value = value.get()
+    copied[key] = _resolved(value) if isinstance(value, Mapping) else value
+  return copied
 
 
 def _number(text: str) -> int | float | None:
