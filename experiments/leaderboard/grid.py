@@ -10,6 +10,7 @@ import itertools
 from typing import Any, NamedTuple
 
 from experiments.leaderboard.tasks import TASKS
+from memjax.configs.hybrids import HYBRIDS
 from memjax.configs.models import MODELS
 
 SEEDS = 3
@@ -31,14 +32,21 @@ FIRST = (
   *('gated_delta_net_negative', 'delta_product', 'delta_product_positive'),
 )
 LAST = (
-  *('entnet', 'memn2n', 'han', 'key_value', 'tape_rnn', 'stack_rnn', 'lstmn'),
-  *('rmn', 'ntm', 'dnc'),
+  *('entnet', 'memn2n', 'key_value', 'tape_rnn', 'stack_rnn', 'ntm', 'dnc'),
 )
-MEMORIES = (
+# Mixtures and relatives of the others, after these have read all tasks.
+LATER = (
+  *HYBRIDS,
+  *('universal_transformer', 'memorizing', 'adaptive_span', 'expire_span'),
+  *('log_linear_gated_delta_net', 'log_linear_mamba2', 'gated_delta_net_2'),
+  *('capped_mlstm', 'han', 'lstmn', 'rmn'),
+)
+SOONER = (
   *FIRST,
-  *(name for name in MODELS if name not in FIRST + LAST),
+  *(name for name in MODELS if name not in FIRST + LAST + LATER),
   *LAST,
 )
+MEMORIES = (*SOONER, *LATER)
 
 
 # Tasks and memories of the second table, at another width.
@@ -75,14 +83,15 @@ class Cell(NamedTuple):
 def cells(tasks: Sequence[str] = tuple(TASKS)) -> Iterator[Cell]:
   """All cells, in the order in which they run.
 
-  All memories read the first task before any reads the second, so that a table
-  of the first cells compares all of them.
+  All memories of a group read the first task before any reads the second, so
+  that a table of the first cells compares all of them.
   """
-  for task, memory in itertools.product(tasks, MEMORIES):
-    yield Cell(task, memory, WIDTH)
   narrow = [task for task in NARROW_TASKS if task in tasks]
-  for task, memory in itertools.product(narrow, MEMORIES):
-    yield Cell(task, memory, NARROW)
+  for memories in (SOONER, LATER):
+    for task, memory in itertools.product(tasks, memories):
+      yield Cell(task, memory, WIDTH)
+    for task, memory in itertools.product(narrow, memories):
+      yield Cell(task, memory, NARROW)
 
 
 def cell_of(variant: str) -> Cell:

@@ -17,7 +17,14 @@ import pytest
 from experiments.leaderboard import __main__ as board
 from experiments.leaderboard import config, page, records, standing, summary
 from experiments.leaderboard.families import FAMILIES, family
-from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
+from experiments.leaderboard.grid import (
+  MEMORIES,
+  NARROW_TASKS,
+  SOONER,
+  Cell,
+  cell_of,
+  cells,
+)
 from experiments.leaderboard.published import PUBLISHED
 from experiments.leaderboard.tasks import TASKS
 from memjax.config import command_line
@@ -90,9 +97,10 @@ def test_all_memories_read_a_task_before_any_reads_the_next() -> None:
   assert all(cell_of(cell.name) == cell for cell in grid)
   by_task = itertools.groupby(grid, key=lambda c: (c.width, c.task))
   order = [(key, {c.memory for c in of}) for key, of in by_task]
-  assert [task for (width, task), _ in order if width == 64] == [*TASKS]
-  assert all(of == {*MEMORIES} for _, of in order)
-  assert [width for (width, _), _ in order[-4:]] == [32] * 4
+  a_group = [*((64, task) for task in TASKS), *((32, t) for t in NARROW_TASKS)]
+  assert [key for key, _ in order] == [*a_group, *a_group]
+  assert all(of == {*SOONER} for _, of in order[: len(a_group)])
+  assert all(of == {*MEMORIES} - {*SOONER} for _, of in order[len(a_group) :])
 
 
 @pytest.mark.parametrize('task', [t for t in TASKS if t != 'text'])
