@@ -26,19 +26,12 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config.optim.update(learning_rate=1e-3, schedule='constant')
   config.log.every = 100
   config.checkpoint.update(every=500, best='held_out/loss')
-  for name_of_set, length in (('held_out', 200), ('twice', 400)):
-    config.evals[name_of_set] = ConfigDict(
-      {
-        'every': 500,
-        'batch_size': 200,
-        'steps': 5,
-        'task': {'length': length},
-      }
-    )
+  rows = {'every': 500, 'batch_size': 200, 'steps': 5}
+  twice = 2 * config.task.get_oneway_ref('length')
+  config.evals.held_out = ConfigDict(rows)
+  config.evals.twice = ConfigDict(rows | {'task': {'length': twice}})
   if size == 'quick':
     config.task.length = 12
-    config.evals.held_out.task.length = 12
-    config.evals.twice.task.length = 24
     config.model = model(name, width=16, depth=1, window=8)
     quick(config)
   return config.lock()

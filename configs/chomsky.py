@@ -54,13 +54,14 @@ def get_config(variant: str = 'parity-lstm') -> ConfigDict:
   config.log.every = 500
   rows = {'every': 5000, 'batch_size': 128, 'steps': 4}
   config.evals.seen = ConfigDict(rows)
+  shortest = config.task.get_oneway_ref('longest') + 1
   config.evals.unseen = ConfigDict(
-    rows | {'task': {'shortest': 41, 'longest': 500}}
+    rows | {'task': {'shortest': shortest, 'longest': 500}}
   )
   config.checkpoint.update(every=5000, best='seen/loss')
   if size == 'quick':
     config.task.longest = 6
     config.model = model(name, width=16, depth=1, window=8)
-    config.evals.unseen.task.update(shortest=7, longest=9)
+    config.evals.unseen.task.longest = 9
     quick(config)
   return config.lock()

@@ -35,7 +35,10 @@ def get_config(variant: str = 'transformer') -> ConfigDict:
       'every': 1000,
       'batch_size': 200,
       'steps': 5,
-      'task': {'length': 128, 'pairs': 8},
+      'task': {
+        'length': 2 * config.task.get_oneway_ref('length'),
+        'pairs': 2 * config.task.get_oneway_ref('pairs'),
+      },
     }
   )
   if size == 'quick':

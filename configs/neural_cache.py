@@ -50,14 +50,21 @@ def get_config(variant: str = 'lstm') -> ConfigDict:
   )
   for number in slots:
     of_cache = ConfigDict(config.evals.validation.to_dict())
-    of_cache.model = ConfigDict(
-      config.model.to_dict()
-      | {
-        'name': 'neural_cache.CachedStack',
-        'slots': number,
-        'cache_share': 0.1,
-        'sharpness': 0.1,
-      }
-    )
+    of_cache.model = references(config.model) | {
+      'name': 'neural_cache.CachedStack',
+      'slots': number,
+      'cache_share': 0.1,
+      'sharpness': 0.1,
+    }
     config.evals[f'cache_{number}'] = of_cache
   return config.lock()
+
+
+def references(section: ConfigDict) -> dict:
+  """Fields that follow those of a section, which the command line may set."""
+  return {
+    key: references(value)
+    if isinstance(value, ConfigDict)
+    else section.get_oneway_ref(key)
+    for key, value in section.items()
+  }

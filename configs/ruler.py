@@ -51,16 +51,15 @@ def get_config(variant: str = 'niah-transformer') -> ConfigDict:
   config.train.update(steps=20_000, batch_size=32, steps_per_call=10)
   config.optim.update(learning_rate=1e-3, warmup_steps=500, weight_decay=0.01)
   config.log.every = 100
-  for label, length in (('validation', 512), ('longer', 1024)):
-    rows = {'every': 1000, 'batch_size': 50, 'steps': 10}
-    changes = {'split': 'validation', 'length': length}
-    config.evals[label] = ConfigDict(rows | {'task': changes})
+  rows = {'every': 1000, 'batch_size': 50, 'steps': 10}
+  split = {'split': 'validation'}
+  config.evals.validation = ConfigDict(rows | {'task': split})
+  config.evals.longer = ConfigDict(rows | {'task': split | {'length': 1024}})
   config.checkpoint.update(
     every=1000, best='validation/accuracy', best_is='max'
   )
   if size == 'quick':
     config.task.length = 256
-    config.evals.validation.task.length = 256
     config.evals.longer.task.length = 288
     config.model = model(name, width=16, depth=1, window=16)
     quick(config)

@@ -25,10 +25,10 @@ def get_config(variant: str = 'gru') -> ConfigDict:
   config.checkpoint.update(every=1000, best='held_out/accuracy', best_is='max')
   rows = {'every': 1000, 'batch_size': 200, 'steps': 5}
   config.evals.held_out = ConfigDict(rows)
-  config.evals.twice = ConfigDict(rows | {'task': {'tones': 16}})
+  twice = 2 * config.task.get_oneway_ref('tones')
+  config.evals.twice = ConfigDict(rows | {'task': {'tones': twice}})
   if size == 'quick':
     config.task.update(tones=2, frames=2)
     config.model = model(name, width=16, depth=1, window=16)
-    config.evals.twice.task.tones = 4
     quick(config)
   return config.lock()

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from ml_collections import FieldReference
 import pytest
 
-from memjax.config.config_file import find_config_file, load_config
+from memjax.config.config_file import FOLDER, find_config_file, load_config
+from memjax.config.merge import PARTS
 from memjax.config.overrides import override
 from memjax.config.reader import read_experiment
 from memjax.config.sections import flatten
@@ -95,6 +97,27 @@ def test_fields_that_refer_to_another_one_follow_it() -> None:
     'model.width': 64,
     'model.embedding_scale': 8.0,
   }
+
+
+# One of a series of sets has what training has.
+SERIES = {('babilong', 'segments_8'), ('mqar_mixture', 'pairs_64')}
+
+
+def test_no_set_repeats_what_training_has() -> None:
+  """It would keep that value where the command line changes the training's."""
+  found = set()
+  for file in sorted(FOLDER.glob('*.py')):
+    source = file.read_text()
+    if 'def get_config(' not in source or 'config.evals' not in source:
+      continue
+    config = load_config(file, '')
+    trained = flatten({part: config[part] for part in PARTS})
+    for name, changes in config['evals'].items():
+      own = flatten({part: changes.get(part, {}) for part in PARTS})
+      values = {k: v for k, v in own.items() if type(v) is not FieldReference}
+      if any(trained.get(k, changes) == v for k, v in values.items()):
+        found.add((file.stem, name))
+  assert found == SERIES
 
 
 def test_a_whole_number_of_the_config_may_become_a_fraction() -> None:
