@@ -32,7 +32,8 @@ FIRST = (
   *('gated_delta_net_negative', 'delta_product', 'delta_product_positive'),
 )
 LAST = (
-  *('entnet', 'memn2n', 'key_value', 'tape_rnn', 'stack_rnn', 'ntm', 'dnc'),
+  *('entnet', 'memn2n', 'key_value', 'tape_rnn', 'stack_rnn'),
+  *('relational_memory', 'ntm', 'dnc'),
 )
 # Mixtures and relatives of the others, after these have read all tasks.
 LATER = (
