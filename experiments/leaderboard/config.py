@@ -17,7 +17,7 @@ from memjax.configs.base import base
 from memjax.configs.hybrids import HYBRIDS
 from memjax.configs.models import model as model_of
 
-STEPS, ROWS = 1500, 16  # of training: a budget of 24,000 rows
+STEPS, ROWS = 2000, 16  # of training: a budget of 32,000 rows
 EVERY = 100  # steps between evaluations
 BLOCK = {
   'wiring': 'pre_norm',
@@ -52,7 +52,7 @@ def get_config(variant: str = 'mqar_64x4-delta_net-64') -> ConfigDict:
   )
   config.parallel.data = 1
   config.log.update(every=EVERY, wandb={'mode': 'disabled'})
-  config.checkpoint.update(every=STEPS // 3, keep=1)
+  config.checkpoint.update(every=STEPS // 4, keep=1)
   for label, fields in sets(task).items():
     config.evals[label] = ConfigDict(fields)
   return config.lock()

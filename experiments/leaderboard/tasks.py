@@ -55,7 +55,7 @@ def _mqar(length: int, pairs: int, **fields: Any) -> dict[str, Any]:
     'name': 'mqar.MQAR',
     'length': length,
     'pairs': pairs,
-    'vocab': 256,
+    'vocab': 64,
   } | fields
 
 
@@ -115,7 +115,7 @@ TASKS: Mapping[str, Task] = {
       'length': 64,
       'keys': 4,
       'writes': 12,
-      'vocab': 256,
+      'vocab': 64,
     },
     window=64,
   ),
