@@ -30,9 +30,10 @@ def get_config(variant: str = 'gru-4') -> ConfigDict:
   width = 16 if size == 'quick' else 64
   config.model = model(name, width=width, depth=1, window=width)
   if wait != '0':
-    wrapper: dict[str, str | int] = {'name': 'bidirectional.Bidirectional'}
+    wrapper = {'name': 'bidirectional.Bidirectional'}
     if wait != BOTH:
-      wrapper = {'name': 'lookahead.Lookahead', 'steps': steps}
+      waits = config.task.get_oneway_ref('steps')
+      wrapper = {'name': 'lookahead.Lookahead', 'steps': waits}
     inner = config.model.layer.to_dict()
     config.model.layer = ConfigDict(wrapper | {'layer': inner})
   config.train.update(steps=2000, batch_size=32, steps_per_call=20)

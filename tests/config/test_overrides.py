@@ -93,6 +93,10 @@ def test_fields_that_refer_to_another_one_follow_it() -> None:
     'train.bptt_segments': 3,
     'model.layer.window': 8,
   }
+  assert changes('lookahead', 'gru-2', 'task.steps=3') == {
+    'task.steps': 3,
+    'model.layer.steps': 3,
+  }
   assert changes('text', 'transformer_xl', 'model.width=64') == {
     'model.width': 64,
     'model.embedding_scale': 8.0,
