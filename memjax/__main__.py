@@ -122,43 +122,48 @@ def show(lines: Iterable[str]) -> int:
 
 
 def run(config: dict, workdir: pathlib.Path) -> int:
-  """Imports what the mode needs, and runs it."""
-  from memjax.modes import (
-    check,
-    evaluate,
-    export,
-    import_model,
-    replay,
-    report,
-    sample,
-    snapshot,
-    train,
-    verify,
-  )
-
+  """Imports what the mode needs, and nothing else; runs it."""
   mode = command_line.MODE.value
   if mode == 'eval':
-    return evaluate.evaluate(config, workdir, **command_line.evaluating())
+    from memjax.modes.evaluate import evaluate
+
+    return evaluate(config, workdir, **command_line.evaluating())
   if mode == 'export':
-    return export.export(workdir, **command_line.exporting())
+    from memjax.modes.export import export
+
+    return export(workdir, **command_line.exporting())
   if mode == command_line.IMPORT:
-    return import_model.import_model(
-      workdir=workdir, **command_line.importing()
-    )
+    from memjax.modes.import_model import import_model
+
+    return import_model(workdir=workdir, **command_line.importing())
   if mode == 'check':
-    return check.check_config(config)
+    from memjax.modes.check import check_config
+
+    return check_config(config)
   if mode == command_line.SNAPSHOT:
-    return snapshot.snapshot(config, **command_line.storing())
+    from memjax.modes.snapshot import snapshot
+
+    return snapshot(config, **command_line.storing())
   if mode == 'verify':
-    return verify.verify(workdir)
+    from memjax.modes.verify import verify
+
+    return verify(workdir)
   if mode == 'replay':
-    return replay.replay(workdir, command_line.step())
+    from memjax.modes.replay import replay
+
+    return replay(workdir, command_line.step())
   if mode == 'report':
-    return report.report(workdir, **command_line.reporting())
+    from memjax.modes.report import report
+
+    return report(workdir, **command_line.reporting())
   if mode == 'sample':
+    from memjax.modes.sample import sample
+
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
-    return sample.sample(workdir, **command_line.sampling())
-  return train.train(config, workdir, command_line.PROFILE.value)
+    return sample(workdir, **command_line.sampling())
+  from memjax.modes.train import train
+
+  return train(config, workdir, command_line.PROFILE.value)
 
 
 if __name__ == '__main__':

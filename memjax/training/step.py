@@ -68,7 +68,7 @@ def make_step(
     )
     params = optax.apply_updates(state.params, updates)
     norm = optax.tree.norm(grads)
-    metrics |= {'gradient_norm': Metric(norm, jnp.ones(()))}
+    sums = sums_of(experiment.task, batch, metrics, norm)
     after = state._replace(
       step=state.step + 1,
       params=params,
@@ -78,11 +78,19 @@ def make_step(
     )
     values = metrics['loss'].sum, norm
     after, taken = finite.keep(policy, state, after, infinite, *values)
-    metrics = finite.counted(metrics, policy, taken, state.faults.stopped)
-    invalid = invalid_ids(experiment.task, batch)
-    return after, Sums(metrics, invalid, lost_labels(experiment.task, batch))
+    stopped = state.faults.stopped
+    counted = finite.counted(sums.metrics, policy, taken, stopped)
+    return after, sums._replace(metrics=counted)
 
   return step
+
+
+def sums_of(
+  task: Task, batch: Batch, metrics: Metrics, norm: jax.Array
+) -> Sums:
+  """What a step adds to the sums of its row."""
+  metrics = metrics | {'gradient_norm': Metric(norm, jnp.ones(()))}
+  return Sums(metrics, invalid_ids(task, batch), lost_labels(task, batch))
 
 
 def gradient(
@@ -152,11 +160,14 @@ def initial_state(
   )
   stream = Stream(experiment.seed, TRAINING, batch_size)
   host_batch = task.rows(stream, 0, np.arange(batch_size))
-  step = make_step(experiment, optimiser)
-  _, sums = jax.eval_shape(
-    lambda state, rows: step(state, task.batch(rows)), state, host_batch
-  )
-  return state._replace(sums=jax.tree.map(jnp.zeros_like, sums))
+
+  def sums(host_batch: HostBatch) -> Sums:
+    batch, whole = task.batch(host_batch), materialise(frozen, params)
+    _, metrics = read_batch(experiment, whole, state.carry, batch, noise_key)
+    return sums_of(task, batch, metrics, jnp.zeros(()))
+
+  zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(sums, host_batch))
+  return state._replace(sums=zeros)
 
 
 def read_batch(
