@@ -26,7 +26,8 @@ from memjax.training.prefetch import RowSource, prefetch
 from memjax.training.state import initial_params
 from memjax.types import Batch, Carry, HostBatch, Params, Sums
 
-CALL = 8  # steps in a dispatch, where a set has as many
+CALL = 8  # steps in a dispatch at most
+FEW = 64  # steps of a set for which a second program is not compiled
 
 Reader = Callable[[Params, Carry, Batch], tuple[Carry, Sums]]
 RowsReader = Callable[[Params, Carry, HostBatch], tuple[Carry, Sums]]
@@ -97,14 +98,12 @@ def totals_with(
     donate_argnums=1,
     out_shardings=(rows, parallel.replicated(mesh)),
   )
-  full = steps - steps % CALL
-  calls = ((range(0, full, CALL), CALL), (range(full, steps), 1))
 
   def totals_of(params: Params) -> Sums:
     carry = begin()
     totals: Any = None
     waiting: list[Sums] = []  # one call is read while the next one runs
-    for starts, turns in calls:
+    for starts, turns in calls(steps):
       for host_batch in prefetch(source, stream, mesh, starts, turns, count):
         interrupts.check()
         carry, sums = call(params, carry, host_batch)
@@ -116,6 +115,19 @@ def totals_with(
     return totals
 
   return totals_of
+
+
+def calls(steps: int) -> list[tuple[range, int]]:
+  """The first steps of the dispatches of a set, and how many each has.
+
+  Each number of steps is a program to compile, which takes longer than the
+  dispatches of a small set.
+  """
+  turns = max(n for n in range(1, CALL + 1) if steps % n == 0)
+  if steps <= FEW or turns > CALL // 2:
+    return [(range(0, steps, turns), turns)]
+  full = steps - steps % CALL
+  return [(range(0, full, CALL), CALL), (range(full, steps), 1)]
 
 
 def metric_names(
