@@ -65,6 +65,7 @@ def load_config(file: Path, variant: str) -> dict[str, Any]:
     get_config = runpy.run_path(str(file))['get_config']
     config = get_config(variant) if variant else get_config()
     whole = config if isinstance(config, ConfigDict) else ConfigDict(config)
+    whole.to_dict()  # refuses a reference without a value
     return _sections(whole)
   except OSError as error:
     raise ConfigError('config', field, f'{error.strerror}') from None
