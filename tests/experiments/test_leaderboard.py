@@ -116,7 +116,7 @@ def test_every_memory_has_the_same_block_and_budget() -> None:
   for memory in MEMORIES:
     fields = config_of(at(memory))
     assert family(memory) in FAMILIES
-    assert fields['train']['steps'] * fields['train']['batch_size'] == 24_000
+    assert fields['train']['steps'] * fields['train']['batch_size'] == 32_000
     if 'layer' in fields['model'] and memory not in config.OWN_MLP:
       assert fields['model']['mlp'] == 4
       assert fields['model']['wiring'] == 'pre_norm'
