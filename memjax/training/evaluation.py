@@ -167,10 +167,12 @@ def check_parameters(experiment: Experiment, name: str) -> None:
   Raises:
     ConfigError: an array of parameters has another shape.
   """
-  evaluated, key = experiment.evals[name].model, jax.random.key(0)
+  evaluated = experiment.evals[name].model
 
   def shapes(model: Memory) -> dict[str, tuple[int, ...]]:
-    params = jax.eval_shape(lambda: initial_params(model, experiment.task, key))
+    params = jax.eval_shape(
+      lambda: initial_params(model, experiment.task, jax.random.key(0))
+    )
     leaves = jax.tree_util.tree_leaves_with_path(params)
     name = functools.partial(jax.tree_util.keystr, simple=True, separator='.')
     return {name(path): leaf.shape for path, leaf in leaves}

@@ -88,8 +88,9 @@ def program(experiment: Experiment, mesh: Mesh) -> Program:
     zero = jax.tree.map(jnp.zeros_like, state.sums)
     return state._replace(sums=zero), (state.sums, state.faults)
 
-  key = jax.random.key(experiment.seed)
-  frozen, params = jax.eval_shape(lambda: initial_parts(experiment, key))
+  frozen, params = jax.eval_shape(
+    lambda: initial_parts(experiment, jax.random.key(experiment.seed))
+  )
   memory.check_model(experiment, frozen, params, mesh, limit)
   check_step(experiment.optim, steps, params, overrides_N)
   abstract = parallel.placed(mesh, jax.eval_shape(first_state))

@@ -116,7 +116,8 @@ def test_any_field_of_a_set_can_be_set_on_the_command_line(
   sets = merge_sets(config)['evals']
   assert config['task']['length'] == 20
   assert sets['held_out']['name'] == 'generation.ExactMatch'
-  assert sets['held_out']['task']['length'] == 12  # as the config file says
+  assert sets['held_out']['task']['length'] == 20
+  assert sets['twice']['task']['length'] == 40
   assert sets['held_out']['model'] == config['model']
   assert sets['twice']['model'] == config['model'] | {'depth': 2}
 

@@ -71,7 +71,7 @@ def test_residuals_of_another_step_are_refused() -> None:
 def test_a_model_and_a_task_must_be_late_by_the_same() -> None:
   config = lookahead.get_config('gru-2,quick').unlock()
   assert read_experiment(config.to_dict()).model.answer_delay == 2
-  config.task.steps = 3
-  rule = 'answers 2 steps late, and the labels of the task come 3 steps late'
+  config.model.layer.steps = 3
+  rule = 'answers 3 steps late, and the labels of the task come 2 steps late'
   with pytest.raises(ConfigError, match=rule):
     read_experiment(config.to_dict())
