@@ -31,5 +31,5 @@ def test_a_set_is_compiled_once() -> None:
   evaluator = Evaluator('held_out', experiment, mesh)
   with compilations() as compiled, jax.log_compiles():
     for step in (2, 4):
-      evaluator.row(step, evaluated, ())
+      evaluator.row(step, evaluated)
   assert compiled.count('jit(single)') == 1, compiled
