@@ -61,7 +61,6 @@ STUDIES: Mapping[str, Study] = {
     same={
       'task.segments': 9,
       'model.width': 64,
-      'optim.learning_rate': 1e-3,
     },
     runs={
       f'gradient through {count} of 9 segments': (
