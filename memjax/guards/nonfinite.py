@@ -65,23 +65,28 @@ class NonFinite:
     self._experiment, self._workdir = experiment, workdir
     self._earlier, self._examine, self._settle = earlier, examine, settle
     self._policy = experiment.train.nonfinite
-    self._counts_N: np.ndarray | None = None
+    self._counts_N = np.zeros(experiment.train.replicas, int)
     self._step, self._skipped = 0, 0
     self._rollbacks: list[int] = []
 
   def start(self) -> State:
     """The state that the run begins or goes on with.
 
+    A state of initial values is not examined, which saves a run's start the
+    compilation; should they not be finite, neither is the loss of step 1.
+
     Raises:
       ConfigError: it is not finite.
     """
-    state = self._earlier()
-    health = self._examine(state)
-    rule = 'its parameters are not finite'
-    source = self._experiment.train.init_from or str(self._workdir)
-    require(bool(health.finite.all()), 'train.init_from', source, rule)
-    self._step, self._counts_N = int(state.step), health.faults.count
-    self._note_stopped(health.faults)
+    state, source = self._earlier(), self._experiment.train.init_from
+    self._step = int(state.step)
+    if self._step or source:
+      health = self._examine(state)
+      rule = 'its parameters are not finite'
+      source = source or str(self._workdir)
+      require(bool(health.finite.all()), 'train.init_from', source, rule)
+      self._counts_N = health.faults.count
+      self._note_stopped(health.faults)
     return state
 
   def before_measuring(
@@ -118,7 +123,6 @@ class NonFinite:
     Raises:
       Diverged: no replica can go on.
     """
-    assert self._counts_N is not None
     new_N = faults.count > self._counts_N
     lost = (faults.count - self._counts_N).min()
     self._skipped = self._skipped + lost if lost == step - self._step else 0

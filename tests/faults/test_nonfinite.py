@@ -211,8 +211,10 @@ def faults_of(step: int, count: int, stopped: bool) -> Faults:
 class Followed:
   """A run on the host alone: what its state's health is, is said here."""
 
-  def __init__(self, policy: str, folder: Path, saved: int = 0):
-    self.health = Health(faults_of(0, 0, False), np.array([True]))
+  def __init__(
+    self, policy: str, folder: Path, saved: int = 0, broken: bool = False
+  ):
+    self.health = Health(faults_of(0, 0, False), np.array([not broken]))
     (folder / 'checkpoints' / str(saved)).mkdir(parents=True)
     self.host = NonFinite(
       experiment(train__nonfinite=policy),
@@ -226,8 +228,8 @@ class Followed:
 def test_a_start_from_values_that_are_not_finite_is_refused(
   tmp_path: Path,
 ) -> None:
-  run = Followed('raise', tmp_path)
-  run.health = run.health._replace(finite=np.array([False]))
+  Followed('raise', tmp_path, broken=True).host.start()  # initial values
+  run = Followed('raise', tmp_path, saved=20, broken=True)
   with pytest.raises(ConfigError) as error:
     run.host.start()
   rule = f'train.init_from: {str(tmp_path)!r}: its parameters are not finite'

@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
   'checkpoint.best': 'held_out/accuracy',
   'checkpoint.best_is': 'max',
   'evals.held_out.every': 2,
-  'evals.held_out.steps': 3,
+  'evals.held_out.steps': 10,  # two dispatches
 }
 
 
