@@ -4,6 +4,7 @@ Colours are families of memories. Every score is a median over seeds.
 """
 
 from collections.abc import Sequence
+import itertools
 import math
 from pathlib import Path
 import re
@@ -28,7 +29,8 @@ from memjax.logs.plots import (
 COLOURS = dict(zip(FAMILIES, (*EVALUATIONS, '#5a5a5a'), strict=True))
 MARKERS = dict(zip(FAMILIES, 'osD^vP', strict=True))
 DPI = 110
-GAP = 9.0  # points between two labels
+GAP = 10.0  # points between two labels
+RISE = 18.0  # points from the best score of a band to its names
 
 
 def main_table(found: Sequence[Standing]) -> list[Standing]:
@@ -43,7 +45,7 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
     The picture in words.
   """
   points = [s for s in found if s.record['task'] == task]
-  figure = Figure(figsize=(8.5, 5), layout='constrained')
+  figure = Figure(figsize=(8.5, 5.6), layout='constrained')
   axes = figure.subplots()
   for name in FAMILIES:
     of = [s for s in points if family(s.record['memory']) == name]
@@ -81,7 +83,7 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
   figure.legend(frameon=False, loc='outside right upper', fontsize=8)
   figure.suptitle(f'{TASKS[task].title}: score against state', color=INK)
   figure.draw_without_rendering()  # fixes the places, which the names need
-  name_points(axes, edge)
+  name_points(axes, points)
   figure.savefig(path, dpi=DPI)
   names = ', '.join(
     f'{s.record["memory"]} {s.median:.2f} at {s.record["state_bytes"]:,}'
@@ -100,23 +102,47 @@ def frontier(points: Sequence[Standing]) -> list[Standing]:
   return edge
 
 
-def name_points(axes: Axes, edge: Sequence[Standing]) -> None:
-  """Writes the name of each memory above and left of its point."""
-  points = 72 / axes.figure.get_dpi()
-  at = [(s.record['state_bytes'], s.median) for s in edge]
-  heights = [float(axes.transData.transform(x)[1]) * points for x in at]
-  places = spread_labels([h + GAP / 2 for h in heights], GAP)
-  for s, xy, height, place in zip(edge, at, heights, places, strict=True):
-    axes.annotate(
-      s.record['memory'],
-      xy,
-      xytext=(-6, place - height),
-      textcoords='offset points',
-      ha='right',
-      fontsize=8,
-      color=INK,
-      annotation_clip=False,
-    )
+def name_points(axes: Axes, points: Sequence[Standing]) -> None:
+  """Names every point above its band; lines lead from the names to the points.
+
+  The widest gap between two scores divides the points into two bands. Names
+  stand at a slant, in the order of the states.
+  """
+  if not points:
+    return
+  inches = axes.figure.get_dpi()
+  for band in bands(points):
+    band = sorted(band, key=lambda s: (s.record['state_bytes'], s.median))
+    spots = [
+      axes.transData.transform((s.record['state_bytes'], s.median))
+      for s in band
+    ]
+    columns = [float(x) * 72 / inches for x, _ in spots]
+    base = max(float(y) * 72 / inches for _, y in spots) + RISE
+    for s, (x, y), column in zip(
+      band, spots, spread_labels(columns, GAP), strict=True
+    ):
+      axes.annotate(
+        s.record['memory'],
+        (s.record['state_bytes'], s.median),
+        xytext=(column - x * 72 / inches, base - y * 72 / inches),
+        textcoords='offset points',
+        rotation=55,
+        rotation_mode='anchor',
+        fontsize=7,
+        color=COLOURS[family(s.record['memory'])],
+        arrowprops={'arrowstyle': '-', 'color': FAINT, 'linewidth': 0.5},
+        annotation_clip=False,
+        zorder=-1,
+      )
+
+
+def bands(points: Sequence[Standing]) -> list[list[Standing]]:
+  """The points below and above the widest gap between two scores."""
+  ordered = sorted(points, key=lambda s: s.median)
+  gaps = [b.median - a.median for a, b in itertools.pairwise(ordered)]
+  cut = int(np.argmax(gaps)) + 1 if gaps else 0
+  return [part for part in (ordered[:cut], ordered[cut:]) if part]
 
 
 def heat_map(found: Sequence[Standing], path: Path) -> str:
@@ -181,7 +207,7 @@ def heat_map(found: Sequence[Standing], path: Path) -> str:
     drawn,
     ax=axes,
     location='bottom',
-    label='score: first quartile, median, third quartile',
+    label='score: first quartile,\nmedian, third quartile',
     shrink=0.8,
     pad=0.01,
     aspect=40,

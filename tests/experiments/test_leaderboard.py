@@ -12,10 +12,18 @@ import sys
 import time
 from typing import Any
 
+from matplotlib.figure import Figure
 import pytest
 
 from experiments.leaderboard import __main__ as board
-from experiments.leaderboard import config, page, records, standing, summary
+from experiments.leaderboard import (
+  config,
+  page,
+  pictures,
+  records,
+  standing,
+  summary,
+)
 from experiments.leaderboard.families import FAMILIES, family
 from experiments.leaderboard.grid import (
   MEMORIES,
@@ -248,6 +256,19 @@ def test_csv_and_page_say_what_the_records_say(tmp_path: Path) -> None:
     assert r['command'].replace("'", '&#x27;') in line
   assert 'exit code 1: &lt;no&gt;' in text
   by_browser(tmp_path, text)
+
+
+def test_every_memory_of_a_picture_is_named(tmp_path: Path) -> None:
+  scores = {'gru': 0.26, 'lstm': 0.25, 'gla': 1.0, 'delta_net': 0.99}
+  for memory, score in scores.items():
+    records.add(*invented(at(memory), [score] * 6, [score] * 6), tmp_path)
+  points = standing.standings(records.load(tmp_path))
+  low, high = pictures.bands(points)
+  assert [s.record['memory'] for s in low] == ['lstm', 'gru']
+  assert [s.record['memory'] for s in high] == ['delta_net', 'gla']
+  axes = Figure().subplots()
+  pictures.name_points(axes, points)
+  assert {text.get_text() for text in axes.texts} == {*scores}
 
 
 def test_the_readme_says_what_the_records_say(tmp_path: Path) -> None:
