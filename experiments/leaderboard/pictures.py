@@ -84,12 +84,16 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
   figure.suptitle(f'{TASKS[task].title}: score against state', color=INK)
   figure.draw_without_rendering()  # fixes the places, which the names need
   name_points(axes, points)
-  figure.savefig(path, dpi=DPI)
   names = ', '.join(
     f'{s.record["memory"]} {s.median:.2f} at {s.record["state_bytes"]:,}'
     for s in edge
   )
-  return f'Score against bytes of state on {TASKS[task].title}: {names}'
+  words = (
+    f'Score of {len(points)} memories against bytes of state on '
+    f'{TASKS[task].title}; best for their size: {names}'
+  )
+  figure.savefig(path, dpi=DPI, metadata={'Description': words})
+  return words
 
 
 def frontier(points: Sequence[Standing]) -> list[Standing]:

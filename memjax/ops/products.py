@@ -18,8 +18,20 @@ def product(x: jax.Array, w: jax.Array, out: Any = None) -> jax.Array:
   if w.ndim == 2:
     return jnp.matmul(x, w, preferred_element_type=out)
   heads = x.reshape(*x.shape[:-1], len(w), -1)
-  y = jnp.einsum('...hf,hfg->...hg', heads, w, preferred_element_type=out)
-  return y.reshape(*x.shape[:-1], -1)
+  return head_product(heads, w, out).reshape(*x.shape[:-1], -1)
+
+
+def head_product(x: jax.Array, w_HFG: jax.Array, out: Any = None) -> jax.Array:
+  """x w of each head; x is `(..., H, F)`, the result `(..., H, G)`.
+
+  Left to itself XLA puts the rows last in the result, and on a CPU whatever
+  reads it, or the gradient, does so number by number.
+  """
+  x_HNF = jnp.moveaxis(x, -2, 0).reshape(len(w_HFG), -1, x.shape[-1])
+  x_HNF = lax.optimization_barrier(x_HNF)
+  y_HNG = jnp.einsum('hnf,hfg->hng', x_HNF, w_HFG, preferred_element_type=out)
+  y = lax.optimization_barrier(y_HNG).reshape(-1, *x.shape[:-2], w_HFG.shape[2])
+  return jnp.moveaxis(y, 0, -2)
 
 
 def columns(w: jax.Array) -> int:

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 import pytest
 
 from experiments.leaderboard import __main__ as board
@@ -280,6 +281,18 @@ def test_the_readme_says_what_the_records_say(tmp_path: Path) -> None:
   copy.write_text(f'before{summary.START}old{summary.END}after')
   summary.update(copy, table)
   assert copy.read_text() == f'before{summary.START}{inside}{summary.END}after'
+
+
+def test_the_picture_of_the_readme_shows_the_records(tmp_path: Path) -> None:
+  table = pictures.main_table(standing.standings(records.load()))
+  words = pictures.by_state(table, page.RECALL, tmp_path / 'state.png')
+  kept = records.FOLDER / 'state.png'
+  for path in (tmp_path / 'state.png', kept):
+    assert Image.open(path).info['Description'] == words
+  for readme in (ROOT / 'README.md', records.FOLDER / 'README.md'):
+    assert (
+      f'![{words}]({kept.relative_to(readme.parent)})' in readme.read_text()
+    )
 
 
 def by_browser(folder: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memjax.models.dense import Dense, ExactDense
-from memjax.ops.products import flat_product, outer
+from memjax.ops.products import flat_product, head_product, outer
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,26 @@ def test_values_and_gradients_are_those_of_float64(
     (y, x @ w),
     (dx, weights @ w.T),
     (dw, np.einsum('btd,btf->df', x, weights)),
+  ):
+    np.testing.assert_allclose(found, exact, atol=1e-5)
+
+
+def test_heads_have_kernels_of_their_own() -> None:
+  rng = np.random.default_rng(0)
+  x, w = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(4, 5, 6))
+  weights = rng.normal(size=(2, 3, 4, 6))
+
+  def loss(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
+    y = head_product(x, w)
+    return (y * weights.astype(np.float32)).sum(), y
+
+  (dx, dw), y = jax.grad(loss, (0, 1), has_aux=True)(
+    jnp.float32(x), jnp.float32(w)
+  )
+  for found, exact in (
+    (y, np.einsum('bthf,hfg->bthg', x, w)),
+    (dx, np.einsum('bthg,hfg->bthf', weights, w)),
+    (dw, np.einsum('bthf,bthg->hfg', x, weights)),
   ):
     np.testing.assert_allclose(found, exact, atol=1e-5)
 

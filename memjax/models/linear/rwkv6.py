@@ -41,6 +41,7 @@ from memjax.models.dense import Dense
 from memjax.models.mixing import HeadNorm, check_channel_chunk, shift
 from memjax.ops.decays import CHANNEL_CHUNK, LEAST_LOG_DECAY
 from memjax.ops.linear_attention import add
+from memjax.ops.products import head_product
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 MIX_RANK, DECAY_RANK = 32, 64
@@ -145,7 +146,7 @@ class RWKV6(Memory):
     )
     parts = jnp.tanh(low).reshape(*x.shape[:2], 5, MIX_RANK)
     high = self.param('shift_high', _near_zero, (5, MIX_RANK, width))
-    shares = jnp.einsum('BTIR,IRD->IBTD', parts, high)
+    shares = jnp.moveaxis(head_product(parts, high), 2, 0)
     shares += mu.reshape(5, 1, 1, width)
     return list(x[None] + d[None] * shares)
 

@@ -37,6 +37,7 @@ from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.ops import exponential
+from memjax.ops.products import head_product
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 CHUNK = 32
@@ -148,7 +149,7 @@ class MLSTM(Memory):
       name, draw, (blocks, self.block_width, self.block_width)
     )
     cut = x.reshape(*x.shape[:2], blocks, self.block_width)
-    return jnp.einsum('BTNI,NIO->BTNO', cut, kernel).reshape(x.shape)
+    return head_product(cut, kernel).reshape(x.shape)
 
   def _gates(self, qkv: jax.Array) -> tuple[jax.Array, jax.Array]:
     """log i and log f, `(B, T, H)`, float32."""

@@ -32,6 +32,7 @@ from memjax.models.base import Memory, wants_intermediates
 from memjax.models.dense import Dense
 from memjax.models.mixing import ShortConvolution, check_taps, no_inputs
 from memjax.ops.diagonal import diagonal
+from memjax.ops.products import head_product
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 POWER = 8.0
@@ -149,7 +150,7 @@ class RGLRU(Memory):
     )
     zeros = nn.initializers.zeros_init()
     bias = self.param('gate_bias', zeros, (heads * 2 * width,))
-    gates = jnp.einsum('BTHK,HKG->BTHG', u_BTHK, kernel)
+    gates = head_product(u_BTHK, kernel)
     gates += bias.reshape(1, 1, heads, 2 * width)
     r, i = jnp.split(nn.sigmoid(gates.astype(jnp.float32)), 2, axis=-1)
     return r.reshape(u.shape), i.reshape(u.shape)
