@@ -39,7 +39,7 @@ def main_table(found: Sequence[Standing]) -> list[Standing]:
 
 
 def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
-  """Score against the bytes of state; the frontier is drawn and named.
+  """Score against the bytes of state, with names; the frontier is drawn.
 
   Returns:
     The picture in words.

@@ -288,7 +288,8 @@ def test_the_picture_of_the_readme_shows_the_records(tmp_path: Path) -> None:
   words = pictures.by_state(table, page.RECALL, tmp_path / 'state.png')
   kept = records.FOLDER / 'state.png'
   for path in (tmp_path / 'state.png', kept):
-    assert Image.open(path).info['Description'] == words
+    with Image.open(path) as image:
+      assert image.info['Description'] == words
   for readme in (ROOT / 'README.md', records.FOLDER / 'README.md'):
     assert (
       f'![{words}]({kept.relative_to(readme.parent)})' in readme.read_text()
