@@ -72,8 +72,7 @@ class NonFinite:
   def start(self) -> State:
     """The state that the run begins or goes on with.
 
-    A state of initial values is not examined, which saves a run's start the
-    compilation; should they not be finite, neither is the loss of step 1.
+    Initial values are not examined: were they not finite, step 1 would say so.
 
     Raises:
       ConfigError: it is not finite.
@@ -81,9 +80,8 @@ class NonFinite:
     state, source = self._earlier(), self._experiment.train.init_from
     self._step = int(state.step)
     if self._step or source:
-      health = self._examine(state)
+      health, source = self._examine(state), source or str(self._workdir)
       rule = 'its parameters are not finite'
-      source = source or str(self._workdir)
       require(bool(health.finite.all()), 'train.init_from', source, rule)
       self._counts_N = health.faults.count
       self._note_stopped(health.faults)

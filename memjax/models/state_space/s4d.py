@@ -12,15 +12,14 @@ and the output is (W_a gelu(z) + b_a) * sigma(W_b gelu(z) + b_b).
 
 Paper: Gu et al. 2022, https://arxiv.org/abs/2206.11893.
 Carry: h `(B, D, N / 2, 2)` float32, real and imaginary parts.
-Cost per step: 2 D D + 6 D N; linear in T. The inputs of all units are one array
-`(B, T, D, N)`.
+Cost per step: 2 D D + 2 D N + C D in chunks of C steps; linear in T.
 Parameters: S4D-Lin, Lambda_n = -1/2 + i pi n in every channel; dt log-uniform
 in [0.001, 0.1]; C complex normal of variance 1, D_d normal of variance 1; W
 normal of variance 1 / D, biases 0.
-Deviations: the paper computes a segment as a convolution; the recurrence gives
-the same and can be reset at any step. It trains a, w and s at a lower rate,
-`optim.groups` in a config. Norms and residuals are the Stack's; the paper's
-blocks have no MLP.
+Deviations: the paper computes a segment as one convolution, here each chunk is
+one, behind a state that can be reset at any step. The paper trains a, w and s
+at a lower rate, `optim.groups` in a config. Norms and residuals are the
+Stack's; the paper's blocks have no MLP.
 """
 
 from flax import linen as nn
@@ -34,7 +33,7 @@ from memjax.models.state_space.discretisation import (
   draw_log_step,
   zero_order_hold,
 )
-from memjax.ops.diagonal import rotating
+from memjax.ops.invariant import invariant
 from memjax.types import Inputs_BTF, Reset_BT, Sequence_BTD
 
 
@@ -72,27 +71,26 @@ class S4D(Memory):
   ) -> tuple[jax.Array, Sequence_BTD]:
     del train
     _, width, pairs, _ = carry.shape
-    modulus_DN, angle_DN, scale_DN2 = self._discretised(width, pairs)
+    log_decay_DN, angle_DN, b_DN2 = self._discretised(width, pairs)
     if wants_intermediates(self):
       shape = *x.shape[:2], width * pairs
-      modulus = jnp.broadcast_to(modulus_DN.reshape(1, 1, -1), shape)
-      self.sow('intermediates', 'forget_gate', modulus)
+      modulus = jnp.exp(log_decay_DN).reshape(1, 1, -1)
+      self.sow('intermediates', 'forget_gate', jnp.broadcast_to(modulus, shape))
     x32 = x.astype(jnp.float32)
-    u_BTDN2 = scale_DN2[None, None] * x32[..., None, None]
-    carry, h_BTDN2 = rotating(carry, modulus_DN, angle_DN, u_BTDN2, reset_BT)
     normal = nn.initializers.normal(1.0)
-    # Re(C h) = Re C Re h - Im C Im h; a complex normal has half in each part.
+    # A complex normal has half of its variance in each part.
     part = nn.initializers.normal(0.5**0.5)
     c_DN2 = self.param('readout', part, (width, pairs, 2)).astype(jnp.float32)
-    signed_DN2 = jnp.stack([c_DN2[..., 0], -c_DN2[..., 1]], axis=-1)
-    z = 2 * jnp.einsum('BTDNC,DNC->BTD', h_BTDN2, signed_DN2)
+    carry, z = invariant(
+      carry, log_decay_DN, angle_DN, b_DN2, 2 * c_DN2, x32, reset_BT
+    )
     skip_D = self.param('skip', normal, (width,)).astype(jnp.float32)
     z = nn.gelu((z + skip_D[None, None] * x32).astype(x.dtype))
     value, gate = jnp.split(Dense(2 * self.width, name='output')(z), 2, axis=-1)
     return carry, value * nn.sigmoid(gate)
 
   def _discretised(self, width: int, pairs: int) -> tuple[jax.Array, ...]:
-    """|lambda| and its angle, `(D, N / 2)`, and the factor of inputs."""
+    """log |lambda|, its angle, `(D, N / 2)`, and the factor of inputs."""
 
     def log_rates(key: jax.Array) -> jax.Array:
       del key
@@ -113,4 +111,5 @@ class S4D(Memory):
       for a in (jnp.exp(log_rate), speed)
     )
     dt_D1 = jnp.exp(log_step_D.astype(jnp.float32))[:, None]
-    return zero_order_hold(rate_DN, speed_DN, dt_D1)
+    _, angle_DN, b_DN2 = zero_order_hold(rate_DN, speed_DN, dt_D1)
+    return -rate_DN * dt_D1, angle_DN, b_DN2
