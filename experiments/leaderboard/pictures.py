@@ -112,8 +112,6 @@ def name_points(axes: Axes, points: Sequence[Standing]) -> None:
   The widest gap between two scores divides the points into two bands. Names
   stand at a slant, in the order of the states.
   """
-  if not points:
-    return
   inches = axes.figure.get_dpi()
   for band in bands(points):
     band = sorted(band, key=lambda s: (s.record['state_bytes'], s.median))
