@@ -26,12 +26,17 @@ def content_weights(
   The cosine of u and v is u · v / sqrt((u · u + EPSILON) (v · v + EPSILON)):
   0 where one of them is zero, with finite gradients there.
   """
-  dots_BHM = jnp.einsum('bhk,bmk->bhm', _unit(key_BHK), _unit(memory_BMK))
-  return jax.nn.softmax(strength_BH[:, :, None] * dots_BHM, axis=-1)
+  dots_BHM = jnp.einsum('bhk,bmk->bhm', key_BHK, memory_BMK)
+  scale_BH = strength_BH * _inverse_length(key_BHK)
+  scores_BHM = scale_BH[:, :, None] * dots_BHM
+  return jax.nn.softmax(
+    scores_BHM * _inverse_length(memory_BMK)[:, None, :], axis=-1
+  )
 
 
-def _unit(x: jax.Array) -> jax.Array:
-  return x * lax.rsqrt((x * x).sum(-1, keepdims=True) + EPSILON)
+def _inverse_length(x: jax.Array) -> jax.Array:
+  """1 over the length of each vector along the last axis."""
+  return lax.rsqrt((x * x).sum(-1) + EPSILON)
 
 
 def interpolate(

@@ -44,6 +44,7 @@ def walk(
   return carry, swap(y)
 
 
+@jax.checkpoint
 def forget(reset_B: jax.Array, fresh: Carry, carry: Carry) -> Carry:
   """The fresh carry in the rows where `reset_B`, the given one elsewhere."""
 

@@ -25,3 +25,18 @@ def test_walk_is_a_loop_that_forgets() -> None:
       np.testing.assert_allclose(y[b, t], state * x_BTF[b, t], rtol=1e-6)
       state = np.float32(0.5) * state + x_BTF[b, t]
     np.testing.assert_allclose(carry[b], state, rtol=1e-6)
+
+
+def test_a_walk_keeps_what_is_forgotten_once_a_row() -> None:
+  """The backward pass needs T x B resets, not one for every number."""
+  start, fresh = jnp.ones((3, 2, 5)), jnp.zeros((3, 2, 5))
+  reset_BT = jnp.zeros((3, 7), bool)
+
+  def step(carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return 0.5 * carry + x[:, None], x
+
+  _, back = jax.vjp(
+    lambda start: walk(step, fresh, start, jnp.ones((3, 7, 5)), reset_BT), start
+  )
+  kept = [leaf.shape for leaf in jax.tree.leaves(back)]
+  assert kept == [(7, 3)], kept
