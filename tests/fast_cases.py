@@ -1,7 +1,13 @@
 """Which cases of a test with many are fast tests."""
 
+GOLDEN = (5**0.5 - 1) / 2
+
 
 def slow_cases(fast: int, cases: int) -> list[int]:
-  """Places of the slow cases; `fast` others, evenly chosen, are fast."""
-  turns = [place * fast // cases for place in range(-1, cases)]
-  return [place for place in range(cases) if turns[place] == turns[place + 1]]
+  """Places of the slow cases; the first case and `fast` - 1 others are fast.
+
+  Multiples of the golden ratio choose the others. A step of equal length would
+  meet the same value of every parameter whose values divide it.
+  """
+  order = sorted(range(cases), key=lambda place: place * GOLDEN % 1)
+  return sorted(order[fast:])

@@ -90,7 +90,7 @@ def differentiated(op: Callable[..., Any], *inputs: Any) -> jax.Array:
 
 @pytest.mark.fast_cases(1)
 @pytest.mark.parametrize('op', OPS)
-@pytest.mark.parametrize('length', [1, 9])
+@pytest.mark.parametrize('length', [9, 1])
 def test_gradients_are_those_of_the_loop(
   op: Callable[..., Any], length: int
 ) -> None:
@@ -218,7 +218,7 @@ def test_only_decays_and_states_are_kept_for_the_gradient(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('op', OPS)
-@pytest.mark.parametrize('length', [1, 9])
+@pytest.mark.parametrize('length', [9, 1])
 @pytest.mark.parametrize('rows', [1, ROWS])
 def test_factors_without_time_are_those_of_every_step(
   rows: int, length: int, op: Callable[..., Any]

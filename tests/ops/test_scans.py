@@ -25,7 +25,7 @@ CELLS = {
   'gru': (gru.CELL, 1, 3, 4),
   'slstm': (slstm.cell(2), 4, 4, 4),
 }
-LENGTHS = (1, PIECE, 2 * PIECE + 5)
+LENGTHS = (2 * PIECE + 5, 1, PIECE)
 
 
 def problem(
