@@ -187,6 +187,10 @@ def test_the_fields_of_a_name_are_listed(args: list[str]) -> None:
     (['--mode=eval', '--config.seed=1'], ['workdir: ', 'needs --workdir=DIR']),
     (['traim'], ['flags', 'traim', 'is not a flag']),
     (['--config=quickstart:lstm'], ['quickstart.py:lstm', 'variants are gru']),
+    (
+      ['--config=experiments/leaderboard/config.py:mqar_64x4-grv-64'],
+      ["grv-64': memory: 'grv': did you mean gru? known: "],
+    ),
     (['--mode=export', '--workdir=/not/there'], ['/not/there', 'config.json']),
     (['--mode=export', '--workdir=x', '--config.seed=3'], ['config.seed']),
     (['--mode=import', '--workdir=x'], ['from', 'give the model']),

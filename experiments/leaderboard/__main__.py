@@ -25,7 +25,7 @@ import time
 from typing import Any
 
 from experiments.leaderboard import records
-from experiments.leaderboard.grid import MEMORIES, Cell, cells
+from experiments.leaderboard.grid import MEMORIES, Cell, cell_of, cells
 from experiments.leaderboard.records import RECORD, WORKER
 from experiments.leaderboard.standing import third_rates
 from experiments.leaderboard.tasks import TASKS
@@ -75,10 +75,11 @@ def check(only: Sequence[str]) -> None:
   """
   known = {*TASKS, *MEMORIES}
   for word in only:
-    parts = word.split('/')
-    task_known = parts[0] in known
-    rule = f'is not a task, a memory or a cell; {nearest(word, known)}'
-    require(task_known, 'only', word, rule)
+    if '/' in word:
+      cell_of(word)
+    else:
+      rule = f'is not a task, a memory or a cell; {nearest(word, known)}'
+      require(word in known, 'only', word, rule)
 
 
 class Grid:

@@ -7,11 +7,13 @@ config. A memory of `configs/models.py` is a memory of the leaderboard.
 
 from collections.abc import Iterator, Mapping, Sequence
 import itertools
+import re
 from typing import Any, NamedTuple
 
 from experiments.leaderboard.tasks import TASKS
 from memjax.configs.hybrids import HYBRIDS
 from memjax.configs.models import MODELS
+from memjax.errors import ConfigError, nearest, require
 
 SEEDS = 3
 RATES = (1e-3, 3e-3)
@@ -19,6 +21,7 @@ RATES = (1e-3, 3e-3)
 BEYOND = {1e-3: 3e-4, 3e-3: 1e-2}
 WIDTH = 64
 SOLVED = 0.99
+PARTS = re.compile(r'(\w+)[-/](\w+)-(\d+)((?:-[\d.e]+)*)')  # of a name
 
 # {memory: (one of MODELS, fields of its layer)}: what the configs do not name.
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -96,6 +99,17 @@ def cells(tasks: Sequence[str] = tuple(TASKS)) -> Iterator[Cell]:
 
 
 def cell_of(variant: str) -> Cell:
-  """The cell of a variant, or of a name."""
-  task, memory, width, *rates = variant.replace('/', '-').split('-')
-  return Cell(task, memory, int(width), tuple(map(float, rates)) or RATES)
+  """The cell of a variant, or of a name.
+
+  Raises:
+    ConfigError: it is not one.
+  """
+  parts = PARTS.fullmatch(variant)
+  rule = 'must be TASK-MEMORY-WIDTH, such as mqar_64x4-gru-64'
+  if parts is None:
+    raise ConfigError('cell', variant, rule)
+  task, memory, width, rates = parts.groups()
+  require(task in TASKS, 'task', task, nearest(task, TASKS))
+  require(memory in MEMORIES, 'memory', memory, nearest(memory, MEMORIES))
+  each_rate = tuple(float(rate) for rate in rates.split('-')[1:])
+  return Cell(task, memory, int(width), each_rate or RATES)

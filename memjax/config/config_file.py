@@ -69,6 +69,8 @@ def load_config(file: Path, variant: str) -> dict[str, Any]:
     return _sections(whole)
   except OSError as error:
     raise ConfigError('config', field, f'{error.strerror}') from None
+  except ConfigError as error:
+    raise ConfigError('config', field, str(error)) from None
   except Exception as error:
     line = f'{type(error).__name__}: {error}'.splitlines()[0]
     raise ConfigError('config', field, f'cannot be read: {line}') from None

@@ -318,12 +318,25 @@ def by_browser(folder: Path, text: str) -> None:
   assert not re.search(r'^MQAR \(64, 4\)\s+\w+', wide.text, re.M)
 
 
-@pytest.mark.parametrize('word', ['mqar', 'dnd', 'mqar_64x5/gru-64'])
+@pytest.mark.parametrize(
+  ('word', 'line'),
+  [
+    ('mqar', "only: 'mqar': is not a task, a memory or a cell; "),
+    (
+      'dnd',
+      "only: 'dnd': is not a task, a memory or a cell; did you mean dnc?",
+    ),
+    ('mqar_64x5/gru-64', "task: 'mqar_64x5': did you mean mqar_64x4?"),
+    ('mqar_64x4/grv-64', "memory: 'grv': did you mean gru?"),
+    ('mqar_64x4/gru', "cell: 'mqar_64x4/gru': must be TASK-MEMORY-WIDTH"),
+    ('mqar_64x4/gru-64-x', "cell: 'mqar_64x4/gru-64-x': must be"),
+  ],
+)
 def test_an_unknown_word_is_refused(
-  word: str, capsys: pytest.CaptureFixture
+  word: str, line: str, capsys: pytest.CaptureFixture
 ) -> None:
   assert board.main([f'--only={word}']) == exit_codes.REFUSED
-  assert 'is not a task, a memory or a cell' in capsys.readouterr().err
+  assert line in capsys.readouterr().err
 
 
 def test_only_takes_the_cells_that_tasks_and_memories_share(
