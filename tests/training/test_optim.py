@@ -184,8 +184,9 @@ def test_every_optimiser_of_optax_trains_or_is_refused(name: str) -> None:
     assert '\n' not in str(caught.value)
     return
   check_step(optim, 9, params, {})
-  after = steps_taken(optimiser(optim, 9))
-  assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(after))
+  for first_rate in (optim, dataclasses.replace(optim, warmup_steps=2)):
+    after = steps_taken(optimiser(first_rate, 9))
+    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(after))
 
 
 MINE = """
