@@ -82,7 +82,7 @@ def by_state(found: Sequence[Standing], task: str, path: Path) -> str:
   draw_frame(axes, 'y')
   figure.legend(frameon=False, loc='outside right upper', fontsize=8)
   figure.suptitle(f'{TASKS[task].title}: score against state', color=INK)
-  figure.draw_without_rendering()  # fixes the places, which the names need
+  make_room(figure, axes, points)
   name_points(axes, points)
   names = ', '.join(
     f'{s.record["memory"]} {s.median:.2f} at {s.record["state_bytes"]:,}'
@@ -104,6 +104,16 @@ def frontier(points: Sequence[Standing]) -> list[Standing]:
       best = s.median
       edge.append(s)
   return edge
+
+
+def make_room(figure: Figure, axes: Axes, points: Sequence[Standing]) -> None:
+  """Fixes the layout as it is with names, whose places depend on it."""
+  figure.draw_without_rendering()
+  name_points(axes, points)
+  figure.draw_without_rendering()
+  figure.set_layout_engine('none')
+  for name in [*axes.texts]:
+    name.remove()
 
 
 def name_points(axes: Axes, points: Sequence[Standing]) -> None:

@@ -272,6 +272,27 @@ def test_every_memory_of_a_picture_is_named(tmp_path: Path) -> None:
   assert {text.get_text() for text in axes.texts} == {*scores}
 
 
+def test_names_of_a_band_stand_on_one_line(tmp_path: Path) -> None:
+  """Also once the layout has made room for them."""
+  scores = {'gru': 0.26, 'tape_rnn': 0.13, 'gla': 1.0, 'delta_net': 0.9}
+  for memory, score in scores.items():
+    records.add(*invented(at(memory), [score] * 6, [score] * 6), tmp_path)
+  points = standing.standings(records.load(tmp_path))
+  figure = Figure(figsize=(8.5, 5.6), layout='constrained')
+  axes = figure.subplots()
+  axes.set(xscale='log', xlim=(100, 200_000), ylim=(0, 1))
+  pictures.make_room(figure, axes, points)
+  pictures.name_points(axes, points)
+  figure.draw_without_rendering()
+  lines = {
+    name.get_text(): name.get_transform().transform(name.get_position())[1]
+    for name in axes.texts
+  }
+  assert lines['gru'] == pytest.approx(lines['tape_rnn'], abs=0.5)
+  assert lines['gla'] == pytest.approx(lines['delta_net'], abs=0.5)
+  assert lines['gla'] > lines['gru'] + 50
+
+
 def test_the_readme_says_what_the_records_say(tmp_path: Path) -> None:
   table = sorted(standing.standings(records.load()), key=page.place)
   readme = (records.FOLDER / 'README.md').read_text()
