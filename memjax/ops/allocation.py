@@ -6,7 +6,6 @@ write head and H read heads; weightings are not negative and sum to at most 1,
 gates and usage lie in [0, 1]. All arrays are float32.
 """
 
-import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -60,11 +59,10 @@ def allocation_weights(
   slot_M = jnp.arange(usage_BM.shape[1])
   rank_BM = usage_BM + TIE * slot_M[None].astype(usage_BM.dtype)
   one_BM1, other_B1M = rank_BM[:, :, None], rank_BM[:, None, :]
-  earlier_MM = (slot_M[None, :] < slot_M[:, None]).astype(usage_BM.dtype)
-  tied_BMM = jnp.where(other_B1M == one_BM1, earlier_MM[None], 0)
-  before_BMM = jnp.where(other_B1M < one_BM1, 1, tied_BMM)
+  earlier_MM = (slot_M[None, :] < slot_M[:, None])[None]
+  before_BMM = (other_B1M < one_BM1) | (other_B1M == one_BM1) & earlier_MM
   log_B1M = jnp.log(usage_BM + EPSILON)[:, None]
-  taken_BM = jnp.exp((before_BMM * log_B1M).sum(axis=2))
+  taken_BM = jnp.exp(jnp.where(before_BMM, log_B1M, 0).sum(axis=2))
   return (1 - usage_BM) * taken_BM
 
 
@@ -106,36 +104,15 @@ def links(
   return apart_MM[None] * ((1 - to_BM1 - from_B1M) * link_BMM + new_BMM)
 
 
-@jax.custom_vjp
-def neighbours(
+def forward_weights(
   link_BMM: Float[Array, 'B M M'], read_BHM: Float[Array, 'B H M']
-) -> tuple[Float[Array, 'B H M'], Float[Array, 'B H M']]:
-  """What was written right before, and right after, what each head has read.
-
-  Returns:
-    b_t and f_t, the backward and the forward weightings.
-  """
-  before_BHM = jnp.einsum('bij,bhi->bhj', link_BMM, read_BHM)
-  return before_BHM, jnp.einsum('bij,bhj->bhi', link_BMM, read_BHM)
+) -> Float[Array, 'B H M']:
+  """What was written right after what each head has read, f_t."""
+  return jnp.einsum('bij,bhj->bhi', link_BMM, read_BHM)
 
 
-def _neighbours(
-  link_BMM: jax.Array, read_BHM: jax.Array
-) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-  return neighbours(link_BMM, read_BHM), (link_BMM, read_BHM)
-
-
-def _neighbours_gradient(
-  kept: tuple[jax.Array, jax.Array], grads: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-  """That of the links is one product; two outer ones are slower on a CPU."""
-  link_BMM, read_BHM = kept
-  before_BHM, after_BHM = grads
-  to_BNM = jnp.concatenate([read_BHM, after_BHM], axis=1)
-  from_BNM = jnp.concatenate([before_BHM, read_BHM], axis=1)
-  d_read_BHM = jnp.einsum('bij,bhj->bhi', link_BMM, before_BHM)
-  d_read_BHM += jnp.einsum('bij,bhi->bhj', link_BMM, after_BHM)
-  return jnp.einsum('bni,bnj->bij', to_BNM, from_BNM), d_read_BHM
-
-
-neighbours.defvjp(_neighbours, _neighbours_gradient)
+def backward_weights(
+  link_BMM: Float[Array, 'B M M'], read_BHM: Float[Array, 'B H M']
+) -> Float[Array, 'B H M']:
+  """What was written right before what each head has read, b_t."""
+  return jnp.einsum('bij,bhi->bhj', link_BMM, read_BHM)

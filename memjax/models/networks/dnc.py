@@ -229,8 +229,11 @@ def remember(state: DNCState, interface: Interface) -> DNCState:
     interface.read_key_BHK, interface.read_strength_BH, memory_BMK
   )
   back_BH1, same_BH1, on_BH1 = jnp.split(interface.mode_BH3, 3, axis=2)
-  before_BHM, after_BHM = allocation.neighbours(link_BMM, state.read_BHM)
-  read_BHM = back_BH1 * before_BHM + same_BH1 * content_BHM + on_BH1 * after_BHM
+  read_BHM = (
+    back_BH1 * allocation.backward_weights(link_BMM, state.read_BHM)
+    + same_BH1 * content_BHM
+    + on_BH1 * allocation.forward_weights(link_BMM, state.read_BHM)
+  )
   return state._replace(
     memory_BMK=memory_BMK,
     usage_BM=usage_BM,
