@@ -36,7 +36,7 @@ from memjax.training.optimisers.schedules import (
 from memjax.types import Params
 
 # They divide by the sum of their rates, and a warm-up begins at a rate of 0.
-DIVIDES_BY_RATES = {'contrib.dadapt_adamw', 'contrib.prodigy'}
+DIVIDES_BY_RATES = (contrib.dadapt_adamw, contrib.prodigy)
 LEAST_RATE = 1e-8  # of these, whose peak is 1 by default
 # Options that are decay rates of averages, under the names that optax uses.
 DECAYS = {'b1', 'b2', 'decay', 'decay_rate', 'momentum'}
@@ -165,9 +165,9 @@ def _descent(
     if group.weight_decay >= 0:
       decays, decayed = bool(group.weight_decay), _everything
       weight_decay = overrides.get(f'{field}weight_decay', group.weight_decay)
-  if optim.name in DIVIDES_BY_RATES:
-    rate = _above_zero(rate)
   function = find_function(optim.name, known_optimisers(), 'optim.name')
+  if function in DIVIDES_BY_RATES:
+    rate = _above_zero(rate)
   takes = inspect.signature(function).parameters
   rule = 'takes no learning_rate'
   require('learning_rate' in takes, 'optim.name', optim.name, rule)
